@@ -1,0 +1,1 @@
+"""The only place that may see real data: teachers, scores, result tables."""

@@ -1,0 +1,52 @@
+"""LeNet-5 for 32x32 (or padded 28x28) images, and its half-width student.
+
+Conv 1-6-16-120 (5x5) with max-pooling after the first two, linear 120-84-classes, ReLU
+(LeCun et al. 1998; the ReLU/max-pool form and the half version are DAFL's, Chen et al. 2019).
+"""
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+
+
+class LeNet5(nn.Module):
+    """LeNet-5; `width` 0.5 gives LeNet-5-half (3-8-60, 42).
+
+    Args:
+        channels: Input channels.
+        size: Input height = width, 32 or 28 (28 is padded to 32 by the first convolution).
+        classes: Number of classes.
+        width: Multiplier of all hidden widths.
+        batch_norm: Adds batch norm after each convolution.
+
+    Raises:
+        ValueError: For another size.
+    """
+
+    def __init__(
+        self, channels: int, size: int, classes: int, width: float = 1.0, batch_norm: bool = False
+    ) -> None:
+        super().__init__()
+        if size not in (28, 32):
+            raise ValueError(f"LeNet-5 takes 32x32 or 28x28 images, not {size}x{size}")
+        first, second, third, hidden = (max(1, int(width * n)) for n in (6, 16, 120, 84))
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        widths = [("1", channels, first), ("3", first, second), ("5", second, third)]
+        for name, inputs, outputs in widths:
+            padding = 2 if size == 28 and name == "1" else 0
+            layers[f"c{name}"] = nn.Conv2d(
+                inputs, outputs, 5, padding=padding, bias=not batch_norm
+            )
+            if batch_norm:
+                layers[f"bn{name}"] = nn.BatchNorm2d(outputs)
+            layers[f"relu{name}"] = nn.ReLU()
+            if name != "5":
+                layers[f"s{int(name) + 1}"] = nn.MaxPool2d(2)
+        self.convnet = nn.Sequential(layers)
+        self.fc = nn.Sequential(
+            OrderedDict(f6=nn.Linear(third, hidden), relu6=nn.ReLU(), f7=nn.Linear(hidden, classes))
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) -> logits (N, classes)."""
+        return self.fc(self.convnet(images).flatten(1))

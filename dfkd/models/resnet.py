@@ -1,0 +1,57 @@
+"""ResNet-18/34 with the CIFAR stem: 3x3 stride 1, no pooling ("8x" in the DFKD papers)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and, where the shape changes, a 1x1 projection (He et al. 2015)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + self.shortcut(x))
+
+
+class ResNet(nn.Module):
+    """ResNet with four stages at widths 64/128/256/512.
+
+    Args:
+        blocks: Blocks per stage: (2, 2, 2, 2) is ResNet-18, (3, 4, 6, 3) ResNet-34.
+        channels: Input channels.
+        classes: Number of classes.
+        width: Multiplier of the widths.
+    """
+
+    def __init__(
+        self, blocks: tuple[int, int, int, int], channels: int, classes: int, width: float = 1.0
+    ) -> None:
+        super().__init__()
+        widths = [max(1, int(width * n)) for n in (64, 128, 256, 512)]
+        self.conv1 = nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(widths[0])
+        stages, inputs = [], widths[0]
+        for stage, (count, outputs) in enumerate(zip(blocks, widths, strict=True)):
+            for index in range(count):
+                stride = 2 if stage > 0 and index == 0 else 1
+                stages.append(BasicBlock(inputs, outputs, stride))
+                inputs = outputs
+        self.stages = nn.Sequential(*stages)
+        self.linear = nn.Linear(inputs, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) -> logits (N, classes)."""
+        x = self.stages(F.relu(self.bn1(self.conv1(images))))
+        return self.linear(F.adaptive_avg_pool2d(x, 1).flatten(1))

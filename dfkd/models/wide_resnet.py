@@ -1,0 +1,61 @@
+"""Wide residual networks for 32x32 images: WRN-depth-k (Zagoruyko and Komodakis 2016)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PreactivationBlock(nn.Module):
+    """BN-ReLU-conv twice; where the widths differ the activated input is projected."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.projection: nn.Module | None = None
+        if inputs != outputs or stride != 1:
+            self.projection = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
+        activated = F.relu(self.bn1(x))
+        shortcut = x if self.projection is None else self.projection(activated)
+        return self.conv2(F.relu(self.bn2(self.conv1(activated)))) + shortcut
+
+
+class WideResNet(nn.Module):
+    """WRN-depth-widen at widths 16, 16k, 32k, 64k.
+
+    Args:
+        depth: 16, 40, ... (6n + 4).
+        widen: The k of WRN-depth-k.
+        channels: Input channels.
+        classes: Number of classes.
+        width: Further multiplier of the widths.
+    """
+
+    def __init__(
+        self, depth: int, widen: int, channels: int, classes: int, width: float = 1.0
+    ) -> None:
+        super().__init__()
+        blocks, remainder = divmod(depth - 4, 6)
+        if remainder:
+            raise ValueError(f"a wide ResNet has depth 6n + 4, not {depth}")
+        stem = max(1, int(width * 16))
+        self.conv1 = nn.Conv2d(channels, stem, 3, 1, 1, bias=False)
+        stages, inputs = [], stem
+        for stage in range(3):
+            outputs = max(1, int(width * 16 * widen)) * 2**stage
+            for index in range(blocks):
+                stride = 2 if stage > 0 and index == 0 else 1
+                stages.append(PreactivationBlock(inputs, outputs, stride))
+                inputs = outputs
+        self.stages = nn.Sequential(*stages)
+        self.bn = nn.BatchNorm2d(inputs)
+        self.linear = nn.Linear(inputs, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) -> logits (N, classes)."""
+        x = F.relu(self.bn(self.stages(self.conv1(images))))
+        return self.linear(F.adaptive_avg_pool2d(x, 1).flatten(1))
