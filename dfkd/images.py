@@ -30,10 +30,13 @@ class ImageSpec:
         """The inverse of `normalise`."""
         return images * self._column(self.std, images) + self._column(self.mean, images)
 
-    def squash(self, unbounded: Tensor) -> Tensor:
-        """Any real-valued (N, C, H, W) -> normalised images inside `value_range`, by a sigmoid."""
-        low, high = self.value_range
-        return self.normalise(low + (high - low) * torch.sigmoid(unbounded))
+    def clamp(self, images: Tensor) -> Tensor:
+        """Normalised images (N, C, H, W), moved to the nearest that `value_range` allows."""
+        low, high = (
+            self.normalise(images.new_full((1, self.shape[0], 1, 1), edge))
+            for edge in self.value_range
+        )
+        return images.clamp(low, high)
 
     @staticmethod
     def _column(values: tuple[float, ...], like: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Generators: latents (and labels) in, normalised images in the teacher's input space out.
 
-All end in `ImageSpec.squash`, so what they draw lies in the value range of real images. They are
-built from the input spec alone: a small base grid is doubled until it covers the image.
+All end in a batch norm and a clamp, so that what they draw starts at the mean and
+the spread of normalised data and lies in the value range of real images. They are built from the input
+spec alone: a small base grid is doubled until it covers the image.
 """
 
 import math
@@ -46,6 +47,7 @@ class _Generator(nn.Module):
         self.embedding = nn.Embedding(classes, latent) if conditional else None
         self.project = nn.Linear(latent, width * self.base_height * self.base_width)
         self.normalise = nn.BatchNorm2d(width)
+        self.centre = nn.BatchNorm2d(spec.shape[0])
         self.trunk: nn.Module
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -68,7 +70,7 @@ class _Generator(nn.Module):
         grid = self.project(latents).view(-1, self.width, self.base_height, self.base_width)
         drawn = self.trunk(self.normalise(grid))
         _, height, width = self.spec.shape
-        return self.spec.squash(drawn[:, :, :height, :width])
+        return self.spec.clamp(self.centre(drawn[:, :, :height, :width]))
 
 
 class PixelShuffleGenerator(_Generator):
@@ -91,7 +93,7 @@ class PixelShuffleGenerator(_Generator):
         layers += [_block(width, width), nn.Conv2d(width, head, 3, padding=1)]
         if self.doublings:
             layers.append(nn.PixelShuffle(2))
-        self.trunk = nn.Sequential(*layers, nn.BatchNorm2d(channels))
+        self.trunk = nn.Sequential(*layers)
 
 
 class UpsampleGenerator(_Generator):
@@ -112,9 +114,7 @@ class UpsampleGenerator(_Generator):
             outputs = width if step + 1 < self.doublings else max(1, width // 2)
             layers += [nn.Upsample(scale_factor=2), _block(inputs, outputs)]
             inputs = outputs
-        channels = spec.shape[0]
-        layers += [nn.Conv2d(inputs, channels, 3, padding=1), nn.BatchNorm2d(channels)]
-        self.trunk = nn.Sequential(*layers)
+        self.trunk = nn.Sequential(*layers, nn.Conv2d(inputs, spec.shape[0], 3, padding=1))
 
 
 GENERATORS: dict[str, Callable[..., _Generator]] = {

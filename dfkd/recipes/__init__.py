@@ -1,0 +1,10 @@
+"""The methods by name. One file each; a file holds a composition and no loop."""
+
+from dfkd.recipe import Recipe
+from dfkd.recipes.held_out import HELD_OUT
+from dfkd.recipes.house import HOUSE
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (HOUSE,)}
+"""What a run file may ask for by name."""
+
+__all__ = ["HELD_OUT", "HOUSE", "RECIPES"]

@@ -1,0 +1,222 @@
+"""The run file: one schema for everything a run may be told. Imports no torch."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from pipeline.errors import InputError
+
+Overrides = dict[str, float]
+
+
+class Section(BaseModel):
+    """A part of the run file: no unknown keys, no change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TeacherSection(Section):
+    """The trained network.
+
+    Attributes:
+        weights: A state dict (.safetensors, .pt, .pth, .th): a path beside the run file, or a URL.
+        architecture: A name in the registry, `torchvision:NAME`, or `package.module:factory`.
+        width: Multiplier of the hidden widths, for registry architectures.
+        classes: Number of classes.
+        class_names: Their names, in order; may be left out.
+    """
+
+    weights: str
+    architecture: str
+    width: PositiveFloat = 1.0
+    classes: Annotated[int, Field(ge=2)]
+    class_names: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_name_a_class(self) -> "TeacherSection":
+        if self.class_names and len(self.class_names) != self.classes:
+            raise ValueError(f"{len(self.class_names)} class_names for {self.classes} classes")
+        return self
+
+
+class InputSection(Section):
+    """What the teacher sees: raw values in `value_range`, then (raw - mean) / std."""
+
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    mean: tuple[float, ...]
+    std: tuple[PositiveFloat, ...]
+    value_range: tuple[float, float] = (0.0, 1.0)
+
+    @model_validator(mode="after")
+    def _a_value_a_channel(self) -> "InputSection":
+        for name in ("mean", "std"):
+            given = len(getattr(self, name))
+            if given != self.shape[0]:
+                raise ValueError(f"{name} has {given} values for {self.shape[0]} channels")
+        if self.value_range[0] >= self.value_range[1]:
+            raise ValueError("value_range must be [smallest, largest]")
+        return self
+
+
+class StudentSection(Section):
+    """The network that is taught; architecture and width as for the teacher."""
+
+    architecture: str
+    width: PositiveFloat = 1.0
+
+
+class Budget(Section):
+    """How much a stage may cost: student steps, or images the student learns from. Never time."""
+
+    steps: Annotated[int, Field(ge=0)] | None = None
+    images: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Budget":
+        if (self.steps is None) == (self.images is None):
+            raise ValueError("give either steps or images")
+        return self
+
+    def student_steps(self, batch: int) -> int:
+        """The budget in student steps of `batch` images."""
+        if self.steps is not None:
+            return self.steps
+        assert self.images is not None
+        return -(-self.images // batch)
+
+
+class DistillSection(Section):
+    """How the student is taught: a recipe by name, its budget, and numbers of it to change."""
+
+    recipe: str = "house"
+    budget: Budget = Budget(steps=8_000)
+    overrides: Overrides = {}
+
+
+class QuantizeSection(Section):
+    """How the student's int8 form is fine-tuned.
+
+    Attributes:
+        recipe: As for `distill`; the generator that taught the student goes on.
+        budget: Student steps after the ranges are calibrated.
+        overrides: Numbers of the recipe to change.
+        calibration_images: Generator images from which activation ranges are first set.
+        weight_range: "half" keeps int8 weights within +-64, for CPUs whose int8 kernels saturate
+            (x86 without VNNI); "auto" chooses half when a target of the run is such a CPU.
+    """
+
+    recipe: str = "house"
+    budget: Budget = Budget(steps=400)
+    overrides: Overrides = {}
+    calibration_images: PositiveInt = 1_024
+    weight_range: Literal["auto", "full", "half"] = "auto"
+
+
+class GateSection(Section):
+    """What the verdict asks for, fixed before the run.
+
+    Attributes:
+        agreement: The share of probe images on which the compiled student must answer as the
+            teacher does: pass when the interval's lower bound reaches it, fail when the upper
+            bound does not, inconclusive between.
+        confidence: Of the Wilson interval.
+        images: Probe images, at least 2,000.
+        generators: Held-out generators that draw them, each from a seed of its own.
+        rounds: Steps for which each of them is taught by the teacher.
+    """
+
+    agreement: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    images: Annotated[int, Field(ge=2_000)] = 2_000
+    generators: Annotated[int, Field(ge=1, le=8)] = 2
+    rounds: PositiveInt = 200
+
+
+class RunConfig(Section):
+    """A whole run file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    teacher: TeacherSection
+    input: InputSection
+    student: Literal["same"] | StudentSection
+    distill: DistillSection = DistillSection()
+    quantize: QuantizeSection = QuantizeSection()
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("local-cpu",)
+    gate: GateSection = GateSection()
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+def read_run_file(path: Path) -> RunConfig:
+    """Read and check a run file; a relative `teacher.weights` is taken from its folder.
+
+    Raises:
+        InputError: When it is missing, no YAML, or says something the schema does not allow.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML ({_one_line(error)})") from None
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: a run file is a mapping of sections, see examples/")
+    config = parse_run(document, str(path))
+    weights = config.teacher.weights
+    if "://" not in weights and not Path(weights).is_absolute():
+        weights = str(path.parent / weights)
+    teacher = config.teacher.model_copy(update={"weights": weights})
+    return config.model_copy(update={"teacher": teacher})
+
+
+def parse_run(document: dict[str, Any], source: str) -> RunConfig:
+    """Check a run file's content.
+
+    Args:
+        document: The parsed YAML.
+        source: What to call it in an error.
+
+    Raises:
+        InputError: With the first fault; for an unknown key with the nearest right one.
+    """
+    try:
+        return RunConfig.model_validate(document)
+    except ValidationError as error:
+        raise InputError(f"{source}: {_first_fault(error)}") from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    faults = error.errors()
+    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
+    parts = [str(part) for part in fault["loc"] if part not in ("StudentSection",)]
+    if fault["type"] != "extra_forbidden":
+        return f"{'.'.join(parts) or 'run file'}: {fault['msg'].removeprefix('Value error, ')}"
+    *parents, key = parts
+    known = _fields_at(parents)
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    where = f" in {'.'.join(parents)}" if parents else ""
+    return f"unknown key {key!r}{where}; did you mean {nearest[0]!r}?"
+
+
+def _fields_at(parents: list[str]) -> list[str]:
+    section: Any = RunConfig
+    for parent in parents:
+        annotation = section.model_fields[parent].annotation
+        candidates = (annotation, *getattr(annotation, "__args__", ()))
+        section = next(c for c in candidates if isinstance(c, type) and issubclass(c, Section))
+    return list(section.model_fields)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,158 @@
+"""The store: artifacts by the digest of their content, finished steps by the digest of their inputs.
+
+Nothing passes between steps that does not lie here. Any fsspec URL will do as a root.
+
+    objects/ab/abcdef...            a file, under its sha256
+    steps/<step>/<key>.json         what a step made: its artifacts, and notes that no digest covers
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from pipeline.errors import InputError
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file in the store.
+
+    Attributes:
+        name: Its file name in a bundle, e.g. "student.int8.onnx".
+        sha256: Of its content.
+        size: In bytes.
+    """
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What a finished step left behind.
+
+    Attributes:
+        artifacts: By role, e.g. "student".
+        notes: Figures worth showing, none of which enters any digest: losses, timings.
+    """
+
+    artifacts: dict[str, Artifact]
+    notes: dict[str, Any]
+
+
+class Store:
+    """A content-addressed store.
+
+    Args:
+        root: A folder or an fsspec URL.
+
+    Raises:
+        InputError: When the root cannot be written.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._fs, self._root = fsspec.core.url_to_fs(root)
+        self._local = Path(self._root) if "file" in _protocols(self._fs) else None
+        try:
+            self._fs.makedirs(f"{self._root}/objects", exist_ok=True)
+        except OSError as error:
+            raise InputError(f"store {root}: cannot be written ({error.strerror})") from None
+
+    def put(self, path: Path, name: str) -> Artifact:
+        """Take a file in, under the digest of its content; a second time costs nothing."""
+        artifact = Artifact(name, file_digest(path), path.stat().st_size)
+        place = self._object(artifact.sha256)
+        if not self._fs.exists(place):
+            self._write(place, path)
+        return artifact
+
+    def get(self, artifact: Artifact, folder: Path) -> Path:
+        """Copy an artifact into a folder, under its name, and check its digest.
+
+        Raises:
+            InputError: When it is missing or damaged.
+        """
+        target = folder / artifact.name
+        try:
+            self._fs.get_file(self._object(artifact.sha256), str(target))
+        except FileNotFoundError:
+            raise InputError(
+                f"store {self._root}: {artifact.name} ({artifact.sha256[:12]}) is gone; "
+                "delete the store's steps folder and run again"
+            ) from None
+        if file_digest(target) != artifact.sha256:
+            target.unlink()
+            raise InputError(
+                f"store {self._root}: {artifact.name} ({artifact.sha256[:12]}) is damaged; "
+                "delete that object and the steps folder, and run again"
+            )
+        return target
+
+    def record(self, step: str, key: str, record: StepRecord) -> None:
+        """Note that a step is finished; only now will `recall` find it."""
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(asdict(record), file, sort_keys=True)
+            file.flush()
+            self._write(self._step(step, key), Path(file.name))
+
+    def recall(self, step: str, key: str) -> StepRecord | None:
+        """What an earlier run of the same step made, if all of it is still there."""
+        try:
+            document = json.loads(self._fs.cat_file(self._step(step, key)))
+        except FileNotFoundError:
+            return None
+        artifacts = {role: Artifact(**a) for role, a in document["artifacts"].items()}
+        if not all(self._fs.exists(self._object(a.sha256)) for a in artifacts.values()):
+            return None
+        return StepRecord(artifacts, document["notes"])
+
+    def _object(self, sha256: str) -> str:
+        return f"{self._root}/objects/{sha256[:2]}/{sha256}"
+
+    def _step(self, step: str, key: str) -> str:
+        return f"{self._root}/steps/{step}/{key}.json"
+
+    def _write(self, place: str, source: Path) -> None:
+        """Whole or not at all: an object store does that by itself, a folder by renaming."""
+        self._fs.makedirs(place.rsplit("/", 1)[0], exist_ok=True)
+        if self._local is None:
+            self._fs.put_file(str(source), place)
+            return
+        beside = Path(f"{place}.{uuid.uuid4().hex}.part")
+        try:
+            shutil.copyfile(source, beside)
+            replace_durably(beside, Path(place))
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def replace_durably(written: Path, final: Path) -> None:
+    """Give a file or folder its final name, its content being on disk before."""
+    for path in [written] if written.is_file() else [p for p in written.rglob("*") if p.is_file()]:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    os.replace(written, final)
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """The sha256 of a JSON value, in hex, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
