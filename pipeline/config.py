@@ -108,7 +108,8 @@ class QuantizeSection(Section):
     """How the student's int8 form is fine-tuned.
 
     Attributes:
-        recipe: As for `distill`; the generator that taught the student goes on.
+        recipe: As for `distill`; the generator that taught the student goes on, whatever generator
+            the recipe names.
         budget: Student steps after the ranges are calibrated.
         overrides: Numbers of the recipe to change.
         calibration_images: Generator images from which activation ranges are first set.
@@ -116,7 +117,7 @@ class QuantizeSection(Section):
             (x86 without VNNI); "auto" chooses half when a target of the run is such a CPU.
     """
 
-    recipe: str = "house"
+    recipe: str = "house-quantize"
     budget: Budget = Budget(steps=400)
     overrides: Overrides = {}
     calibration_images: PositiveInt = 1_024

@@ -6,7 +6,28 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from pipeline.errors import InputError
+from pipeline.store import file_digest
+
 OURS = ("pipeline", "dfkd", "targets")
+
+
+def factory_digest(architecture: str) -> str | None:
+    """The sha256 of the module that holds a user's factory (`package.module:factory`); else None.
+
+    Raises:
+        InputError: When there is no such module.
+    """
+    if ":" not in architecture:
+        return None
+    module = architecture.split(":")[0]
+    try:
+        spec = find_spec(module)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise InputError(f"architecture {architecture}: no module {module} on the Python path")
+    return file_digest(Path(spec.origin))
 
 
 @cache

@@ -6,16 +6,17 @@ HOUSE = Recipe(
     name="house",
     citation=(
         "Ours. Terms: DAFL (Chen et al. 2019), ZSKT (Micaelli and Storkey 2019), DeepInversion "
-        "(Yin et al. 2020); logit L1: DFAD (Fang et al. 2019); replay: MB-DFKD (Binici et al. 2022)"
+        "(Yin et al. 2020); replay: MB-DFKD (Binici et al. 2022)"
     ),
     generator="pixel-shuffle",
     terms=(
-        Term("certainty", 0.3),
+        Term("certainty", 0.1),
         Term("class-balance", 5.0),
-        Term("adversary", 3.0),
+        Term("adversary", 1.0),
         Term("batch-norm", 10.0, where_possible=True),
     ),
-    objective="logit-l1",
+    latent=256,
+    objective="soft-kl",
     memory=20_000,
     schedule=Schedule(
         batch=128,
@@ -23,7 +24,7 @@ HOUSE = Recipe(
         fresh_batches=4,
         student_steps=20,
         warmup_rounds=0,
-        generator_lr=1e-3,
+        generator_lr=3e-3,
         student_lr=2e-3,
         final_lr=0.01,
     ),

@@ -1,0 +1,67 @@
+"""Score a bundle's compiled artifact on a real test set, in ONNX Runtime.
+
+    python -m benchmarks.score bundles/mnist-lenet5 --data mnist --folder DATA
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from benchmarks.data import READERS, load
+from benchmarks.machine import describe
+from dfkd.images import ImageSpec
+from pipeline.bundle import open_bundle
+from targets.onnxruntime_cpu import answer, open_session
+
+
+def main(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    data: Annotated[str, typer.Option(help=f"One of {', '.join(READERS)}.")],
+    folder: Annotated[Path, typer.Option(help="Where the data lies.", envvar="DATA")] = Path(
+        "../shared/data"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Accuracy on all test images, of the int8 artifact and of its fp32 twin."""
+    manifest = open_bundle(bundle)
+    section = manifest["input"]
+    spec = ImageSpec(
+        tuple(section["shape"]),
+        tuple(section["mean"]),
+        tuple(section["std"]),
+        tuple(section["value_range"]),
+    )
+    images, labels = load(data, folder, train=False, spec=spec)
+    target = next(iter(manifest["targets"].values()))
+    scores = {
+        precision: _accuracy(bundle / target[precision]["file"], images, labels)
+        for precision in ("int8", "fp32")
+    }
+    result = {
+        "name": manifest["name"],
+        "data": data,
+        "images": len(images),
+        "accuracy": scores["int8"],
+        "fp32_accuracy": scores["fp32"],
+        "agreement_on_probes": round(100 * manifest["verdict"]["agreement"], 2),
+        "verdict": manifest["verdict"]["outcome"],
+        "seed": manifest["run"]["seed"],
+        "machine": describe(),
+    }
+    if as_json:
+        print(json.dumps(result))
+    else:
+        print(f"int8 {scores['int8']:.2f} %, fp32 {scores['fp32']:.2f} % of {len(images)} images")
+
+
+def _accuracy(model: Path, images: torch.Tensor, labels: torch.Tensor) -> float:
+    answers = answer(open_session(model), images.numpy()).argmax(1)
+    return round(100 * float(np.mean(answers == labels.numpy())), 2)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,178 @@
+"""The bundle: all that a run hands over, in one folder with a manifest.
+
+    manifest.json                   what is what, with the sha256 of every file
+    graphs/student.{fp32,int8}.onnx the student as exported
+    targets/NAME/model.*.onnx       the student as compiled for a target
+    golden.npz  verdict.json        the probes and what came of them
+    report.html                     the same for people
+"""
+
+import json
+import shutil
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import RunConfig
+from pipeline.errors import InputError
+from pipeline.report import write_report
+from pipeline.store import Artifact, StepRecord, Store, digest, file_digest, replace_durably
+
+FASTER = 1.05
+"""int8 is recommended when it is faster than fp32 by this factor: less is noise."""
+
+Manifest = dict[str, Any]
+
+
+def write_bundle(
+    config: RunConfig, records: dict[str, StepRecord], store: Store, output: Path
+) -> Manifest:
+    """Put a run's artifacts together under `output`, in place of an earlier bundle there.
+
+    Raises:
+        InputError: When `output` cannot be written, or holds something that is no bundle.
+    """
+    check_output(output)
+    beside = output.with_name(f".{output.name}.{uuid.uuid4().hex}.part")
+    try:
+        for artifact, place in _places(config, records):
+            (beside / place).parent.mkdir(parents=True, exist_ok=True)
+            path = store.get(artifact, (beside / place).parent)
+            path.rename(beside / place)
+        verdict = json.loads((beside / "verdict.json").read_text())
+        manifest = _manifest(config, records, verdict, beside)
+        (beside / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        write_report(manifest, records, beside)
+        _swap(beside, output)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return manifest
+
+
+def check_output(output: Path) -> None:
+    """Refuse, before any work is done, a place where no bundle could be written.
+
+    Raises:
+        InputError: Naming the place and the remedy.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        probe = output.parent / f".{uuid.uuid4().hex}.part"
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        raise InputError(
+            f"output {output}: cannot be written ({error.strerror}); choose another by --output"
+        ) from None
+    empty = output.is_dir() and not any(output.iterdir())
+    if output.exists() and not empty and not (output / "manifest.json").is_file():
+        raise InputError(f"output {output}: exists and is no bundle; choose another by --output")
+
+
+def open_bundle(folder: Path) -> Manifest:
+    """Read a bundle's manifest and check every file against it.
+
+    Raises:
+        InputError: When it is no bundle, or a file is missing, changed or outside the folder.
+    """
+    try:
+        manifest: Manifest = json.loads((folder / "manifest.json").read_text())
+        files: dict[str, str] = manifest["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{folder}: no bundle (its manifest.json is missing or damaged)") from None
+    for name, sha256 in files.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{folder}: the manifest names a file outside the bundle: {name}")
+        if not path.is_file():
+            raise InputError(f"{folder}: {name} is missing; run again")
+        if file_digest(path) != sha256:
+            raise InputError(f"{folder}: {name} is not the file the manifest describes; run again")
+    return manifest
+
+
+def _places(config: RunConfig, records: dict[str, StepRecord]) -> list[tuple[Artifact, str]]:
+    artifacts = {role: a for record in records.values() for role, a in record.artifacts.items()}
+    places = [
+        (artifacts["fp32"], "graphs/student.fp32.onnx"),
+        (artifacts["int8"], "graphs/student.int8.onnx"),
+        (artifacts["golden"], "golden.npz"),
+        (artifacts["verdict"], "verdict.json"),
+    ]
+    for target in config.targets:
+        for precision in ("fp32", "int8"):
+            place = f"targets/{target}/model.{precision}.onnx"
+            places.append((artifacts[f"compiled-{precision}"], place))
+    return places
+
+
+def _manifest(
+    config: RunConfig, records: dict[str, StepRecord], verdicts: dict[str, Any], folder: Path
+) -> Manifest:
+    files = {
+        str(path.relative_to(folder)): file_digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    notes = {step: record.notes for step, record in records.items()}
+    return {
+        "name": config.name,
+        "bundle": digest(files),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "teacher": {
+            "architecture": notes["teacher"]["name"],
+            "fingerprint": notes["teacher"]["fingerprint"],
+            "class_names": list(config.teacher.class_names),
+        },
+        "student": notes.get("distill", notes["teacher"])["name"],
+        "input": config.input.model_dump(mode="json"),
+        "run": config.model_dump(mode="json", exclude={"teacher": {"weights"}}),
+        "verdict": verdicts["int8"],
+        "fp32_agreement": verdicts["fp32"]["agreement"],
+        "targets": {name: _target_entry(notes, verdicts, folder, name) for name in config.targets},
+        "files": files,
+    }
+
+
+def _target_entry(
+    notes: dict[str, Any], verdicts: dict[str, Any], folder: Path, name: str
+) -> dict[str, Any]:
+    """What a target runs. Timings stand here only, under no digest."""
+    times = notes["compile"]["milliseconds"]
+    entry = {
+        precision: {
+            "file": f"targets/{name}/model.{precision}.onnx",
+            "bytes": (folder / f"graphs/student.{precision}.onnx").stat().st_size,
+            "milliseconds": times[precision],
+            "outcome": verdicts[precision]["outcome"],
+            **notes["compile"][precision],
+        }
+        for precision in ("fp32", "int8")
+    }
+    return {
+        "machine": notes["compile"]["fingerprint"],
+        "threads": notes["compile"]["threads"],
+        **entry,
+        **_recommendation(verdicts, times),
+    }
+
+
+def _recommendation(verdicts: dict[str, Any], times: dict[str, float]) -> dict[str, str | None]:
+    passed = [p for p in ("int8", "fp32") if verdicts[p]["outcome"] == "pass"]
+    if not passed:
+        return {"recommended": None, "because": "neither form passed"}
+    if passed == ["int8", "fp32"] and times["fp32"] < FASTER * times["int8"]:
+        return {"recommended": "fp32", "because": "int8 is not faster here"}
+    reasons = {"int8": "faster, and it passed", "fp32": "int8 did not pass"}
+    reason = reasons[passed[0]] if len(passed) == 2 or passed == ["fp32"] else "fp32 did not pass"
+    return {"recommended": passed[0], "because": reason}
+
+
+def _swap(written: Path, final: Path) -> None:
+    """A folder cannot be renamed over a full one: the old bundle steps aside first."""
+    aside = final.with_name(f".{final.name}.{uuid.uuid4().hex}.old")
+    if final.exists():
+        final.rename(aside)
+    replace_durably(written, final)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,152 @@
+"""The steps of a run in their order, and how one of them is done or found done."""
+
+import importlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import RunConfig
+from pipeline.progress import Reporter
+from pipeline.sources import factory_digest, source_digest
+from pipeline.store import Artifact, StepRecord, Store, digest
+from pipeline.weights_file import digest_of_weights
+from pipeline.work import Made, Work
+from targets.catalogue import needs_half_range_weights
+from targets.onnxruntime_cpu import fingerprint
+
+Roles = dict[str, Artifact]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One arrow of the chain. Importing this module imports no step: a step done is not loaded.
+
+    Attributes:
+        name: Also the module in `pipeline.steps` whose `run` does it.
+        needs: Roles of the artifacts it reads.
+        settings: The part of the run file, as JSON, that its result depends on.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    settings: Callable[[RunConfig], Any]
+
+    @property
+    def module(self) -> str:
+        """Where its `run` is."""
+        return f"pipeline.steps.{self.name}"
+
+
+def chain(config: RunConfig) -> list[Step]:
+    """The steps this run file asks for, each after what it needs."""
+    same = config.student == "same"
+    generator = () if same else ("generator",)
+    steps = [Step("teacher", (), _teacher_settings)]
+    if not same:
+        steps.append(Step("distill", ("teacher",), _part("input", "student", "distill", "seed")))
+    steps += [
+        Step("quantize", ("teacher", "student", *generator), _quantize_settings),
+        Step("export", ("student", "quantized", "quantizers"), _part("input", "student")),
+        Step("probe", ("teacher",), _probe_settings),
+        Step("compile", ("fp32", "int8", "golden"), _compile_settings),
+        Step("validate", ("golden", "compiled-int8", "compiled-fp32"), _part("gate")),
+    ]
+    return steps
+
+
+def _part(*names: str) -> Callable[[RunConfig], Any]:
+    return lambda config: {
+        "teacher": _architecture(config),
+        **{name: config.model_dump(mode="json")[name] for name in names},
+    }
+
+
+def _architecture(config: RunConfig) -> dict[str, Any]:
+    """The teacher without its place: where weights lie is no part of any digest."""
+    section = config.teacher.model_dump(mode="json", exclude={"weights"})
+    return {**section, "factory": factory_digest(config.teacher.architecture)}
+
+
+def _teacher_settings(config: RunConfig) -> Any:
+    return {"weights": digest_of_weights(config.teacher.weights), **_part("input")(config)}
+
+
+def _quantize_settings(config: RunConfig) -> Any:
+    half = any(needs_half_range_weights(target) for target in config.targets)
+    settings = _part("input", "student", "distill", "quantize", "seed")(config)
+    if config.quantize.weight_range == "auto":
+        settings["quantize"]["weight_range"] = "half" if half else "full"
+    return settings
+
+
+def _probe_settings(config: RunConfig) -> Any:
+    gate = config.gate.model_dump(include={"images", "generators", "rounds"})
+    return {"gate": gate, **_part("input", "seed")(config)}
+
+
+def _compile_settings(config: RunConfig) -> Any:
+    return {"targets": list(config.targets), "machine": fingerprint()}
+
+
+def perform(
+    step: Step, config: RunConfig, roles: Roles, store: Store, reporter: Reporter
+) -> StepRecord:
+    """Do a step, unless the store knows that the same was done before.
+
+    Args:
+        step: Which.
+        config: The run file.
+        roles: The artifacts made so far.
+        store: Where to look first and to keep what is made.
+        reporter: Where the step says how far it is.
+
+    Returns:
+        Its artifacts and notes; the notes' `reused` tells whether it was found done.
+    """
+    key = step_key(step, config, roles)
+    known = store.recall(step.name, key)
+    if known is not None:
+        reporter.say(f"{step.name}: found done")
+        return StepRecord(known.artifacts, {**known.notes, "reused": True})
+    scratch = store.scratch(step.name, key)
+    with tempfile.TemporaryDirectory(prefix="datafree-edge-") as inputs:
+        files = {role: store.get(roles[role], Path(inputs)) for role in step.needs}
+        made: Made = importlib.import_module(step.module).run(
+            Work(config, files, scratch, reporter)
+        )
+    artifacts = {role: store.put(path, path.name) for role, path in made.files.items()}
+    record = StepRecord(artifacts, made.notes)
+    store.record(step.name, key, record)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return StepRecord(artifacts, {**made.notes, "reused": False})
+
+
+def step_key(step: Step, config: RunConfig, roles: Roles) -> str:
+    """The digest of all that a step's result depends on: inputs, settings, code."""
+    return digest(
+        {
+            "inputs": {role: roles[role].sha256 for role in step.needs},
+            "settings": step.settings(config),
+            "code": source_digest(step.module),
+        }
+    )
+
+
+def with_student(roles: Roles, config: RunConfig) -> Roles:
+    """For `student: same`, the teacher plays the student too."""
+    if config.student == "same" and "teacher" in roles:
+        return {**roles, "student": roles["teacher"]}
+    return roles
+
+
+def run_chain(config: RunConfig, store: Store, reporter: Reporter) -> dict[str, StepRecord]:
+    """All steps of a run, one after another; by step name."""
+    records: dict[str, StepRecord] = {}
+    roles: Roles = {}
+    for step in chain(config):
+        records[step.name] = perform(step, config, roles, store, reporter)
+        roles = with_student({**roles, **records[step.name].artifacts}, config)
+    return records

@@ -1,0 +1,111 @@
+"""The command line, `datafree-edge`.
+
+Exit codes: 0 the verdict is pass (or the command did its work), 2 fail, 3 inconclusive, 1 something
+the user must mend, 64 a wrong command line, 130 interrupted.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+
+from pipeline.bundle import open_bundle
+from pipeline.config import read_run_file
+from pipeline.errors import InputError
+from pipeline.progress import reporter
+from pipeline.run import check_run, default_output, default_store, execute
+from pipeline.store import Store
+
+USAGE = 64
+
+app = typer.Typer(
+    help="From a trained network to a quantized engine on an edge device, without data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RunFile = Annotated[Path, typer.Argument(help="A run file, see examples/.", metavar="RUN.yaml")]
+Output = Annotated[Path | None, typer.Option(help="The bundle's folder.  [default: bundles/NAME]")]
+
+
+@app.command(epilog="Example: datafree-edge run examples/mnist_lenet5/run.yaml")
+def run(
+    run_file: RunFile,
+    output: Output = None,
+    store: Annotated[str, typer.Option(help="Folder or URL of the store.")] = default_store(),
+) -> None:
+    """Distil, quantize, export, compile and judge; write a bundle.
+
+    Steps already done with the same teacher, settings and code are found in the store. An
+    interrupted run goes on where it stood.
+    """
+    from pipeline.report import summary_table
+
+    config = read_run_file(run_file)
+    folder = output or default_output(config)
+    with reporter() as progress:
+        manifest = execute(config, Store(store), folder, progress)
+    Console().print(summary_table(manifest, folder))
+    raise typer.Exit(_exit_code(manifest["verdict"]["outcome"]))
+
+
+@app.command(epilog="Example: datafree-edge check examples/mnist_lenet5/run.yaml")
+def check(run_file: RunFile, output: Output = None) -> None:
+    """Read a run file and say what is wrong with it, without running it."""
+    config = read_run_file(run_file)
+    check_run(config, output or default_output(config))
+    typer.echo(f"{run_file}: fine")
+
+
+@app.command(epilog="Example: datafree-edge validate bundles/mnist-lenet5")
+def validate(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    model: Annotated[
+        Path | None, typer.Option(help="Judge this ONNX file instead of the bundle's int8 one.")
+    ] = None,
+) -> None:
+    """Judge a bundle again, on this machine, by its own probes and threshold."""
+    from pipeline.rejudge import rejudge
+
+    verdict = rejudge(bundle, open_bundle(bundle), model)
+    typer.echo(
+        f"{verdict.outcome}: agreement with the teacher {100 * verdict.agreement:.2f} % "
+        f"[{100 * verdict.low:.2f}, {100 * verdict.high:.2f}] on {verdict.images} synthetic probes, "
+        f"asked for {100 * verdict.threshold:g} %"
+    )
+    raise typer.Exit(verdict.outcome.exit_code)
+
+
+def _exit_code(outcome: str) -> int:
+    from pipeline.verdict import Outcome
+
+    return Outcome(outcome).exit_code
+
+
+def main() -> None:
+    """Run the command line; every error is one line."""
+    try:
+        code = app(standalone_mode=False)
+    except InputError as error:
+        sys.exit(_complain(str(error), 1))
+    except click.ClickException as error:
+        sys.exit(_complain(error.format_message(), USAGE))
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(_complain("interrupted; the same command goes on where it stood", 130))
+    except OSError as error:
+        place = error.filename or "a file"
+        sys.exit(_complain(f"{place}: {error.strerror or error}", 1))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(line: str, code: int) -> int:
+    print(f"datafree-edge: {line}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Networks by name: the registry, torchvision's models, or a factory of the user's own."""
+
+import difflib
+import importlib
+
+from torch import nn
+
+from dfkd.images import ImageSpec
+from dfkd.models import ARCHITECTURES, build
+from pipeline.config import InputSection
+from pipeline.errors import InputError
+from pipeline.torchvision_on_cpu import import_torchvision
+
+
+def image_spec(section: InputSection) -> ImageSpec:
+    """The run file's `input` as the science sees it."""
+    return ImageSpec(section.shape, section.mean, section.std, section.value_range)
+
+
+def build_network(architecture: str, width: float, spec: ImageSpec, classes: int) -> nn.Module:
+    """A freshly initialised network.
+
+    Args:
+        architecture: A registry name, a torchvision model name, or `package.module:factory`; the
+            factory is called with `num_classes` and returns an `nn.Module`.
+        width: Multiplier of the hidden widths, for registry names only.
+        spec: The images it takes.
+        classes: Number of logits.
+
+    Raises:
+        InputError: When there is no such architecture, or it cannot be built so.
+    """
+    if architecture in ARCHITECTURES:
+        try:
+            return build(architecture, spec, classes, width)
+        except ValueError as error:
+            raise InputError(f"architecture {architecture}: {error}") from None
+    if width != 1.0:
+        raise InputError(f"architecture {architecture}: width goes with registry names only")
+    if ":" in architecture:
+        return _from_factory(architecture, classes)
+    models = import_torchvision().models
+    known = models.list_models()
+    if architecture in known:
+        network: nn.Module = models.get_model(architecture, weights=None, num_classes=classes)
+        return network
+    nearest = difflib.get_close_matches(architecture, [*ARCHITECTURES, *known], n=1, cutoff=0.0)
+    raise InputError(
+        f"architecture {architecture!r} is neither in the registry nor in torchvision; "
+        f"did you mean {nearest[0]!r}? (your own: package.module:factory)"
+    )
+
+
+def _from_factory(architecture: str, classes: int) -> nn.Module:
+    module_name, _, name = architecture.partition(":")
+    if module_name.startswith("torchvision"):
+        import_torchvision()
+    try:
+        factory = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"architecture {architecture}: {error}") from None
+    try:
+        network = factory(num_classes=classes)
+    except TypeError as error:
+        raise InputError(
+            f"architecture {architecture}: the factory must take num_classes ({error})"
+        ) from None
+    if not isinstance(network, nn.Module):
+        raise InputError(f"architecture {architecture}: the factory returned no nn.Module")
+    return network

@@ -1,0 +1,108 @@
+"""What a run says while it works: a live display on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+class Reporter(Protocol):
+    """Where a step says what it does."""
+
+    def say(self, line: str) -> None:
+        """Say something once."""
+
+    def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
+        """Say how far a phase has come, after each of its rounds."""
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+
+class TerminalReporter:
+    """A bar for every phase, with losses, rate and time left."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: tuple[str, int] | None = None
+
+    def say(self, line: str) -> None:
+        """Print above the bars."""
+        self._progress.console.print(line, highlight=False)
+
+    def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
+        """Move the phase's bar."""
+        if self._task is None or self._task[0] != name:
+            self._task = (name, self._progress.add_task(name, total=total, losses=""))
+        self._progress.update(
+            self._task[1], completed=done, losses=format_losses(losses), refresh=done == total
+        )
+
+
+class LineReporter:
+    """A line when a phase begins, every few seconds while it goes on, and when it ends.
+
+    Args:
+        write: Takes a line: a logger's `info`, `print`.
+        every: Seconds between two lines of a phase.
+    """
+
+    def __init__(self, write: Callable[[str], None], every: float = 5.0) -> None:
+        self._write, self._every = write, every
+        self._name, self._started, self._first, self._last = "", 0.0, 0, 0.0
+
+    def say(self, line: str) -> None:
+        """Write the line."""
+        self._write(line)
+
+    def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
+        """Write a line if it is time for one."""
+        now = time.monotonic()
+        if name != self._name:
+            self._name, self._started, self._first, self._last = name, now, done, 0.0
+        if done < total and now - self._last < self._every:
+            return
+        self._last = now
+        rate = (done - self._first) / max(now - self._started, 1e-9)
+        left = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if rate > 0 else ""
+        self._write(f"{name} {done}/{total}{left}  {format_losses(losses)}".rstrip())
+
+
+@contextmanager
+def reporter() -> Iterator[Reporter]:
+    """The reporter that suits this process: bars on a terminal, lines on standard error else."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield LineReporter(lambda line: console.print(line, highlight=False, soft_wrap=True))
+        return
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[losses]}"),
+    )
+    with Progress(*columns, console=console, refresh_per_second=4) as progress:
+        yield TerminalReporter(progress)
+
+
+def format_losses(losses: dict[str, float]) -> str:
+    """Losses on one line."""
+    return "  ".join(f"{name} {value:.3g}" for name, value in losses.items())

@@ -1,0 +1,31 @@
+"""Judging a bundle again: the same probes and threshold, another machine or another model."""
+
+from pathlib import Path
+
+import numpy as np
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidProtobuf
+
+from pipeline.bundle import Manifest
+from pipeline.errors import InputError
+from pipeline.verdict import Verdict, judge
+from targets.golden import load_golden
+from targets.onnxruntime_cpu import answer, open_session
+
+
+def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
+    """The verdict on the bundle's first target's int8 model, or on another ONNX file.
+
+    Raises:
+        InputError: When the model cannot be read or does not take the bundle's images.
+    """
+    first = next(iter(manifest["targets"].values()))
+    path = model or folder / first["int8"]["file"]
+    gate = manifest["run"]["gate"]
+    golden = load_golden(folder / "golden.npz")
+    try:
+        logits = answer(open_session(path), golden.images)
+    except (Fail, InvalidArgument, InvalidProtobuf, ValueError) as error:
+        raise InputError(f"{path}: cannot be run ({str(error).splitlines()[0]})") from None
+    if logits.shape != golden.teacher_logits.shape:
+        raise InputError(f"{path}: answers with {logits.shape[1:]}, not {np.shape(golden.teacher_logits)[1:]}")
+    return judge(golden, logits, gate["agreement"], gate["confidence"])

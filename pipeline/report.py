@@ -1,0 +1,135 @@
+"""What a run found, for people: a table for the terminal, and report.html with pictures."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, select_autoescape
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from pipeline.store import StepRecord
+from targets.golden import Golden, load_golden
+
+Manifest = dict[str, Any]
+
+
+def summary(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
+    """The run in a dozen lines: label and value."""
+    verdict = manifest["verdict"]
+    interval = (
+        f"{100 * verdict['agreement']:.2f} %  "
+        f"[{100 * verdict['low']:.2f}, {100 * verdict['high']:.2f}]  "
+        f"({verdict['agreed']} of {verdict['images']} synthetic probes)"
+    )
+    rows = [
+        ("teacher", manifest["teacher"]["architecture"]),
+        ("student", manifest["student"]),
+        ("agreement with the teacher", interval),
+        ("the same for fp32", f"{100 * manifest['fp32_agreement']:.2f} %"),
+        ("teacher's confidence on probes", f"{100 * verdict['teacher_confidence']:.1f} %"),
+    ]
+    for name, target in manifest["targets"].items():
+        fp32, int8 = target["fp32"], target["int8"]
+        ratio = int8["bytes"] / fp32["bytes"]
+        rows += [
+            (f"{name}: size", f"{fp32['bytes']:,} -> {int8['bytes']:,} bytes ({ratio:.2f})"),
+            (
+                f"{name}: latency",
+                f"fp32 {fp32['milliseconds']:.3f} ms, int8 {int8['milliseconds']:.3f} ms "
+                f"(batch 1, {target['threads']} thread)",
+            ),
+            (
+                f"{name}: integer kernels",
+                f"{int8['integer_layers']} of {int8['layers']} layers",
+            ),
+            (f"{name}: recommended", f"{target['recommended']}: {target['because']}"),
+        ]
+    rows += [
+        ("verdict", f"{verdict['outcome']} (asked for {100 * verdict['threshold']:g} %)"),
+        ("bundle", str(folder)),
+    ]
+    return rows
+
+
+def summary_table(manifest: Manifest, folder: Path) -> Table:
+    """`summary` for the terminal."""
+    table = Table(title=manifest["name"], show_header=False, title_justify="left")
+    for label, value in summary(manifest, folder):
+        table.add_row(label, value)
+    return table
+
+
+def write_report(manifest: Manifest, records: dict[str, StepRecord], folder: Path) -> None:
+    """Write report.html: the table, samples of the probes, the losses, the classes."""
+    environment = Environment(
+        loader=PackageLoader("pipeline", "templates"), autoescape=select_autoescape()
+    )
+    golden = load_golden(folder / "golden.npz")
+    pictures = {
+        "Probes: images no student was taught on": _probe_grid(golden),
+        "Losses while distilling and fine-tuning": _curves(records),
+        "Probes and agreement by class": _classes(manifest["verdict"]),
+    }
+    page = environment.get_template("report.html").render(
+        manifest=manifest,
+        rows=summary(manifest, Path(".")),
+        pictures={title: _as_png(figure) for title, figure in pictures.items()},
+    )
+    (folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def _probe_grid(golden: Golden, columns: int = 10, rows: int = 4) -> Figure:
+    figure = Figure(figsize=(columns * 0.8, rows * 0.95), layout="constrained")
+    answers = golden.teacher_logits.argmax(1)
+    picked = np.linspace(0, len(answers) - 1, columns * rows).astype(int)
+    for axes, index in zip(figure.subplots(rows, columns).flat, picked, strict=True):
+        image = golden.pixels[index].transpose(1, 2, 0)
+        if image.shape[2] == 3:
+            axes.imshow(image)
+        else:
+            axes.imshow(image[:, :, 0], cmap="gray", vmin=0, vmax=255)
+        axes.set_title(str(answers[index]), fontsize=8)
+        axes.axis("off")
+    return figure
+
+
+def _curves(records: dict[str, StepRecord]) -> Figure:
+    curves = {
+        step: _find_curve(records[step].notes)
+        for step in ("distill", "quantize")
+        if step in records
+    }
+    figure = Figure(figsize=(4 * len(curves), 3), layout="constrained")
+    for axes, (step, curve) in zip(
+        np.atleast_1d(figure.subplots(1, len(curves))), curves.items(), strict=True
+    ):
+        for name in sorted({name for point in curve for name in point}):
+            points = [point.get(name, float("nan")) for point in curve]
+            axes.plot(np.linspace(0, 1, len(points)), points, label=name)
+        axes.set(title=step, xlabel="share of the budget")
+        axes.legend(fontsize=7)
+    return figure
+
+
+def _find_curve(notes: dict[str, Any]) -> list[dict[str, float]]:
+    return notes.get("curve") or notes.get("fine-tuning", {}).get("curve", [])
+
+
+def _classes(verdict: dict[str, Any]) -> Figure:
+    figure = Figure(figsize=(8, 2.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.bar(range(len(verdict["teacher_histogram"])), verdict["teacher_histogram"])
+    left.set(title="teacher's answers", xlabel="class", ylabel="probes")
+    right.bar(range(len(verdict["per_class"])), [100 * (v or 0) for v in verdict["per_class"]])
+    right.set(title="agreement", xlabel="class", ylabel="%")
+    return figure
+
+
+def _as_png(figure: Figure) -> str:
+    file = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(file)
+    return base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,51 @@
+"""A whole run without an orchestrator: what the command line does, and flows do step by step."""
+
+import os
+from pathlib import Path
+
+from pipeline.bundle import Manifest, check_output, write_bundle
+from pipeline.chain import run_chain
+from pipeline.config import RunConfig
+from pipeline.errors import InputError
+from pipeline.progress import Reporter
+from pipeline.recipes import check_recipes
+from pipeline.store import Store
+from targets.catalogue import UnknownTargetError, find
+
+
+def default_store() -> str:
+    """$DATAFREE_EDGE_STORE, or a folder in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return os.environ.get("DATAFREE_EDGE_STORE", f"{cache}/datafree-edge")
+
+
+def default_output(config: RunConfig) -> Path:
+    """Where a bundle goes when nobody says where."""
+    return Path("bundles") / config.name
+
+
+def check_run(config: RunConfig, output: Path) -> None:
+    """Refuse, before any work is done, a run that cannot end well.
+
+    Raises:
+        InputError: When the weights are not there, a target or recipe is unknown, or the output
+            cannot be written.
+    """
+    for target in config.targets:
+        try:
+            find(target)
+        except UnknownTargetError as error:
+            raise InputError(f"targets: {error}") from None
+    check_recipes(config)
+    check_output(output)
+
+
+def execute(config: RunConfig, store: Store, output: Path, reporter: Reporter) -> Manifest:
+    """All steps, then the bundle; returns its manifest.
+
+    Raises:
+        InputError: When the user must mend something.
+    """
+    check_run(config, output)
+    records = run_chain(config, store, reporter)
+    return write_bundle(config, records, store, output)

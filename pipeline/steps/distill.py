@@ -1,0 +1,50 @@
+"""distill: generator against student, no data -> student.safetensors, generator.safetensors."""
+
+import torch
+from safetensors.torch import save_file
+
+from dfkd.loop import Loop, build_generator
+from dfkd.recipe import RecipeError
+from pipeline.config import StudentSection
+from pipeline.errors import InputError
+from pipeline.networks import build_network, image_spec
+from pipeline.recipes import chosen_recipe
+from pipeline.steps.teacher import open_teacher
+from pipeline.training import chosen_device, cpu_state, say_dropped_terms, train
+from pipeline.work import Made, Work
+
+
+def run(work: Work) -> Made:
+    """Teach a fresh student."""
+    config = work.config
+    assert isinstance(config.student, StudentSection)
+    device, spec = chosen_device(config), image_spec(config.input)
+    recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    teacher = open_teacher(config, work, device)
+    torch.manual_seed(config.seed)
+    student = build_network(
+        config.student.architecture, config.student.width, spec, config.teacher.classes
+    ).to(device)
+    generator = build_generator(recipe, spec, config.teacher.classes).to(device)
+    try:
+        loop = Loop(
+            recipe,
+            teacher=teacher,
+            generator=generator,
+            student=student,
+            classes=config.teacher.classes,
+            student_steps=config.distill.budget.student_steps(recipe.schedule.batch),
+            seed=config.seed,
+            device=device,
+        )
+    except RecipeError as error:
+        raise InputError(f"distill: {error}") from None
+    say_dropped_terms(loop, work.reporter)
+    notes = train(loop, "distill", work.folder / "distill.checkpoint", work.reporter)
+    files = {"student": student, "generator": generator}
+    paths = {role: work.folder / f"{role}.safetensors" for role in files}
+    for role, network in files.items():
+        save_file(cpu_state(network), paths[role])
+    parameters = sum(p.numel() for p in student.parameters())
+    notes["name"] = f"{config.student.architecture}, {parameters:,} parameters"
+    return Made(paths, notes)

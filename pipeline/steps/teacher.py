@@ -1,0 +1,30 @@
+"""teacher: weights of any accepted kind -> teacher.safetensors, checked and fingerprinted."""
+
+import torch
+from safetensors.torch import save_file
+
+from pipeline.config import RunConfig
+from pipeline.networks import image_spec
+from pipeline.teachers import fingerprint, load_teacher, parse_weights
+from pipeline.weights_file import read_weights
+from pipeline.work import Made, Work
+
+
+def run(work: Work) -> Made:
+    """Load the teacher the way every later step will, and keep what was loaded."""
+    section = work.config.teacher
+    state = parse_weights(read_weights(section.weights), section.weights)
+    network = load_teacher(section, image_spec(work.config.input), state, torch.device("cpu"))
+    path = work.folder / "teacher.safetensors"
+    save_file({k: v.contiguous().clone() for k, v in network.state_dict().items()}, path)
+    parameters = sum(p.numel() for p in network.parameters())
+    name = f"{section.architecture}, {parameters:,} parameters"
+    work.reporter.say(f"teacher: {name}")
+    return Made({"teacher": path}, {"name": name, "fingerprint": fingerprint(section, state)})
+
+
+def open_teacher(config: RunConfig, work: Work, device: torch.device) -> torch.nn.Module:
+    """The teacher from the artifact that `run` made, for a later step."""
+    path = work.inputs["teacher"]
+    state = parse_weights(path.read_bytes(), str(path))
+    return load_teacher(config.teacher, image_spec(config.input), state, device)

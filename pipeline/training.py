@@ -1,0 +1,93 @@
+"""Running the loop so that it can be watched, interrupted and taken up again."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from dfkd.loop import Diverged, Loop, Round
+from pipeline.config import RunConfig
+from pipeline.errors import InputError
+from pipeline.progress import Reporter
+from pipeline.store import replace_durably
+
+SAVE_EVERY = 15.0
+"""Seconds between two checkpoints."""
+
+
+def chosen_device(config: RunConfig) -> torch.device:
+    """The device the run file asks for; `auto` takes CUDA where there is one.
+
+    Raises:
+        InputError: When it asks for CUDA and there is none.
+    """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: cuda is not available here; use auto or cpu")
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(config.device)
+
+
+def train(loop: Loop, phase: str, checkpoint: Path, reporter: Reporter) -> dict[str, Any]:
+    """Run a loop to its end, from its checkpoint if there is one.
+
+    Args:
+        loop: Freshly built, the same way as the one that left the checkpoint.
+        phase: What to call it in the progress display.
+        checkpoint: Written now and then; removed at the end.
+        reporter: Told of every round.
+
+    Returns:
+        Notes: the losses over the run (at most 200 points), what it cost, and its seconds.
+
+    Raises:
+        InputError: When the loop diverges.
+    """
+    started = last = time.monotonic()
+    if checkpoint.exists():
+        loop.load_state_dict(torch.load(checkpoint, weights_only=True))
+        reporter.say(f"{phase}: going on from a checkpoint")
+    curve: list[dict[str, float]] = []
+
+    def watch(now: Round) -> None:
+        nonlocal last
+        name = f"{phase} (warm-up)" if now.phase == "warm-up" else phase
+        reporter.phase(name, now.number, now.total, now.losses)
+        if now.number % max(1, now.total // 200) == 0:
+            curve.append({**now.losses, "confidence": now.confidence})
+        if time.monotonic() - last > SAVE_EVERY:
+            last = time.monotonic()
+            _save(loop, checkpoint)
+
+    try:
+        loop.run(watch)
+    except Diverged as error:
+        raise InputError(f"{phase}: {error}; lower the learning rates by overrides") from None
+    checkpoint.unlink(missing_ok=True)
+    return {
+        "curve": curve,
+        "terms": [term.name for term in loop.terms],
+        "cost": vars(loop.counts),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def say_dropped_terms(loop: Loop, reporter: Reporter) -> None:
+    """Say which terms this teacher cannot serve, so that nothing is left out in silence."""
+    for term in loop.recipe.terms:
+        if term not in loop.terms:
+            reporter.say(f"recipe {loop.recipe.name}: no {term.name} term, the teacher has none")
+
+
+def cpu_state(network: nn.Module) -> dict[str, torch.Tensor]:
+    """A network's weights as contiguous tensors on the CPU, ready for a safetensors file."""
+    return {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+
+
+def _save(loop: Loop, checkpoint: Path) -> None:
+    beside = checkpoint.with_name(f"{checkpoint.name}.{os.getpid()}.part")
+    torch.save(loop.state_dict(), beside)
+    replace_durably(beside, checkpoint)

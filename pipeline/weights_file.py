@@ -1,0 +1,46 @@
+"""Reading a teacher's weights file, as bytes. Imports no torch."""
+
+import hashlib
+from pathlib import Path
+
+import fsspec
+
+from pipeline.errors import InputError
+
+HOW_TO_SAVE = "save one with safetensors.torch.save_file(model.state_dict(), 'teacher.safetensors')"
+
+
+def read_weights(url: str) -> bytes:
+    """The bytes of a weights file.
+
+    Raises:
+        InputError: When it cannot be read, or is of a kind that holds no usable state dict.
+    """
+    suffix = Path(url).suffix.lower()
+    if suffix == ".onnx":
+        raise InputError(
+            f"teacher {url}: an ONNX graph has its batch norms folded away, and their statistics "
+            f"are what data-free methods match; give a state dict: {HOW_TO_SAVE}"
+        )
+    if suffix == ".pt2":
+        raise InputError(
+            f"teacher {url}: a .pt2 program has its batch norms frozen into operators, where their "
+            f"statistics cannot be matched; give a state dict: {HOW_TO_SAVE}"
+        )
+    if suffix not in (".safetensors", ".pt", ".pth", ".th"):
+        raise InputError(f"teacher {url}: not a .safetensors, .pt, .pth or .th file; {HOW_TO_SAVE}")
+    try:
+        with fsspec.open(url, "rb") as file:
+            content: bytes = file.read()
+    except OSError as error:
+        raise InputError(f"teacher {url}: cannot be read ({error.strerror or error})") from None
+    return content
+
+
+def digest_of_weights(url: str) -> str:
+    """The sha256 of a weights file.
+
+    Raises:
+        InputError: As `read_weights`.
+    """
+    return hashlib.sha256(read_weights(url)).hexdigest()

@@ -1,0 +1,56 @@
+"""golden.npz: probe images with the teacher's answers, for checking an artifact anywhere."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Probe images as a camera would deliver them, and what the teacher says to them.
+
+    Attributes:
+        pixels: (N, C, H, W) uint8; 0 and 255 are the ends of `value_range`.
+        mean: (C,), std: (C,): the normalisation, in raw units.
+        value_range: (2,) raw values of pixel 0 and pixel 255.
+        teacher_logits: (N, K) float32, of the normalised pixels.
+        generator: (N,) index of the held-out generator that drew each.
+        asked: (N,) the class that generator was asked for.
+    """
+
+    pixels: NDArray[np.uint8]
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    value_range: NDArray[np.float32]
+    teacher_logits: NDArray[np.float32]
+    generator: NDArray[np.int64]
+    asked: NDArray[np.int64]
+
+    @property
+    def images(self) -> NDArray[np.float32]:
+        """(N, C, H, W) float32, as the teacher and every exported graph take them."""
+        low, high = self.value_range
+        raw = low + (high - low) * self.pixels.astype(np.float32) / 255
+        column = (1, -1, 1, 1)
+        normalised = (raw - self.mean.reshape(column)) / self.std.reshape(column)
+        return normalised.astype(np.float32)
+
+    def save(self, path: Path) -> None:
+        """Write an .npz file; the same content gives the same bytes."""
+        np.savez_compressed(path, **vars(self))
+
+
+def load_golden(path: Path) -> Golden:
+    """Read a file that `Golden.save` wrote; nothing in it is unpickled.
+
+    Raises:
+        OSError: When it cannot be read.
+        ValueError: When it is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Golden(**{name: arrays[name] for name in Golden.__dataclass_fields__})
+    except KeyError as error:
+        raise ValueError(f"{path}: not a golden.npz ({error} is missing)") from None

@@ -1,0 +1,121 @@
+"""ONNX Runtime on this machine's CPU: compile, open, time."""
+
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from targets.instruction_sets import this_cpu
+
+Images = NDArray[np.float32]
+Logits = NDArray[np.float32]
+
+INTEGER_KERNELS = {"QLinearConv", "QLinearMatMul", "QGemm", "MatMulIntegerToFloat", "ConvInteger"}
+FLOAT_KERNELS = {"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul"}
+
+
+class ProviderError(RuntimeError):
+    """ONNX Runtime did not give the execution provider that was asked for."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A graph compiled for this CPU.
+
+    Attributes:
+        path: The optimised graph.
+        integer_layers: Convolutions and linear layers that run on integer kernels.
+        layers: All of them.
+    """
+
+    path: Path
+    integer_layers: int
+    layers: int
+
+
+def fingerprint() -> dict[str, str]:
+    """What a compiled graph and its timings depend on."""
+    cpu = this_cpu()
+    return {"cpu": cpu.model, "int8": cpu.int8, "onnxruntime": ort.__version__}
+
+
+def compile_graph(graph: Path, compiled: Path) -> Compiled:
+    """Write the graph as ONNX Runtime fuses it for a CPU, and count what became integer.
+
+    Layout changes that hold for one CPU only are left to the moment of loading.
+    """
+    options = _options()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(compiled)
+    _open(graph, options)
+    kinds = Counter(node.op_type for node in onnx.load(compiled).graph.node)
+    integer = sum(kinds[kind] for kind in INTEGER_KERNELS)
+    return Compiled(compiled, integer, integer + sum(kinds[kind] for kind in FLOAT_KERNELS))
+
+
+def open_session(graph: Path, optimised: bool = True) -> ort.InferenceSession:
+    """A session on the CPU, one thread, and on nothing else.
+
+    Args:
+        graph: An ONNX file with input `images` and output `logits`.
+        optimised: False runs the graph as written, the reference for what it means.
+
+    Raises:
+        ProviderError: When ONNX Runtime would run it elsewhere.
+    """
+    options = _options()
+    if not optimised:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return _open(graph, options)
+
+
+def answer(session: ort.InferenceSession, images: Images, batch: int = 100) -> Logits:
+    """Logits (N, K) for normalised images (N, C, H, W)."""
+    parts = [
+        session.run(["logits"], {"images": images[start : start + batch]})[0]
+        for start in range(0, len(images), batch)
+    ]
+    return np.concatenate(parts)
+
+
+def time_together(
+    graphs: dict[str, Path], image: Images, repeats: int = 100
+) -> dict[str, float]:
+    """Median milliseconds a run of each graph, measured in turns so that noise hits all alike.
+
+    Args:
+        graphs: By name.
+        image: The batch (N, C, H, W) to run.
+        repeats: Runs of each graph, after a tenth as many to warm up.
+    """
+    sessions = {name: open_session(path) for name, path in graphs.items()}
+    times: dict[str, list[float]] = {name: [] for name in graphs}
+    for turn in range(repeats + repeats // 10):
+        for name, session in sessions.items():
+            started = time.perf_counter()
+            session.run(["logits"], {"images": image})
+            if turn >= repeats // 10:
+                times[name].append(1000 * (time.perf_counter() - started))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _options() -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return options
+
+
+def _open(graph: Path, options: Any) -> ort.InferenceSession:
+    session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    session.disable_fallback()
+    if session.get_providers() != ["CPUExecutionProvider"]:
+        raise ProviderError(f"{graph.name}: would run on {session.get_providers()}, not on the CPU")
+    return session
