@@ -100,7 +100,7 @@ class DistillSection(Section):
     """How the student is taught: a recipe by name, its budget, and numbers of it to change."""
 
     recipe: str = "house"
-    budget: Budget = Budget(steps=8_000)
+    budget: Budget = Budget(steps=6_000)
     overrides: Overrides = {}
 
 
@@ -141,7 +141,7 @@ class GateSection(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     images: Annotated[int, Field(ge=2_000)] = 2_000
     generators: Annotated[int, Field(ge=1, le=8)] = 2
-    rounds: PositiveInt = 200
+    rounds: PositiveInt = 400
 
 
 class RunConfig(Section):

@@ -133,12 +133,10 @@ def _require_quantized_layers(network: nn.Module) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without NNCF's own progress bars and remarks, which would break into ours."""
-    logger = logging.getLogger("nncf")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Without the progress bars and remarks of NNCF and torchao, which would break into ours."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        logging.disable(logging.WARNING)
         try:
             yield
         finally:
-            logger.setLevel(level)
+            logging.disable(logging.NOTSET)

@@ -18,5 +18,5 @@ HELD_OUT = Recipe(
         Term("label-certainty", 1.0),
         Term("batch-norm", 1.0, where_possible=True),
     ),
-    schedule=Schedule(batch=128, fresh_batches=1, student_steps=1, generator_lr=1e-3),
+    schedule=Schedule(batch=64, fresh_batches=1, student_steps=1, generator_lr=5e-3),
 )

@@ -19,6 +19,7 @@ from pipeline.networks import image_spec
 from pipeline.steps.quantize import open_student
 from pipeline.work import Made, Work
 from targets.lint import errors, lint
+from targets.weights import store_weights_as_int8
 
 OPSET = 17
 
@@ -62,9 +63,7 @@ def write_graph(network: nn.Module, example: Tensor, spec: ImageSpec, path: Path
         )
     graph = from_proto(onnx.load(path))
     IdentityEliminationPass()(graph)
-    model = to_proto(graph)
-    onnx.helper.set_model_props(
-        model, {"mean": str(list(spec.mean)), "std": str(list(spec.std))}
-    )
+    model = store_weights_as_int8(to_proto(graph))
+    onnx.helper.set_model_props(model, {"mean": str(list(spec.mean)), "std": str(list(spec.std))})
     onnx.checker.check_model(model)
     onnx.save(model, path)

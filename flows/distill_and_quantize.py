@@ -1,0 +1,96 @@
+"""The flow `distill-and-quantize`: one task a step of `pipeline.chain`.
+
+    python -m flows.distill_and_quantize examples/mnist_lenet5/run.yaml
+    prefect deployment run distill-and-quantize/local-cpu --watch
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.states import Completed, Failed, State
+
+from pipeline.bundle import Manifest, write_bundle
+from pipeline.chain import Step, chain, perform, with_student
+from pipeline.config import RunConfig, read_run_file
+from pipeline.errors import InputError
+from pipeline.progress import LineReporter, Reporter, reporter
+from pipeline.run import check_run, default_output, default_store
+from pipeline.store import Artifact, StepRecord, Store
+from pipeline.verdict import Outcome
+
+_display: Reporter | None = None
+"""Where progress goes when a terminal watches this process; workers use the run's log."""
+
+
+@flow(name="distill-and-quantize", persist_result=False)
+def distill_and_quantize(
+    run_file: str = "examples/mnist_lenet5/run.yaml", output: str | None = None
+) -> State[Any]:
+    """From a teacher to a judged bundle.
+
+    Args:
+        run_file: The run file; a relative path starts at the deployment's folder.
+        output: The bundle's folder; bundles/NAME when left out.
+
+    Returns:
+        Completed when the verdict is pass; else Failed, with the outcome as the state's name.
+    """
+    config = read_run_file(Path(run_file))
+    folder = Path(output) if output else default_output(config)
+    check_run(config, folder)
+    manifest = _run(config, Store(default_store()), folder)
+    verdict = manifest["verdict"]
+    line = (
+        f"{verdict['outcome']}: agreement {100 * verdict['agreement']:.2f} % with the teacher on "
+        f"{verdict['images']} synthetic probes; bundle in {folder}"
+    )
+    if verdict["outcome"] == Outcome.PASS:
+        return Completed(message=line)
+    return Failed(message=line, name=str(verdict["outcome"]).capitalize())
+
+
+def _run(config: RunConfig, store: Store, folder: Path) -> Manifest:
+    records: dict[str, StepRecord] = {}
+    roles: dict[str, Artifact] = {}
+    for step in chain(config):
+        run_step = task(_perform, name=step.name, persist_result=False)
+        records[step.name] = run_step(step.name, config, roles, store)
+        roles = with_student({**roles, **records[step.name].artifacts}, config)
+    return task(write_bundle, name="bundle", persist_result=False)(config, records, store, folder)
+
+
+def _perform(
+    name: str, config: RunConfig, roles: dict[str, Artifact], store: Store
+) -> StepRecord:
+    step: Step = next(step for step in chain(config) if step.name == name)
+    say = _display or LineReporter(get_run_logger().info)
+    return perform(step, config, roles, store, say)
+
+
+def main(run_file: str) -> int:
+    """Run the flow in this process, watched; returns the verdict's exit code."""
+    global _display
+    from rich.console import Console
+
+    from pipeline.bundle import open_bundle
+    from pipeline.report import summary_table
+
+    try:
+        folder = default_output(read_run_file(Path(run_file)))
+        with reporter() as _display:
+            state = distill_and_quantize(run_file, return_state=True)
+        failure = None if state.is_completed() else state.result(raise_on_failure=False)
+        if isinstance(failure, InputError):
+            raise failure
+    except InputError as error:
+        print(f"distill-and-quantize: {error}", file=sys.stderr)
+        return 1
+    manifest = open_bundle(folder)
+    Console().print(summary_table(manifest, folder))
+    return Outcome(manifest["verdict"]["outcome"]).exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
