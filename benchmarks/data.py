@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from dfkd.images import ImageSpec
 
+Pixels = NDArray[np.uint8]
+Labels = NDArray[np.uint8]
 
 MNIST_INPUT = ImageSpec(shape=(1, 32, 32), mean=(0.1307,), std=(0.3081,))
 """MNIST resized to 32x32, as LeNet-5 takes it."""
@@ -42,22 +44,26 @@ def load(name: str, folder: Path, train: bool, spec: ImageSpec) -> tuple[Tensor,
     return spec.normalise(images), torch.from_numpy(labels.astype(np.int64))
 
 
-def _idx(set_folder: str) -> Callable[[Path, bool], tuple[NDArray, NDArray]]:
-    def read(folder: Path, train: bool) -> tuple[NDArray, NDArray]:
+def _idx(set_folder: str) -> Callable[[Path, bool], tuple[Pixels, Labels]]:
+    def read(folder: Path, train: bool) -> tuple[Pixels, Labels]:
         raw = folder / set_folder / "raw"
         prefix = "train" if train else "t10k"
         pixels = np.frombuffer(
-            gzip.decompress((raw / f"{prefix}-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16
+            gzip.decompress((raw / f"{prefix}-images-idx3-ubyte.gz").read_bytes()),
+            np.uint8,
+            offset=16,
         )
         labels = np.frombuffer(
-            gzip.decompress((raw / f"{prefix}-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8
+            gzip.decompress((raw / f"{prefix}-labels-idx1-ubyte.gz").read_bytes()),
+            np.uint8,
+            offset=8,
         )
         return pixels.reshape(-1, 1, 28, 28).copy(), labels
 
     return read
 
 
-def _cifar10(folder: Path, train: bool) -> tuple[NDArray, NDArray]:
+def _cifar10(folder: Path, train: bool) -> tuple[Pixels, Labels]:
     part = "train" if train else "test"
     strips = sorted((folder / "cifar10").glob(f"{part}_*.png"))
     if not strips:
@@ -74,7 +80,7 @@ READERS = {"mnist": _idx("MNIST"), "fashion-mnist": _idx("FashionMNIST"), "cifar
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Top-1 accuracy in percent, in batches of 500, in the mode the model is in."""
     right = sum(
-        int((model(part).argmax(1) == answer).sum())
+        (model(part).argmax(1) == answer).sum().item()
         for part, answer in zip(images.split(500), labels.split(500), strict=True)
     )
     return 100.0 * right / len(images)

@@ -1,11 +1,11 @@
 """Score a bundle's compiled artifact on a real test set, in ONNX Runtime.
 
-    python -m benchmarks.score bundles/mnist-lenet5 --data mnist --folder DATA
+python -m benchmarks.score bundles/mnist-lenet5 --data mnist --folder DATA
 """
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -27,6 +27,15 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Accuracy on all test images, of the int8 artifact and of its fp32 twin."""
+    result = score(bundle, data, folder)
+    if as_json:
+        print(json.dumps(result))
+    else:
+        print(f"int8 {result['accuracy']:.2f} %, fp32 {result['fp32_accuracy']:.2f} %")
+
+
+def score(bundle: Path, data: str, folder: Path) -> dict[str, Any]:
+    """One row of a result table; accuracies in percent."""
     manifest = open_bundle(bundle)
     section = manifest["input"]
     spec = ImageSpec(
@@ -41,7 +50,7 @@ def main(
         precision: _accuracy(bundle / target[precision]["file"], images, labels)
         for precision in ("int8", "fp32")
     }
-    result = {
+    return {
         "name": manifest["name"],
         "data": data,
         "images": len(images),
@@ -52,10 +61,6 @@ def main(
         "seed": manifest["run"]["seed"],
         "machine": describe(),
     }
-    if as_json:
-        print(json.dumps(result))
-    else:
-        print(f"int8 {scores['int8']:.2f} %, fp32 {scores['fp32']:.2f} % of {len(images)} images")
 
 
 def _accuracy(model: Path, images: torch.Tensor, labels: torch.Tensor) -> float:

@@ -1,6 +1,6 @@
 """Train the example teacher: LeNet-5 on MNIST, or any registry architecture on a set of data.py.
 
-    python -m benchmarks.train_teacher DATA --out examples/mnist_lenet5
+python -m benchmarks.train_teacher DATA --out examples/mnist_lenet5
 """
 
 import json

@@ -20,7 +20,7 @@ from dfkd.statistics import batch_norms, recorded
 from dfkd.terms import TERMS, Synthesis
 
 
-class Diverged(RuntimeError):
+class DivergedError(RuntimeError):
     """A loss stopped being a finite number."""
 
 
@@ -133,7 +133,7 @@ class Loop:
             watch: Called after every round; the loop's state is then complete and may be saved.
 
         Raises:
-            Diverged: When a loss is not finite.
+            DivergedError: When a loss is not finite.
         """
         while self._round < self.rounds:
             warm = self._round < 0
@@ -206,7 +206,7 @@ class Loop:
 
     def _descend(self, who: str, loss: Tensor) -> None:
         if not torch.isfinite(loss):
-            raise Diverged(f"the {who}'s loss is {loss.item()} in round {self._round}")
+            raise DivergedError(f"the {who}'s loss is {loss.item()} in round {self._round}")
         optimizer = self._optimizers[who]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -1,15 +1,15 @@
 """The flow `distill-and-quantize`: one task a step of `pipeline.chain`.
 
-    python -m flows.distill_and_quantize examples/mnist_lenet5/run.yaml
-    prefect deployment run distill-and-quantize/local-cpu --watch
+python -m flows.distill_and_quantize examples/mnist_lenet5/run.yaml
+prefect deployment run distill-and-quantize/local-cpu --watch
 """
 
 import sys
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger, task
-from prefect.states import Completed, Failed, State
+from prefect import State, flow, get_run_logger, task
+from prefect.states import Completed, Failed
 
 from pipeline.bundle import Manifest, write_bundle
 from pipeline.chain import Step, chain, perform, with_student
@@ -55,15 +55,13 @@ def _run(config: RunConfig, store: Store, folder: Path) -> Manifest:
     records: dict[str, StepRecord] = {}
     roles: dict[str, Artifact] = {}
     for step in chain(config):
-        run_step = task(_perform, name=step.name, persist_result=False)
+        run_step = task(name=step.name, persist_result=False)(_perform)
         records[step.name] = run_step(step.name, config, roles, store)
         roles = with_student({**roles, **records[step.name].artifacts}, config)
-    return task(write_bundle, name="bundle", persist_result=False)(config, records, store, folder)
+    return task(name="bundle", persist_result=False)(write_bundle)(config, records, store, folder)
 
 
-def _perform(
-    name: str, config: RunConfig, roles: dict[str, Artifact], store: Store
-) -> StepRecord:
+def _perform(name: str, config: RunConfig, roles: dict[str, Artifact], store: Store) -> StepRecord:
     step: Step = next(step for step in chain(config) if step.name == name)
     say = _display or LineReporter(get_run_logger().info)
     return perform(step, config, roles, store, say)

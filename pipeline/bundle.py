@@ -1,10 +1,10 @@
 """The bundle: all that a run hands over, in one folder with a manifest.
 
-    manifest.json                   what is what, with the sha256 of every file
-    graphs/student.{fp32,int8}.onnx the student as exported
-    targets/NAME/model.*.onnx       the student as compiled for a target
-    golden.npz  verdict.json        the probes and what came of them
-    report.html                     the same for people
+manifest.json                   what is what, with the sha256 of every file
+graphs/student.{fp32,int8}.onnx the student as exported
+targets/NAME/model.*.onnx       the student as compiled for a target
+golden.npz  verdict.json        the probes and what came of them
+report.html                     the same for people
 """
 
 import json

@@ -74,8 +74,8 @@ def validate(
     verdict = rejudge(bundle, open_bundle(bundle), model)
     typer.echo(
         f"{verdict.outcome}: agreement with the teacher {100 * verdict.agreement:.2f} % "
-        f"[{100 * verdict.low:.2f}, {100 * verdict.high:.2f}] on {verdict.images} synthetic probes, "
-        f"asked for {100 * verdict.threshold:g} %"
+        f"[{100 * verdict.low:.2f}, {100 * verdict.high:.2f}] on {verdict.images} "
+        f"synthetic probes, asked for {100 * verdict.threshold:g} %"
     )
     raise typer.Exit(verdict.outcome.exit_code)
 

@@ -134,7 +134,7 @@ def _require_quantized_layers(network: nn.Module) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without the progress bars and remarks of NNCF and torchao, which would break into ours."""
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         logging.disable(logging.WARNING)
         try:
             yield

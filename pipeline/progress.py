@@ -12,6 +12,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -39,7 +40,7 @@ class TerminalReporter:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task: tuple[str, int] | None = None
+        self._task: tuple[str, TaskID] | None = None
 
     def say(self, line: str) -> None:
         """Print above the bars."""

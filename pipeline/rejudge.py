@@ -27,5 +27,7 @@ def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
     except (Fail, InvalidArgument, InvalidProtobuf, ValueError) as error:
         raise InputError(f"{path}: cannot be run ({str(error).splitlines()[0]})") from None
     if logits.shape != golden.teacher_logits.shape:
-        raise InputError(f"{path}: answers with {logits.shape[1:]}, not {np.shape(golden.teacher_logits)[1:]}")
+        raise InputError(
+            f"{path}: answers with {logits.shape[1:]}, not {np.shape(golden.teacher_logits)[1:]}"
+        )
     return judge(golden, logits, gate["agreement"], gate["confidence"])

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.table import Table
 
@@ -76,7 +75,7 @@ def write_report(manifest: Manifest, records: dict[str, StepRecord], folder: Pat
     }
     page = environment.get_template("report.html").render(
         manifest=manifest,
-        rows=summary(manifest, Path(".")),
+        rows=summary(manifest, Path()),
         pictures={title: _as_png(figure) for title, figure in pictures.items()},
     )
     (folder / "report.html").write_text(page, encoding="utf-8")
@@ -116,7 +115,8 @@ def _curves(records: dict[str, StepRecord]) -> Figure:
 
 
 def _find_curve(notes: dict[str, Any]) -> list[dict[str, float]]:
-    return notes.get("curve") or notes.get("fine-tuning", {}).get("curve", [])
+    curve: list[dict[str, float]] = notes.get("fine-tuning", notes)["curve"]
+    return curve
 
 
 def _classes(verdict: dict[str, Any]) -> Figure:
@@ -131,5 +131,5 @@ def _classes(verdict: dict[str, Any]) -> Figure:
 
 def _as_png(figure: Figure) -> str:
     file = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(file)
+    figure.savefig(file, format="png")
     return base64.b64encode(file.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""The store: artifacts by the digest of their content, finished steps by the digest of their inputs.
+"""The store: artifacts by the digest of their content, finished steps by that of their inputs.
 
 Nothing passes between steps that does not lie here. Any fsspec URL will do as a root.
 
@@ -147,7 +147,7 @@ def replace_durably(written: Path, final: Path) -> None:
     for path in [written] if written.is_file() else [p for p in written.rglob("*") if p.is_file()]:
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    os.replace(written, final)
+    written.replace(final)
 
 
 def file_digest(path: Path) -> str:

@@ -18,6 +18,7 @@ from pipeline.weights_file import HOW_TO_SAVE
 
 StateDict = dict[str, Tensor]
 
+
 def parse_weights(content: bytes, url: str) -> StateDict:
     """A state dict out of a file's bytes; nothing in it is ever run.
 
@@ -81,7 +82,9 @@ def fingerprint(section: TeacherSection, state: StateDict) -> str:
     total = hashlib.sha256(architecture.encode())
     for name, tensor in sorted(state.items()):
         total.update(f"{name}:{tensor.dtype}:{list(tensor.shape)};".encode())
-        total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        total.update(
+            tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        )
     return total.hexdigest()
 
 
@@ -92,7 +95,7 @@ def _load_weights_only(content: bytes, url: str) -> Any:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "Unsupported" in str(error) or "weights_only" in str(error):
             raise InputError(
-                f"teacher {url}: is a pickle that wants to run code, which is refused; {HOW_TO_SAVE}"
+                f"teacher {url}: a pickle that wants to run code, which is refused; {HOW_TO_SAVE}"
             ) from None
         raise InputError(f"teacher {url}: damaged or truncated weights ({reason})") from None
 

@@ -18,12 +18,11 @@ def import_torchvision() -> ModuleType:
     except RuntimeError:
         library = torch.library.Library("torchvision", "DEF")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define(
-            "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        )
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _KEEP.append(library)
         import torchvision
-    return torchvision
+    module: ModuleType = torchvision
+    return module
 
 
 _KEEP: list[torch.library.Library] = []

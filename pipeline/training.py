@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dfkd.loop import Diverged, Loop, Round
+from dfkd.loop import DivergedError, Loop, Round
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.progress import Reporter
@@ -64,7 +64,7 @@ def train(loop: Loop, phase: str, checkpoint: Path, reporter: Reporter) -> dict[
 
     try:
         loop.run(watch)
-    except Diverged as error:
+    except DivergedError as error:
         raise InputError(f"{phase}: {error}; lower the learning rates by overrides") from None
     checkpoint.unlink(missing_ok=True)
     return {

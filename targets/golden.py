@@ -35,7 +35,8 @@ class Golden:
         raw = low + (high - low) * self.pixels.astype(np.float32) / 255
         column = (1, -1, 1, 1)
         normalised = (raw - self.mean.reshape(column)) / self.std.reshape(column)
-        return normalised.astype(np.float32)
+        images: NDArray[np.float32] = normalised.astype(np.float32)
+        return images
 
     def save(self, path: Path) -> None:
         """Write an .npz file; the same content gives the same bytes."""

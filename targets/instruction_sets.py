@@ -22,7 +22,7 @@ class Cpu:
 
     @property
     def saturates(self) -> bool:
-        """x86 without VNNI adds pairs of int8 products in 16 bits, which full-range weights overflow."""
+        """x86 without VNNI adds pairs of products in 16 bits: full-range weights overflow."""
         return self.machine in ("x86_64", "AMD64") and self.int8 != "vnni"
 
 

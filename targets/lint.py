@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
 QUANTIZED_LAYERS = {"Conv": 0, "Gemm": 0, "MatMul": 1, "ConvTranspose": 1}
@@ -130,9 +129,7 @@ def _check_layer(node: NodeProto, name: str, graph: _Graph) -> Iterator[Finding]
     weight = graph.producer.get(node.input[1])
     if weight is None or weight.op_type != "DequantizeLinear":
         if graph.is_weight(node.input[1]):
-            yield Finding(
-                "warning", name, "weights are quantized", "this layer will run in float"
-            )
+            yield Finding("warning", name, "weights are quantized", "this layer will run in float")
         return
     scale = graph.constants.get(weight.input[1], np.ones(1))
     axis = next((a.i for a in weight.attribute if a.name == "axis"), 1)
@@ -143,5 +140,3 @@ def _check_layer(node: NodeProto, name: str, graph: _Graph) -> Iterator[Finding]
         yield Finding(
             "error", name, f"weights are scaled along axis {wanted}", "quantize per output channel"
         )
-
-

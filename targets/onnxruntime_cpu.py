@@ -85,9 +85,7 @@ def answer(session: ort.InferenceSession, images: Images, batch: int = 100) -> L
     return np.concatenate(parts)
 
 
-def time_together(
-    graphs: dict[str, Path], image: Images, repeats: int = 100
-) -> dict[str, float]:
+def time_together(graphs: dict[str, Path], image: Images, repeats: int = 100) -> dict[str, float]:
     """Median milliseconds a run of each graph, measured in turns so that noise hits all alike.
 
     Args:

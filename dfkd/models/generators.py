@@ -1,14 +1,13 @@
 """Generators: latents (and labels) in, normalised images in the teacher's input space out.
 
-All end in a batch norm and a clamp, so that what they draw starts at the mean and
-the spread of normalised data and lies in the value range of real images. They are built from the input
-spec alone: a small base grid is doubled until it covers the image.
+All end in a batch norm and a clamp: what they draw starts at the mean and the spread of normalised
+data and stays in the value range of real images. They are built from the input spec alone: a small
+base grid is doubled until it covers the image.
 """
 
 import math
 from collections.abc import Callable
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfkd.images import ImageSpec

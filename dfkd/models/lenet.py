@@ -34,9 +34,7 @@ class LeNet5(nn.Module):
         widths = [("1", channels, first), ("3", first, second), ("5", second, third)]
         for name, inputs, outputs in widths:
             padding = 2 if size == 28 and name == "1" else 0
-            layers[f"c{name}"] = nn.Conv2d(
-                inputs, outputs, 5, padding=padding, bias=not batch_norm
-            )
+            layers[f"c{name}"] = nn.Conv2d(inputs, outputs, 5, padding=padding, bias=not batch_norm)
             if batch_norm:
                 layers[f"bn{name}"] = nn.BatchNorm2d(outputs)
             layers[f"relu{name}"] = nn.ReLU()

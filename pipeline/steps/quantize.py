@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -29,7 +30,7 @@ def run(work: Work) -> Made:
     torch.manual_seed(config.seed)
     recipe, generator = _generator(work, recipe, device)
     steps = config.quantize.budget.student_steps(recipe.schedule.batch)
-    notes = {}
+    notes: dict[str, Any] = {}
     if "generator" not in work.inputs:
         warmup = _loop(recipe, config, teacher, generator, None, 0, device)
         say_dropped_terms(warmup, work.reporter)
