@@ -73,8 +73,9 @@ def wilson(agreed: int, images: int, confidence: float) -> tuple[float, float]:
     middle = share + z * z / (2 * images)
     reach = z * math.sqrt(share * (1 - share) / images + z * z / (4 * images * images))
     scale = 1 + z * z / images
-    # Rounding may push an end past the share itself where the share is 0 or 1.
-    return min((middle - reach) / scale, share), max((middle + reach) / scale, share)
+    low, high = (middle - reach) / scale, (middle + reach) / scale
+    # At a share of 0 or 1 one end is exact, and rounding may push it past.
+    return max(0.0, min(low, share)), min(1.0, max(high, share))
 
 
 def judge(

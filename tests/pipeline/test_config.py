@@ -1,0 +1,91 @@
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config import Budget, parse_run, read_run_file
+from pipeline.errors import InputError
+from pipeline.recipes import check_recipes
+from tests.conftest import EXAMPLE, QUICK
+
+
+def changed(**sections):
+    return {**copy.deepcopy(QUICK), **sections}
+
+
+def fault(document):
+    with pytest.raises(InputError) as caught:
+        check_recipes(parse_run(document, "run.yaml"))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_example_is_a_run_file_whose_weights_lie_beside_it():
+    config = read_run_file(EXAMPLE / "run.yaml")
+    assert config.teacher.weights == str(EXAMPLE / "teacher.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("document", "key", "nearest"),
+    [
+        (changed(techer={}), "techer", "teacher"),
+        (changed(gate={"agrement": 0.9}), "agrement", "agreement"),
+        (changed(student={"architecture": "lenet5", "widht": 1}), "widht", "width"),
+        (changed(distill={"budget": {"stepps": 1}}), "stepps", "steps"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest_right_one(document, key, nearest):
+    line = fault(document)
+    assert repr(key) in line
+    assert repr(nearest) in line
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "says"),
+    [
+        ("distill", {"recipe": "hous"}, "did you mean 'house'"),
+        ("distill", {"overrides": {"bach": 3}}, "did you mean 'batch'"),
+        ("distill", {"budget": {}}, "either steps or images"),
+        ("distill", {"budget": {"steps": 3, "images": 3}}, "either steps or images"),
+        ("quantize", {"overrides": {"memory": 1}}, "smaller than a batch"),
+        ("gate", {"images": 100}, "2000"),
+        ("gate", {"agreement": 1.5}, "gate.agreement"),
+        ("input", {"shape": [1, 32, 32], "mean": [0.1, 0.2], "std": [0.3]}, "mean has 2 values"),
+        ("input", {"shape": [1, 32, 32], "mean": [0.1], "std": [0.0]}, "input.std.0"),
+        ("targets", [], "targets"),
+        ("student", "other", "student"),
+        ("name", "../escape", "name"),
+        ("seed", -1, "seed"),
+        ("device", "tpu", "device"),
+    ],
+)
+def test_a_senseless_value_is_refused_with_the_reason(section, value, says):
+    assert says in fault(changed(**{section: value}))
+
+
+def test_class_names_are_one_a_class():
+    teacher = {**QUICK["teacher"], "class_names": ["zero", "one"]}
+    assert "2 class_names for 10 classes" in fault(changed(teacher=teacher))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 512))
+def test_a_budget_in_images_is_rounded_up_to_whole_batches(images, batch):
+    steps = Budget(images=images).student_steps(batch)
+    assert steps * batch >= images
+    assert (steps - 1) * batch < images
+    assert Budget(steps=steps).student_steps(batch) == steps
+
+
+@pytest.mark.parametrize("content", ["[1, 2", "- a list", "\x00", "just text"])
+def test_what_is_no_run_file_gets_one_line(tmp_path, content):
+    path = tmp_path / "run.yaml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"run\.yaml") as caught:
+        read_run_file(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_run_file(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        read_run_file(tmp_path / "none.yaml")

@@ -1,0 +1,92 @@
+import threading
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.store import Artifact, StepRecord, Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def artifact(store, tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"content")
+    return store.put(tmp_path / "a.bin", "a.bin")
+
+
+def objects(tmp_path):
+    return [p for p in (tmp_path / "store" / "objects").rglob("*") if p.is_file()]
+
+
+def test_what_goes_in_comes_out_and_twice_is_once(store, artifact, tmp_path):
+    (tmp_path / "b.bin").write_bytes(b"content")
+    assert store.put(tmp_path / "b.bin", "b.bin").sha256 == artifact.sha256
+    assert len(objects(tmp_path)) == 1
+    (tmp_path / "out").mkdir()
+    assert store.get(artifact, tmp_path / "out").read_bytes() == b"content"
+
+
+def test_damage_is_noticed_and_leaves_nothing(store, artifact, tmp_path):
+    objects(tmp_path)[0].write_bytes(b"contend")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="damaged"):
+        store.get(artifact, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_step_is_recalled_only_while_all_it_made_is_there(store, artifact, tmp_path):
+    record = StepRecord({"role": artifact}, {"seconds": 3})
+    assert store.recall("step", "key") is None
+    store.record("step", "key", record)
+    assert store.recall("step", "key") == record
+    assert store.recall("step", "other") is None
+    objects(tmp_path)[0].unlink()
+    assert store.recall("step", "key") is None
+    with pytest.raises(InputError, match="is gone"):
+        store.get(artifact, tmp_path)
+
+
+def test_a_write_that_breaks_off_leaves_nothing_under_a_final_name(store, tmp_path, monkeypatch):
+    (tmp_path / "a.bin").write_bytes(b"content")
+
+    def disk_full(source, target):
+        target.write_bytes(b"con")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipeline.store.shutil.copyfile", disk_full)
+    with pytest.raises(OSError, match="No space"):
+        store.put(tmp_path / "a.bin", "a.bin")
+    assert not objects(tmp_path)
+
+
+def test_two_writers_of_the_same_content(store, tmp_path):
+    (tmp_path / "a.bin").write_bytes(bytes(1_000_000))
+    made: list[Artifact] = []
+    threads = [
+        threading.Thread(target=lambda: made.append(store.put(tmp_path / "a.bin", "a.bin")))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(made)) == 1
+    assert len(made) == 8
+    assert len(objects(tmp_path)) == 1
+
+
+def test_any_fsspec_url_will_do(tmp_path):
+    store = Store("memory://somewhere")
+    (tmp_path / "a.bin").write_bytes(b"x")
+    made = store.put(tmp_path / "a.bin", "c.bin")
+    store.record("step", "key", StepRecord({"role": made}, {}))
+    assert store.recall("step", "key").artifacts["role"] == made
+    assert store.get(made, tmp_path).read_bytes() == b"x"
+
+
+def test_a_root_that_cannot_be_written():
+    with pytest.raises(InputError, match="cannot be written"):
+        Store("/proc/nowhere")
