@@ -111,16 +111,18 @@ def perform(
     if known is not None:
         reporter.say(f"{step.name}: found done")
         return StepRecord(known.artifacts, {**known.notes, "reused": True})
-    scratch = store.scratch(step.name, key)
-    with tempfile.TemporaryDirectory(prefix="datafree-edge-") as inputs:
-        files = {role: store.get(roles[role], Path(inputs)) for role in step.needs}
-        made: Made = importlib.import_module(step.module).run(
-            Work(config, files, scratch, reporter)
-        )
-    artifacts = {role: store.put(path, path.name) for role, path in made.files.items()}
+    checkpoints = store.checkpoints(step.name, key)
+    with tempfile.TemporaryDirectory(prefix="datafree-edge-") as private:
+        inputs, outputs = Path(private, "inputs"), Path(private, "outputs")
+        inputs.mkdir()
+        outputs.mkdir()
+        files = {role: store.get(roles[role], inputs) for role in step.needs}
+        work = Work(config, files, outputs, checkpoints, reporter)
+        made: Made = importlib.import_module(step.module).run(work)
+        artifacts = {role: store.put(path, path.name) for role, path in made.files.items()}
     record = StepRecord(artifacts, made.notes)
     store.record(step.name, key, record)
-    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     return StepRecord(artifacts, {**made.notes, "reused": False})
 
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
@@ -19,7 +18,10 @@ from pipeline.progress import reporter
 from pipeline.run import check_run, default_output, default_store, execute
 from pipeline.store import Store
 
-USAGE = 64
+USAGE, INTERRUPTED = 64, 130
+
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""Click's; typer brings a click of its own in some versions and imports it in others."""
 
 app = typer.Typer(
     help="From a trained network to a quantized engine on an edge device, without data.",
@@ -92,13 +94,15 @@ def main() -> None:
         code = app(standalone_mode=False)
     except InputError as error:
         sys.exit(_complain(str(error), 1))
-    except click.ClickException as error:
-        sys.exit(_complain(error.format_message(), USAGE))
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(_complain("interrupted; the same command goes on where it stood", 130))
+    except UsageError as error:
+        sys.exit(_complain(f"{error}; see datafree-edge --help", USAGE))
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
     except OSError as error:
         place = error.filename or "a file"
         sys.exit(_complain(f"{place}: {error.strerror or error}", 1))
+    if code == INTERRUPTED:
+        _complain("interrupted; the same command goes on where it stood", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

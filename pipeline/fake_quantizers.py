@@ -19,6 +19,7 @@ from nncf.torch.extensions import ExtensionLoaderTimeoutException
 from nncf.torch.function_hook.wrapper import get_hook_storage
 from nncf.torch.quantization import extensions
 from nncf.torch.quantization.layers import SymmetricQuantizer
+from nncf.torch.quantization.reference import ReferenceQuantizedFunctions
 from torch import Tensor, nn
 
 from pipeline.batch_norm_folding import folded
@@ -107,7 +108,7 @@ def _require_kernels(device: torch.device) -> None:
             f"NNCF's quantizer kernels took over {KERNEL_BUILD_SECONDS} s to build; "
             f"set NNCF_EXTENSION_LOAD_TIMEOUT to more seconds"
         ) from None
-    if "reference" in str(kernel.__module__):
+    if kernel is ReferenceQuantizedFunctions.Quantize_forward:
         raise InputError(
             "NNCF's quantizer kernels could not be built: install a C++ compiler and Python's "
             "headers (on Debian: g++ python3-dev)"

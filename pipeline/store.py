@@ -115,12 +115,10 @@ class Store:
             return None
         return StepRecord(artifacts, document["notes"])
 
-    def scratch(self, step: str, key: str) -> Path:
-        """A local folder for an unfinished step's own files; the next try finds them."""
+    def checkpoints(self, step: str, key: str) -> Path:
+        """The local folder for an unfinished step's checkpoints; it need not exist."""
         root = self._local or Path(tempfile.gettempdir()) / "datafree-edge"
-        folder = root / "scratch" / f"{step}-{key[:16]}"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return root / "checkpoints" / f"{step}-{key[:16]}"
 
     def _object(self, sha256: str) -> str:
         return f"{self._root}/objects/{sha256[:2]}/{sha256}"

@@ -15,13 +15,16 @@ class Work:
     Attributes:
         config: The run file.
         inputs: The files the step asked for, by role.
-        folder: For the step's own files; outlives an interruption, so that the next try goes on.
+        folder: For the files it makes; nobody else's.
+        checkpoints: For what a next try can go on from; outlives an interruption, and is shared
+            with whoever does the same step at the same time.
         reporter: Where to say how far it is.
     """
 
     config: RunConfig
     inputs: dict[str, Path]
     folder: Path
+    checkpoints: Path
     reporter: Reporter
 
 

@@ -40,7 +40,7 @@ def run(work: Work) -> Made:
     except RecipeError as error:
         raise InputError(f"distill: {error}") from None
     say_dropped_terms(loop, work.reporter)
-    notes = train(loop, "distill", work.folder / "distill.checkpoint", work.reporter)
+    notes = train(loop, "distill", work.checkpoints / "distill.checkpoint", work.reporter)
     files = {"student": student, "generator": generator}
     paths = {role: work.folder / f"{role}.safetensors" for role in files}
     for role, network in files.items():

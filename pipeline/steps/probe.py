@@ -41,7 +41,7 @@ def run(work: Work) -> Made:
             device=device,
         )
         phase = f"probe generator {index + 1}"
-        checkpoint = work.folder / f"probe-{index}.checkpoint"
+        checkpoint = work.checkpoints / f"probe-{index}.checkpoint"
         notes[phase] = train(loop, phase, checkpoint, work.reporter)
         share = (gate.images + index) // gate.generators
         images, labels = _draw(loop, recipe, share)

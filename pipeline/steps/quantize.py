@@ -34,7 +34,7 @@ def run(work: Work) -> Made:
     if "generator" not in work.inputs:
         warmup = _loop(recipe, config, teacher, generator, None, 0, device)
         say_dropped_terms(warmup, work.reporter)
-        checkpoint = work.folder / "warm-up.checkpoint"
+        checkpoint = work.checkpoints / "warm-up.checkpoint"
         notes["warm-up"] = train(warmup, "quantize", checkpoint, work.reporter)
     images = _calibration_images(generator, recipe, config, device)
     half = half_range(config)
@@ -42,7 +42,7 @@ def run(work: Work) -> Made:
     tuning = replace(recipe, schedule=replace(recipe.schedule, warmup_rounds=0))
     loop = _loop(tuning, config, teacher, generator, prepared, steps, device)
     notes["fine-tuning"] = train(
-        loop, "quantize", work.folder / "quantize.checkpoint", work.reporter
+        loop, "quantize", work.checkpoints / "quantize.checkpoint", work.reporter
     )
     weights, places = work.folder / "quantized.safetensors", work.folder / "quantized.json"
     save_file(cpu_state(prepared), weights)

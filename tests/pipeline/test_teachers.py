@@ -130,9 +130,7 @@ def test_weights_of_another_architecture(state):
 
 def test_images_the_architecture_cannot_take(state):
     colour = ImageSpec((3, 32, 32), (0.5,) * 3, (0.5,) * 3)
-    assert "another shape" in refusal(
-        lambda: load_teacher(section("t.pt"), colour, state, CPU)
-    )
+    assert "another shape" in refusal(lambda: load_teacher(section("t.pt"), colour, state, CPU))
     tiny = ImageSpec((1, 30, 30), (0.5,), (0.5,))
     assert "30x30" in refusal(lambda: load_teacher(section("t.pt"), tiny, state, CPU))
 

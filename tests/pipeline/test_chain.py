@@ -1,0 +1,160 @@
+import json
+
+import numpy as np
+import pytest
+
+from pipeline.bundle import open_bundle
+from pipeline.chain import chain, perform, run_chain
+from pipeline.config import read_run_file
+from pipeline.errors import InputError
+from pipeline.run import execute
+from pipeline.store import Store
+from pipeline.verdict import Outcome
+from targets.golden import load_golden
+from targets.lint import errors, lint
+from targets.onnxruntime_cpu import answer, open_session
+from tests.conftest import QUICK, write_run
+
+
+class Silent:
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def phase(self, name, done, total, losses):
+        pass
+
+
+def steps_done(reporter, config):
+    found = {line.split(":")[0] for line in reporter.lines if line.endswith("found done")}
+    return [step.name for step in chain(config) if step.name not in found]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, quick_store):
+    folder = tmp_path_factory.mktemp("run")
+    config = read_run_file(write_run(folder))
+    manifest = execute(config, Store(str(quick_store)), folder / "bundle", Silent())
+    return config, manifest, folder / "bundle"
+
+
+def test_the_bundle_holds_what_it_should(finished):
+    config, manifest, bundle = finished
+    assert open_bundle(bundle) == manifest
+    assert set(manifest["files"]) == {
+        "graphs/student.fp32.onnx",
+        "graphs/student.int8.onnx",
+        "targets/local-cpu/model.fp32.onnx",
+        "targets/local-cpu/model.int8.onnx",
+        "golden.npz",
+        "verdict.json",
+    }
+    golden = load_golden(bundle / "golden.npz")
+    assert golden.pixels.shape == (2000, 1, 32, 32)
+    assert golden.pixels.dtype == np.uint8
+    assert sorted(np.unique(golden.generator)) == [0, 1]
+    target = manifest["targets"]["local-cpu"]
+    assert target["int8"]["milliseconds"] > 0
+    assert target["fp32"]["milliseconds"] > 0
+    assert target["int8"]["bytes"] < target["fp32"]["bytes"]
+    assert "<img" in (bundle / "report.html").read_text()
+    assert "weights" not in manifest["run"]["teacher"], "a path is no part of the manifest"
+    assert manifest["name"] == config.name
+
+
+def test_the_exported_graphs_mean_what_torch_meant(finished):
+    _, _, bundle = finished
+    assert not errors(lint(bundle / "graphs/student.int8.onnx"))
+    images = load_golden(bundle / "golden.npz").images[:200]
+    fp32 = answer(open_session(bundle / "graphs/student.fp32.onnx"), images)
+    int8 = answer(open_session(bundle / "graphs/student.int8.onnx"), images)
+    assert (fp32.argmax(1) == int8.argmax(1)).mean() > 0.9
+    assert not np.array_equal(fp32, int8)
+
+
+def test_a_student_that_was_hardly_taught_fails(finished):
+    _, manifest, _ = finished
+    assert manifest["verdict"]["outcome"] == Outcome.FAIL
+    assert manifest["targets"]["local-cpu"]["recommended"] is None
+
+
+def test_the_teacher_itself_in_int8_passes(same_bundle):
+    manifest = open_bundle(same_bundle)
+    assert manifest["verdict"]["outcome"] == Outcome.PASS
+    assert manifest["targets"]["local-cpu"]["recommended"] in ("int8", "fp32")
+
+
+@pytest.mark.parametrize(
+    ("changes", "redone"),
+    [
+        ({}, []),
+        ({"name": "another"}, []),
+        ({"gate": {**QUICK["gate"], "agreement": 0.5}}, ["validate"]),
+        (
+            {"quantize": {**QUICK["quantize"], "budget": {"steps": 5}}},
+            ["quantize", "export", "compile", "validate"],
+        ),
+    ],
+)
+def test_only_what_changed_is_done_again(finished, quick_store, tmp_path, changes, redone):
+    config = read_run_file(write_run(tmp_path, **changes))
+    reporter = Silent()
+    records = run_chain(config, Store(str(quick_store)), reporter)
+    assert steps_done(reporter, config) == redone
+    assert {name for name, r in records.items() if not r.notes["reused"]} == set(redone)
+
+
+def test_the_same_run_elsewhere_is_the_same_bundle_digest(finished, tmp_path):
+    """Another store and another place: no path, no time and no latency enters the digest."""
+    config, manifest, _ = finished
+    again = execute(config, Store(str(tmp_path / "store")), tmp_path / "bundle", Silent())
+    assert again["bundle"] == manifest["bundle"]
+    assert again["created"] >= manifest["created"]
+
+
+def test_two_runs_of_one_step_at_a_time_do_not_take_each_others_files(finished, tmp_path):
+    """The second finishes while the first still works; both must end well."""
+    config, _, _ = finished
+    store, step = Store(str(tmp_path)), chain(config)[0]
+
+    class Meddler(Silent):
+        def say(self, line):
+            if not self.lines:
+                self.lines.append(line)
+                perform(step, config, {}, store, Silent())
+
+    record = perform(step, config, {}, store, Meddler())
+    assert store.get(record.artifacts["teacher"], tmp_path).exists()
+
+
+class TestBundlesThatAreNotWhatTheySay:
+    @pytest.fixture
+    def bundle(self, finished, tmp_path):
+        import shutil
+
+        return shutil.copytree(finished[2], tmp_path / "bundle")
+
+    def test_a_changed_file(self, bundle):
+        (bundle / "verdict.json").write_text("{}")
+        with pytest.raises(InputError, match=r"verdict\.json is not the file"):
+            open_bundle(bundle)
+
+    def test_a_missing_file(self, bundle):
+        (bundle / "golden.npz").unlink()
+        with pytest.raises(InputError, match="missing"):
+            open_bundle(bundle)
+
+    def test_a_file_outside(self, bundle):
+        manifest = json.loads((bundle / "manifest.json").read_text())
+        manifest["files"]["../../secret"] = "0" * 64
+        (bundle / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(InputError, match="outside"):
+            open_bundle(bundle)
+
+    @pytest.mark.parametrize("content", ["", "[]", "{}", "{"])
+    def test_a_damaged_manifest(self, bundle, content):
+        (bundle / "manifest.json").write_text(content)
+        with pytest.raises(InputError, match="no bundle"):
+            open_bundle(bundle)

@@ -1,0 +1,55 @@
+"""What a device without torch can import, and what the wheel holds."""
+
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from tests.conftest import ROOT
+
+DEVICE_SIDE = [
+    "targets.lint",
+    "targets.onnxruntime_cpu",
+    "targets.golden",
+    "pipeline.store",
+    "pipeline.bundle",
+    "pipeline.config",
+    "pipeline.verdict",
+    "pipeline.rejudge",
+    "pipeline.cli",
+]
+
+
+@pytest.mark.parametrize("module", DEVICE_SIDE)
+def test_the_device_side_loads_neither_torch_nor_prefect(module):
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'torchvision', 'nncf', 'prefect'): sys.modules[name] = None\n"
+        f"import {module}\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_the_wheel_ships_the_four_packages_and_nothing_else(tmp_path):
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"),
+            *("--no-build-isolation", "--wheel-dir", str(tmp_path), str(ROOT)),
+        ],
+        check=True,
+    )
+    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == {"pipeline", "dfkd", "targets", "flows"}
+    assert "pipeline/templates/report.html" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_torchvision_imports_beside_this_torch():
+    code = (
+        "from pipeline.torchvision_on_cpu import import_torchvision as i\n"
+        "assert i().models.get_model('resnet18', num_classes=3).fc.out_features == 3\n"
+        "i()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
