@@ -100,7 +100,7 @@ class DistillSection(Section):
     """How the student is taught: a recipe by name, its budget, and numbers of it to change."""
 
     recipe: str = "house"
-    budget: Budget = Budget(steps=9_000)
+    budget: Budget = Budget(steps=8_000)
     overrides: Overrides = {}
 
 

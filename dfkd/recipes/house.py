@@ -12,7 +12,7 @@ HOUSE = Recipe(
     terms=(
         Term("certainty", 0.1),
         Term("class-balance", 5.0),
-        Term("adversary", 1.0),
+        Term("adversary", 2.0),
         Term("batch-norm", 10.0, where_possible=True),
     ),
     latent=256,
@@ -25,7 +25,7 @@ HOUSE = Recipe(
         student_steps=20,
         warmup_rounds=0,
         generator_lr=3e-3,
-        student_lr=2e-3,
+        student_lr=4e-3,
         final_lr=0.01,
     ),
 )

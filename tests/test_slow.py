@@ -1,0 +1,100 @@
+"""The heavy figures: the demo as a newcomer meets it. `make slow`."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_demo_passes_without_any_data_at_hand(tmp_path):
+    """A copy of what git knows, far from any data folder, run by this environment's Python."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    assert not (tmp_path / "shared").exists()
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.distill_and_quantize", "examples/mnist_lenet5/run.yaml"],
+        cwd=clone,
+        env={
+            **os.environ,
+            "HOME": str(tmp_path),
+            "PREFECT_HOME": str(tmp_path / "prefect"),
+            "PYTHONPATH": str(clone),
+            "DATAFREE_EDGE_STORE": str(tmp_path / "store"),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "pass (asked for 90 %)" in done.stdout
+    print(f"the demo took {time.monotonic() - started:.0f} s")
+    assert (clone / "bundles" / "mnist-lenet5" / "manifest.json").exists()
+
+
+def test_no_product_code_knows_of_benchmark_data():
+    for package in ("pipeline", "dfkd", "targets", "flows"):
+        for path in (ROOT / package).rglob("*.py"):
+            text = path.read_text()
+            assert "benchmarks" not in text, path
+            assert "shared/" not in text, path
+
+
+DATA = Path(os.environ.get("DATAFREE_EDGE_DATA", ROOT.parent / "shared" / "data"))
+TEACHERS = Path(os.environ.get("DATAFREE_EDGE_TEACHERS", ROOT.parent / "shared" / "teachers"))
+
+
+@pytest.mark.skipif(not TEACHERS.exists(), reason="the external teachers are not here")
+@pytest.mark.parametrize(
+    ("run_file", "data", "published"),
+    [
+        ("mnist_lenet5", "mnist", 99.05),
+        ("cifar10_resnet20", "cifar10", 91.73),
+        ("cifar10_resnet32", "cifar10", 92.63),
+        ("cifar10_resnet56", "cifar10", 93.39),
+    ],
+)
+def test_external_teachers_score_what_their_cards_say(run_file, data, published):
+    from benchmarks.chain import _config, teacher_accuracy
+
+    config = _config(ROOT / "benchmarks" / "runs" / f"{run_file}.yaml", TEACHERS, 0)
+    assert teacher_accuracy(config, data, DATA) == pytest.approx(published, abs=0.02)
+
+
+def test_the_example_teacher_scores_what_its_card_says():
+    if not DATA.exists():
+        pytest.skip("the test set is not here")
+    from benchmarks.chain import teacher_accuracy
+    from pipeline.config import read_run_file
+
+    config = read_run_file(ROOT / "examples" / "mnist_lenet5" / "run.yaml")
+    assert teacher_accuracy(config, "mnist", DATA) >= 99.0
+
+
+def test_torchvision_resnet18_at_224_runs_within_2_gib():
+    """A few steps of the loop on a full-size network; the peak is that of a fresh process."""
+    code = """
+import resource, torch
+from dfkd.images import ImageSpec
+from dfkd.loop import Loop, build_generator
+from dfkd.recipes import HOUSE
+from pipeline.networks import build_network
+spec = ImageSpec((3, 224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+recipe = HOUSE.overridden({'batch': 4, 'memory': 16, 'fresh_batches': 1, 'student_steps': 2})
+teacher = build_network('torchvision.models:resnet18', 1.0, spec, 37).eval().requires_grad_(False)
+student = build_network('torchvision.models:resnet18', 1.0, spec, 37)
+Loop(recipe, teacher=teacher, student=student, generator=build_generator(recipe, spec, 37),
+     classes=37, student_steps=4, seed=0, device=torch.device('cpu')).run()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    print(f"peak {float(done.stdout):.2f} GiB")
+    assert float(done.stdout) < 2.0
