@@ -43,7 +43,7 @@ class Session:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_WORKER_QUERY_SECONDS": "2",
             "DATAFREE_EDGE_STORE": str(store),
-            # The kernels that the session has built already; a home of its own would build them again.
+            # A home of its own would build NNCF's kernels again.
             "TORCH_EXTENSIONS_DIR": os.environ.get(
                 "TORCH_EXTENSIONS_DIR", str(Path.home() / ".cache" / "torch_extensions")
             ),
