@@ -54,8 +54,7 @@ def train(loop: Loop, phase: str, checkpoint: Path, reporter: Reporter) -> dict[
 
     def watch(now: Round) -> None:
         nonlocal last
-        name = f"{phase} (warm-up)" if now.phase == "warm-up" else phase
-        reporter.phase(name, now.number, now.total, now.losses)
+        reporter.phase(phase, now.number, now.total, now.losses)
         if now.number % max(1, now.total // 200) == 0:
             curve.append({**now.losses, "confidence": now.confidence})
         if time.monotonic() - last > SAVE_EVERY:

@@ -35,7 +35,7 @@ def run(work: Work) -> Made:
         warmup = _loop(recipe, config, teacher, generator, None, 0, device)
         say_dropped_terms(warmup, work.reporter)
         checkpoint = work.checkpoints / "warm-up.checkpoint"
-        notes["warm-up"] = train(warmup, "quantize", checkpoint, work.reporter)
+        notes["warm-up"] = train(warmup, "quantize: generator", checkpoint, work.reporter)
     images = _calibration_images(generator, recipe, config, device)
     half = half_range(config)
     prepared = prepare(student, images, half).to(device)
