@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dfkd.images import ImageSpec
+from pipeline.torchvision_on_cpu import import_torchvision
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
@@ -25,7 +26,8 @@ def load(name: str, folder: Path, train: bool, spec: ImageSpec) -> tuple[Tensor,
 
     Args:
         name: "mnist", "fashion-mnist" or "cifar10".
-        folder: Holds MNIST/raw, FashionMNIST/raw (idx files, gzipped) and cifar10 (PNG strips).
+        folder: Holds MNIST/raw, FashionMNIST/raw (idx files, gzipped; fetched when missing) and
+            cifar10 (PNG strips).
         train: The training part instead of the test part.
         spec: Target shape (other sizes are resized bilinearly) and normalisation.
 
@@ -47,6 +49,10 @@ def load(name: str, folder: Path, train: bool, spec: ImageSpec) -> tuple[Tensor,
 def _idx(set_folder: str) -> Callable[[Path, bool], tuple[Pixels, Labels]]:
     def read(folder: Path, train: bool) -> tuple[Pixels, Labels]:
         raw = folder / set_folder / "raw"
+        if not raw.exists():
+            # torchvision fetches the same files into the same places.
+            datasets = import_torchvision().datasets
+            getattr(datasets, set_folder)(str(folder), train=train, download=True)
         prefix = "train" if train else "t10k"
         pixels = np.frombuffer(
             gzip.decompress((raw / f"{prefix}-images-idx3-ubyte.gz").read_bytes()),

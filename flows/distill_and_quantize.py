@@ -11,7 +11,7 @@ from typing import Any
 from prefect import State, flow, get_run_logger, task
 from prefect.states import Completed, Failed
 
-from pipeline.bundle import Manifest, write_bundle
+from pipeline.bundle import Manifest, open_bundle, write_bundle
 from pipeline.chain import Step, chain, perform, with_student
 from pipeline.config import RunConfig, read_run_file
 from pipeline.errors import InputError
@@ -19,6 +19,9 @@ from pipeline.progress import LineReporter, Reporter, reporter
 from pipeline.run import check_run, default_output, default_store
 from pipeline.store import Artifact, StepRecord, Store
 from pipeline.verdict import Outcome
+
+JUDGED = ("Completed", *(o.capitalize() for o in Outcome if o is not Outcome.PASS))
+"""States of a flow run that came to a verdict."""
 
 _display: Reporter | None = None
 """Where progress goes when a terminal watches this process; workers use the run's log."""
@@ -48,7 +51,7 @@ def distill_and_quantize(
     )
     if verdict["outcome"] == Outcome.PASS:
         return Completed(message=line)
-    return Failed(message=line, name=str(verdict["outcome"]).capitalize())
+    return Failed(message=line, name=Outcome(verdict["outcome"]).capitalize())
 
 
 def _run(config: RunConfig, store: Store, folder: Path) -> Manifest:
@@ -72,20 +75,25 @@ def main(run_file: str) -> int:
     global _display
     from rich.console import Console
 
-    from pipeline.bundle import open_bundle
     from pipeline.report import summary_table
 
     try:
         folder = default_output(read_run_file(Path(run_file)))
         with reporter() as _display:
             state = distill_and_quantize(run_file, return_state=True)
-        failure = None if state.is_completed() else state.result(raise_on_failure=False)
-        if isinstance(failure, InputError):
-            raise failure
+        if state.name not in JUDGED:
+            # Not the verdict failed but the run: an earlier run's bundle must not speak for it.
+            state.result()
+        manifest = open_bundle(folder)
     except InputError as error:
         print(f"distill-and-quantize: {error}", file=sys.stderr)
         return 1
-    manifest = open_bundle(folder)
+    except KeyboardInterrupt:
+        print(
+            "distill-and-quantize: interrupted; the same command goes on where it stood",
+            file=sys.stderr,
+        )
+        return 130
     Console().print(summary_table(manifest, folder))
     return Outcome(manifest["verdict"]["outcome"]).exit_code
 

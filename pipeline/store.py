@@ -105,15 +105,23 @@ class Store:
             self._write(self._step(step, key), Path(file.name))
 
     def recall(self, step: str, key: str) -> StepRecord | None:
-        """What an earlier run of the same step made, if all of it is still there."""
+        """What an earlier run of the same step made, if all of it is still there.
+
+        Raises:
+            InputError: When the record of it is damaged.
+        """
         try:
             document = json.loads(self._fs.cat_file(self._step(step, key)))
+            artifacts = {role: Artifact(**a) for role, a in document["artifacts"].items()}
+            notes = document["notes"]
         except FileNotFoundError:
             return None
-        artifacts = {role: Artifact(**a) for role, a in document["artifacts"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            place = self._step(step, key)
+            raise InputError(f"store: {place} is damaged; delete it and run again") from None
         if not all(self._fs.exists(self._object(a.sha256)) for a in artifacts.values()):
             return None
-        return StepRecord(artifacts, document["notes"])
+        return StepRecord(artifacts, notes)
 
     def checkpoints(self, step: str, key: str) -> Path:
         """The local folder for an unfinished step's checkpoints; it need not exist."""

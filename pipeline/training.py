@@ -89,5 +89,8 @@ def cpu_state(network: nn.Module) -> dict[str, torch.Tensor]:
 def _save(loop: Loop, checkpoint: Path) -> None:
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     beside = checkpoint.with_name(f"{checkpoint.name}.{os.getpid()}.part")
-    torch.save(loop.state_dict(), beside)
-    replace_durably(beside, checkpoint)
+    try:
+        torch.save(loop.state_dict(), beside)
+        replace_durably(beside, checkpoint)
+    finally:
+        beside.unlink(missing_ok=True)

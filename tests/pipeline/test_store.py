@@ -49,6 +49,16 @@ def test_a_step_is_recalled_only_while_all_it_made_is_there(store, artifact, tmp
         store.get(artifact, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"artifacts": 3}', '{"artifacts": {"a": {}}}']
+)
+def test_a_damaged_record_is_named(store, artifact, tmp_path, content):
+    store.record("step", "key", StepRecord({"role": artifact}, {}))
+    (tmp_path / "store" / "steps" / "step" / "key.json").write_text(content)
+    with pytest.raises(InputError, match=r"key\.json is damaged"):
+        store.recall("step", "key")
+
+
 def test_a_write_that_breaks_off_leaves_nothing_under_a_final_name(store, tmp_path, monkeypatch):
     (tmp_path / "a.bin").write_bytes(b"content")
 
