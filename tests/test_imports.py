@@ -53,3 +53,11 @@ def test_torchvision_imports_beside_this_torch():
         "i()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_no_product_code_knows_of_benchmark_data():
+    for package in ("pipeline", "dfkd", "targets", "flows"):
+        for path in (ROOT / package).rglob("*.py"):
+            text = path.read_text()
+            assert "benchmarks" not in text, path
+            assert "shared/" not in text, path

@@ -38,14 +38,6 @@ def test_the_demo_passes_without_any_data_at_hand(tmp_path):
     assert (clone / "bundles" / "mnist-lenet5" / "manifest.json").exists()
 
 
-def test_no_product_code_knows_of_benchmark_data():
-    for package in ("pipeline", "dfkd", "targets", "flows"):
-        for path in (ROOT / package).rglob("*.py"):
-            text = path.read_text()
-            assert "benchmarks" not in text, path
-            assert "shared/" not in text, path
-
-
 DATA = Path(os.environ.get("DATAFREE_EDGE_DATA", ROOT.parent / "shared" / "data"))
 TEACHERS = Path(os.environ.get("DATAFREE_EDGE_TEACHERS", ROOT.parent / "shared" / "teachers"))
 
