@@ -251,7 +251,7 @@ class Loop:
         self.counts = Counts(**state["counts"])
         self.rng.set_state(state["rng"])
         torch.set_rng_state(state["global rng"])
-        self.pool.load_state_dict(state["pool"])
+        self.pool.load_state_dict(state["pool"], self.device)
         networks = {"generator": self.generator, "student": self.student}
         for name, network in networks.items():
             if network is not None:

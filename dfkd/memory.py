@@ -46,15 +46,16 @@ class ImagePool:
         """Everything needed to go on, for a checkpoint."""
         empty = torch.empty(0)
         return {
-            "images": empty if self._images is None else self._images[: self.count],
-            "logits": empty if self._logits is None else self._logits[: self.count],
+            # A view would bring its whole storage into the file.
+            "images": empty if self._images is None else self._images[: self.count].clone(),
+            "logits": empty if self._logits is None else self._logits[: self.count].clone(),
             "next": self._next,
         }
 
-    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
-        """Take up a state of a pool of the same capacity."""
+    def load_state_dict(self, state: dict[str, Tensor | int], device: torch.device) -> None:
+        """Take up a state of a pool of the same capacity, on this device."""
         images, logits = state["images"], state["logits"]
         assert isinstance(images, Tensor) and isinstance(logits, Tensor)
         if len(images):
-            self.remember(images, logits)
+            self.remember(images.to(device), logits.to(device))
         self._next = int(state["next"])

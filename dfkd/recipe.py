@@ -1,5 +1,6 @@
 """What a data-free method is made of: a composition that the one loop runs. Data only, no torch."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
@@ -110,11 +111,11 @@ class Recipe:
         weights: dict[str, float] = {}
         for name, value in overrides.items():
             if name in SCHEDULE_FIELDS:
-                schedule[name] = self._number(name, value, isinstance(getattr(Schedule, name), int))
+                schedule[name] = _number(name, value, isinstance(getattr(Schedule, name), int))
             elif name in ("memory", "latent", "width"):
-                own[name] = int(self._number(name, value, whole=True))
+                own[name] = int(_number(name, value, whole=True))
             elif name in (term.name for term in self.terms):
-                weights[name] = float(value)
+                weights[name] = _number(name, value, whole=False)
             else:
                 raise RecipeError(f"recipe {self.name} has no setting {name!r}")
         terms = tuple(replace(t, weight=weights.get(t.name, t.weight)) for t in self.terms)
@@ -130,12 +131,17 @@ class Recipe:
         """The names that `overridden` knows."""
         return (*SCHEDULE_FIELDS, "memory", "latent", "width", *(term.name for term in self.terms))
 
-    @staticmethod
-    def _number(name: str, value: float, whole: bool) -> float:
-        if value < 0 or (whole and value != int(value)):
-            kind = "a whole number" if whole else "a number"
-            raise RecipeError(f"{name} must be {kind} of at least 0, not {value}")
-        return int(value) if whole else float(value)
+
+MAY_BE_ZERO = ("memory", "warmup_rounds")
+"""Counts of which none is a sensible number."""
+
+
+def _number(name: str, value: float, whole: bool) -> float:
+    least = 1 if whole and name not in MAY_BE_ZERO else 0
+    if not math.isfinite(value) or value < least or (whole and value != int(value)):
+        kind = "a whole number" if whole else "a number"
+        raise RecipeError(f"{name} must be {kind} of at least {least}, not {value}")
+    return int(value) if whole else float(value)
 
 
 SCHEDULE_FIELDS = tuple(field.name for field in fields(Schedule))

@@ -1,6 +1,7 @@
 """Folding batch norms into the convolutions before them, which is what runs on a device."""
 
 import copy
+from collections import Counter
 
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -12,7 +13,8 @@ def folded(network: nn.Module) -> nn.Module:
     """A copy in eval mode whose convolutions carry the batch norms that follow them.
 
     The copy stays an ordinary module with the same names (NNCF treats a `GraphModule` by another,
-    experimental backend). A batch norm that does not directly follow a convolution stays.
+    experimental backend). A batch norm stays where it does not directly follow a
+    convolution, or where either of the two is called more than once.
 
     Raises:
         InputError: When the network's control flow depends on its input, so that it cannot be
@@ -27,13 +29,21 @@ def folded(network: nn.Module) -> nn.Module:
             f"{type(network).__name__} cannot be traced, so its batch norms cannot be folded: "
             f"{str(error).splitlines()[0]}"
         ) from None
+    calls = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
     for node in graph.nodes:
-        norm = modules.get(str(node.target)) if node.op == "call_module" else None
-        if not isinstance(norm, nn.BatchNorm2d):
+        if node.op != "call_module" or node.args[0].op != "call_module":
             continue
         source = node.args[0]
-        convolution = modules.get(str(source.target)) if source.op == "call_module" else None
-        if isinstance(convolution, nn.Conv2d) and len(source.users) == 1:
+        convolution, norm = modules[str(source.target)], modules[str(node.target)]
+        foldable = (
+            isinstance(convolution, nn.Conv2d)
+            and isinstance(norm, nn.BatchNorm2d)
+            and norm.running_mean is not None
+            and len(source.users) == 1
+            # A module that is called again means something else there.
+            and calls[str(source.target)] == calls[str(node.target)] == 1
+        )
+        if foldable:
             network.set_submodule(source.target, fuse_conv_bn_eval(convolution, norm))
             network.set_submodule(node.target, nn.Identity())
     return network

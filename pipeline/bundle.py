@@ -33,6 +33,7 @@ def write_bundle(
     Raises:
         InputError: When `output` cannot be written, or holds something that is no bundle.
     """
+    output = output.absolute()
     check_output(output)
     beside = output.with_name(f".{output.name}.{uuid.uuid4().hex}.part")
     try:
@@ -143,7 +144,7 @@ def _target_entry(
     entry = {
         precision: {
             "file": f"targets/{name}/model.{precision}.onnx",
-            "bytes": (folder / f"graphs/student.{precision}.onnx").stat().st_size,
+            "bytes": (folder / f"targets/{name}/model.{precision}.onnx").stat().st_size,
             "milliseconds": times[precision],
             "outcome": verdicts[precision]["outcome"],
             **notes["compile"][precision],

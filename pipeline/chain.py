@@ -5,10 +5,11 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, StudentSection
 from pipeline.progress import Reporter
 from pipeline.sources import factory_digest, source_digest
 from pipeline.store import Artifact, StepRecord, Store, digest
@@ -58,10 +59,27 @@ def chain(config: RunConfig) -> list[Step]:
 
 
 def _part(*names: str) -> Callable[[RunConfig], Any]:
-    return lambda config: {
-        "teacher": _architecture(config),
-        **{name: config.model_dump(mode="json")[name] for name in names},
-    }
+    def settings(config: RunConfig) -> dict[str, Any]:
+        dumped = config.model_dump(mode="json")
+        part = {"teacher": _architecture(config), **{name: dumped[name] for name in names}}
+        if "student" in names and isinstance(config.student, StudentSection):
+            part["student"] = {
+                **part["student"],
+                "factory": factory_digest(config.student.architecture),
+            }
+        if TORCH & set(names):
+            part["torch"] = {"device": config.device, **_versions("torch", "nncf", "onnxscript")}
+        return part
+
+    return settings
+
+
+TORCH = {"seed", "student"}
+"""Parts of the run file that only steps which compute with torch depend on."""
+
+
+def _versions(*distributions: str) -> dict[str, str]:
+    return {name: metadata.version(name) for name in distributions}
 
 
 def _architecture(config: RunConfig) -> dict[str, Any]:
@@ -127,7 +145,7 @@ def perform(
 
 
 def step_key(step: Step, config: RunConfig, roles: Roles) -> str:
-    """The digest of all that a step's result depends on: inputs, settings, code."""
+    """The digest of all that a step's result depends on: inputs, settings, code, versions."""
     return digest(
         {
             "inputs": {role: roles[role].sha256 for role in step.needs},

@@ -48,7 +48,7 @@ def run(
     from pipeline.report import summary_table
 
     config = read_run_file(run_file)
-    folder = output or default_output(config)
+    folder = (output or default_output(config)).absolute()
     with reporter() as progress:
         manifest = execute(config, Store(store), folder, progress)
     Console().print(summary_table(manifest, folder))
@@ -58,8 +58,11 @@ def run(
 @app.command(epilog="Example: datafree-edge check examples/mnist_lenet5/run.yaml")
 def check(run_file: RunFile, output: Output = None) -> None:
     """Read a run file and say what is wrong with it, without running it."""
+    from pipeline.networks import check_architectures
+
     config = read_run_file(run_file)
     check_run(config, output or default_output(config))
+    check_architectures(config)
     typer.echo(f"{run_file}: fine")
 
 

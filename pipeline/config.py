@@ -31,7 +31,7 @@ class TeacherSection(Section):
 
     Attributes:
         weights: A state dict (.safetensors, .pt, .pth, .th): a path beside the run file, or a URL.
-        architecture: A name in the registry, `torchvision:NAME`, or `package.module:factory`.
+        architecture: A name in the registry, a torchvision model name, or `package.module:factory`.
         width: Multiplier of the hidden widths, for registry architectures.
         classes: Number of classes.
         class_names: Their names, in order; may be left out.
@@ -77,7 +77,10 @@ class StudentSection(Section):
 
 
 class Budget(Section):
-    """How much a stage may cost: student steps, or images the student learns from. Never time."""
+    """How much a stage may cost: student steps, or images at a batch a step. Never time.
+
+    Either is rounded up to whole rounds of the recipe.
+    """
 
     steps: Annotated[int, Field(ge=0)] | None = None
     images: Annotated[int, Field(ge=0)] | None = None

@@ -7,7 +7,7 @@ from torch import nn
 
 from dfkd.images import ImageSpec
 from dfkd.models import ARCHITECTURES, build
-from pipeline.config import InputSection
+from pipeline.config import InputSection, RunConfig
 from pipeline.errors import InputError
 from pipeline.torchvision_on_cpu import import_torchvision
 
@@ -49,6 +49,18 @@ def build_network(architecture: str, width: float, spec: ImageSpec, classes: int
         f"architecture {architecture!r} is neither in the registry nor in torchvision; "
         f"did you mean {nearest[0]!r}? (your own: package.module:factory)"
     )
+
+
+def check_architectures(config: RunConfig) -> None:
+    """Build teacher and student once, without weights.
+
+    Raises:
+        InputError: As `build_network`.
+    """
+    for section in (config.teacher, config.student):
+        if section != "same":
+            spec = image_spec(config.input)
+            build_network(section.architecture, section.width, spec, config.teacher.classes)
 
 
 def _from_factory(architecture: str, classes: int) -> nn.Module:

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidProtobuf
 
 from pipeline.bundle import Manifest
 from pipeline.errors import InputError
 from pipeline.verdict import Verdict, judge
 from targets.golden import load_golden
-from targets.onnxruntime_cpu import answer, open_session
+from targets.onnxruntime_cpu import ProviderError, answer, open_session
 
 
 def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
@@ -22,9 +21,13 @@ def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
     path = model or folder / first["int8"]["file"]
     gate = manifest["run"]["gate"]
     golden = load_golden(folder / "golden.npz")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
     try:
         logits = answer(open_session(path), golden.images)
-    except (Fail, InvalidArgument, InvalidProtobuf, ValueError) as error:
+    except ProviderError:
+        raise
+    except Exception as error:  # ONNX Runtime's exceptions have no base of their own
         raise InputError(f"{path}: cannot be run ({str(error).splitlines()[0]})") from None
     if logits.shape != golden.teacher_logits.shape:
         raise InputError(

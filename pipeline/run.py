@@ -10,6 +10,7 @@ from pipeline.errors import InputError
 from pipeline.progress import Reporter
 from pipeline.recipes import check_recipes
 from pipeline.store import Store
+from pipeline.weights_file import check_weights
 from targets.catalogue import UnknownTargetError, find
 
 
@@ -37,6 +38,7 @@ def check_run(config: RunConfig, output: Path) -> None:
         except UnknownTargetError as error:
             raise InputError(f"targets: {error}") from None
     check_recipes(config)
+    check_weights(config.teacher.weights)
     check_output(output)
 
 

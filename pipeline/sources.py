@@ -3,6 +3,7 @@
 import ast
 import hashlib
 from functools import cache
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,21 +14,28 @@ OURS = ("pipeline", "dfkd", "targets")
 
 
 def factory_digest(architecture: str) -> str | None:
-    """The sha256 of the module that holds a user's factory (`package.module:factory`); else None.
+    """Tells versions of a factory (`package.module:factory`) apart; None for any other name.
+
+    A factory of an installed distribution is known by its version, one of the user's own by the
+    sources of its whole top-level package. Nothing is imported.
 
     Raises:
         InputError: When there is no such module.
     """
     if ":" not in architecture:
         return None
-    module = architecture.split(":")[0]
-    try:
-        spec = find_spec(module)
-    except ModuleNotFoundError:
-        spec = None
+    top = architecture.split(":")[0].split(".")[0]
+    for distribution in metadata.packages_distributions().get(top, []):
+        return f"{distribution} {metadata.version(distribution)}"
+    spec = find_spec(top)
     if spec is None or spec.origin is None:
-        raise InputError(f"architecture {architecture}: no module {module} on the Python path")
-    return file_digest(Path(spec.origin))
+        raise InputError(f"architecture {architecture}: no module {top} on the Python path")
+    if not spec.submodule_search_locations:
+        return file_digest(Path(spec.origin))
+    total = hashlib.sha256()
+    for path in sorted(Path(spec.origin).parent.rglob("*.py")):
+        total.update(f"{path.name}\0{file_digest(path)}".encode())
+    return total.hexdigest()
 
 
 @cache

@@ -60,7 +60,10 @@ class Store:
     """
 
     def __init__(self, root: str) -> None:
-        self._fs, self._root = fsspec.core.url_to_fs(root)
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(root)
+        except (ImportError, ValueError) as error:
+            raise InputError(f"store {root}: cannot be opened ({error})") from None
         self._local = Path(self._root) if "file" in _protocols(self._fs) else None
         try:
             self._fs.makedirs(f"{self._root}/objects", exist_ok=True)

@@ -17,6 +17,9 @@ from pipeline.store import replace_durably
 SAVE_EVERY = 15.0
 """Seconds between two checkpoints."""
 
+CURVE_POINTS = 200
+"""At most so many points of the losses are kept."""
+
 
 def chosen_device(config: RunConfig) -> torch.device:
     """The device the run file asks for; `auto` takes CUDA where there is one.
@@ -41,25 +44,29 @@ def train(loop: Loop, phase: str, checkpoint: Path, reporter: Reporter) -> dict[
         reporter: Told of every round.
 
     Returns:
-        Notes: the losses over the run (at most 200 points), what it cost, and its seconds.
+        Notes: the losses over the run, what it cost, and its seconds, all from its first try on.
 
     Raises:
         InputError: When the loop diverges.
     """
     started = last = time.monotonic()
-    if checkpoint.exists():
-        loop.load_state_dict(torch.load(checkpoint, weights_only=True))
-        reporter.say(f"{phase}: going on from a checkpoint")
     curve: list[dict[str, float]] = []
+    earlier = 0.0
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        loop.load_state_dict(saved["loop"])
+        curve, earlier = saved["curve"], saved["seconds"]
+        reporter.say(f"{phase}: going on from a checkpoint")
 
     def watch(now: Round) -> None:
         nonlocal last
         reporter.phase(phase, now.number, now.total, now.losses)
-        if now.number % max(1, now.total // 200) == 0:
+        if now.number % -(-now.total // CURVE_POINTS) == 0:
             curve.append({**now.losses, "confidence": now.confidence})
         if time.monotonic() - last > SAVE_EVERY:
+            seconds = earlier + time.monotonic() - started
+            _save({"loop": loop.state_dict(), "curve": curve, "seconds": seconds}, checkpoint)
             last = time.monotonic()
-            _save(loop, checkpoint)
 
     try:
         loop.run(watch)
@@ -70,7 +77,7 @@ def train(loop: Loop, phase: str, checkpoint: Path, reporter: Reporter) -> dict[
         "curve": curve,
         "terms": [term.name for term in loop.terms],
         "cost": vars(loop.counts),
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(earlier + time.monotonic() - started, 1),
     }
 
 
@@ -86,11 +93,11 @@ def cpu_state(network: nn.Module) -> dict[str, torch.Tensor]:
     return {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
 
 
-def _save(loop: Loop, checkpoint: Path) -> None:
+def _save(state: dict[str, Any], checkpoint: Path) -> None:
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     beside = checkpoint.with_name(f"{checkpoint.name}.{os.getpid()}.part")
     try:
-        torch.save(loop.state_dict(), beside)
+        torch.save(state, beside)
         replace_durably(beside, checkpoint)
     finally:
         beside.unlink(missing_ok=True)

@@ -14,7 +14,22 @@ def read_weights(url: str) -> bytes:
     """The bytes of a weights file.
 
     Raises:
-        InputError: When it cannot be read, or is of a kind that holds no usable state dict.
+        InputError: As `check_weights`, or when it cannot be read.
+    """
+    check_weights(url)
+    try:
+        with fsspec.open(url, "rb") as file:
+            content: bytes = file.read()
+    except OSError as error:
+        raise InputError(f"teacher {url}: cannot be read ({error.strerror or error})") from None
+    return content
+
+
+def check_weights(url: str) -> None:
+    """Refuse what is not there, or is of a kind that holds no usable state dict.
+
+    Raises:
+        InputError: With the reason, and how to save a state dict.
     """
     suffix = Path(url).suffix.lower()
     if suffix == ".onnx":
@@ -30,11 +45,12 @@ def read_weights(url: str) -> bytes:
     if suffix not in (".safetensors", ".pt", ".pth", ".th"):
         raise InputError(f"teacher {url}: not a .safetensors, .pt, .pth or .th file; {HOW_TO_SAVE}")
     try:
-        with fsspec.open(url, "rb") as file:
-            content: bytes = file.read()
-    except OSError as error:
-        raise InputError(f"teacher {url}: cannot be read ({error.strerror or error})") from None
-    return content
+        fs, path = fsspec.core.url_to_fs(url)
+        found = fs.isfile(path)
+    except (OSError, ImportError, ValueError) as error:
+        raise InputError(f"teacher {url}: cannot be read ({error})") from None
+    if not found:
+        raise InputError(f"teacher {url}: no such file")
 
 
 def digest_of_weights(url: str) -> str:

@@ -135,6 +135,18 @@ def test_check_says_a_run_file_is_fine_without_running_it(tmp_path):
     assert "fine" in out
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"teacher": teacher(weights="none.pt")}, "no such file"),
+        ({"teacher": teacher(architecture="lenet6")}, "did you mean 'lenet5'"),
+        ({"student": {"architecture": "mobilnet_v2"}}, "did you mean 'mobilenet_v2'"),
+    ],
+)
+def test_check_finds_what_a_run_would_stumble_over(tmp_path, changes, says):
+    assert says in refused(tmp_path, "check", write_run(tmp_path, **changes))
+
+
 @pytest.mark.parametrize("name", ["run", "check", "validate"])
 def test_help_shows_an_example(name, tmp_path):
     code, out, _ = run(name, "--help", store=tmp_path)
@@ -191,6 +203,11 @@ class TestTheVerdictCanSayNo:
         )
         assert code == 1
         assert "cannot be run" in err
+        code, _, err = run(
+            "validate", same_bundle, "--model", tmp_path / "none.onnx", store=tmp_path
+        )
+        assert code == 1
+        assert "no such file" in err
 
 
 @pytest.mark.parametrize("at", ["distill", "quantize", "probe generator 1"])

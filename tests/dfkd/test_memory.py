@@ -20,7 +20,7 @@ def test_holds_the_latest_and_pairs_images_with_their_logits(capacity, batches, 
         total += count
         if resume:
             fresh = ImagePool(capacity)
-            fresh.load_state_dict(pool.state_dict())
+            fresh.load_state_dict(pool.state_dict(), torch.device("cpu"))
             pool = fresh
     images, logits = pool.recall(200, torch.Generator().manual_seed(0))
     assert torch.equal(images.flatten(), logits[:, 0])
@@ -37,6 +37,13 @@ def test_memory_does_not_grow():
         pool.remember(*numbered(start, 4))
     assert pool._images.data_ptr() == place
     assert len(pool._images) == 8
+
+
+def test_a_checkpoint_holds_no_more_than_is_remembered(tmp_path):
+    pool = ImagePool(10_000)
+    pool.remember(*numbered(0, 4))
+    torch.save(pool.state_dict(), tmp_path / "state.pt")
+    assert (tmp_path / "state.pt").stat().st_size < 10_000
 
 
 def test_nothing_to_recall():

@@ -114,6 +114,19 @@ def test_the_same_run_elsewhere_is_the_same_bundle_digest(finished, tmp_path):
     assert again["created"] >= manifest["created"]
 
 
+def test_keys_know_a_factory_and_need_no_import_of_torchvision(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text("make = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    teacher = {**QUICK["teacher"], "architecture": "torchvision.models:resnet18"}
+    changes = {"teacher": teacher, "student": {"architecture": "mine:make"}}
+    config = read_run_file(write_run(tmp_path, **changes))
+    step = next(s for s in chain(config) if s.name == "distill")
+    before = step.settings(config)
+    assert "torchvision" in before["teacher"]["factory"]
+    (tmp_path / "mine.py").write_text("make = 2")
+    assert step.settings(config) != before
+
+
 def test_two_runs_of_one_step_at_a_time_do_not_take_each_others_files(finished, tmp_path):
     """The second finishes while the first still works; both must end well."""
     config, _, _ = finished

@@ -50,6 +50,28 @@ def test_folding_keeps_the_answers_and_the_original(images):
     torch.testing.assert_close(original.state_dict(), before)
 
 
+def test_a_convolution_called_twice_keeps_its_batch_norms():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 3, padding=1)
+            self.first, self.second = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+
+        def forward(self, x):
+            return self.second(self.conv(self.first(self.conv(x))))
+
+    shared, x = Twice().eval(), torch.randn(2, 3, 8, 8)
+    shared.first.running_mean.fill_(2)
+    shared.second.running_var.fill_(5)
+    torch.testing.assert_close(folded(shared)(x), shared(x))
+
+
+def test_a_batch_norm_without_memory_stays():
+    plain = nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3, track_running_stats=False)).eval()
+    x = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(folded(plain)(x), plain(x))
+
+
 def test_a_network_that_cannot_be_traced_is_refused():
     class Moody(nn.Module):
         def forward(self, x):

@@ -43,10 +43,11 @@ def test_the_steps_depend_on_the_science_they_run():
     assert "dfkd.loop" not in sources._closure("pipeline.steps.validate")
 
 
-def test_a_factory_is_known_by_the_source_of_its_module(package):
-    before = factory_digest("madeup.c:X")
+def test_a_factory_is_known_by_the_sources_of_its_package(package):
+    before = factory_digest("madeup.a:X")
     (package / "c.py").write_text("X = 3\n")
-    assert factory_digest("madeup.c:X") != before
+    assert factory_digest("madeup.a:X") != before
     assert factory_digest("lenet5") is None
+    assert factory_digest("torchvision.models:resnet18").startswith("torchvision ")
     with pytest.raises(InputError, match="no module"):
-        factory_digest("madeup.nowhere:X")
+        factory_digest("nowhere.at_all:X")

@@ -111,7 +111,12 @@ def test_kinds_of_files_that_are_refused_say_why_and_what_to_do(tmp_path, name, 
 
 
 def test_a_missing_file(tmp_path):
-    assert "No such file" in refusal(lambda: read_weights(str(tmp_path / "none.pt")))
+    assert "no such file" in refusal(lambda: read_weights(str(tmp_path / "none.pt")))
+
+
+@pytest.mark.parametrize("url", ["s4://bucket/teacher.pt", "hdfs://x/teacher.pt"])
+def test_a_url_that_nothing_here_can_read(url):
+    assert "cannot be read" in refusal(lambda: read_weights(url))
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"a": 1}, {}, torch.zeros(3)])

@@ -1,0 +1,66 @@
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pipeline import training
+from pipeline.chain import chain, perform, with_student
+from pipeline.config import read_run_file
+from pipeline.store import Store
+from tests.conftest import write_run
+
+
+class Impatient:
+    """Breaks off at a round of a phase, as a kill would."""
+
+    def __init__(self, phase=None, at=0):
+        self.lines, self._phase, self._at = [], phase, at
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def phase(self, name, done, total, losses):
+        if name == self._phase and done == self._at:
+            raise KeyboardInterrupt
+
+
+def run_to(step_name, config, store, reporter):
+    roles = {}
+    for step in chain(config):
+        record = perform(step, config, roles, store, reporter)
+        roles = with_student({**roles, **record.artifacts}, config)
+        if step.name == step_name:
+            return record, store
+
+
+@pytest.mark.parametrize(
+    ("step", "phase", "at", "role"),
+    [("distill", "distill", 2, "student"), ("quantize", "quantize", 3, "quantized")],
+)
+def test_a_step_broken_off_goes_on_to_the_same_weights(
+    tmp_path, monkeypatch, step, phase, at, role
+):
+    monkeypatch.setattr(training, "SAVE_EVERY", 0.0)
+    budgets = {
+        "distill": {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}},
+        "quantize": {
+            "budget": {"steps": 30},
+            "overrides": {"batch": 16, "memory": 64},
+            "calibration_images": 64,
+        },
+    }
+    config = read_run_file(write_run(tmp_path, **budgets))
+    whole, store = run_to(step, config, Store(str(tmp_path / "whole")), Impatient())
+    broken = Store(str(tmp_path / "broken"))
+    with pytest.raises(KeyboardInterrupt):
+        run_to(step, config, broken, Impatient(phase, at))
+    second = Impatient()
+    resumed, _ = run_to(step, config, broken, second)
+    assert f"{phase}: going on from a checkpoint" in second.lines
+    assert resumed.artifacts[role].sha256 == whole.artifacts[role].sha256
+    weights = load_file(store.get(whole.artifacts[role], tmp_path))
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    notes = [r.notes.get("fine-tuning", r.notes) for r in (whole, resumed)]
+    assert notes[0]["cost"] == notes[1]["cost"]
+    # What was seen after the last checkpoint is seen again; nothing else is missing or twice.
+    assert len(notes[0]["curve"]) == len(notes[1]["curve"])
+    assert not list((tmp_path / "broken").rglob("*.checkpoint"))
