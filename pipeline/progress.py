@@ -17,6 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 
@@ -92,15 +93,19 @@ def reporter() -> Iterator[Reporter]:
         yield LineReporter(lambda line: console.print(line, highlight=False, soft_wrap=True))
         return
     columns = (
-        TextColumn("{task.description:<24}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[losses]}"),
+        TextColumn("{task.description:<19}"),
+        BarColumn(bar_width=12),
+        MofNCompleteColumn(table_column=Column(min_width=9, no_wrap=True)),
+        _Rate(table_column=Column(min_width=7, no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(min_width=7, no_wrap=True)),
+        # What does not fit is cut here, and nowhere else.
+        TextColumn(
+            "[dim]{task.fields[losses]}",
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
     )
-    with Progress(*columns, console=console, refresh_per_second=4) as progress:
+    with Progress(*columns, console=console, refresh_per_second=4, expand=True) as progress:
         yield TerminalReporter(progress)
 
 

@@ -1,5 +1,6 @@
 """What a device without torch can import, and what the wheel holds."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -32,10 +33,14 @@ def test_the_device_side_loads_neither_torch_nor_prefect(module):
 
 
 def test_the_wheel_ships_the_four_packages_and_nothing_else(tmp_path):
+    # A copy: setuptools would leave a build folder in the tree and pack from an older one there.
+    copy = tmp_path / "copy"
+    leave = shutil.ignore_patterns(".*", "build", "bundles", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, copy, ignore=leave)
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"),
-            *("--no-build-isolation", "--wheel-dir", str(tmp_path), str(ROOT)),
+            *("--no-build-isolation", "--wheel-dir", str(tmp_path), str(copy)),
         ],
         check=True,
     )
