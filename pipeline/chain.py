@@ -13,9 +13,9 @@ from pipeline.config import RunConfig, StudentSection
 from pipeline.progress import Reporter
 from pipeline.sources import factory_digest, source_digest
 from pipeline.store import Artifact, StepRecord, Store, digest
+from pipeline.weight_range import half_range
 from pipeline.weights_file import digest_of_weights
 from pipeline.work import Made, Work
-from targets.catalogue import needs_half_range_weights
 from targets.onnxruntime_cpu import fingerprint
 
 Roles = dict[str, Artifact]
@@ -93,10 +93,8 @@ def _teacher_settings(config: RunConfig) -> Any:
 
 
 def _quantize_settings(config: RunConfig) -> Any:
-    half = any(needs_half_range_weights(target) for target in config.targets)
     settings = _part("input", "student", "distill", "quantize", "seed")(config)
-    if config.quantize.weight_range == "auto":
-        settings["quantize"]["weight_range"] = "half" if half else "full"
+    settings["quantize"]["weight_range"] = "half" if half_range(config) else "full"
     return settings
 
 

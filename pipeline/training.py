@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from dfkd.loop import DivergedError, Loop, Round
+from dfkd.recipe import Recipe, RecipeError
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.progress import Reporter
@@ -32,6 +33,36 @@ def chosen_device(config: RunConfig) -> torch.device:
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(config.device)
+
+
+def make_loop(
+    recipe: Recipe,
+    config: RunConfig,
+    *,
+    teacher: nn.Module,
+    generator: nn.Module,
+    student: nn.Module | None,
+    steps: int,
+    seed: int,
+) -> Loop:
+    """The loop of a step, on the run's device.
+
+    Raises:
+        InputError: When the teacher cannot serve the recipe.
+    """
+    try:
+        return Loop(
+            recipe,
+            teacher=teacher,
+            generator=generator,
+            student=student,
+            classes=config.teacher.classes,
+            student_steps=steps,
+            seed=seed,
+            device=chosen_device(config),
+        )
+    except RecipeError as error:
+        raise InputError(str(error)) from None
 
 
 def train(loop: Loop, phase: str, checkpoint: Path, reporter: Reporter) -> dict[str, Any]:

@@ -3,14 +3,12 @@
 import torch
 from safetensors.torch import save_file
 
-from dfkd.loop import Loop, build_generator
-from dfkd.recipe import RecipeError
+from dfkd.loop import build_generator
 from pipeline.config import StudentSection
-from pipeline.errors import InputError
 from pipeline.networks import build_network, image_spec
 from pipeline.recipes import chosen_recipe
 from pipeline.steps.teacher import open_teacher
-from pipeline.training import chosen_device, cpu_state, say_dropped_terms, train
+from pipeline.training import chosen_device, cpu_state, make_loop, say_dropped_terms, train
 from pipeline.work import Made, Work
 
 
@@ -26,19 +24,15 @@ def run(work: Work) -> Made:
         config.student.architecture, config.student.width, spec, config.teacher.classes
     ).to(device)
     generator = build_generator(recipe, spec, config.teacher.classes).to(device)
-    try:
-        loop = Loop(
-            recipe,
-            teacher=teacher,
-            generator=generator,
-            student=student,
-            classes=config.teacher.classes,
-            student_steps=config.distill.budget.student_steps(recipe.schedule.batch),
-            seed=config.seed,
-            device=device,
-        )
-    except RecipeError as error:
-        raise InputError(f"distill: {error}") from None
+    loop = make_loop(
+        recipe,
+        config,
+        teacher=teacher,
+        generator=generator,
+        student=student,
+        steps=config.distill.budget.student_steps(recipe.schedule.batch),
+        seed=config.seed,
+    )
     say_dropped_terms(loop, work.reporter)
     notes = train(loop, "distill", work.checkpoints / "distill.checkpoint", work.reporter)
     files = {"student": student, "generator": generator}

@@ -10,7 +10,7 @@ from dfkd.recipe import Recipe
 from dfkd.recipes import HELD_OUT
 from pipeline.networks import image_spec
 from pipeline.steps.teacher import open_teacher
-from pipeline.training import chosen_device, train
+from pipeline.training import chosen_device, make_loop, train
 from pipeline.work import Made, Work
 from targets.golden import Golden
 
@@ -30,15 +30,8 @@ def run(work: Work) -> Made:
         seed = config.seed + HELD_OUT_SEED + index
         torch.manual_seed(seed)
         generator = build_generator(recipe, spec, config.teacher.classes).to(device)
-        loop = Loop(
-            recipe,
-            teacher=teacher,
-            generator=generator,
-            student=None,
-            classes=config.teacher.classes,
-            student_steps=0,
-            seed=seed,
-            device=device,
+        loop = make_loop(
+            recipe, config, teacher=teacher, generator=generator, student=None, steps=0, seed=seed
         )
         phase = f"probe generator {index + 1}"
         checkpoint = work.checkpoints / f"probe-{index}.checkpoint"

@@ -8,17 +8,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dfkd.loop import Loop, build_generator
-from dfkd.recipe import Recipe, RecipeError
+from dfkd.loop import build_generator
+from dfkd.recipe import Recipe
 from pipeline.config import RunConfig, StudentSection
-from pipeline.errors import InputError
 from pipeline.fake_quantizers import describe, prepare
 from pipeline.networks import build_network, image_spec
 from pipeline.recipes import chosen_recipe
 from pipeline.steps.teacher import open_teacher
-from pipeline.training import chosen_device, cpu_state, say_dropped_terms, train
+from pipeline.training import chosen_device, cpu_state, make_loop, say_dropped_terms, train
+from pipeline.weight_range import half_range
 from pipeline.work import Made, Work
-from targets.catalogue import needs_half_range_weights
 
 
 def run(work: Work) -> Made:
@@ -30,9 +29,10 @@ def run(work: Work) -> Made:
     torch.manual_seed(config.seed)
     recipe, generator = _generator(work, recipe, device)
     steps = config.quantize.budget.student_steps(recipe.schedule.batch)
+    players: dict[str, Any] = {"teacher": teacher, "generator": generator, "seed": config.seed}
     notes: dict[str, Any] = {}
     if "generator" not in work.inputs:
-        warmup = _loop(recipe, config, teacher, generator, None, 0, device)
+        warmup = make_loop(recipe, config, student=None, steps=0, **players)
         say_dropped_terms(warmup, work.reporter)
         checkpoint = work.checkpoints / "warm-up.checkpoint"
         notes["warm-up"] = train(warmup, "quantize: generator", checkpoint, work.reporter)
@@ -40,7 +40,7 @@ def run(work: Work) -> Made:
     half = half_range(config)
     prepared = prepare(student, images, half).to(device)
     tuning = replace(recipe, schedule=replace(recipe.schedule, warmup_rounds=0))
-    loop = _loop(tuning, config, teacher, generator, prepared, steps, device)
+    loop = make_loop(tuning, config, student=prepared, steps=steps, **players)
     notes["fine-tuning"] = train(
         loop, "quantize", work.checkpoints / "quantize.checkpoint", work.reporter
     )
@@ -61,13 +61,6 @@ def open_student(config: RunConfig, work: Work) -> nn.Module:
     return student.eval()
 
 
-def half_range(config: RunConfig) -> bool:
-    """Whether int8 weights keep to half of their range; `auto` asks the run's targets."""
-    if config.quantize.weight_range == "auto":
-        return any(needs_half_range_weights(target) for target in config.targets)
-    return config.quantize.weight_range == "half"
-
-
 def _generator(work: Work, recipe: Recipe, device: torch.device) -> tuple[Recipe, nn.Module]:
     """The generator that taught the student, in the architecture of its recipe; or a fresh one."""
     config = work.config
@@ -85,30 +78,6 @@ def _generator(work: Work, recipe: Recipe, device: torch.device) -> tuple[Recipe
     if taught:
         generator.load_state_dict(load_file(work.inputs["generator"]))
     return recipe, generator.to(device)
-
-
-def _loop(
-    recipe: Recipe,
-    config: RunConfig,
-    teacher: nn.Module,
-    generator: nn.Module,
-    student: nn.Module | None,
-    steps: int,
-    device: torch.device,
-) -> Loop:
-    try:
-        return Loop(
-            recipe,
-            teacher=teacher,
-            generator=generator,
-            student=student,
-            classes=config.teacher.classes,
-            student_steps=steps,
-            seed=config.seed,
-            device=device,
-        )
-    except RecipeError as error:
-        raise InputError(f"quantize: {error}") from None
 
 
 @torch.no_grad()
