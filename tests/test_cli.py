@@ -23,6 +23,8 @@ def command(*arguments, store):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A job in the background inherits a SIGINT that is ignored; a user's terminal has it not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
