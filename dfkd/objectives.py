@@ -1,18 +1,20 @@
-"""What the student minimises: a function of its logits and the teacher's, both (N, K)."""
+"""What the student minimises, given its logits and the teacher's, both (N, K)."""
 
-from collections.abc import Callable
-
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dfkd.composition import Objective
 
-def logit_l1(student: Tensor, teacher: Tensor) -> Tensor:
+
+def logit_l1(student: Tensor, teacher: Tensor, objective: Objective) -> Tensor:
     """Mean absolute difference of logits (DFAD, Fang et al. 2019): never saturates."""
     return F.l1_loss(student, teacher)
 
 
-def soft_kl(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
+def soft_kl(student: Tensor, teacher: Tensor, objective: Objective) -> Tensor:
     """T^2 KL(teacher || student) of softened answers, batch mean (Hinton et al. 2015)."""
+    temperature = objective.temperature
     return temperature**2 * F.kl_div(
         F.log_softmax(student / temperature, 1),
         F.log_softmax(teacher / temperature, 1),
@@ -21,7 +23,21 @@ def soft_kl(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tenso
     )
 
 
-OBJECTIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "logit-l1": logit_l1,
-    "soft-kl": soft_kl,
-}
+def attention_distance(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
+    """Distance between attention maps (Zagoruyko and Komodakis 2017, as used by ZSKT).
+
+    An attention map is the channel mean of squared activations, flattened over positions and
+    scaled to unit length; the distance is the mean squared difference, summed over layers.
+    """
+    total = torch.zeros((), device=student[0].device)
+    for ours, theirs in zip(student, teacher, strict=True):
+        difference = _attention(ours) - _attention(theirs)
+        total = total + difference.square().mean()
+    return total
+
+
+def _attention(activations: Tensor) -> Tensor:
+    return F.normalize(activations.square().mean(1).flatten(1), dim=1)
+
+
+OBJECTIVES = {"logit-l1": logit_l1, "soft-kl": soft_kl}

@@ -2,55 +2,22 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+from dfkd.composition import (
+    Memory,
+    Objective,
+    Optimizer,
+    Schedule,
+    Synthesizer,
+    Term,
+    Update,
+)
 
 
 class RecipeError(ValueError):
     """A recipe, or an override of one, that makes no sense; says why."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """One term of the generator's loss.
-
-    Attributes:
-        name: A key of `dfkd.terms.TERMS`.
-        weight: Its factor in the sum.
-        where_possible: Left out, and said so, for a teacher that lacks what the term needs;
-            otherwise such a teacher is refused.
-    """
-
-    name: str
-    weight: float
-    where_possible: bool = False
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How often who learns from how much, and how fast.
-
-    A round is `generator_steps` steps of the generator, then `student_steps` of the student.
-
-    Attributes:
-        batch: Images per batch.
-        generator_steps: Generator steps in a round, and in a warm-up round.
-        fresh_batches: Batches drawn anew in a round; the student's first steps learn from them,
-            joined by as many remembered images, its further steps from remembered images alone.
-        student_steps: Student steps in a round.
-        warmup_rounds: Rounds before the first in which the generator learns from the teacher alone.
-        generator_lr: Adam's learning rate for the generator.
-        student_lr: Adam's learning rate for the student.
-        final_lr: Both learning rates fall to this fraction of themselves, along a cosine.
-    """
-
-    batch: int = 128
-    generator_steps: int = 1
-    fresh_batches: int = 4
-    student_steps: int = 20
-    warmup_rounds: int = 0
-    generator_lr: float = 1e-3
-    student_lr: float = 2e-3
-    final_lr: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -60,79 +27,92 @@ class Recipe:
     Attributes:
         name: What a run file calls it.
         citation: Where it comes from.
-        generator: A key of `dfkd.models.generators.GENERATORS`.
-        latent: Size of the generator's latent vector.
-        width: Channels of the generator's hidden layers.
-        conditional: Whether the generator is told which class to draw.
         terms: The generator's loss.
-        objective: The student's loss, a key of `dfkd.objectives.OBJECTIVES`.
-        memory: How many earlier images are kept for replay; 0 keeps none.
-        schedule: Counts and learning rates.
+        synthesizer: Where images come from.
+        memory: What is shown again.
+        selection: "clean-mixture" keeps the images of the cleaner of two components of the
+            teacher's loss (TA-DFKD), for generator and student alike.
+        objective: The student's loss.
+        update: How the student learns from new and replayed images.
+        schedule: Counts.
+        generator: How the generator (or the pixels) learns.
+        student: How the student learns.
+        average: Decay of the running average of the student's weights that the run delivers; 0
+            delivers the student as it is at the end.
+        reported: Published figures, each with where it is reported.
+        notes: What is unverified, or ours.
     """
 
     name: str
     citation: str
     terms: tuple[Term, ...]
-    generator: str = "pixel-shuffle"
-    latent: int = 64
-    width: int = 32
-    conditional: bool = False
-    objective: str = "logit-l1"
-    memory: int = 0
+    synthesizer: Synthesizer = Synthesizer()
+    memory: Memory = Memory()
+    selection: Literal["all", "clean-mixture"] = "all"
+    objective: Objective = Objective()
+    update: Update = Update()
     schedule: Schedule = Schedule()
+    generator: Optimizer = Optimizer(1e-3)
+    student: Optimizer = Optimizer(2e-3)
+    average: float = 0.0
+    reported: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        schedule = self.schedule
-        if schedule.fresh_batches > schedule.student_steps:
-            raise RecipeError(
-                f"fresh_batches ({schedule.fresh_batches}) exceeds student_steps "
-                f"({schedule.student_steps}): batches would be drawn that nobody learns from"
-            )
-        if self.memory == 0 and schedule.fresh_batches < schedule.student_steps:
-            raise RecipeError(
-                "without memory every student step needs a fresh batch: "
-                "set memory, or fresh_batches = student_steps"
-            )
-        if 0 < self.memory < schedule.batch:
-            raise RecipeError(f"memory ({self.memory}) is smaller than a batch ({schedule.batch})")
+        from dfkd.compatibility import fault
+
+        reason = fault(self)
+        if reason:
+            raise RecipeError(reason)
 
     def overridden(self, overrides: Mapping[str, float]) -> "Recipe":
         """This recipe with some numbers changed.
 
         Args:
-            overrides: Values by the name of a `Schedule` field, of a term (its weight), or of
-                `memory`, `latent` or `width`.
+            overrides: Values by a name out of `settings`.
 
         Raises:
             RecipeError: For an unknown name, a value of the wrong kind, or a senseless result.
         """
-        schedule: dict[str, float] = {}
-        own: dict[str, int] = {}
+        changes: dict[str, dict[str, float]] = {}
         weights: dict[str, float] = {}
         for name, value in overrides.items():
-            if name in SCHEDULE_FIELDS:
-                schedule[name] = _number(name, value, isinstance(getattr(Schedule, name), int))
-            elif name in ("memory", "latent", "width"):
-                own[name] = int(_number(name, value, whole=True))
-            elif name in (term.name for term in self.terms):
+            if name in (term.name for term in self.terms):
                 weights[name] = _number(name, value, whole=False)
+            elif name in NUMBERS:
+                part, attribute = NUMBERS[name]
+                whole = isinstance(getattr(getattr(self, part), attribute), int)
+                changes.setdefault(part, {})[attribute] = _number(name, value, whole)
             else:
                 raise RecipeError(f"recipe {self.name} has no setting {name!r}")
+        parts: dict[str, Any] = {
+            part: replace(getattr(self, part), **values) for part, values in changes.items()
+        }
         terms = tuple(replace(t, weight=weights.get(t.name, t.weight)) for t in self.terms)
-        return replace(
-            self,
-            terms=terms,
-            schedule=replace(self.schedule, **schedule),  # type: ignore[arg-type]
-            **own,  # type: ignore[arg-type]
-        )
+        return replace(self, terms=terms, **parts)
 
     @property
     def settings(self) -> tuple[str, ...]:
         """The names that `overridden` knows."""
-        return (*SCHEDULE_FIELDS, "memory", "latent", "width", *(term.name for term in self.terms))
+        return (*NUMBERS, *(term.name for term in self.terms))
 
 
-MAY_BE_ZERO = ("memory", "warmup_rounds")
+NUMBERS: dict[str, tuple[str, str]] = {
+    **{f.name: ("schedule", f.name) for f in fields(Schedule) if isinstance(f.default, int)},
+    "generator_lr": ("generator", "lr"),
+    "student_lr": ("student", "lr"),
+    "latent": ("synthesizer", "latent"),
+    "width": ("synthesizer", "width"),
+    "inner_steps": ("synthesizer", "steps"),
+    "memory": ("memory", "capacity"),
+    "replay_share": ("memory", "share"),
+    "temperature": ("objective", "temperature"),
+    "attention": ("objective", "attention"),
+}
+"""The numbers of a recipe by the name an override uses: (part, attribute)."""
+del NUMBERS["frozen_norms"]
+
+MAY_BE_ZERO = ("memory", "warmup_rounds", "generator_steps", "fresh_batches")
 """Counts of which none is a sensible number."""
 
 
@@ -142,6 +122,3 @@ def _number(name: str, value: float, whole: bool) -> float:
         kind = "a whole number" if whole else "a number"
         raise RecipeError(f"{name} must be {kind} of at least {least}, not {value}")
     return int(value) if whole else float(value)
-
-
-SCHEDULE_FIELDS = tuple(field.name for field in fields(Schedule))

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.config import RunConfig, StudentSection
 from pipeline.progress import Reporter
+from pipeline.recipes import chosen_recipe, goes_on
 from pipeline.sources import factory_digest, source_digest
 from pipeline.store import Artifact, StepRecord, Store, digest
 from pipeline.weight_range import half_range
@@ -44,7 +45,8 @@ class Step:
 def chain(config: RunConfig) -> list[Step]:
     """The steps this run file asks for, each after what it needs."""
     same = config.student == "same"
-    generator = () if same else ("generator",)
+    recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    generator = () if same or not goes_on(recipe) else ("generator",)
     steps = [Step("teacher", (), _teacher_settings)]
     if not same:
         steps.append(Step("distill", ("teacher",), _part("input", "student", "distill", "seed")))

@@ -2,9 +2,10 @@
 
 import difflib
 
+from dfkd.compatibility import pair_fault
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.recipes import RECIPES
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, StudentSection
 from pipeline.errors import InputError
 
 
@@ -12,10 +13,24 @@ def check_recipes(config: RunConfig) -> None:
     """Refuse a run whose recipes or overrides make no sense.
 
     Raises:
-        InputError: As `chosen_recipe`.
+        InputError: As `chosen_recipe`, and when a recipe does not suit teacher and student.
     """
+    student = config.student if isinstance(config.student, StudentSection) else config.teacher
     for section in (config.distill, config.quantize):
-        chosen_recipe(section.recipe, section.overrides)
+        recipe = chosen_recipe(section.recipe, section.overrides)
+        reason = pair_fault(recipe, config.teacher.architecture, student.architecture)
+        if reason:
+            raise InputError(reason)
+    if not goes_on(recipe):
+        raise InputError(
+            f"recipe {recipe.name} keeps no generator that could attack the quantized student; "
+            "for quantize choose one that does, such as house-quantize"
+        )
+
+
+def goes_on(recipe: Recipe) -> bool:
+    """Whether a recipe leaves a generator that can draw at will, for the quantized student."""
+    return recipe.synthesizer.kind == "generator"
 
 
 def chosen_recipe(name: str, overrides: dict[str, float]) -> Recipe:

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from dfkd.loop import DivergedError, Loop, Round
+from dfkd.loop import DivergedError, Loop, Plan, Round
 from dfkd.recipe import Recipe, RecipeError
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
+from pipeline.networks import image_spec
 from pipeline.progress import Reporter
 from pipeline.store import replace_durably
 
@@ -40,9 +41,9 @@ def make_loop(
     config: RunConfig,
     *,
     teacher: nn.Module,
-    generator: nn.Module,
+    generator: nn.Module | None,
     student: nn.Module | None,
-    steps: int,
+    plan: Plan,
     seed: int,
 ) -> Loop:
     """The loop of a step, on the run's device.
@@ -56,8 +57,9 @@ def make_loop(
             teacher=teacher,
             generator=generator,
             student=student,
+            spec=image_spec(config.input),
             classes=config.teacher.classes,
-            student_steps=steps,
+            plan=plan,
             seed=seed,
             device=chosen_device(config),
         )
@@ -75,28 +77,35 @@ def train(loop: Loop, phase: str, checkpoint: Path, reporter: Reporter) -> dict[
         reporter: Told of every round.
 
     Returns:
-        Notes: the losses over the run, what it cost, and its seconds, all from its first try on.
+        Notes: the losses and each term's share of the gradient over the run, roll-backs, what it
+        cost, and its seconds, all from its first try on.
 
     Raises:
-        InputError: When the loop diverges.
+        InputError: When the loop goes wrong again after every roll-back.
     """
     started = last = time.monotonic()
     curve: list[dict[str, float]] = []
+    shares: list[dict[str, float]] = []
     earlier = 0.0
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         loop.load_state_dict(saved["loop"])
-        curve, earlier = saved["curve"], saved["seconds"]
+        curve, shares, earlier = saved["curve"], saved["shares"], saved["seconds"]
         reporter.say(f"{phase}: going on from a checkpoint")
 
     def watch(now: Round) -> None:
         nonlocal last
         reporter.phase(phase, now.number, now.total, now.losses)
+        if now.event:
+            reporter.say(f"{phase}: {now.event}")
+        if now.shares:
+            shares.append({"round": now.number, **now.shares})
         if now.number % -(-now.total // CURVE_POINTS) == 0:
             curve.append({**now.losses, "confidence": now.confidence})
         if time.monotonic() - last > SAVE_EVERY:
             seconds = earlier + time.monotonic() - started
-            _save({"loop": loop.state_dict(), "curve": curve, "seconds": seconds}, checkpoint)
+            state = {"loop": loop.state_dict(), "curve": curve, "shares": shares}
+            _save({**state, "seconds": seconds}, checkpoint)
             last = time.monotonic()
 
     try:
@@ -106,6 +115,8 @@ def train(loop: Loop, phase: str, checkpoint: Path, reporter: Reporter) -> dict[
     checkpoint.unlink(missing_ok=True)
     return {
         "curve": curve,
+        "shares": shares,
+        "health": list(loop.health.events),
         "terms": [term.name for term in loop.terms],
         "cost": vars(loop.counts),
         "seconds": round(earlier + time.monotonic() - started, 1),

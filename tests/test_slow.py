@@ -73,7 +73,7 @@ def test_torchvision_resnet18_at_224_runs_within_2_gib():
     code = """
 import resource, torch
 from dfkd.images import ImageSpec
-from dfkd.loop import Loop, build_generator
+from dfkd.loop import Loop, Plan, build_generator
 from dfkd.recipes import HOUSE
 from pipeline.networks import build_network
 spec = ImageSpec((3, 224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -81,7 +81,7 @@ recipe = HOUSE.overridden({'batch': 4, 'memory': 16, 'fresh_batches': 1, 'studen
 teacher = build_network('torchvision.models:resnet18', 1.0, spec, 37).eval().requires_grad_(False)
 student = build_network('torchvision.models:resnet18', 1.0, spec, 37)
 Loop(recipe, teacher=teacher, student=student, generator=build_generator(recipe, spec, 37),
-     classes=37, student_steps=4, seed=0, device=torch.device('cpu')).run()
+     spec=spec, classes=37, plan=Plan(0, 2), seed=0, device=torch.device('cpu')).run()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
     done = subprocess.run(

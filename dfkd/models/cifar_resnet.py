@@ -56,6 +56,10 @@ class CifarResNet(nn.Module):
         first = OptionABlock(inputs, outputs, stride)
         return nn.Sequential(first, *(OptionABlock(outputs, outputs, 1) for _ in range(blocks - 1)))
 
+    def attention_layers(self) -> list[nn.Module]:
+        """The three stages."""
+        return [self.layer1, self.layer2, self.layer3]
+
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) -> logits (N, classes)."""
         x = F.relu(self.bn1(self.conv1(images)))

@@ -1,53 +1,134 @@
 """Generators: latents (and labels) in, normalised images in the teacher's input space out.
 
-All end in a batch norm and a clamp: what they draw starts at the mean and the spread of normalised
-data and stays in the value range of real images. They are built from the input spec alone: a small
-base grid is doubled until it covers the image.
+They are built from the input spec alone: a small base grid is doubled until it covers the image.
+All heads end in the teacher's normalised space, so nothing is normalised twice.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
+from dfkd.composition import Synthesizer
 from dfkd.images import ImageSpec
 
 BASE = 8
 """Largest side of the grid a generator starts from."""
 
 
-def _doublings(spec: ImageSpec) -> tuple[int, int, int]:
-    """(base height, base width, doublings) so that the grid covers the image."""
-    _, height, width = spec.shape
-    doublings = max(0, math.ceil(math.log2(max(height, width) / BASE)))
-    return math.ceil(height / 2**doublings), math.ceil(width / 2**doublings), doublings
+class Clamp(nn.Module):
+    """Batch norm, then the value range of real images: starts at normalised data's spread."""
+
+    def __init__(self, spec: ImageSpec) -> None:
+        super().__init__()
+        self.spec, self.centre = spec, nn.BatchNorm2d(spec.shape[0])
+
+    def forward(self, drawn: Tensor) -> Tensor:
+        """(N, C, H, W) -> normalised images within `value_range`."""
+        return self.spec.clamp(self.centre(drawn))
 
 
-def _block(inputs: int, outputs: int) -> nn.Sequential:
+class Sigmoid(nn.Module):
+    """Sigmoid into the value range, then the teacher's normalisation (CMI)."""
+
+    def __init__(self, spec: ImageSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, drawn: Tensor) -> Tensor:
+        """(N, C, H, W) -> normalised images within `value_range`."""
+        low, high = self.spec.value_range
+        return self.spec.normalise(low + (high - low) * drawn.sigmoid())
+
+
+def _tanh(spec: ImageSpec) -> nn.Module:
+    """Tanh, then a batch norm without affine part: already in normalised space (DAFL)."""
+    return nn.Sequential(nn.Tanh(), nn.BatchNorm2d(spec.shape[0], affine=False))
+
+
+def _free(spec: ImageSpec) -> nn.Module:
+    """A batch norm with affine part alone: unbounded (ZSKT)."""
+    return nn.BatchNorm2d(spec.shape[0])
+
+
+HEADS: dict[str, Callable[[ImageSpec], nn.Module]] = {
+    "clamp": Clamp,
+    "sigmoid": Sigmoid,
+    "tanh": _tanh,
+    "free": _free,
+}
+"""How a generator ends."""
+
+
+def _block(inputs: int, outputs: int, eps: float) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        nn.BatchNorm2d(outputs, eps=eps),
+        nn.LeakyReLU(0.2),
     )
 
 
-class _Generator(nn.Module):
-    """What both layouts share: latent (times class embedding) to base grid, crop, squash.
+def pixel_shuffle(width: int, channels: int, doublings: int, eps: float) -> nn.Sequential:
+    """Works at half resolution and shuffles pixels at the end (Shi et al. 2016): the cheap one."""
+    layers: list[nn.Module] = []
+    for _ in range(max(0, doublings - 1)):
+        layers += [nn.Upsample(scale_factor=2), _block(width, width, eps)]
+    head = channels * (4 if doublings else 1)
+    layers += [_block(width, width, eps), nn.Conv2d(width, head, 3, padding=1)]
+    if doublings:
+        layers.append(nn.PixelShuffle(2))
+    return nn.Sequential(*layers)
+
+
+def upsample(width: int, channels: int, doublings: int, eps: float) -> nn.Sequential:
+    """DAFL's layout (nearest upsampling and 3x3 convolutions up to full resolution)."""
+    layers: list[nn.Module] = []
+    inputs = width
+    for step in range(doublings):
+        outputs = width if step + 1 < doublings else max(1, width // 2)
+        layers += [nn.Upsample(scale_factor=2), _block(inputs, outputs, eps)]
+        inputs = outputs
+    return nn.Sequential(*layers, nn.Conv2d(inputs, channels, 3, padding=1))
+
+
+GENERATORS: dict[str, Callable[[int, int, int, float], nn.Sequential]] = {
+    "pixel-shuffle": pixel_shuffle,
+    "upsample": upsample,
+}
+"""Trunks: from the base grid to the image, before the head."""
+
+
+class Generator(nn.Module):
+    """Latent (and class embedding) to base grid, trunk, crop, head.
+
+    Args:
+        synthesizer: Layout and sizes.
+        spec: The images to draw.
+        classes: Number of classes, for conditional generators.
 
     Attributes:
         latent: Size of the latent vector.
         conditional: Whether `forward` needs labels.
     """
 
-    def __init__(
-        self, spec: ImageSpec, classes: int, latent: int, width: int, conditional: bool
-    ) -> None:
+    def __init__(self, synthesizer: Synthesizer, spec: ImageSpec, classes: int) -> None:
         super().__init__()
-        self.spec, self.latent, self.conditional, self.width = spec, latent, conditional, width
-        self.base_height, self.base_width, self.doublings = _doublings(spec)
-        self.embedding = nn.Embedding(classes, latent) if conditional else None
-        self.project = nn.Linear(latent, width * self.base_height * self.base_width)
-        self.normalise = nn.BatchNorm2d(width)
-        self.centre = nn.BatchNorm2d(spec.shape[0])
-        self.trunk: nn.Module
+        self.spec, self.latent, self.width = spec, synthesizer.latent, synthesizer.width
+        self.conditional, self.conditioning = synthesizer.conditional, synthesizer.conditioning
+        channels, height, width = spec.shape
+        doublings = max(0, math.ceil(math.log2(max(height, width) / BASE)))
+        self.grid = (math.ceil(height / 2**doublings), math.ceil(width / 2**doublings))
+        self.embedding = nn.Embedding(classes, self.latent) if self.conditional else None
+        self.project = nn.Linear(self.latent, self.width * self.grid[0] * self.grid[1])
+        self.normalise = nn.BatchNorm2d(self.width)
+        self.trunk = GENERATORS[synthesizer.network](
+            self.width, channels, doublings, synthesizer.norm_eps
+        )
+        self.head = HEADS[synthesizer.head](spec)
+        if synthesizer.spectral:
+            _constrain(self.trunk)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Draw images.
@@ -65,58 +146,67 @@ class _Generator(nn.Module):
         if (labels is not None) != self.conditional:
             raise ValueError("labels go with conditional generators, and only with them")
         if self.embedding is not None:
-            latents = latents * self.embedding(labels)
-        grid = self.project(latents).view(-1, self.width, self.base_height, self.base_width)
+            told = self.embedding(labels)
+            latents = latents + told if self.conditioning == "sum" else latents * told
+        grid = self.project(latents).view(-1, self.width, *self.grid)
         drawn = self.trunk(self.normalise(grid))
         _, height, width = self.spec.shape
-        return self.spec.clamp(self.centre(drawn[:, :, :height, :width]))
+        return self.head(drawn[:, :, :height, :width])
 
 
-class PixelShuffleGenerator(_Generator):
-    """Works at half resolution and shuffles pixels at the end (Shi et al. 2016): the cheap one."""
-
-    def __init__(
-        self,
-        spec: ImageSpec,
-        classes: int,
-        latent: int = 64,
-        width: int = 32,
-        conditional: bool = False,
-    ) -> None:
-        super().__init__(spec, classes, latent, width, conditional)
-        channels = spec.shape[0]
-        layers: list[nn.Module] = []
-        for _ in range(max(0, self.doublings - 1)):
-            layers += [nn.Upsample(scale_factor=2), _block(width, width)]
-        head = channels * (4 if self.doublings else 1)
-        layers += [_block(width, width), nn.Conv2d(width, head, 3, padding=1)]
-        if self.doublings:
-            layers.append(nn.PixelShuffle(2))
-        self.trunk = nn.Sequential(*layers)
+def _constrain(trunk: nn.Sequential) -> None:
+    """Spectral norm on the convolutions, weights uniform in [-0.08, 0.08] (PRE-DFKD's code)."""
+    for layer in [m for m in trunk.modules() if isinstance(m, nn.Conv2d)]:
+        nn.init.uniform_(layer.weight, -0.08, 0.08)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
+        spectral_norm(layer)
 
 
-class UpsampleGenerator(_Generator):
-    """DAFL's layout (nearest upsampling and 3x3 convolutions up to full resolution)."""
+class NoisyLayerGenerator(nn.Module):
+    """Frozen label embeddings through a linear layer that is drawn anew for every batch (NAYER).
+
+    The randomness is in the layer, not in a latent vector: `redraw` gives each group of images a
+    noisy layer of its own.
+
+    Args:
+        synthesizer: `latent` is the width behind the noisy layer.
+        spec: The images to draw.
+        embeddings: (K, E), one row a class; random ones keep the method free of outside data, those
+            of class names may be given instead.
+        groups: Noisy layers a batch.
+    """
 
     def __init__(
-        self,
-        spec: ImageSpec,
-        classes: int,
-        latent: int = 100,
-        width: int = 128,
-        conditional: bool = False,
+        self, synthesizer: Synthesizer, spec: ImageSpec, embeddings: Tensor, groups: int = 4
     ) -> None:
-        super().__init__(spec, classes, latent, width, conditional)
-        layers: list[nn.Module] = []
-        inputs = width
-        for step in range(self.doublings):
-            outputs = width if step + 1 < self.doublings else max(1, width // 2)
-            layers += [nn.Upsample(scale_factor=2), _block(inputs, outputs)]
-            inputs = outputs
-        self.trunk = nn.Sequential(*layers, nn.Conv2d(inputs, spec.shape[0], 3, padding=1))
+        super().__init__()
+        self.register_buffer("embeddings", embeddings)
+        self.embeddings: Tensor
+        inner = Synthesizer(
+            network=synthesizer.network,
+            head=synthesizer.head,
+            latent=synthesizer.latent,
+            width=synthesizer.width,
+            norm_eps=synthesizer.norm_eps,
+        )
+        self.scale = nn.BatchNorm1d(embeddings.shape[1])
+        self.noisy = nn.ModuleList(
+            nn.Linear(embeddings.shape[1], synthesizer.latent) for _ in range(groups)
+        )
+        self.trunk = Generator(inner, spec, len(embeddings))
+        self.redraw()
 
+    def redraw(self) -> None:
+        """Draw the noisy layers anew, standard normal, from torch's global random state."""
+        for layer in self.noisy:
+            assert isinstance(layer, nn.Linear)
+            nn.init.normal_(layer.weight)
+            nn.init.normal_(layer.bias)
 
-GENERATORS: dict[str, Callable[..., _Generator]] = {
-    "pixel-shuffle": PixelShuffleGenerator,
-    "upsample": UpsampleGenerator,
-}
+    def forward(self, labels: Tensor) -> Tensor:
+        """Draw an image of each label (N,): (N, C, H, W) normalised images."""
+        scaled = self.scale(self.embeddings[labels])
+        parts: Sequence[Tensor] = scaled.chunk(len(self.noisy))
+        told = [layer(part) for layer, part in zip(self.noisy, parts, strict=False)]
+        return self.trunk(torch.cat(told))

@@ -43,6 +43,7 @@ class ResNet(nn.Module):
         self.conv1 = nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         stages, inputs = [], widths[0]
+        self.stage_ends = tuple(sum(blocks[: stage + 1]) - 1 for stage in range(4))
         for stage, (count, outputs) in enumerate(zip(blocks, widths, strict=True)):
             for index in range(count):
                 stride = 2 if stage > 0 and index == 0 else 1
@@ -50,6 +51,10 @@ class ResNet(nn.Module):
                 inputs = outputs
         self.stages = nn.Sequential(*stages)
         self.linear = nn.Linear(inputs, classes)
+
+    def attention_layers(self) -> list[nn.Module]:
+        """The last block of each stage."""
+        return [self.stages[end] for end in self.stage_ends]
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) -> logits (N, classes)."""

@@ -45,6 +45,7 @@ class WideResNet(nn.Module):
         stem = max(1, int(width * 16))
         self.conv1 = nn.Conv2d(channels, stem, 3, 1, 1, bias=False)
         stages, inputs = [], stem
+        self.stage_ends = tuple(blocks * (stage + 1) - 1 for stage in range(3))
         for stage in range(3):
             outputs = max(1, int(width * 16 * widen)) * 2**stage
             for index in range(blocks):
@@ -54,6 +55,10 @@ class WideResNet(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.bn = nn.BatchNorm2d(inputs)
         self.linear = nn.Linear(inputs, classes)
+
+    def attention_layers(self) -> list[nn.Module]:
+        """The last block of each stage."""
+        return [self.stages[end] for end in self.stage_ends]
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) -> logits (N, classes)."""

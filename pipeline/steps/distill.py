@@ -1,12 +1,17 @@
-"""distill: generator against student, no data -> student.safetensors, generator.safetensors."""
+"""distill: generator against student, no data -> student.safetensors, generator.safetensors.
+
+A recipe whose generator does not outlive a batch leaves the student alone.
+"""
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
+from dfkd.budget import for_student_steps
 from dfkd.loop import build_generator
 from pipeline.config import StudentSection
 from pipeline.networks import build_network, image_spec
-from pipeline.recipes import chosen_recipe
+from pipeline.recipes import chosen_recipe, goes_on
 from pipeline.steps.teacher import open_teacher
 from pipeline.training import chosen_device, cpu_state, make_loop, say_dropped_terms, train
 from pipeline.work import Made, Work
@@ -23,19 +28,25 @@ def run(work: Work) -> Made:
     student = build_network(
         config.student.architecture, config.student.width, spec, config.teacher.classes
     ).to(device)
-    generator = build_generator(recipe, spec, config.teacher.classes).to(device)
+    generator = build_generator(recipe, spec, config.teacher.classes)
+    if generator is not None:
+        generator.to(device)
     loop = make_loop(
         recipe,
         config,
         teacher=teacher,
         generator=generator,
         student=student,
-        steps=config.distill.budget.student_steps(recipe.schedule.batch),
+        plan=for_student_steps(recipe, config.distill.budget.student_steps(recipe.schedule.batch)),
         seed=config.seed,
     )
     say_dropped_terms(loop, work.reporter)
     notes = train(loop, "distill", work.checkpoints / "distill.checkpoint", work.reporter)
-    files = {"student": student, "generator": generator}
+    assert loop.delivered is not None
+    files: dict[str, nn.Module] = {"student": loop.delivered}
+    if goes_on(recipe):
+        assert generator is not None
+        files["generator"] = generator
     paths = {role: work.folder / f"{role}.safetensors" for role in files}
     for role, network in files.items():
         save_file(cpu_state(network), paths[role])

@@ -5,14 +5,17 @@ import torch
 from torch import Tensor
 
 from dfkd.images import ImageSpec
-from dfkd.loop import Loop, build_generator
-from dfkd.recipe import Recipe
+from dfkd.loop import Plan, build_generator
 from dfkd.recipes import HELD_OUT
+from dfkd.synthesizers import Synthesizer
+from dfkd.synthesizers.kept import KeptGenerator
 from pipeline.networks import image_spec
 from pipeline.steps.teacher import open_teacher
 from pipeline.training import chosen_device, make_loop, train
 from pipeline.work import Made, Work
 from targets.golden import Golden
+
+BATCH = HELD_OUT.schedule.batch
 
 HELD_OUT_SEED = 1_000_003
 """Added to the run's seed, so that no probe generator starts where a training generator does."""
@@ -23,21 +26,27 @@ def run(work: Work) -> Made:
     config, device = work.config, chosen_device(work.config)
     spec, gate = image_spec(config.input), config.gate
     teacher = open_teacher(config, work, device)
-    recipe = HELD_OUT.overridden({"warmup_rounds": gate.rounds})
     pixels, asked, source = [], [], []
     notes = {}
     for index in range(gate.generators):
         seed = config.seed + HELD_OUT_SEED + index
         torch.manual_seed(seed)
-        generator = build_generator(recipe, spec, config.teacher.classes).to(device)
+        generator = build_generator(HELD_OUT, spec, config.teacher.classes)
+        assert generator is not None
         loop = make_loop(
-            recipe, config, teacher=teacher, generator=generator, student=None, steps=0, seed=seed
+            HELD_OUT,
+            config,
+            teacher=teacher,
+            generator=generator.to(device),
+            student=None,
+            plan=Plan(gate.rounds, 0),
+            seed=seed,
         )
         phase = f"probe generator {index + 1}"
         checkpoint = work.checkpoints / f"probe-{index}.checkpoint"
         notes[phase] = train(loop, phase, checkpoint, work.reporter)
         share = (gate.images + index) // gate.generators
-        images, labels = _draw(loop, recipe, share)
+        images, labels = _draw(loop.synthesizer, loop.rng, share)
         pixels.append(_as_pixels(images, spec))
         asked.append(labels)
         source += [index] * share
@@ -51,7 +60,7 @@ def run(work: Work) -> Made:
         asked=torch.cat(asked).numpy(),
     )
     with torch.no_grad():
-        batches = torch.from_numpy(golden.images).split(recipe.schedule.batch)
+        batches = torch.from_numpy(golden.images).split(BATCH)
         answers = torch.cat([teacher(batch.to(device)).cpu() for batch in batches])
     golden.teacher_logits[:] = answers.numpy()
     path = work.folder / "golden.npz"
@@ -59,17 +68,15 @@ def run(work: Work) -> Made:
     return Made({"golden": path}, notes)
 
 
-@torch.no_grad()
-def _draw(loop: Loop, recipe: Recipe, count: int) -> tuple[Tensor, Tensor]:
+def _draw(synthesizer: Synthesizer, rng: torch.Generator, count: int) -> tuple[Tensor, Tensor]:
     """One latent an image, the generator in eval mode, so that no image depends on another."""
-    loop.generator.eval()
+    assert isinstance(synthesizer, KeptGenerator)
     images, labels = [], []
-    while count > 0:
-        part, asked = loop.draw(min(count, recipe.schedule.batch))
-        assert asked is not None
-        images.append(part.cpu())
-        labels.append(asked.cpu())
-        count -= len(part)
+    for start in range(0, count, BATCH):
+        draft = synthesizer.fresh(min(BATCH, count - start), rng)
+        assert draft.labels is not None
+        images.append(draft.images.cpu())
+        labels.append(draft.labels.cpu())
     return torch.cat(images), torch.cat(labels)
 
 

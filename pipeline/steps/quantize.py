@@ -8,7 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from dfkd.budget import Plan, for_student_steps
 from dfkd.loop import build_generator
+from dfkd.models.generators import Generator
 from dfkd.recipe import Recipe
 from pipeline.config import RunConfig, StudentSection
 from pipeline.fake_quantizers import describe, prepare
@@ -32,7 +34,8 @@ def run(work: Work) -> Made:
     players: dict[str, Any] = {"teacher": teacher, "generator": generator, "seed": config.seed}
     notes: dict[str, Any] = {}
     if "generator" not in work.inputs:
-        warmup = make_loop(recipe, config, student=None, steps=0, **players)
+        plan = Plan(recipe.schedule.warmup_rounds, 0)
+        warmup = make_loop(recipe, config, student=None, plan=plan, **players)
         say_dropped_terms(warmup, work.reporter)
         checkpoint = work.checkpoints / "warm-up.checkpoint"
         notes["warm-up"] = train(warmup, "quantize: generator", checkpoint, work.reporter)
@@ -40,7 +43,8 @@ def run(work: Work) -> Made:
     half = half_range(config)
     prepared = prepare(student, images, half).to(device)
     tuning = replace(recipe, schedule=replace(recipe.schedule, warmup_rounds=0))
-    loop = make_loop(tuning, config, student=prepared, steps=steps, **players)
+    plan = for_student_steps(tuning, steps)
+    loop = make_loop(tuning, config, student=prepared, plan=plan, **players)
     notes["fine-tuning"] = train(
         loop, "quantize", work.checkpoints / "quantize.checkpoint", work.reporter
     )
@@ -61,35 +65,31 @@ def open_student(config: RunConfig, work: Work) -> nn.Module:
     return student.eval()
 
 
-def _generator(work: Work, recipe: Recipe, device: torch.device) -> tuple[Recipe, nn.Module]:
+def _generator(work: Work, recipe: Recipe, device: torch.device) -> tuple[Recipe, Generator]:
     """The generator that taught the student, in the architecture of its recipe; or a fresh one."""
     config = work.config
     taught = "generator" in work.inputs
     if taught:
         first = chosen_recipe(config.distill.recipe, config.distill.overrides)
-        recipe = replace(
-            recipe,
-            generator=first.generator,
-            latent=first.latent,
-            width=first.width,
-            conditional=first.conditional,
-        )
+        recipe = replace(recipe, synthesizer=first.synthesizer)
     generator = build_generator(recipe, image_spec(config.input), config.teacher.classes)
+    assert isinstance(generator, Generator)
     if taught:
         generator.load_state_dict(load_file(work.inputs["generator"]))
-    return recipe, generator.to(device)
+    generator.to(device)
+    return recipe, generator
 
 
 @torch.no_grad()
 def _calibration_images(
-    generator: nn.Module, recipe: Recipe, config: RunConfig, device: torch.device
+    generator: Generator, recipe: Recipe, config: RunConfig, device: torch.device
 ) -> Tensor:
     """One draw, the generator in train mode as the student will meet it."""
     rng = torch.Generator().manual_seed(config.seed + 1)
     count = config.quantize.calibration_images
-    latents = torch.randn(count, recipe.latent, generator=rng).to(device)
+    latents = torch.randn(count, generator.latent, generator=rng).to(device)
     labels = None
-    if recipe.conditional:
+    if generator.conditional:
         labels = torch.randint(config.teacher.classes, (count,), generator=rng).to(device)
     images: Tensor = generator.train()(latents, labels)
     return images

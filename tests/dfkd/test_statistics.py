@@ -1,7 +1,6 @@
 import torch
-from torch import nn
-
 from dfkd.statistics import batch_norms, recorded
+from torch import nn
 
 
 def network():

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
+from dfkd.statistics import LayerStatistics
 from torch.nn.functional import kl_div, log_softmax, one_hot
 
-from dfkd.statistics import LayerStatistics
 from dfkd.terms import TERMS, Synthesis
 
 

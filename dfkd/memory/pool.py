@@ -1,14 +1,20 @@
-"""Replay: images the generator drew earlier, so that the student does not forget them."""
+"""Replay of single images: a ring of the last ones, with the teacher's logits."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from dfkd.lessons import Lesson
+
 
 class ImagePool:
-    """A ring of the last `capacity` images with the teacher's logits.
+    """A ring of the last `capacity` images.
 
     Images are kept in half precision; the memory is allocated once, at the first batch.
     """
+
+    learns = False
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -17,10 +23,9 @@ class ImagePool:
         self._images: Tensor | None = None
         self._logits: Tensor | None = None
 
-    def remember(self, images: Tensor, logits: Tensor) -> None:
-        """Add a batch (N, C, H, W) with its teacher logits (N, K), over the oldest when full."""
-        if self.capacity == 0:
-            return
+    def remember(self, lesson: Lesson) -> None:
+        """Add a batch, over the oldest images when full."""
+        images, logits = lesson.images, lesson.logits
         if self._images is None or self._logits is None:
             self._images = images.new_zeros((self.capacity, *images.shape[1:]), dtype=torch.half)
             self._logits = logits.new_zeros((self.capacity, logits.shape[1]))
@@ -31,18 +36,20 @@ class ImagePool:
         self._next = (self._next + len(images)) % self.capacity
         self.count = min(self.capacity, self.count + len(images))
 
-    def recall(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw `count` remembered images and logits, with replacement.
+    def attend(self, lesson: Lesson, step: int, rng: torch.Generator) -> None:
+        """Nothing learns here."""
 
-        Raises:
-            IndexError: When nothing is remembered.
-        """
+    def close_round(self, last: Lesson | None) -> None:
+        """Nothing waits for the end of a round."""
+
+    def recall(self, count: int, rng: torch.Generator) -> Lesson | None:
+        """Draw `count` remembered images, with replacement; None when nothing is remembered."""
         if self._images is None or self._logits is None:
-            raise IndexError("nothing is remembered yet")
+            return None
         index = torch.randint(self.count, (count,), generator=rng).to(self._images.device)
-        return self._images[index].to(self._logits.dtype), self._logits[index]
+        return Lesson(self._images[index].to(self._logits.dtype), self._logits[index])
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on, for a checkpoint."""
         empty = torch.empty(0)
         return {
@@ -52,10 +59,10 @@ class ImagePool:
             "next": self._next,
         }
 
-    def load_state_dict(self, state: dict[str, Tensor | int], device: torch.device) -> None:
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Take up a state of a pool of the same capacity, on this device."""
-        images, logits = state["images"], state["logits"]
-        assert isinstance(images, Tensor) and isinstance(logits, Tensor)
-        if len(images):
-            self.remember(images.to(device), logits.to(device))
+        self._images = self._logits = None
+        self.count = self._next = 0
+        if len(state["images"]):
+            self.remember(Lesson(state["images"].to(device), state["logits"].to(device)))
         self._next = int(state["next"])

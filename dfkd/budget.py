@@ -1,0 +1,77 @@
+"""How long a run is: rounds for so many student steps, or for so many passes of the teacher."""
+
+from dataclasses import dataclass
+
+from dfkd.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The length of a run.
+
+    Attributes:
+        warmup_rounds: In which the generator learns from the teacher alone.
+        rounds: After these.
+        stretch: `rounds` over the recipe's published length; what a recipe does every so many
+            rounds is stretched alike.
+    """
+
+    warmup_rounds: int
+    rounds: int
+    stretch: float = 1.0
+
+
+def for_student_steps(recipe: Recipe, steps: int) -> Plan:
+    """The plan with at least so many student steps; the warm-up is stretched in proportion."""
+    schedule = recipe.schedule
+    rounds = -(-steps // schedule.student_steps)
+    stretch = rounds / schedule.rounds
+    return Plan(_stretched(schedule.warmup_rounds, stretch), rounds, stretch)
+
+
+def for_teacher_passes(recipe: Recipe, passes: int) -> Plan:
+    """The longest plan that costs at most so many teacher passes, of at least one round each.
+
+    Where the main rounds cost nothing (everything is made in the warm-up), their number follows the
+    published proportion.
+    """
+    schedule = recipe.schedule
+    warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
+    published = schedule.warmup_rounds * warm + schedule.rounds * main
+    stretch = passes / published
+    rounds = max(1, int(schedule.rounds * stretch))
+    return Plan(int(_at_least_one(schedule.warmup_rounds, stretch)), rounds, stretch)
+
+
+def _at_least_one(count: int, stretch: float) -> int:
+    return max(1, int(count * stretch)) if count else 0
+
+
+def _stretched(count: int, stretch: float) -> int:
+    return round(count * stretch) if stretch else count
+
+
+def passes_per_round(recipe: Recipe, warm: bool) -> int:
+    """Teacher passes of one round: per image, a forward counts 1, a forward with backward 3.
+
+    The first rounds of a run cost less while a memory is still empty.
+    """
+    schedule, batch = recipe.schedule, recipe.schedule.batch
+    views = 2 if recipe.synthesizer.augment == "two-views" else 1
+    step = 3 * batch * views * recipe.synthesizer.steps
+    # What is made for a pool is answered once more, without the last step's gradient.
+    step += 0 if recipe.synthesizer.kind == "generator" else batch
+    if warm:
+        return step
+    passes = step * schedule.generator_steps
+    if schedule.fresh != "generator-batch":
+        passes += batch * schedule.fresh_batches
+    replayed = round(recipe.memory.share * batch)
+    if recipe.memory.kind == "average-generator":
+        passes += schedule.student_steps * replayed
+    if recipe.memory.kind == "vae":
+        sample = 4 * replayed
+        learning = min(recipe.memory.steps, schedule.student_steps)
+        passes += schedule.student_steps * sample
+        passes += learning * (sample + 3 * (max(1, batch // 2) + replayed))
+    return passes

@@ -1,0 +1,82 @@
+"""Replay: what keeps the student from forgetting what the generator no longer draws."""
+
+from typing import Any, Protocol
+
+import torch
+
+from dfkd.images import ImageSpec
+from dfkd.lessons import Lesson
+from dfkd.memory.average_generator import AverageGenerator
+from dfkd.memory.bank import Bank
+from dfkd.memory.pool import ImagePool
+from dfkd.memory.vae_replay import VaeReplay
+from dfkd.models.vae import Vae
+from dfkd.recipe import Recipe
+from dfkd.synthesizers import Synthesizer
+from dfkd.synthesizers.kept import KeptGenerator
+from dfkd.teacher import Teacher
+
+__all__ = ["Memory", "make_memory"]
+
+
+class Memory(Protocol):
+    """What the loop tells a memory, and asks of it.
+
+    Attributes:
+        learns: Whether training changes it, so that a roll-back must restore it.
+    """
+
+    learns: bool
+
+    def remember(self, lesson: Lesson) -> None:
+        """A batch was drawn or made."""
+
+    def attend(self, lesson: Lesson, step: int, rng: torch.Generator) -> None:
+        """The student is about to learn from this fresh batch in step `step` of the round."""
+
+    def close_round(self, last: Lesson | None) -> None:
+        """The round is over; `last` is its last fresh batch."""
+
+    def recall(self, count: int, rng: torch.Generator) -> Lesson | None:
+        """Images to learn from again; None when there are none yet."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Take up a state."""
+
+
+def make_memory(
+    recipe: Recipe,
+    *,
+    synthesizer: Synthesizer,
+    teacher: Teacher,
+    spec: ImageSpec,
+    stretch: float,
+    device: torch.device,
+) -> Memory | None:
+    """The memory of a recipe; None for none.
+
+    Args:
+        recipe: The composition.
+        synthesizer: Whose generator an average follows.
+        teacher: Answers replayed images.
+        spec: The images.
+        stretch: Length of the run over the published length.
+        device: Where images are kept.
+    """
+    memory = recipe.memory
+    size = round(memory.share * recipe.schedule.batch)
+    if memory.kind == "pool":
+        return ImagePool(memory.capacity)
+    if memory.kind == "bank":
+        return Bank(memory.capacity, size, max(1, round(memory.every * stretch)))
+    if memory.kind == "vae":
+        drawn = recipe.synthesizer
+        vae = Vae(spec, memory.latent, drawn.width, drawn.network).to(device)
+        return VaeReplay(vae, teacher, size, memory.lr, memory.steps)
+    if memory.kind == "average-generator":
+        assert isinstance(synthesizer, KeptGenerator)
+        return AverageGenerator(synthesizer, teacher, memory.decay)
+    return None

@@ -1,0 +1,60 @@
+"""The variational autoencoder that replays all earlier images in constant memory (PRE-DFKD)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dfkd.composition import Synthesizer
+from dfkd.images import ImageSpec
+from dfkd.models.generators import Generator
+
+WIDTH = 64
+"""Channels of the encoder's first convolution."""
+
+
+class Vae(nn.Module):
+    """Encoder of four strided convolutions, decoder in DAFL's layout.
+
+    Args:
+        spec: The images.
+        latent: Size of the latent vector.
+        width: Channels of the decoder's hidden layers.
+        network: The decoder's layout, a key of `dfkd.models.generators.GENERATORS`.
+    """
+
+    def __init__(
+        self, spec: ImageSpec, latent: int, width: int = 128, network: str = "upsample"
+    ) -> None:
+        super().__init__()
+        channels = spec.shape[0]
+        first = max(4, min(WIDTH, width // 2))
+        self.latent = latent
+        self.encoder = nn.Sequential(
+            nn.Conv2d(channels, first, 3, stride=2, padding=1),
+            nn.BatchNorm2d(first),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(first, 2 * first, 3, stride=2, padding=1),
+            nn.BatchNorm2d(2 * first),
+            nn.LeakyReLU(0.2),
+            nn.AdaptiveAvgPool2d(8),
+            nn.Conv2d(2 * first, 32, 3, padding=1),
+            nn.LeakyReLU(0.2),
+        )
+        self.mean = nn.Linear(32 * 8 * 8, latent)
+        self.log_variance = nn.Linear(32 * 8 * 8, latent)
+        layout = Synthesizer(network=network, head="tanh", latent=latent, width=width)
+        self.decoder = Generator(layout, spec, classes=0)
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(mean, log variance) of the latents of images; each image column has unit length first.
+
+        The scaling along the height is as in the published code.
+        """
+        hidden = self.encoder(F.normalize(images, dim=2)).flatten(1)
+        return self.mean(hidden), self.log_variance(hidden)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(reconstruction, mean, log variance), with the latent drawn from the encoder's answer."""
+        mean, log_variance = self.encode(images)
+        noise = torch.randn(mean.shape).to(mean)
+        return self.decoder(mean + noise * (log_variance / 2).exp()), mean, log_variance

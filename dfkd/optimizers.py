@@ -1,0 +1,60 @@
+"""Optimisers and learning rates from a recipe's description."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dfkd.composition import Optimizer
+
+
+def make_optimizer(
+    optimizer: Optimizer, parameters: Sequence[Any], lr: float | None = None
+) -> torch.optim.Optimizer:
+    """An optimiser of torch's.
+
+    Args:
+        optimizer: The recipe's description.
+        parameters: Tensors or parameter groups.
+        lr: Instead of the description's.
+    """
+    rate = optimizer.lr if lr is None else lr
+    if optimizer.kind == "sgd":
+        return torch.optim.SGD(
+            parameters,
+            rate,
+            momentum=optimizer.momentum,
+            nesterov=optimizer.nesterov,
+            weight_decay=optimizer.weight_decay,
+        )
+    return torch.optim.Adam(
+        parameters, rate, betas=optimizer.betas, weight_decay=optimizer.weight_decay
+    )
+
+
+def rate_factor(optimizer: Optimizer, progress: float) -> float:
+    """What the learning rate is multiplied by.
+
+    Args:
+        optimizer: The recipe's description.
+        progress: Share of the run that is done, 0 to 1.
+    """
+    if optimizer.policy == "cosine":
+        return optimizer.final + (1 - optimizer.final) * (1 + math.cos(math.pi * progress)) / 2
+    if optimizer.policy == "steps":
+        return 0.1 ** sum(progress >= milestone for milestone in optimizer.milestones)
+    return 1.0
+
+
+def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
+    """Norm over all gradients together; 0 when there are none."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)
+
+
+def clip(parameters: Sequence[Tensor], optimizer: Optimizer, norm: Tensor) -> None:
+    """Scale the gradients down to the recipe's largest norm, if it has one."""
+    if optimizer.clip:
+        torch.nn.utils.clip_grads_with_norm_(parameters, optimizer.clip, norm)

@@ -1,0 +1,20 @@
+"""LRA: a virtual step on the new images must not harm the student on the replayed ones."""
+
+from dataclasses import replace
+
+from dfkd.composition import Update
+from dfkd.recipes.pre_dfkd import PRE_DFKD
+
+LRA = replace(
+    PRE_DFKD,
+    name="lra",
+    citation="Patel et al., Learning to Retain while Acquiring, CVPR 2023",
+    update=Update("meta", inner_lr=0.05),
+    schedule=replace(PRE_DFKD.schedule, batch=512, rounds=400 * 72),
+    reported={"CIFAR-100 ResNet-34 -> ResNet-18": "peak 77.21, generative replay (public note)"},
+    notes=(
+        "Ours: inner_lr 0.05. The published code has 0.9 with momentum, but its meta-test loss "
+        "does not reach the student, so that value was never felt.",
+        *PRE_DFKD.notes,
+    ),
+)

@@ -1,0 +1,154 @@
+"""The student's half of a round: fresh batches, replay, and one update a step."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from dfkd.augment import augmented
+from dfkd.generator_phase import check_finite, selected
+from dfkd.lessons import Lesson
+from dfkd.memory import Memory
+from dfkd.optimizers import clip, gradient_norm, make_optimizer
+from dfkd.recipe import Recipe
+from dfkd.synthesizers import Draft, Synthesizer
+from dfkd.synthesizers.draft import set_rates
+from dfkd.synthesizers.kept import KeptGenerator
+from dfkd.teacher import Teacher, reduced
+from dfkd.updates import Pupil, learning_loss
+
+
+@dataclass
+class Learnt:
+    """What the student's phase leaves.
+
+    Attributes:
+        lesson: The last fresh batch; None when the student learnt from memory alone.
+        loss: Of the last step.
+        gradient: Its norm.
+    """
+
+    lesson: Lesson | None
+    loss: float
+    gradient: float
+
+
+class StudentPhase:
+    """Teaches the student for one round.
+
+    Args:
+        recipe: The composition.
+        teacher: Counted.
+        student: Trained in place.
+        synthesizer: Draws fresh images, when it can.
+        memory: Replays; None for none.
+        rng: Of every draw.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        teacher: Teacher,
+        student: nn.Module,
+        synthesizer: Synthesizer,
+        memory: Memory | None,
+        rng: torch.Generator,
+    ) -> None:
+        self.recipe, self.teacher, self.student = recipe, teacher, student
+        self.synthesizer, self.memory, self.rng = synthesizer, memory, rng
+        self.pupil = Pupil(student, recipe.objective, teacher.precision)
+        self.parameters = [p for p in student.parameters() if p.requires_grad]
+        self.optimizer = make_optimizer(recipe.student, self.parameters)
+        self.replayed = round(recipe.memory.share * recipe.schedule.batch)
+        self.averaged: AveragedModel | None = None
+        if recipe.average:
+            average = get_ema_multi_avg_fn(recipe.average)
+            self.averaged = AveragedModel(student, multi_avg_fn=average, use_buffers=True)
+
+    def run(self, drafted: Lesson | None, factor: float) -> Learnt:
+        """One round of student steps.
+
+        Args:
+            drafted: What the generator's phase made last.
+            factor: What the learning rate is multiplied by.
+
+        Raises:
+            NotFiniteError: Before the student takes it up.
+        """
+        lessons = self._fresh(drafted)
+        shared = self.recipe.schedule.fresh != "new"
+        set_rates(self.optimizer, factor)
+        learnt = Learnt(lessons[-1] if lessons else None, 0.0, 0.0)
+        for step in range(self.recipe.schedule.student_steps):
+            new = lessons[0 if shared else step] if shared or step < len(lessons) else None
+            replayed = None
+            if self.memory is not None:
+                if new is not None:
+                    self.memory.attend(new, step, self.rng)
+                replayed = self.memory.recall(self.replayed, self.rng)
+            if new is not None or replayed is not None:
+                learnt.loss, learnt.gradient = self._step(new, replayed)
+        return learnt
+
+    def _step(self, new: Lesson | None, replayed: Lesson | None) -> tuple[float, float]:
+        self.student.train()
+        loss = learning_loss(self.pupil, self.recipe.update, new, replayed)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = gradient_norm(self.parameters)
+        check_finite("student", loss, norm)
+        clip(self.parameters, self.recipe.student, norm)
+        self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.student)
+        self.teacher.counts.student_steps += 1
+        return loss.item(), norm.item()
+
+    def _fresh(self, drafted: Lesson | None) -> list[Lesson]:
+        """The round's new images, answered by the teacher and remembered."""
+        schedule = self.recipe.schedule
+        if schedule.fresh == "generator-batch":
+            assert drafted is not None
+            lessons = [drafted]
+        elif schedule.fresh_batches == 0:
+            return []
+        else:
+            assert isinstance(self.synthesizer, KeptGenerator)
+            lessons = [
+                self._answered(
+                    self.synthesizer.again()
+                    if schedule.fresh == "same-latents"
+                    else self.synthesizer.fresh(schedule.batch, self.rng)
+                )
+                for _ in range(schedule.fresh_batches)
+            ]
+        for lesson in lessons:
+            if self.memory is not None:
+                self.memory.remember(lesson)
+        return lessons
+
+    def _answered(self, draft: Draft) -> Lesson:
+        images = augmented(draft.images.float(), self.recipe.synthesizer.augment, self.rng)
+        needs = ("attention",) if self.recipe.objective.attention else ()
+        with reduced(images, self.teacher.precision):
+            seen = self.teacher.answer(images, needs)
+        if self.recipe.schedule.fresh == "new":
+            self.teacher.counts.images += len(images)
+        return selected(Lesson(images, seen.logits, seen.maps), self.recipe)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Student, optimiser and average, for a checkpoint."""
+        return {
+            "student": self.student.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "averaged": None if self.averaged is None else self.averaged.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state."""
+        self.student.load_state_dict(state["student"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])

@@ -1,0 +1,81 @@
+"""Where images come from: a generator that is kept, or one batch after another for a pool."""
+
+import torch
+from torch import Tensor, nn
+
+from dfkd.images import ImageSpec
+from dfkd.models.generators import Generator, NoisyLayerGenerator
+from dfkd.recipe import Recipe
+from dfkd.synthesizers.draft import Draft, Synthesizer
+from dfkd.synthesizers.inversion import FreshGenerator, MetaGenerator, NoisyLayer
+from dfkd.synthesizers.kept import KeptGenerator
+from dfkd.synthesizers.pixels import Impressions, Pixels
+
+EMBEDDING = 512
+"""Size of random label embeddings; that of CLIP's text encoder, which NAYER uses."""
+
+__all__ = ["Draft", "Synthesizer", "build_generator", "make_synthesizer"]
+
+
+def build_generator(
+    recipe: Recipe, spec: ImageSpec, classes: int, embeddings: Tensor | None = None
+) -> nn.Module | None:
+    """A fresh generator as the recipe asks, from torch's global random state.
+
+    Args:
+        recipe: The composition.
+        spec: The images to draw.
+        classes: Number of classes.
+        embeddings: (K, E) label embeddings for a noisy-layer generator; random ones without.
+
+    Returns:
+        The generator that lives as long as the run; None when the recipe has none (images are
+        made from pixels, or by a generator born for each batch).
+    """
+    kind = recipe.synthesizer.kind
+    if kind in ("generator", "meta-generator"):
+        return Generator(recipe.synthesizer, spec, classes)
+    if kind == "noisy-layer":
+        rows = torch.randn(classes, EMBEDDING) if embeddings is None else embeddings
+        return NoisyLayerGenerator(recipe.synthesizer, spec, rows)
+    return None
+
+
+def make_synthesizer(
+    recipe: Recipe,
+    *,
+    generator: nn.Module | None,
+    teacher: nn.Module,
+    spec: ImageSpec,
+    classes: int,
+    stretch: float,
+    device: torch.device,
+) -> Synthesizer:
+    """The synthesizer of a recipe.
+
+    Args:
+        recipe: The composition.
+        generator: As `build_generator` makes it.
+        teacher: The network, for those that read its last layer.
+        spec: The images.
+        classes: Number of classes.
+        stretch: Length of the run over the published length.
+        device: Where images are made.
+    """
+    kind = recipe.synthesizer.kind
+    if kind == "generator":
+        assert isinstance(generator, Generator)
+        return KeptGenerator(recipe, generator, classes, device)
+    if kind == "fresh-generator":
+        return FreshGenerator(recipe, spec, classes, device)
+    renewal = max(1, round(recipe.synthesizer.renew_every * stretch))
+    renew_every = renewal if recipe.synthesizer.renew_every else 0
+    if kind == "meta-generator":
+        assert isinstance(generator, Generator)
+        return MetaGenerator(recipe, generator, classes, device, renew_every)
+    if kind == "noisy-layer":
+        assert isinstance(generator, NoisyLayerGenerator)
+        return NoisyLayer(recipe, generator, classes, device, renew_every)
+    if kind == "impressions":
+        return Impressions(recipe, teacher, spec, classes, device)
+    return Pixels(recipe, spec, classes, device)

@@ -1,0 +1,67 @@
+"""What every synthesizer offers to the loop."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A batch in the making, with its gradient.
+
+    Attributes:
+        images: (N, C, H, W), normalised.
+        labels: (N,) classes asked for or (N, K) soft labels; None for an unconditional generator.
+        latents: (N, latent); None when there are none.
+    """
+
+    images: Tensor
+    labels: Tensor | None = None
+    latents: Tensor | None = None
+
+
+class Synthesizer(Protocol):
+    """Makes batches: `begin`, then `draft`, backward and `step` as often as asked, then `finish`.
+
+    Attributes:
+        factor: What learning rates are multiplied by; set by the loop.
+        device: Where images are made.
+    """
+
+    factor: float
+    device: torch.device
+
+    def begin(self, count: int, rng: torch.Generator) -> None:
+        """Start a batch of `count` images."""
+
+    def draft(self) -> Draft:
+        """The batch as it stands, differentiable."""
+
+    def parameters(self) -> list[Tensor]:
+        """What the next backward must reach."""
+
+    def step(self, loss: Tensor) -> None:
+        """One optimiser step; `loss` is that of the draft before it."""
+
+    def finish(self) -> Draft | None:
+        """End the batch; the images for the pool, None when images are drawn at will."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint between batches."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state."""
+
+
+def balanced_labels(count: int, classes: int, device: torch.device) -> Tensor:
+    """Classes in turn, (count,)."""
+    return torch.arange(count, device=device) % classes
+
+
+def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Bring every group's learning rate to `factor` times what it was made with."""
+    for group in optimizer.param_groups:
+        base = group.setdefault("base_lr", group["lr"])
+        group["lr"] = base * factor
