@@ -1,0 +1,147 @@
+"""The MNIST table: every recipe under equal teacher passes, queued, resumable.
+
+python -m benchmarks.mnist --data DATA --teachers TEACHERS
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from benchmarks.mnist_jobs import TEACHERS, Job, jobs
+from benchmarks.mnist_tables import render
+from pipeline.store import replace_durably
+
+RESULTS = Path(__file__).parent / "results"
+
+Row = dict[str, Any]
+
+
+def rows_so_far() -> list[Row]:
+    """What is measured already."""
+    path = RESULTS / "mnist.json"
+    measured: list[Row] = json.loads(path.read_text()) if path.exists() else []
+    return measured
+
+
+def chosen_settings(rows: list[Row]) -> dict[str, str]:
+    """For each recipe that ran at both settings, the one better on the held-out images.
+
+    These are 5,000 training images that no teacher and no student saw; test images decide nothing.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if not row["variant"] and (row["teacher"], row["seed"]) == ("lenet5-bn", 0):
+            scores.setdefault(row["recipe"], {})[row["setting"]] = row["held_out"]
+    return {
+        recipe: max(both, key=lambda setting: both[setting])
+        for recipe, both in scores.items()
+        if {"common", "paper"} <= both.keys()
+    }
+
+
+def keep(rows: list[Row]) -> None:
+    """Write rows and tables."""
+    RESULTS.mkdir(exist_ok=True)
+    ordered = sorted(rows, key=lambda row: row["key"])
+    for name, text in (
+        ("mnist.json", json.dumps(ordered, indent=1) + "\n"),
+        ("mnist.md", render(ordered, chosen_settings(ordered))),
+    ):
+        beside = RESULTS / f"{name}.part"
+        beside.write_text(text)
+        replace_durably(beside, RESULTS / name)
+
+
+def run_job(job: Job, data: Path, teachers: Path, state: Path, threads: int) -> Row:
+    """Run one job in a process of its own.
+
+    Raises:
+        subprocess.CalledProcessError: When it fails; its output is in STATE/KEY.log.
+    """
+    finished = state / f"{job.key}.json"
+    if not finished.exists():
+        command = [sys.executable, "-m", "benchmarks.mnist_run", job.key]
+        command += ["--data", str(data), "--teachers", str(teachers), "--state", str(state)]
+        with (state / f"{job.key}.log").open("w") as log:
+            subprocess.run(
+                command,
+                check=True,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            )
+    row: Row = json.loads(finished.read_text())
+    return row
+
+
+def pending(rows: list[Row], teachers: Path) -> list[Job]:
+    """The jobs that are left, the most wanted first; not those whose teacher is not at hand."""
+    done = {row["key"] for row in rows}
+    outside = teachers.exists()
+    return [
+        job
+        for job in jobs(chosen_settings(rows))
+        if job.key not in done
+        and (outside or not TEACHERS[job.teacher].weights.startswith("TEACHERS/"))
+    ]
+
+
+def main(
+    data: Annotated[
+        Path, typer.Option(help="Folder with the real sets; fetched when missing.")
+    ] = Path("data"),
+    teachers: Annotated[Path, typer.Option(help="Folder of teachers trained by others.")] = Path(
+        "teachers"
+    ),
+    state: Annotated[Path, typer.Option(help="Where unfinished runs wait.")] = Path("state"),
+    workers: Annotated[int, typer.Option(help="Runs at a time, each with a share of cores.")] = 2,
+    minutes: Annotated[float, typer.Option(help="Start no run after so long.")] = 1e9,
+) -> None:
+    """Run what is left of the table; interrupted, the same command goes on."""
+    console = Console()
+    state.mkdir(parents=True, exist_ok=True)
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    rows = rows_so_far()
+    started, finished = time.monotonic(), 0
+    running: dict[Future[Row], Job] = {}
+    failed: set[str] = set()
+    with ThreadPoolExecutor(workers) as pool:
+        while True:
+            busy = {job.key for job in running.values()} | failed
+            queue = [job for job in pending(rows, teachers) if job.key not in busy]
+            in_time = time.monotonic() - started < 60 * minutes
+            while queue and in_time and len(running) < workers:
+                job = queue.pop(0)
+                running[pool.submit(run_job, job, data, teachers, state, threads)] = job
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                if future.exception() is not None:
+                    failed.add(job.key)
+                    console.print(f"[red]{job.key} failed[/]; see {state / job.key}.log")
+                    continue
+                row = future.result()
+                rows = [*(r for r in rows_so_far() if r["key"] != row["key"]), row]
+                keep(rows)
+                finished += 1
+                left = (time.monotonic() - started) / finished * (len(queue) + len(running)) / 60
+                console.print(
+                    f"{row['key']}: final {row['final']:.2f}, {row['seconds']:.0f} s; "
+                    f"{len(queue) + len(running)} left, about {left:.0f} min"
+                )
+    keep(rows)
+    if failed:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

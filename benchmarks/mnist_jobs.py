@@ -1,0 +1,249 @@
+"""What the MNIST table is made of: which recipe, at which setting, from which teacher and seed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from benchmarks.common_setting import common
+from dfkd.budget import passes_per_round
+from dfkd.compatibility import lacking_batch_norm
+from dfkd.composition import Memory, Objective, Term, Update, Wrapper
+from dfkd.recipe import Recipe
+from dfkd.recipes import PUBLISHED, RECIPES
+
+PASSES = 360_000
+"""Teacher passes of a run: about 90 s of the house recipe on 2 cores."""
+
+LONG_PASSES = 2_200_000
+"""Of the house recipe's own run: within 10 minutes on 2 cores."""
+
+SEEDS = (0, 1, 2)
+
+SEED_METHODS = ("rdskd", "pre-dfkd", "ta-dfkd", "lra", "de-dfkd")
+"""The five methods the project started from."""
+
+
+@dataclass(frozen=True)
+class TeacherCard:
+    """A teacher of the table.
+
+    Attributes:
+        architecture: A name in the registry.
+        weights: A file under the project, or "TEACHERS/..." for one trained by others.
+        batch_norm: Whether it has batch norm.
+        width: Multiplier of the hidden widths.
+        data: The set it was trained on.
+    """
+
+    architecture: str
+    weights: str
+    batch_norm: bool = False
+    width: float = 1.0
+    data: str = "mnist"
+
+
+def _ours(name: str) -> str:
+    return f"benchmarks/teachers/{name}/teacher.safetensors"
+
+
+TEACHERS = {
+    "lenet5-bn": TeacherCard("lenet5-bn", _ours("lenet5-bn"), batch_norm=True),
+    "lenet5": TeacherCard("lenet5", "examples/mnist_lenet5/teacher.safetensors"),
+    "outside-lenet5": TeacherCard("lenet5", "TEACHERS/mnist_lenet5/mnist_cnn.pt"),
+    "smoothed": TeacherCard("lenet5", _ours("smoothed")),
+    "mixup": TeacherCard("lenet5", _ours("mixup")),
+    "resnet20": TeacherCard("resnet20", _ours("resnet20"), batch_norm=True, width=0.5),
+    "wrn-16-1": TeacherCard("wrn-16-1", _ours("wrn-16-1"), batch_norm=True, width=0.5),
+    "fashion": TeacherCard("lenet5", _ours("fashion"), data="fashion-mnist"),
+}
+"""By the name in the table."""
+
+MAIN_TEACHERS = ("lenet5-bn", "lenet5")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run.
+
+    Attributes:
+        recipe: A name.
+        setting: "common", "paper", or for the house recipe "own" and "long".
+        teacher: A name out of `TEACHERS`.
+        seed: Of everything.
+        variant: A change out of `VARIANTS`, for ablations and mechanisms.
+    """
+
+    recipe: str
+    setting: str
+    teacher: str
+    seed: int
+    variant: str = ""
+
+    @property
+    def key(self) -> str:
+        """Tells it from all others; also a file name."""
+        parts = (self.recipe, self.setting, self.variant, self.teacher, str(self.seed))
+        return "_".join(part.replace(" ", "-") for part in parts if part)
+
+    @property
+    def passes(self) -> int:
+        """Its budget."""
+        return LONG_PASSES if self.setting == "long" else PASSES
+
+    def composition(self) -> Recipe:
+        """The recipe that is run."""
+        recipe = RECIPES[self.recipe]
+        if self.setting == "common":
+            recipe = common(recipe, self.passes)
+        return VARIANTS[self.variant](recipe) if self.variant else recipe
+
+
+def _without(name: str) -> Callable[[Recipe], Recipe]:
+    return lambda recipe: replace(
+        recipe, terms=tuple(term for term in recipe.terms if term.name != name)
+    )
+
+
+def _weighted(factor: float, plain: bool) -> Callable[[Recipe], Recipe]:
+    """Certainty weighted anew, with RDSKD's wrapper or in a plain sum."""
+
+    def changed(recipe: Recipe) -> Recipe:
+        terms = []
+        for term in recipe.terms:
+            weight = term.weight * (factor if term.name == "certainty" else 1.0)
+            wrapper = Wrapper() if plain else term.wrapper
+            terms.append(replace(term, weight=weight, wrapper=wrapper))
+        return replace(recipe, terms=tuple(terms))
+
+    return changed
+
+
+def _unconditional(recipe: Recipe) -> Recipe:
+    """DE-DFKD's twin: no labels, so certainty and balance in place of label and metric terms."""
+    labelled = {"label-certainty", "metric", "mode-seeking"}
+    kept = tuple(term for term in recipe.terms if term.name not in labelled)
+    return replace(
+        recipe,
+        synthesizer=replace(recipe.synthesizer, conditional=False),
+        terms=(Term("certainty", 1.0), Term("class-balance", 1.0), *kept),
+    )
+
+
+def _no_replay(recipe: Recipe) -> Recipe:
+    schedule = recipe.schedule
+    return replace(
+        recipe,
+        memory=Memory(),
+        schedule=replace(schedule, student_steps=schedule.fresh_batches),
+    )
+
+
+def _headed(head: str) -> Callable[[Recipe], Recipe]:
+    return lambda recipe: replace(
+        recipe,
+        synthesizer=replace(recipe.synthesizer, head=head),
+    )
+
+
+VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
+    "without replay": _no_replay,
+    "without meta step": lambda recipe: replace(recipe, update=Update()),
+    "first order": lambda recipe: replace(recipe, update=replace(recipe.update, first_order=True)),
+    "without selection": lambda recipe: replace(recipe, selection="all"),
+    "unconditional": _unconditional,
+    "without metric": lambda recipe: _without("mode-seeking")(_without("metric")(recipe)),
+    "without adversary": _without("adversary"),
+    "without class-balance": _without("class-balance"),
+    "without certainty": _without("certainty"),
+    "without batch-norm": _without("batch-norm"),
+    "logit-l1": lambda recipe: replace(recipe, objective=Objective("logit-l1")),
+    "tanh head": _headed("tanh"),
+    "sigmoid head": _headed("sigmoid"),
+    **{f"certainty x{f:g}": _weighted(f, plain=False) for f in (0.1, 10.0)},
+    **{f"plain sum x{f:g}": _weighted(f, plain=True) for f in (0.1, 1.0, 10.0)},
+}
+"""Changes to a recipe, by the name in the table."""
+
+MECHANISMS: dict[str, tuple[str, ...]] = {
+    "rdskd": ("certainty x0.1", "certainty x10", *(f"plain sum x{f:g}" for f in (0.1, 1.0, 10.0))),
+    "pre-dfkd": ("without replay",),
+    "lra": ("without meta step", "first order"),
+    "ta-dfkd": ("without selection",),
+    "de-dfkd": ("unconditional", "without metric"),
+}
+"""Each seed method against itself without what is its own."""
+
+ABLATION = (
+    "without adversary",
+    "without class-balance",
+    "without certainty",
+    "without batch-norm",
+    "without replay",
+    "logit-l1",
+    "tanh head",
+    "sigmoid head",
+)
+"""Of the house recipe."""
+
+
+def suits(recipe: str, teacher: str) -> bool:
+    """Whether the recipe can be run on the teacher; the cell says `needs batch norm` otherwise."""
+    return TEACHERS[teacher].batch_norm or lacking_batch_norm(RECIPES[recipe]) is None
+
+
+def affordable(recipe: Recipe) -> bool:
+    """Whether a recipe at its paper's defaults gets through a round within the budget."""
+    return passes_per_round(recipe, warm=bool(recipe.schedule.warmup_rounds)) <= PASSES
+
+
+def setting_of(recipe: str, chosen: dict[str, str]) -> str:
+    """The setting a recipe's rows are shown at."""
+    return "own" if recipe == "house" else chosen.get(recipe, "common")
+
+
+def jobs(chosen: dict[str, str]) -> list[Job]:
+    """Every run of the table, the most wanted first.
+
+    Args:
+        chosen: For each published recipe the better of its two settings, as far as it is known;
+            the common one until then.
+    """
+    names = ["house", *(recipe.name for recipe in PUBLISHED)]
+    main = [
+        Job(name, setting_of(name, chosen), teacher, seed)
+        for seed in SEEDS
+        for teacher in MAIN_TEACHERS
+        for name in names
+    ]
+    long = [Job("house", "long", "lenet5", seed) for seed in SEEDS]
+    few = ["house", *SEED_METHODS, "dafl"]
+    extra = [
+        Job(name, setting_of(name, chosen), teacher, 0)
+        for teacher in TEACHERS
+        if teacher not in MAIN_TEACHERS
+        for name in few
+    ]
+    mechanisms = [
+        Job(name, "common", teacher, 0, variant)
+        for name, variants in MECHANISMS.items()
+        for variant in variants
+        for teacher in (
+            ("lenet5-bn", "resnet20", "wrn-16-1") if name == "ta-dfkd" else ("lenet5-bn",)
+        )
+    ]
+    more = [
+        Job(name, "common", "lenet5-bn", seed, variant)
+        for seed in SEEDS[1:]
+        for name in ("pre-dfkd", "lra", "de-dfkd")
+        for variant in MECHANISMS[name]
+    ]
+    ablation = [
+        Job("house", "own", teacher, 0, variant)
+        for teacher in MAIN_TEACHERS
+        for variant in ABLATION
+    ]
+    paper = [
+        Job(recipe.name, "paper", "lenet5-bn", 0) for recipe in PUBLISHED if affordable(recipe)
+    ]
+    wanted = [*main[: 2 * len(names)], *long, *extra, *mechanisms, *ablation, *main, *more, *paper]
+    unique = {job.key: job for job in wanted if suits(job.recipe, job.teacher)}
+    return list(unique.values())

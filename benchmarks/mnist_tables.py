@@ -1,0 +1,205 @@
+"""benchmarks/results/mnist.md from the rows of mnist.json."""
+
+from statistics import mean, pstdev
+from typing import Any
+
+from benchmarks.mnist_jobs import (
+    ABLATION,
+    LONG_PASSES,
+    MAIN_TEACHERS,
+    MECHANISMS,
+    PASSES,
+    SEED_METHODS,
+    SEEDS,
+    TEACHERS,
+    affordable,
+    setting_of,
+    suits,
+)
+from dfkd.recipes import PUBLISHED
+
+Row = dict[str, Any]
+
+NOT_MEASURED = "not measured"
+
+NAMES = ("house", *(recipe.name for recipe in PUBLISHED))
+
+
+def render(rows: list[Row], chosen: dict[str, str]) -> str:
+    """All tables as one Markdown document."""
+    parts = [
+        _heading(rows),
+        *(_equal_budget(rows, chosen, teacher) for teacher in MAIN_TEACHERS),
+        _long(rows),
+        _teachers(rows, chosen),
+        _mechanisms(rows),
+        _ablation(rows),
+        _settings(rows, chosen),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _heading(rows: list[Row]) -> str:
+    machines = sorted({row["machine"] for row in rows})
+    return (
+        "# Data-free methods on MNIST, one bench\n\n"
+        "Accuracies in percent on the 10,000 real test images, which nothing learns from and "
+        f"nothing is chosen by. Every run spends {PASSES:,} teacher passes (a forward counts 1, a "
+        "forward with backward 3, per image). Student: LeNet-5-half with batch norm while it "
+        "learns, which the export folds away. mu and deviation are over the whole run, last10 over "
+        "its last ten evaluations; the final student is the last one, never the best. Seconds are "
+        "those of one thread with another run beside it.\n\n"
+        "Command: `python -m benchmarks.mnist --data DATA --teachers TEACHERS`; a single row: the "
+        "command in mnist.json.\n\n"
+        f"Machine: {'; '.join(machines) or NOT_MEASURED}."
+    )
+
+
+def _table(head: list[str], body: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _find(rows: list[Row], recipe: str, teacher: str, setting: str, variant: str = "") -> list[Row]:
+    return [
+        row
+        for row in rows
+        if (row["recipe"], row["teacher"], row["setting"], row["variant"])
+        == (recipe, teacher, setting, variant)
+    ]
+
+
+def _spread(values: list[float]) -> str:
+    return f"{mean(values):.2f}" + (f" ± {pstdev(values):.2f}" if len(values) > 1 else "")
+
+
+COLUMNS = ("final", "mu", "deviation", "peak", "last10")
+
+
+def _equal_budget(rows: list[Row], chosen: dict[str, str], teacher: str) -> str:
+    head = ["recipe", "setting", "seeds", *COLUMNS, "steps", "images", "seconds", "memory MB"]
+    body = []
+    for name in NAMES:
+        setting = setting_of(name, chosen)
+        found = [r for r in _find(rows, name, teacher, setting) if r["seed"] in SEEDS]
+        if not suits(name, teacher):
+            body.append([name, "needs batch norm", *["-"] * (len(head) - 2)])
+        elif not found:
+            body.append([name, NOT_MEASURED, *["-"] * (len(head) - 2)])
+        else:
+            cells = [_spread([row[column] for row in found]) for column in COLUMNS]
+            sums = [f"{mean(r[c] for r in found):,.0f}" for c in ("steps", "images", "seconds")]
+            memory = f"{max(row['memory_mb'] for row in found)}"
+            body.append([name, setting, str(len(found)), *cells, *sums, memory])
+    reached = [row["teacher_accuracy"] for row in rows if row["teacher"] == teacher]
+    title = f"## Teacher {teacher}" + (f" ({reached[0]:.2f})" if reached else "")
+    notes = sorted(
+        {
+            f"- {row['key']}: {event}"
+            for row in rows
+            for event in row["health"]
+            if row["teacher"] == teacher and not row["variant"]
+        }
+    )
+    events = "\n\nRoll-backs:\n\n" + "\n".join(notes) if notes else ""
+    return f"{title}\n\n{_table(head, body)}{events}"
+
+
+def _long(rows: list[Row]) -> str:
+    found = _find(rows, "house", "lenet5", "long")
+    head = ["seed", *COLUMNS, "steps", "passes", "seconds"]
+    body = [
+        [
+            str(row["seed"]),
+            *(f"{row[column]:.2f}" for column in COLUMNS),
+            f"{row['steps']:,}",
+            f"{row['passes']:,}",
+            f"{row['seconds']:.0f}",
+        ]
+        for row in found
+    ]
+    average = f"\n\nMean final: {_spread([r['final'] for r in found])}." if found else ""
+    return (
+        f"## The house recipe with {LONG_PASSES:,} passes, LeNet-5 -> LeNet-5-half\n\n"
+        + (_table(head, body) if body else NOT_MEASURED)
+        + average
+    )
+
+
+def _teachers(rows: list[Row], chosen: dict[str, str]) -> str:
+    names = ("house", *SEED_METHODS, "dafl")
+    head = ["teacher", "itself", *names]
+    body = []
+    for teacher in TEACHERS:
+        reached = [row["teacher_accuracy"] for row in rows if row["teacher"] == teacher]
+        cells = []
+        for name in names:
+            found = [
+                row
+                for row in _find(rows, name, teacher, setting_of(name, chosen))
+                if row["seed"] == 0
+            ]
+            if not suits(name, teacher):
+                cells.append("needs batch norm")
+            else:
+                cells.append(f"{found[0]['final']:.2f}" if found else NOT_MEASURED)
+        body.append([teacher, f"{reached[0]:.2f}" if reached else NOT_MEASURED, *cells])
+    return f"## Over teachers: final, seed 0\n\n{_table(head, body)}"
+
+
+def _mechanisms(rows: list[Row]) -> str:
+    head = ["recipe", "variant", "teacher", "seeds", *COLUMNS, "Frechet", "diversity"]
+    body = []
+    for name, variants in MECHANISMS.items():
+        for teacher in ("lenet5-bn", "resnet20", "wrn-16-1"):
+            for variant in ("", *variants):
+                found = _find(rows, name, teacher, "common", variant)
+                if not found:
+                    continue
+                cells = [_spread([row[column] for row in found]) for column in COLUMNS]
+                for extra in ("frechet", "diversity"):
+                    values = [row[extra] for row in found if extra in row]
+                    cells.append(_spread(values) if values else "-")
+                body.append([name, variant or "as it is", teacher, str(len(found)), *cells])
+    return (
+        "## Each seed method against itself without its own mechanism\n\n"
+        "At the common setting. Frechet is the Frechet distance to 5,000 test images in the "
+        "teacher's own feature space, diversity the root mean square distance between pairs of "
+        "images there. Neither is Inception FID.\n\n"
+        + (_table(head, body) if body else NOT_MEASURED)
+    )
+
+
+def _ablation(rows: list[Row]) -> str:
+    head = ["variant", *(f"{teacher}: held-out / final" for teacher in MAIN_TEACHERS)]
+    body = []
+    for variant in ("", *ABLATION):
+        cells = []
+        for teacher in MAIN_TEACHERS:
+            found = [r for r in _find(rows, "house", teacher, "own", variant) if r["seed"] == 0]
+            cells.append(
+                f"{found[0]['held_out']:.2f} / {found[0]['final']:.2f}" if found else NOT_MEASURED
+            )
+        body.append([variant or "as it is", *cells])
+    return f"## The house recipe without each of its parts, seed 0\n\n{_table(head, body)}"
+
+
+def _settings(rows: list[Row], chosen: dict[str, str]) -> str:
+    head = ["recipe", "common: held-out / final", "paper: held-out / final", "shown"]
+    body = []
+    for recipe in PUBLISHED:
+        cells = []
+        for setting in ("common", "paper"):
+            found = [r for r in _find(rows, recipe.name, "lenet5-bn", setting) if r["seed"] == 0]
+            text = (
+                f"{found[0]['held_out']:.2f} / {found[0]['final']:.2f}" if found else NOT_MEASURED
+            )
+            if setting == "paper" and not affordable(recipe):
+                text = "one batch costs more than the budget"
+            cells.append(text)
+        body.append([recipe.name, *cells, setting_of(recipe.name, chosen)])
+    return (
+        "## Paper's defaults and the common setting, teacher lenet5-bn, seed 0\n\n"
+        "The better on the 5,000 held-out training images is the one shown above.\n\n"
+        + _table(head, body)
+    )

@@ -1,0 +1,28 @@
+import torch
+
+from dfkd.looks import LayerStatistics, Look
+from dfkd.synthesis import Synthesis
+
+
+def draw(*shape, seed=0):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=rng, dtype=torch.double)
+
+
+def synthesis(
+    logits=None,
+    *,
+    student=None,
+    labels=None,
+    latents=None,
+    images=None,
+    features=None,
+    statistics=(),
+):
+    return Synthesis(images, Look(logits, list(statistics), features), student, labels, latents)
+
+
+def layer(inputs, stored_mean, stored_variance):
+    means = inputs.mean((2, 3))
+    variances = inputs.var((2, 3), unbiased=False)
+    return LayerStatistics(means, variances, stored_mean, stored_variance)

@@ -1,0 +1,236 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.autograd import gradcheck
+from torch.distributions import Normal, kl_divergence
+
+from dfkd.looks import LayerStatistics
+from dfkd.terms.batch_norm import BatchNormAverage, batch_norm, batch_norm_kl, batch_norm_l2
+from tests.dfkd.terms import draw, layer, synthesis
+
+TEACHER = nn.Sequential(nn.BatchNorm2d(3))
+
+
+def of(*layers):
+    return synthesis(statistics=layers)
+
+
+def single(mean, variance, stored_mean, stored_variance):
+    """One image and one channel, so that the batch's statistics are the image's."""
+    values = (torch.tensor([v], dtype=torch.double) for v in (stored_mean, stored_variance))
+    means, variances = (torch.tensor([[v]], dtype=torch.double) for v in (mean, variance))
+    return LayerStatistics(means, variances, *values)
+
+
+def stored(channels, seed=7):
+    return draw(channels, seed=seed), draw(channels, seed=seed + 1).exp()
+
+
+def random_layer(channels=3, seed=0):
+    return layer(draw(4, channels, 2, 2, seed=seed), *stored(channels))
+
+
+@pytest.mark.parametrize("term", [batch_norm, batch_norm_l2, batch_norm_kl])
+def test_zero_at_equality_and_positive_elsewhere(term):
+    inputs = draw(4, 3, 2, 2)
+    mean, variance = inputs.mean((0, 2, 3)), inputs.var((0, 2, 3), unbiased=False)
+    assert term(of(layer(inputs, mean, variance))).item() == pytest.approx(0.0, abs=1e-12)
+    assert term(of(layer(inputs, mean + 0.5, variance))).item() > 0.01
+    assert term(of(layer(inputs, mean, 2 * variance))).item() > 0.01
+
+
+@pytest.mark.parametrize("term", [batch_norm, batch_norm_l2, batch_norm_kl])
+def test_gradient_by_finite_differences(term):
+    first, second = draw(3, 2, 2, 2).requires_grad_(), draw(3, 3, 2, 1, seed=1).requires_grad_()
+
+    def value(a, b):
+        return term(of(layer(a, *stored(2)), layer(b, *stored(3))))
+
+    assert gradcheck(value, (first, second))
+
+
+def test_batch_norm_counts_in_units_of_the_stored_deviation():
+    # ((3 - 1) / 2)^2 + (4 / 2 - 1)^2 = 2, and the mean of two equal layers is the same.
+    one = single(mean=3.0, variance=16.0, stored_mean=1.0, stored_variance=4.0)
+    for layers in ([one], [one, one]):
+        assert batch_norm(of(*layers)).item() == pytest.approx(2.0)
+
+
+def test_batch_norm_averages_over_channels_then_layers():
+    near = single(0.0, 1.0, 0.0, 1.0)
+    wide = LayerStatistics(
+        torch.tensor([[3.0, 0.0]]), torch.ones(1, 2), torch.zeros(2), torch.ones(2)
+    )
+    # Channels (9 + 0) / 2, layers (4.5 + 0) / 2.
+    assert batch_norm(of(near, wide)).item() == pytest.approx(2.25)
+
+
+def test_batch_norm_gradient_by_hand():
+    one = single(mean=3.0, variance=16.0, stored_mean=1.0, stored_variance=4.0)
+    one.means.requires_grad_()
+    one.variances.requires_grad_()
+    batch_norm(of(one)).backward()
+    # 2 (m - mu) / var, and (s / sigma - 1) / (s sigma).
+    assert one.means.grad.item() == pytest.approx(2 * 2 / 4)
+    assert one.variances.grad.item() == pytest.approx((4 / 2 - 1) / (4 * 2))
+
+
+def test_batch_norm_does_not_see_a_common_scale():
+    inputs, (mean, variance) = draw(4, 3, 2, 2), stored(3)
+    plain = batch_norm(of(layer(inputs, mean, variance)))
+    scaled = batch_norm(of(layer(100 * inputs, 100 * mean, 100**2 * variance)))
+    torch.testing.assert_close(scaled, plain)
+
+
+def test_a_dead_channel_stays_finite():
+    dead = layer(torch.zeros(2, 3, 2, 2, requires_grad=True), torch.zeros(3), torch.zeros(3))
+    for term in (batch_norm, batch_norm_l2, batch_norm_kl):
+        value = term(of(dead))
+        (slope,) = torch.autograd.grad(value, dead.variances, retain_graph=True)
+        assert value.isfinite()
+        assert slope.isfinite().all()
+
+
+def test_batch_norm_l2_sums_plain_norms_over_layers():
+    first = LayerStatistics(
+        torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 1.0]]), torch.zeros(2), torch.ones(2)
+    )
+    second = single(1.0, 13.0, 1.0, 1.0)
+    # |m - mu| = 5 and |v - var| = 0, then 0 and 12.
+    assert batch_norm_l2(of(first)).item() == pytest.approx(5.0)
+    assert batch_norm_l2(of(first, second)).item() == pytest.approx(17.0)
+
+
+def test_batch_norm_l2_gradient_is_a_unit_vector_shared_by_the_images():
+    inputs = LayerStatistics(
+        torch.tensor([[3.0, 4.0], [3.0, 4.0]], requires_grad=True),
+        torch.ones(2, 2),
+        torch.zeros(2),
+        torch.ones(2),
+    )
+    batch_norm_l2(of(inputs)).backward()
+    torch.testing.assert_close(inputs.means.grad, torch.tensor([[0.3, 0.4], [0.3, 0.4]]))
+
+
+def test_batch_norm_kl_is_that_of_normals_summed_over_channels_and_layers():
+    layers = [random_layer(3), random_layer(2, seed=5)]
+    expected = sum(
+        kl_divergence(
+            Normal(one.mean, one.variance.sqrt()),
+            Normal(one.stored_mean, one.stored_variance.sqrt()),
+        ).sum()
+        for one in layers
+    )
+    torch.testing.assert_close(batch_norm_kl(of(*layers)), expected)
+
+
+def test_batch_norm_kl_gradient_by_hand():
+    one = single(mean=3.0, variance=2.0, stored_mean=1.0, stored_variance=4.0)
+    one.means.requires_grad_()
+    one.variances.requires_grad_()
+    batch_norm_kl(of(one)).backward()
+    # (m - mu) / var, and 1 / (2 var) - 1 / (2 v).
+    assert one.means.grad.item() == pytest.approx(2 / 4)
+    assert one.variances.grad.item() == pytest.approx(1 / 8 - 1 / 4)
+
+
+def test_average_of_the_first_batch_is_the_plain_distance():
+    one = random_layer()
+    average = BatchNormAverage(TEACHER)
+    torch.testing.assert_close(average(of(one)), batch_norm_l2(of(one)))
+
+
+@pytest.mark.parametrize("batches", [1, 2, 20])
+@pytest.mark.parametrize("momentum", [0.5, 0.9])
+def test_average_of_a_constant_is_that_constant(batches, momentum):
+    # Corrected only once, or twice, the average drifts to thousands or starts near zero.
+    one, average = random_layer(), BatchNormAverage(TEACHER, momentum)
+    for _ in range(batches):
+        value = average(of(one))
+        average.settle()
+    ((mean, variance),) = average.averages()
+    torch.testing.assert_close(mean, one.mean)
+    torch.testing.assert_close(variance, one.variance)
+    torch.testing.assert_close(value, batch_norm_l2(of(one)))
+
+
+def test_average_weighs_past_batches_by_their_age():
+    first, second = random_layer(seed=1), random_layer(seed=2)
+    average = BatchNormAverage(TEACHER, momentum=0.9)
+    for one in (first, second):
+        average(of(one))
+        average.settle()
+    ((mean, variance),) = average.averages()
+    # (0.9 * 0.1 * first + 0.1 * second) / (1 - 0.9^2)
+    torch.testing.assert_close(mean, (0.09 * first.mean + 0.1 * second.mean) / 0.19)
+    torch.testing.assert_close(variance, (0.09 * first.variance + 0.1 * second.variance) / 0.19)
+
+
+def test_average_compares_a_mixture_of_present_and_past():
+    past, present = random_layer(seed=1), random_layer(seed=2)
+    average = BatchNormAverage(TEACHER, momentum=0.9)
+    average(of(past))
+    average.settle()
+    mean = 0.1 * present.mean + 0.9 * past.mean
+    variance = 0.1 * present.variance + 0.9 * past.variance
+    expected = (mean - present.stored_mean).norm() + (variance - present.stored_variance).norm()
+    torch.testing.assert_close(average(of(present)), expected)
+
+
+def test_average_takes_up_a_batch_once_however_often_it_is_looked_at():
+    average, drafts = BatchNormAverage(TEACHER), [random_layer(seed=s) for s in range(4)]
+    values = [average(of(draft)) for draft in (*drafts, drafts[0])]
+    assert average.count == 0
+    torch.testing.assert_close(values[-1], values[0])
+    average.settle()
+    assert average.count == 1
+    # The batch counts as it was last seen.
+    torch.testing.assert_close(average.averages()[0][0], drafts[0].mean)
+
+
+def test_average_gradient_is_that_of_the_present_share_alone():
+    past = draw(4, 3, 2, 2, seed=1).requires_grad_()
+    present = draw(4, 3, 2, 2, seed=2).requires_grad_()
+    average = BatchNormAverage(TEACHER, momentum=0.75)
+    average(of(layer(past, *stored(3))))
+    average.settle()
+    assert gradcheck(lambda x: average(of(layer(x, *stored(3)))), (present,))
+    value = average(of(layer(present, *stored(3))))
+    (reached,) = torch.autograd.grad(value, past, allow_unused=True, retain_graph=True)
+    assert reached is None
+    seen = layer(present, *stored(3))
+    (slope,) = torch.autograd.grad(average(of(seen)), seen.variances)
+    # A unit vector times the share of the present, spread over four images.
+    assert slope.norm().item() == pytest.approx(0.25 / math.sqrt(4))
+
+
+def test_average_goes_on_from_a_state():
+    first, second = BatchNormAverage(TEACHER), BatchNormAverage(TEACHER)
+    for seed in range(3):
+        first(of(random_layer(seed=seed)))
+        first.settle()
+    second.load_state_dict(first.state_dict())
+    fresh = random_layer(seed=9)
+    assert second(of(fresh)) == first(of(fresh))
+    for average in (first, second):
+        average.settle()
+    torch.testing.assert_close(second.averages(), first.averages())
+    assert second.count == 4
+
+
+# BUG: checkpoints are read to the CPU; unlike the contrast term's bank, the sums stay there, and
+# the next batch on an accelerator meets them on another device.
+def test_average_moves_a_state_to_the_device_of_the_teacher():
+    average = BatchNormAverage(TEACHER)
+    average(of(random_layer()))
+    average.settle()
+    elsewhere = BatchNormAverage(nn.Sequential(nn.BatchNorm2d(3)).to("meta"))
+    elsewhere.load_state_dict(average.state_dict())
+    there = LayerStatistics(*(torch.ones(4, 3, device="meta") for _ in range(2)), *stored_on_meta())
+    assert elsewhere(of(there)).device.type == "meta"
+
+
+def stored_on_meta():
+    return (torch.ones(3, device="meta") for _ in range(2))
