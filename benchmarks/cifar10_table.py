@@ -40,7 +40,7 @@ PUBLISHED: dict[str, dict[str, float]] = {
 94.87 (WRN-40-2)."""
 
 MEASURED = (
-    "teacher",
+    "teacher_accuracy",
     "seed",
     "final",
     "mu",
@@ -48,6 +48,7 @@ MEASURED = (
     "peak",
     "last10",
     "passes",
+    "stretch",
     "images",
     "student_steps",
     "minutes",
@@ -59,11 +60,13 @@ MEASURED = (
 HEAD = """\
 # Data-free distillation on CIFAR-10
 
-Accuracies in percent, on the 10,000 test images, evaluated {evaluations} times over a run, evenly
-in teacher passes; no evaluation influences a run. `final` is what the run delivers, `mu` and
-`deviation` the mean and the standard deviation of all evaluations, `last10` the mean of the last
-ten, `peak` the best of all, which nobody can pick without test data. `passes` are teacher passes:
-a forward of an image counts 1, a forward with backward 3. `minutes` are of distillation alone.
+Accuracies in percent, on the 10,000 test images, evaluated {evaluations} times over a run (or after
+each round, where there are fewer), evenly in teacher passes; no evaluation influences a run.
+`final` is what the run delivers, `mu` and `deviation` the mean and the standard deviation of all
+evaluations, `last10` the mean of the last ten, `peak` the best of all, which nobody can pick
+without test data. `passes` are teacher passes: a forward of an image counts 1, a forward with
+backward 3; `stretch` is the run's length over the published one. `minutes` are of distillation
+alone.
 
 `published` is the peak that the method's authors report, or that others report for it, with
 teachers of 95.4 to 95.7 (ResNet-34) and 94.87 (WRN-40-2); for fast-datafree it is the variant of
@@ -72,9 +75,9 @@ seen, so that column is for orientation.
 """
 
 WAITING = """\
-No data-centre GPU was at hand, so rows that say `not measured` have never been run: nothing in
-them is known. The command for them is ready. It exits with 75 when a slice of the run is over and
-the same command is to be given again, with 0 when the run is finished:
+Rows that say `not measured` have never been run: no data-centre GPU was at hand. The command for
+them is ready. It exits with 75 when a slice of the run is over and the same command is to be given
+again, with 0 when the run is finished:
 
     python -m benchmarks.cifar10 DATA --pair PAIR --recipe RECIPE --passes {passes} \\
         --slice 540 --state STATE --seed 0

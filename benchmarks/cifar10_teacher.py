@@ -77,9 +77,14 @@ def accuracy(model: nn.Module, labelled: Labelled) -> float:
 
 
 def network(name: str, device: torch.device) -> nn.Module:
-    """A fresh network of the registry, on the device and in the layout that suits it."""
+    """A fresh network of the registry, from torch's global random state."""
+    return placed(build(name, SPEC, CLASSES), device)
+
+
+def placed(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on the device, in the layout of its kernels that is fast there."""
     layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-    return build(name, SPEC, CLASSES).to(device, memory_format=layout)  # type: ignore[call-overload]
+    return model.to(device, memory_format=layout)  # type: ignore[call-overload]
 
 
 def cropped(pixels: Tensor, corners: Tensor, flips: Tensor) -> Tensor:
@@ -219,8 +224,8 @@ def train(
             span.tend(keep)
 
     training.run(watch)
-    about = {key: str(value) for key, value in asked.items()}
-    stored = save(small(training.model), about)
+    # One entry: several would be stored in an order that changes from process to process.
+    stored = save(small(training.model), {"teacher": str(asked)})
     write_whole(file, lambda target: target.write(stored))
     unfinished.unlink(missing_ok=True)
 

@@ -2,26 +2,36 @@
 
 A recipe keeps what makes it the method it is: synthesizer kind, terms and weights, wrappers,
 memory, selection, objective, update, and how many steps of whom follow how many of whom. Replaced
-are sizes, optimisers and learning rates, by those of the house recipe.
+are sizes, batch, optimisers and learning rates.
 """
 
 from dataclasses import replace
 
 from dfkd.budget import passes_per_round
-from dfkd.composition import Synthesizer
+from dfkd.composition import Optimizer, Synthesizer
 from dfkd.recipe import Recipe
-from dfkd.recipes import HOUSE
+
+BATCH = 128
+
+GENERATOR = Synthesizer(network="pixel-shuffle", head="clamp", latent=256, width=32)
+"""Layout and sizes; the latent size is also that of a VAE."""
+
+GENERATOR_LR, STUDENT_LR, FINAL = 3e-3, 4e-3, 0.01
+"""Of Adam's, falling along a cosine to this fraction of themselves."""
+
+POOL = 20_000
+"""Images, at most."""
 
 STEPS = {"fresh-generator": 40, "meta-generator": 5, "noisy-layer": 10}
 """Optimisation steps a synthesised batch, by the synthesizer's kind."""
 
 PIXEL_STEPS = 50
-"""The same for pixels, at this learning rate of Adam's:"""
+"""The same for pixels, at this constant learning rate of Adam's:"""
 
 PIXEL_LR = 0.1
 
 STUDENT_STEPS = 8_000
-"""In the whole run, of a method that learns from a pool alone: as many as the house recipe's."""
+"""In the whole run, of a method that learns from a pool alone."""
 
 OFFLINE_STEPS = 20
 """In a round of a method whose pool is full before the student begins."""
@@ -32,47 +42,37 @@ FROZEN_SHARE = 1 / 3
 
 def common(recipe: Recipe, passes: int) -> Recipe:
     """A published recipe at the common setting, for a run of so many teacher passes."""
-    batch = HOUSE.schedule.batch
-    memory = replace(
-        recipe.memory,
-        capacity=min(recipe.memory.capacity, HOUSE.memory.capacity),
-        share=min(recipe.memory.share, 1.0),
-        latent=HOUSE.synthesizer.latent,
-    )
     on_pixels = recipe.synthesizer.kind in ("pixels", "impressions")
+    generator = Optimizer(GENERATOR_LR, final=FINAL, clip=recipe.generator.clip)
     changed = replace(
         recipe,
         synthesizer=_synthesizer(recipe.synthesizer),
-        memory=memory,
-        generator=replace(
-            recipe.generator,
-            kind="adam",
-            lr=PIXEL_LR if on_pixels else HOUSE.generator.lr,
-            policy="constant" if on_pixels else HOUSE.generator.policy,
-            final=HOUSE.generator.final,
+        memory=replace(
+            recipe.memory,
+            capacity=min(recipe.memory.capacity, POOL),
+            share=min(recipe.memory.share, 1.0),
+            latent=GENERATOR.latent,
         ),
-        student=replace(HOUSE.student, clip=recipe.student.clip),
-        schedule=replace(recipe.schedule, batch=batch),
+        generator=Optimizer(PIXEL_LR, policy="constant") if on_pixels else generator,
+        student=Optimizer(STUDENT_LR, final=FINAL, clip=recipe.student.clip),
+        schedule=replace(recipe.schedule, batch=BATCH),
     )
     return _paced(changed, passes)
 
 
 def _synthesizer(synthesizer: Synthesizer) -> Synthesizer:
     on_pixels = synthesizer.kind in ("pixels", "impressions")
-    steps = PIXEL_STEPS if on_pixels else STEPS.get(synthesizer.kind, 1)
-    augment = "none" if synthesizer.augment == "crop-flip" else synthesizer.augment
-    house = HOUSE.synthesizer
     return replace(
         synthesizer,
-        network=house.network,
-        head=house.head,
-        latent=house.latent,
-        width=house.width,
-        norm_eps=house.norm_eps,
-        spectral=house.spectral,
-        steps=steps,
+        network=GENERATOR.network,
+        head=GENERATOR.head,
+        latent=GENERATOR.latent,
+        width=GENERATOR.width,
+        norm_eps=GENERATOR.norm_eps,
+        spectral=GENERATOR.spectral,
+        steps=PIXEL_STEPS if on_pixels else STEPS.get(synthesizer.kind, 1),
         # A flipped digit is another digit, or none.
-        augment=augment,
+        augment="none" if synthesizer.augment == "crop-flip" else synthesizer.augment,
     )
 
 

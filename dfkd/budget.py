@@ -40,15 +40,12 @@ def for_teacher_passes(recipe: Recipe, passes: int) -> Plan:
     published = schedule.warmup_rounds * warm + schedule.rounds * main
     stretch = passes / published
     rounds = max(1, int(schedule.rounds * stretch))
-    return Plan(int(_at_least_one(schedule.warmup_rounds, stretch)), rounds, stretch)
-
-
-def _at_least_one(count: int, stretch: float) -> int:
-    return max(1, int(count * stretch)) if count else 0
+    return Plan(_stretched(schedule.warmup_rounds, stretch), rounds, stretch)
 
 
 def _stretched(count: int, stretch: float) -> int:
-    return round(count * stretch) if stretch else count
+    """Of a recipe that has a warm-up, at least one round is left."""
+    return max(1, int(count * stretch)) if count else 0
 
 
 def passes_per_round(recipe: Recipe, warm: bool) -> int:

@@ -186,11 +186,13 @@ class Health:
             "gathered": list(self._gathered),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state."""
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Take up a state, with the probe on this device."""
         self.events, self.retries = list(state["events"]), state["retries"]
         self.rate, self.best_agreement = state["rate"], state["best"]
-        self.probe, self._gathered = state["probe"], list(state["gathered"])
+        probe = state["probe"]
+        self.probe = None if probe is None else (probe[0].to(device), probe[1].to(device))
+        self._gathered = [(i.to(device), t.to(device)) for i, t in state["gathered"]]
         self._recent = deque((Vitals(**v) for v in state["recent"]), maxlen=WINDOW)
         self._spreads = deque(state["spreads"], maxlen=100)
         self._gradients = {w: deque(p, maxlen=100) for w, p in state["gradients"].items()}

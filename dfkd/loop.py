@@ -218,5 +218,5 @@ class Loop:
         vars(self.counts).update(state["counts"])
         self.rng.set_state(state["rng"])
         torch.set_rng_state(state["global rng"])
-        self.health.load_state_dict(state["health"])
+        self.health.load_state_dict(state["health"], self.device)
         self._healthy = Snapshot(state["healthy"])

@@ -127,6 +127,10 @@ def _manifest(
             "class_names": list(config.teacher.class_names),
         },
         "student": notes.get("distill", notes["teacher"])["name"],
+        "health": [
+            *notes.get("distill", {}).get("health", []),
+            *notes["quantize"]["fine-tuning"]["health"],
+        ],
         "input": config.input.model_dump(mode="json"),
         "run": config.model_dump(mode="json", exclude={"teacher": {"weights"}}),
         "verdict": verdicts["int8"],

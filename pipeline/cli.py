@@ -15,6 +15,7 @@ from pipeline.bundle import open_bundle
 from pipeline.config import read_run_file
 from pipeline.errors import InputError
 from pipeline.progress import reporter
+from pipeline.recipes import chosen_recipe, with_recipe
 from pipeline.run import check_run, default_output, default_store, execute
 from pipeline.store import Store
 
@@ -34,9 +35,12 @@ RunFile = Annotated[Path, typer.Argument(help="A run file, see examples/.", meta
 Output = Annotated[Path | None, typer.Option(help="The bundle's folder.  [default: bundles/NAME]")]
 
 
-@app.command(epilog="Example: datafree-edge run examples/mnist_lenet5/run.yaml")
+@app.command(epilog="Example: datafree-edge run examples/mnist_lenet5/run.yaml --recipe dfq-akd")
 def run(
     run_file: RunFile,
+    recipe: Annotated[
+        str | None, typer.Option(help="Distil by this recipe instead of the run file's.")
+    ] = None,
     output: Output = None,
     store: Annotated[str, typer.Option(help="Folder or URL of the store.")] = default_store(),
 ) -> None:
@@ -47,7 +51,7 @@ def run(
     """
     from pipeline.report import summary_table
 
-    config = read_run_file(run_file)
+    config = with_recipe(read_run_file(run_file), recipe)
     folder = (output or default_output(config)).absolute()
     with reporter() as progress:
         manifest = execute(config, Store(store), folder, progress)
@@ -64,6 +68,16 @@ def check(run_file: RunFile, output: Output = None) -> None:
     check_run(config, output or default_output(config))
     check_architectures(config)
     typer.echo(f"{run_file}: fine")
+
+
+@app.command(epilog="Examples: datafree-edge recipes; datafree-edge recipes pre-dfkd")
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Show all of this recipe.")] = None,
+) -> None:
+    """List the recipes, or show one: composition, citation, reported figures, what is ours."""
+    from pipeline.recipe_card import recipe_card, recipe_list
+
+    Console().print(recipe_card(chosen_recipe(name, {})) if name else recipe_list())
 
 
 @app.command(epilog="Example: datafree-edge validate bundles/mnist-lenet5")

@@ -27,6 +27,7 @@ def summary(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
     rows = [
         ("teacher", manifest["teacher"]["architecture"]),
         ("student", manifest["student"]),
+        ("training", "; ".join(manifest["health"]) or "healthy, nothing rolled back"),
         ("agreement with the teacher", interval),
         ("the same for fp32", f"{100 * manifest['fp32_agreement']:.2f} %"),
         ("teacher's confidence on probes", f"{100 * verdict['teacher_confidence']:.1f} %"),
@@ -71,6 +72,7 @@ def write_report(manifest: Manifest, records: dict[str, StepRecord], folder: Pat
     pictures = {
         "Probes: images no student was taught on": _probe_grid(golden),
         "Losses while distilling and fine-tuning": _curves(records),
+        "Each term's share of the generator's gradient": _shares(records),
         "Probes and agreement by class": _classes(manifest["verdict"]),
     }
     page = environment.get_template("report.html").render(
@@ -97,8 +99,16 @@ def _probe_grid(golden: Golden, columns: int = 10, rows: int = 4) -> Figure:
 
 
 def _curves(records: dict[str, StepRecord]) -> Figure:
+    return _lines(records, "curve")
+
+
+def _shares(records: dict[str, StepRecord]) -> Figure:
+    return _lines(records, "shares")
+
+
+def _lines(records: dict[str, StepRecord], kind: str) -> Figure:
     curves = {
-        step: _find_curve(records[step].notes)
+        step: _noted(records[step].notes, kind)
         for step in ("distill", "quantize")
         if step in records
     }
@@ -114,9 +124,9 @@ def _curves(records: dict[str, StepRecord]) -> Figure:
     return figure
 
 
-def _find_curve(notes: dict[str, Any]) -> list[dict[str, float]]:
-    curve: list[dict[str, float]] = notes.get("fine-tuning", notes)["curve"]
-    return curve
+def _noted(notes: dict[str, Any], kind: str) -> list[dict[str, float]]:
+    points: list[dict[str, float]] = notes.get("fine-tuning", notes)[kind]
+    return points
 
 
 def _classes(verdict: dict[str, Any]) -> Figure:

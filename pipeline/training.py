@@ -99,7 +99,7 @@ def train(loop: Loop, phase: str, checkpoint: Path, reporter: Reporter) -> dict[
         if now.event:
             reporter.say(f"{phase}: {now.event}")
         if now.shares:
-            shares.append({"round": now.number, **now.shares})
+            shares.append(now.shares)
         if now.number % -(-now.total // CURVE_POINTS) == 0:
             curve.append({**now.losses, "confidence": now.confidence})
         if time.monotonic() - last > SAVE_EVERY:

@@ -1,5 +1,6 @@
 """The command line as a user meets it: a process, its last line, its exit code."""
 
+import json
 import os
 import pickle
 import signal
@@ -99,6 +100,27 @@ class TestBadInput:
         line = refused(tmp_path, "run", write_run(tmp_path, distill={"recipe": "hause"}))
         assert "'house'" in line
 
+    def test_a_recipe_that_needs_batch_norm(self, tmp_path):
+        line = refused(tmp_path, "check", write_run(tmp_path, distill={"recipe": "ta-dfkd"}))
+        assert "needs batch norm" in line
+        assert "lenet5 has none" in line
+
+    def test_a_recipe_that_compares_attention_maps_across_families(self, tmp_path):
+        run_file = write_run(
+            tmp_path, distill={"recipe": "zskt"}, student={"architecture": "resnet20"}
+        )
+        assert "of one registry family" in refused(tmp_path, "check", run_file)
+
+    def test_an_override_that_makes_no_sense(self, tmp_path):
+        distill = {"recipe": "dafl", "overrides": {"generator_steps": 0}}
+        assert "would never learn" in refused(
+            tmp_path, "check", write_run(tmp_path, distill=distill)
+        )
+
+    def test_a_recipe_without_a_generator_cannot_attack_the_quantized_student(self, tmp_path):
+        line = refused(tmp_path, "check", write_run(tmp_path, quantize={"recipe": "zskd"}))
+        assert "house-quantize" in line
+
     def test_unknown_target(self, tmp_path):
         line = refused(tmp_path, "run", write_run(tmp_path, targets=["local-gpu"]))
         assert "'local-cpu'" in line
@@ -149,11 +171,41 @@ def test_check_finds_what_a_run_would_stumble_over(tmp_path, changes, says):
     assert says in refused(tmp_path, "check", write_run(tmp_path, **changes))
 
 
-@pytest.mark.parametrize("name", ["run", "check", "validate"])
+@pytest.mark.parametrize("name", ["run", "check", "validate", "recipes"])
 def test_help_shows_an_example(name, tmp_path):
     code, out, _ = run(name, "--help", store=tmp_path)
     assert code == 0
-    assert f"Example: datafree-edge {name}" in out
+    assert f"datafree-edge {name}" in out.split("Example")[1]
+
+
+def test_recipes_are_listed_and_shown(tmp_path):
+    code, listed, _ = run("recipes", store=tmp_path)
+    assert code == 0
+    assert "pre-dfkd" in listed
+    code, shown, _ = run("recipes", "pre-dfkd", store=tmp_path)
+    assert code == 0
+    assert "Binici" in shown
+    assert "vae" in shown
+    code, _, err = run("recipes", "pre-dfk", store=tmp_path)
+    assert code == 1
+    assert "'pre-dfkd'" in err
+
+
+@pytest.mark.parametrize(
+    ("recipe", "flag", "overrides"),
+    # The second keeps no generator: the quantized student's is then taught afresh.
+    [("dafl", True, {}), ("zskd", False, {"inner_steps": 3})],
+)
+def test_another_recipe_is_one_flag_or_one_line_away(recipe, flag, overrides, tmp_path):
+    distill = {"budget": {"steps": 2}, "overrides": overrides}
+    run_file = write_run(tmp_path, distill=distill if flag else {**distill, "recipe": recipe})
+    option = ("--recipe", recipe) if flag else ()
+    arguments = ("run", run_file, *option, "--output", tmp_path / "bundle")
+    code, _, err = run(*arguments, store=tmp_path / "store")
+    assert code in (0, 2, 3), err
+    manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
+    assert manifest["run"]["distill"]["recipe"] == recipe
+    assert manifest["health"] == []
 
 
 class TestTheVerdictCanSayNo:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dfkd.looks import batch_norms
 from dfkd.synthesis import Synthesis
 
 
@@ -61,12 +62,13 @@ class BatchNormAverage:
     plus a of the average so far, bias-corrected, which is updated once a synthesised batch.
 
     Args:
-        teacher: Not used; every stateful term is made alike.
+        teacher: Its batch norms say on which device the averages are kept.
         momentum: The a.
     """
 
     def __init__(self, teacher: nn.Module, momentum: float = 0.9) -> None:
         self.momentum = momentum
+        self.device = batch_norms(teacher)[0].weight.device
         self.count = 0
         self._sums: list[tuple[Tensor, Tensor]] = []
         self._present: list[tuple[Tensor, Tensor]] = []
@@ -107,4 +109,5 @@ class BatchNormAverage:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state."""
-        self.count, self._sums = state["count"], [(m, v) for m, v in state["sums"]]
+        self.count = state["count"]
+        self._sums = [(m.to(self.device), v.to(self.device)) for m, v in state["sums"]]

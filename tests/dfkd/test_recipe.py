@@ -1,51 +1,139 @@
+"""A recipe's numbers can be changed by name, and nonsense is refused."""
+
+from dataclasses import fields, replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dfkd.composition import Memory, Objective, Schedule, Term, Update
+from dfkd.models.generators import GENERATORS, HEADS
 from dfkd.objectives import OBJECTIVES
-from dfkd.recipe import Recipe, RecipeError, Schedule, Term
+from dfkd.recipe import MAY_BE_ZERO, NUMBERS, Recipe, RecipeError
 from dfkd.recipes import HELD_OUT, HOUSE, RECIPES
+from dfkd.terms import STATEFUL, TERMS
+
+EVERY = [*RECIPES.values(), HELD_OUT]
 
 
-@pytest.mark.parametrize("recipe", [*RECIPES.values(), HELD_OUT], ids=lambda r: r.name)
+@pytest.mark.parametrize("recipe", EVERY, ids=lambda r: r.name)
 def test_every_part_a_recipe_names_exists(recipe):
-    from dfkd.models.generators import GENERATORS
-    from dfkd.terms import TERMS
-
-    assert {term.name for term in recipe.terms} <= TERMS.keys()
-    assert recipe.generator in GENERATORS
-    assert recipe.objective in OBJECTIVES
+    assert {term.name for term in recipe.terms} <= TERMS.keys() | STATEFUL.keys()
+    assert recipe.synthesizer.network in GENERATORS
+    assert recipe.synthesizer.head in HEADS
+    assert recipe.objective.kind in OBJECTIVES
     assert recipe.citation
 
 
 def test_the_probes_come_from_another_architecture_than_the_lessons():
-    assert HELD_OUT.generator != HOUSE.generator
-    assert HELD_OUT.conditional != HOUSE.conditional
+    ours, theirs = HELD_OUT.synthesizer, HOUSE.synthesizer
+    assert ours.network != theirs.network
+    assert ours.conditional != theirs.conditional
 
 
-def test_overrides_reach_schedule_terms_and_sizes():
+def test_overrides_reach_schedule_optimizers_terms_and_sizes():
     changed = HOUSE.overridden({"batch": 32, "student_lr": 0.5, "adversary": 2, "memory": 64})
     assert changed.schedule.batch == 32
-    assert changed.schedule.student_lr == 0.5
-    assert changed.memory == 64
+    assert changed.student.lr == 0.5
+    assert changed.memory.capacity == 64
     assert {t.name: t.weight for t in changed.terms}["adversary"] == 2.0
     assert HOUSE.schedule.batch == 128
+    assert HOUSE.memory.capacity == 20_000
+
+
+def test_several_numbers_of_one_part_at_once():
+    changed = HOUSE.overridden({"batch": 32, "student_steps": 7, "width": 8, "latent": 16})
+    assert (changed.schedule.batch, changed.schedule.student_steps) == (32, 7)
+    assert (changed.synthesizer.width, changed.synthesizer.latent) == (8, 16)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_number_reaches_its_attribute_and_nothing_else(name):
+    part, attribute = NUMBERS[name]
+    plain = Recipe(
+        "of the test",
+        "none",
+        (Term("certainty", 1.0),),
+        memory=Memory("pool", capacity=512),
+        schedule=Schedule(batch=16, student_steps=3, rounds=5),
+    )
+    recipe = RECIPES["cmi"] if name == "inner_steps" else plain
+    recipe = RECIPES["zskt"] if name == "attention" else recipe
+    before = getattr(getattr(recipe, part), attribute)
+    value = 2 if name == "fresh_batches" else before + 1
+    changed = recipe.overridden({name: value})
+    assert getattr(getattr(changed, part), attribute) == value
+    undone = replace(getattr(changed, part), **{attribute: before})
+    assert replace(changed, **{part: undone}) == recipe
+
+
+def test_the_names_of_the_numbers():
+    assert set(NUMBERS) == {
+        "batch",
+        "generator_steps",
+        "fresh_batches",
+        "student_steps",
+        "warmup_rounds",
+        "rounds",
+        "generator_lr",
+        "student_lr",
+        "latent",
+        "width",
+        "inner_steps",
+        "memory",
+        "replay_share",
+        "temperature",
+        "attention",
+    }
+    assert set(MAY_BE_ZERO) <= set(NUMBERS)
+
+
+def test_no_term_is_called_as_a_number_is():
+    assert not set(NUMBERS) & (TERMS.keys() | STATEFUL.keys())
+
+
+@pytest.mark.parametrize("recipe", EVERY, ids=lambda r: r.name)
+def test_settings_are_all_that_may_be_overridden(recipe):
+    assert set(recipe.settings) == {*NUMBERS, *(t.name for t in recipe.terms)}
+    unchanged = {
+        name: getattr(getattr(recipe, part), attribute)
+        for name, (part, attribute) in NUMBERS.items()
+        # A recipe without memory has no capacity that could be named.
+        if getattr(getattr(recipe, part), attribute) or name in (*MAY_BE_ZERO, "attention")
+    }
+    weights = {term.name: term.weight for term in recipe.terms}
+    assert recipe.overridden({**unchanged, **weights}) == recipe
 
 
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
         ({"bach": 3}, "bach"),
+        ({"frozen_norms": 1}, "has no setting 'frozen_norms'"),
+        ({"activation": 1.0}, "has no setting 'activation'"),
         ({"batch": 1.5}, "whole number"),
         ({"student_lr": -1.0}, "at least 0"),
         ({"generator_lr": float("nan")}, "at least 0"),
         ({"adversary": float("inf")}, "at least 0"),
+        ({"adversary": -1.0}, "adversary must be a number of at least 0"),
         ({"memory": float("inf")}, "at least 0"),
+        ({"memory": 64.5}, "whole number"),
         ({"batch": 0}, "at least 1"),
-        ({"generator_steps": 0}, "at least 1"),
-        ({"student_steps": 0, "fresh_batches": 0}, "at least 1"),
+        ({"rounds": 0}, "at least 1"),
+        ({"latent": 0}, "at least 1"),
         ({"width": 0}, "at least 1"),
+        ({"inner_steps": 0}, "at least 1"),
+        ({"student_steps": 0, "fresh_batches": 0}, "at least 1"),
+        ({"generator_steps": 0}, "term adversary needs a student"),
+        ({"inner_steps": 2}, "set generator_steps instead"),
         ({"memory": 5}, "smaller than a batch"),
+        ({"memory": 0}, "capacity of 0"),
+        ({"replay_share": 0.001}, "no image"),
         ({"fresh_batches": 50}, "nobody learns from"),
-        ({"memory": 0}, "without memory"),
+        ({"fresh_batches": 0}, "never see the generator's images"),
+        ({"attention": 1.0}, "attention and memory do not go together"),
+        # BUG: taken; every loss is then NaN by a division by zero.
+        ({"temperature": 0.0}, "temperature"),
     ],
 )
 def test_senseless_overrides_are_refused_with_the_reason(overrides, reason):
@@ -53,5 +141,77 @@ def test_senseless_overrides_are_refused_with_the_reason(overrides, reason):
         HOUSE.overridden(overrides)
 
 
+@pytest.mark.parametrize(
+    ("name", "overrides", "reason"),
+    [
+        ("dfad", {"fresh_batches": 3}, "without memory every student step needs a fresh batch"),
+        ("dfad", {"memory": 64, "fresh_batches": 3}, "without memory"),
+        ("dafl", {"generator_steps": 0, "warmup_rounds": 5}, "needs a generator step"),
+        ("zskt", {"fresh_batches": 2}, "one batch for the whole round"),
+        ("mad", {"fresh_batches": 0}, "never see the generator's images"),
+        ("lra", {"fresh_batches": 5}, "meta needs fresh images in every student step"),
+        ("mb-dfkd", {"memory": 0}, "a bank holds at least one batch"),
+        ("cmi", {"fresh_batches": 1}, "set fresh_batches to 0"),
+        ("rdskd", {"warmup_rounds": 0}, "would never learn"),
+        # BUG: taken; no image is ever made.
+        ("zskd", {"warmup_rounds": 0}, "never"),
+        ("deepinversion", {"warmup_rounds": 0}, "never"),
+        # BUG: taken; the warm-up has no term and fails.
+        ("dfad", {"warmup_rounds": 5}, "warm-up"),
+        ("zskt", {"warmup_rounds": 5}, "warm-up"),
+    ],
+)
+def test_overrides_that_do_not_suit_a_recipe_are_refused_with_the_reason(name, overrides, reason):
+    with pytest.raises(RecipeError, match=reason):
+        RECIPES[name].overridden(overrides)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*NUMBERS, *(t.name for t in HOUSE.terms)]),
+        st.one_of(st.integers(-2, 300), st.floats(-2, 300)),
+        max_size=4,
+    )
+)
+def test_an_override_is_taken_whole_or_refused(overrides):
+    try:
+        changed = HOUSE.overridden(overrides)
+    except RecipeError:
+        return
+    for name, value in overrides.items():
+        if name in NUMBERS:
+            part, attribute = NUMBERS[name]
+            found = getattr(getattr(changed, part), attribute)
+            assert isinstance(found, type(getattr(getattr(HOUSE, part), attribute)))
+        else:
+            found = {t.name: t.weight for t in changed.terms}[name]
+        assert found == value
+
+
+def test_a_whole_number_may_come_as_a_float_and_stays_whole():
+    changed = HOUSE.overridden({"batch": 32.0})
+    assert changed.schedule.batch == 32
+    assert isinstance(changed.schedule.batch, int)
+
+
 def test_no_memory_is_fine_when_every_step_has_a_fresh_batch():
-    Recipe("plain", "none", (Term("certainty", 1.0),), schedule=Schedule(fresh_batches=20))
+    schedule = Schedule(fresh_batches=20, student_steps=20)
+    Recipe("plain", "none", (Term("certainty", 1.0),), schedule=schedule)
+
+
+def test_a_recipe_is_checked_when_it_is_made_and_when_it_is_changed():
+    with pytest.raises(RecipeError, match="update meta needs replayed images"):
+        Recipe("wrong", "none", (Term("certainty", 1.0),), update=Update("meta"))
+    with pytest.raises(RecipeError, match="update meta needs fresh images"):
+        replace(HOUSE, update=Update("meta"))
+    with pytest.raises(RecipeError, match="attention"):
+        replace(HOUSE, objective=Objective(attention=1.0))
+
+
+def test_a_recipe_is_never_changed_in_place():
+    for part in ("schedule", "memory", "synthesizer", "student"):
+        name = fields(getattr(HOUSE, part))[0].name
+        with pytest.raises(AttributeError):
+            setattr(getattr(HOUSE, part), name, 1)
+    with pytest.raises(AttributeError):
+        HOUSE.name = "another"

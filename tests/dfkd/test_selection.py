@@ -15,16 +15,21 @@ def confident(margin, count, classes=4):
 
 @pytest.mark.parametrize("margin", [0.0, 1.0, 50.0, 1e4])
 def test_keeps_all_when_the_losses_are_identical(margin):
-    assert clean(confident(margin, 8)).all()
+    assert clean(confident(margin, 1).repeat(8, 1)).all()
 
 
 # BUG: in float32 the losses of equally sure answers differ by rounding (1e-7 to 1e-6), which is
 # above the guard of 1e-8; scaled to [0, 1] the noise then decides which images are thrown away.
-def test_keeps_all_when_the_losses_are_identical_but_for_rounding():
-    row = torch.tensor([2.3, 0.1, -1.7, 0.9, -0.4, 1.1, -2.2, 0.6, -0.8, 0.2])
+def test_keeps_all_when_equally_sure_of_different_classes():
+    assert clean(confident(1.0, 8)).all()
+
+
+# BUG: as above, on the answers of a teacher that is sure of everything.
+def test_keeps_all_when_the_losses_are_zero_but_for_rounding():
     rng = torch.Generator().manual_seed(0)
-    shuffled = torch.stack([row[torch.randperm(10, generator=rng)] for _ in range(64)])
-    assert clean(shuffled).all()
+    logits = confident(16.0, 64) + 0.5 * torch.rand(64, 4, generator=rng)
+    assert torch.nn.functional.cross_entropy(logits, logits.argmax(1)) < 1e-6
+    assert clean(logits).all()
 
 
 @pytest.mark.parametrize(("sure", "unsure"), [(10, 6), (3, 29), (29, 3)])

@@ -83,11 +83,12 @@ def make_loop(
     """A loop on fresh networks, always the same ones; `teacher` and `student` may be networks."""
     judge = make_teacher(teacher) if isinstance(teacher, str) else teacher
     torch.manual_seed(0)
+    pupil = build(student, spec, 10) if isinstance(student, str) else student
     return Loop(
         recipe,
         teacher=judge,
         generator=build_generator(recipe, spec, 10),
-        student=build(student, spec, 10) if isinstance(student, str) else student,
+        student=pupil,
         spec=spec,
         classes=10,
         plan=plan or Plan(2, 4),

@@ -1,21 +1,44 @@
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import nn
 
+from dfkd.composition import Synthesizer
 from dfkd.images import ImageSpec
-from dfkd.models.generators import GENERATORS
+from dfkd.models.generators import GENERATORS, HEADS, Generator, NoisyLayerGenerator
 
-SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 224, 224), (2, 20, 33)]
+SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 224, 224), (2, 20, 33), (1, 5, 7)]
+COLOUR = ImageSpec((3, 16, 16), (0.4, 0.5, 0.6), (0.2, 0.3, 0.1))
+SMALL = Synthesizer(network="upsample", latent=6, width=4)
 
 
-@pytest.mark.parametrize("kind", GENERATORS)
+def spec_of(shape):
+    return ImageSpec(shape, (0.4,) * shape[0], (0.2,) * shape[0], (0.0, 1.0))
+
+
+def made(spec=COLOUR, classes=10, **options):
+    torch.manual_seed(0)
+    return Generator(replace(SMALL, **options), spec, classes)
+
+
+def latents(count=3, size=6, seed=0):
+    return torch.randn(count, size, generator=torch.Generator().manual_seed(seed))
+
+
+def convolutions(network):
+    return [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+
+
+@pytest.mark.parametrize("network", GENERATORS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("classes", [2, 10, 37])
 @pytest.mark.parametrize("conditional", [False, True])
-def test_draws_images_of_any_shape_inside_the_value_range(kind, shape, classes, conditional):
-    spec = ImageSpec(shape, (0.4,) * shape[0], (0.2,) * shape[0], (0.0, 1.0))
-    generator = GENERATORS[kind](spec, classes, latent=6, width=4, conditional=conditional)
+def test_draws_images_of_any_shape_inside_the_value_range(network, shape, classes, conditional):
+    spec = spec_of(shape)
+    generator = made(spec, classes, network=network, conditional=conditional)
     labels = torch.arange(3) % classes if conditional else None
-    images = generator(5 * torch.randn(3, 6), labels)
+    images = generator(5 * latents(), labels)
     assert images.shape == (3, *shape)
     raw = spec.denormalise(images)
     assert raw.min() >= -1e-6
@@ -25,8 +48,170 @@ def test_draws_images_of_any_shape_inside_the_value_range(kind, shape, classes, 
 
 
 def test_labels_go_with_conditional_generators_only():
-    spec = ImageSpec((1, 28, 28), (0.5,), (0.5,))
-    for conditional, labels in ((True, None), (False, torch.zeros(2, dtype=torch.long))):
-        generator = GENERATORS["upsample"](spec, 10, latent=4, width=2, conditional=conditional)
+    for conditional, labels in ((True, None), (False, torch.zeros(3, dtype=torch.long))):
         with pytest.raises(ValueError, match="labels"):
-            generator(torch.randn(2, 4), labels)
+            made(conditional=conditional)(latents(), labels)
+
+
+@pytest.mark.parametrize("conditioning", ["product", "sum"])
+def test_the_class_is_multiplied_or_added(conditioning):
+    told = made(conditional=True, conditioning=conditioning).eval()
+    plain = made(conditional=False).eval()
+    plain.load_state_dict(
+        {name: value for name, value in told.state_dict().items() if "embedding" not in name}
+    )
+    labels = torch.tensor([3, 0, 3])
+    embedded = told.embedding.weight[labels]
+    inputs = latents() * embedded if conditioning == "product" else latents() + embedded
+    torch.testing.assert_close(told(latents(), labels), plain(inputs))
+
+
+@pytest.mark.parametrize("network", GENERATORS)
+@pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 2.0)])
+@pytest.mark.parametrize("head", ["clamp", "sigmoid"])
+def test_heads_that_end_within_the_value_range(network, value_range, head):
+    spec = replace(COLOUR, value_range=value_range)
+    generator = made(spec, network=network, head=head)
+    low, high = value_range
+    raw = spec.denormalise(generator(100 * latents(8)))
+    assert raw.min() >= low - 1e-5
+    assert raw.max() <= high + 1e-5
+    # Pushed as far as it goes, the head reaches both ends; a norm that has seen nothing is neutral.
+    generator = made(spec, network=network, head=head).eval()
+    extremes = torch.linspace(-1e3, 1e3, 12).view(4, 3, 1, 1)
+    raw = spec.denormalise(generator.head(extremes))
+    assert raw.min().item() == pytest.approx(low, abs=1e-5)
+    assert raw.max().item() == pytest.approx(high, abs=1e-5)
+
+
+def test_sigmoid_is_normalised_once():
+    generator = made(head="sigmoid")
+    drawn = torch.zeros(1, 3, 1, 1)
+    expected = COLOUR.normalise(torch.full((1, 3, 1, 1), 0.5))
+    torch.testing.assert_close(generator.head(drawn), expected)
+    assert not list(generator.head.parameters())
+
+
+@pytest.mark.parametrize("network", GENERATORS)
+def test_tanh_head_has_the_mean_and_spread_of_normalised_images(network):
+    generator = made(network=network, head="tanh")
+    images = generator(latents(64))
+    torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(images.std((0, 2, 3)), torch.ones(3), atol=0.02, rtol=0.0)
+    assert not list(generator.head.parameters())
+
+
+def test_tanh_head_squashes_before_it_scales():
+    head = HEADS["tanh"](spec_of((1, 2, 2)))
+    drawn = torch.tensor([1e3, -1e3, 0.0, 0.0]).view(1, 1, 2, 2)
+    scaled = head(drawn).flatten()
+    # Of values 1, -1, 0, 0: mean 0, deviation 0.7071.
+    torch.testing.assert_close(
+        scaled, torch.tensor([1.0, -1.0, 0.0, 0.0]) * 2**0.5, atol=1e-4, rtol=0
+    )
+
+
+def test_free_head_learns_its_spread_and_is_unbounded():
+    generator = made(head="free")
+    assert len(list(generator.head.parameters())) == 2
+    with torch.no_grad():
+        generator.head.weight.fill_(50.0)
+        generator.head.bias.fill_(7.0)
+    images = generator(latents(64))
+    torch.testing.assert_close(images.mean((0, 2, 3)), torch.full((3,), 7.0), atol=1e-2, rtol=0.0)
+    torch.testing.assert_close(images.std((0, 2, 3)), torch.full((3,), 50.0), atol=1.0, rtol=0.0)
+
+
+@pytest.mark.parametrize("network", GENERATORS)
+def test_norm_eps_is_that_of_the_hidden_norms_of_the_trunk(network):
+    generator = made(network=network, norm_eps=0.8)
+    norms = [m for m in generator.trunk.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert norms
+    assert {m.eps for m in norms} == {0.8}
+    assert generator.normalise.eps == 1e-5
+
+
+def test_upsample_is_the_layout_of_dafl():
+    generator = made(ImageSpec((3, 32, 32), (0.5,) * 3, (0.5,) * 3), latent=1000, width=128)
+    assert (generator.project.in_features, generator.project.out_features) == (1000, 128 * 8 * 8)
+    shapes = [tuple(m.weight.shape) for m in convolutions(generator)]
+    assert shapes == [(128, 128, 3, 3), (64, 128, 3, 3), (3, 64, 3, 3)]
+
+
+@pytest.mark.parametrize("network", GENERATORS)
+def test_spectral_norm_bounds_the_convolutions_alone(network):
+    generator = made(network=network, spectral=True)
+    for layer in convolutions(generator):
+        assert layer.parametrizations.weight.original.abs().max() <= 0.08
+        assert (layer.bias == 0).all()
+    for _ in range(50):
+        generator(latents())
+    layers = convolutions(generator)
+    assert len(layers) == len(convolutions(made(network=network)))
+    for layer in layers:
+        largest = torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item()
+        assert largest == pytest.approx(1.0, abs=0.02)
+    assert not hasattr(generator.project, "parametrizations")
+    assert not any(hasattr(m, "parametrizations") for m in made(network=network).modules())
+
+
+def test_spectral_generators_learn():
+    generator = made(spectral=True)
+    generator(latents()).square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in generator.parameters())
+    assert all(
+        layer.parametrizations.weight.original.grad.abs().sum() > 0
+        for layer in convolutions(generator)
+    )
+
+
+def noisy(groups=2, **options):
+    torch.manual_seed(0)
+    return NoisyLayerGenerator(replace(SMALL, **options), COLOUR, torch.randn(5, 7), groups=groups)
+
+
+def test_noisy_layer_draws_each_label():
+    generator = noisy(groups=4)
+    for count in (2, 3, 5, 8, 9):
+        images = generator(torch.arange(count) % 5)
+        assert images.shape == (count, *COLOUR.shape)
+
+
+def test_noisy_layer_starts_standard_normal():
+    torch.manual_seed(0)
+    generator = NoisyLayerGenerator(replace(SMALL, latent=64), COLOUR, torch.randn(5, 128))
+    for layer in generator.noisy:
+        assert abs(layer.weight.mean()) < 0.05
+        assert abs(layer.weight.std() - 1) < 0.05
+
+
+def test_each_group_of_images_has_a_noisy_layer_of_its_own():
+    generator = noisy(groups=2).eval()
+    images = generator(torch.tensor([1, 1, 1, 1]))
+    torch.testing.assert_close(images[0], images[1])
+    torch.testing.assert_close(images[2], images[3])
+    assert (images[0] - images[2]).abs().max() > 0.1
+
+
+def test_embeddings_are_kept_with_the_generator_and_do_not_learn():
+    generator = noisy()
+    assert "embeddings" in generator.state_dict()
+    assert "embeddings" not in dict(generator.named_parameters())
+    assert not generator.embeddings.requires_grad
+
+
+@pytest.mark.parametrize("head", ["clamp", "sigmoid"])
+def test_noisy_layer_takes_head_and_eps_of_the_recipe(head):
+    generator = noisy(head=head, norm_eps=0.8)
+    raw = COLOUR.denormalise(generator(torch.arange(5)))
+    assert raw.min() >= -1e-5
+    assert raw.max() <= 1 + 1e-5
+    assert type(generator.trunk.head) is type(HEADS[head](COLOUR))
+    assert generator.trunk.trunk[1][1].eps == 0.8
+
+
+# BUG: the inner generator is described anew without `spectral`, so that the option is dropped
+# without a word.
+def test_noisy_layer_takes_spectral_norm_of_the_recipe():
+    layers = convolutions(noisy(spectral=True))
+    assert all(hasattr(layer, "parametrizations") for layer in layers)

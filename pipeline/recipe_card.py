@@ -1,0 +1,62 @@
+"""A recipe on one screen, for the terminal."""
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from rich.table import Table
+
+from dfkd.compatibility import lacking_batch_norm
+from dfkd.composition import Term
+from dfkd.recipe import Recipe
+from dfkd.recipes import RECIPES
+
+
+def recipe_list() -> Table:
+    """All recipes: name, what they need, where they come from."""
+    table = Table("recipe", "needs", "from", title="recipes", title_justify="left")
+    for recipe in RECIPES.values():
+        needs = "batch norm" if lacking_batch_norm(recipe) else ""
+        table.add_row(recipe.name, needs, recipe.citation)
+    return table
+
+
+def recipe_card(recipe: Recipe) -> Table:
+    """One recipe: each axis with what differs from the plainest choice, figures, notes."""
+    table = Table(show_header=False, title=recipe.name, title_justify="left")
+    table.add_row("from", recipe.citation)
+    for term in recipe.terms:
+        table.add_row(f"term {term.name}", _term(term))
+    for axis in (
+        "synthesizer",
+        "memory",
+        "objective",
+        "update",
+        "schedule",
+        "generator",
+        "student",
+    ):
+        table.add_row(axis, described(getattr(recipe, axis)))
+    table.add_row("selection", recipe.selection)
+    for what, figure in recipe.reported.items():
+        table.add_row("reported", f"{what}: {figure}")
+    for note in recipe.notes:
+        table.add_row("note", note)
+    return table
+
+
+def _term(term: Term) -> str:
+    options = [f"{name} {value}" for name, value in term.options.items()]
+    wrapper = [] if term.wrapper.kind == "plain" else [described(term.wrapper)]
+    optional = ["left out where the teacher lacks batch norm"] if term.where_possible else []
+    return ", ".join([f"weight {term.weight:g}", *options, *wrapper, *optional])
+
+
+def described(part: Any) -> str:
+    """A part's fields that differ from its defaults, its kind first."""
+    assert is_dataclass(part)
+    words = [str(part.kind)] if hasattr(part, "kind") else []
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if field.name != "kind" and value != field.default:
+            words.append(f"{field.name.replace('_', ' ')} {value}")
+    return ", ".join(words) or "plain"

@@ -1,0 +1,231 @@
+"""Generative replay by a VAE."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dfkd.budget import Plan
+from dfkd.composition import Memory
+from dfkd.lessons import Lesson
+from dfkd.looks import Look
+from dfkd.memory.vae_replay import VaeReplay, tuning_loss, vae_loss
+from dfkd.models.vae import Vae
+from dfkd.teacher import Counts, Teacher
+from tests.dfkd.tiny import (
+    CPU,
+    SMALL,
+    SPEC,
+    every_number,
+    make_loop,
+    make_teacher,
+    through_a_file,
+    weights,
+)
+
+
+def replay(size=4, steps=2, latent=6):
+    torch.manual_seed(1)
+    counts = Counts()
+    return VaeReplay(Vae(SPEC, latent, width=4), Teacher(make_teacher(), counts), size, 1e-3, steps)
+
+
+def lesson(count=8):
+    torch.manual_seed(2)
+    return Lesson(torch.randn(count, *SPEC.shape), torch.randn(count, 10))
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def bytes_of(state):
+    return sum(tensor.numel() * tensor.element_size() for tensor in every_number(state))
+
+
+def test_nothing_to_recall_before_the_first_update():
+    memory = replay()
+    memory.remember(lesson())
+    memory.close_round(lesson())
+    assert memory.recall(4, rng()) is None
+    assert memory.teacher.counts.teacher_passes == 0
+
+
+def test_recalls_as_many_as_asked_with_the_teachers_answers():
+    memory = replay()
+    memory.attend(lesson(), 0, rng())
+    drawn = memory.recall(5, rng())
+    assert drawn.images.shape == (5, *SPEC.shape)
+    assert not drawn.images.requires_grad
+    torch.testing.assert_close(drawn.logits, memory.teacher.network(drawn.images))
+
+
+def test_learns_in_the_first_steps_of_a_round_alone():
+    memory = replay(steps=2)
+    for step in range(5):
+        memory.attend(lesson(), step, rng())
+    assert memory.updates == 2
+
+
+def test_learns_from_half_of_the_present_batch_and_then_from_its_own_samples_too(monkeypatch):
+    from dfkd.memory import vae_replay
+
+    seen = []
+
+    def recorded(drawn, answers, targets, mean, log_variance):
+        seen.append(targets)
+        return vae_loss(drawn, answers, targets, mean, log_variance)
+
+    monkeypatch.setattr(vae_replay, "vae_loss", recorded)
+    memory, present = replay(size=3), lesson(8)
+    memory.attend(present, 0, rng())
+    memory.attend(present, 1, rng())
+    assert torch.equal(seen[0].images, present.images[:4])
+    assert len(seen[1].images) == 4 + 3
+    assert torch.equal(seen[1].images[:4], present.images[:4])
+    assert torch.equal(seen[1].logits[:4], present.logits[:4])
+
+
+def test_learning_brings_reconstructions_closer():
+    memory, present = replay(), lesson()
+    target = Lesson(present.images[:4], memory.teacher.answer(present.images[:4]).logits)
+    present = Lesson(target.images.repeat(2, 1, 1, 1), target.logits.repeat(2, 1))
+    memory.optimizer.param_groups[0]["lr"] = 0.01
+
+    def distance():
+        torch.manual_seed(5)
+        with torch.no_grad():
+            drawn, mean, log_variance = memory.vae.train()(target.images)
+            answers = memory.teacher.network(drawn)
+        return vae_loss(drawn, answers, target, mean, log_variance).item()
+
+    before = distance()
+    for _ in range(30):
+        memory.attend(present, 0, rng())
+    assert distance() < 0.9 * before
+
+
+def test_its_size_does_not_grow_with_the_run():
+    recipe = replace(SMALL, memory=Memory("vae", latent=6, share=0.5, steps=2))
+    loop = make_loop(recipe, Plan(0, 10))
+    sizes = []
+    loop.run(lambda _: sizes.append(bytes_of(loop.memory.state_dict())))
+    assert len(sizes) == 10
+    assert sizes[0] == sizes[9] > 0
+
+
+def test_the_loss_by_hand():
+    """Two images, logits of two classes, a latent of two: each part a number of its own."""
+    target = Lesson(torch.zeros(2, 1, 1, 2), torch.zeros(2, 2))
+    drawn = torch.tensor([[1.0, 2.0], [3.0, -2.0]]).view(2, 1, 1, 2)  # Mean absolute value 2.
+    answers = torch.tensor([[1.0, 0.0], [0.0, -5.0]])  # Mean absolute value 1.5.
+    mean = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    log_variance = torch.tensor([[0.0, 1.0], [math.log(4.0), 0.0]])
+    # KL(N(m, v) || N(0, 1)) = (m^2 + v - 1 - log v) / 2, summed over latents, mean over images.
+    first = 0.5 * (1 + 1 - 1 - 0) + 0.5 * (0 + math.e - 1 - 1)
+    second = 0.5 * (0 + 4 - 1 - math.log(4.0)) + 0.5 * (4 + 1 - 1 - 0)
+    expected = 2 + 1.5 + 1e-5 * (first + second) / 2
+    # In double, or the prior's 1e-5 would drown in the rounding.
+    values = (drawn.double(), answers.double(), target, mean.double(), log_variance.double())
+    assert vae_loss(*values).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_prior_is_the_closed_form_of_the_divergence():
+    """Against torch's own KL between normals, and zero on the prior itself."""
+    torch.manual_seed(0)
+    mean, log_variance = torch.randn(5, 3).double(), torch.randn(5, 3).double()
+    nothing = torch.zeros(5, 1, 1, 1).double()
+    target = Lesson(nothing, nothing[:, :, 0, 0])
+    normal = torch.distributions.Normal
+    theirs = torch.distributions.kl_divergence(
+        normal(mean, (log_variance / 2).exp()), normal(torch.zeros(3), torch.ones(3))
+    )
+    ours = vae_loss(nothing, nothing[:, :, 0, 0], target, mean, log_variance)
+    assert ours.item() == pytest.approx(1e-5 * theirs.sum(1).mean().item(), rel=1e-6)
+    zero = torch.zeros(5, 3).double()
+    assert vae_loss(nothing, nothing[:, :, 0, 0], target, zero, zero).item() == 0
+
+
+def test_the_tuning_loss_by_hand():
+    """Answers of two classes alike, so that every part has a round value."""
+    logits = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    latents = torch.tensor([[1.0, 2.0], [3.0, 2.0], [5.0, 5.0]])
+    # Certainty log 2; balance -log10 2 times 5. Means 3 and 3; variances (unbiased) 4 and 3.
+    spread = ((4 - 1) ** 2 + (3 - 1) ** 2) / 2
+    centre = (3**2 + 3**2) / 2
+    expected = math.log(2) - 5 * math.log10(2) + spread + centre
+    value = tuning_loss(Look(logits), torch.zeros(3, 1, 2, 2), latents)
+    assert value.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_tuning_loss_of_a_single_latent_is_finite():
+    value = tuning_loss(Look(torch.zeros(1, 2)), torch.zeros(1, 1, 2, 2), torch.ones(1, 4))
+    assert value.item() == pytest.approx(math.log(2) - 5 * math.log10(2) + 1, rel=1e-6)
+
+
+def test_tuning_moves_every_latent_by_adams_first_step_downhill(monkeypatch):
+    from dfkd.memory import vae_replay
+
+    seen = []
+
+    def recorded(look, images, latents):
+        seen.append((latents, latents.detach().clone()))
+        return tuning_loss(look, images, latents)
+
+    monkeypatch.setattr(vae_replay, "tuning_loss", recorded)
+    memory = replay()
+    memory.attend(lesson(), 0, rng())
+    memory.recall(4, rng(3))
+    after, before = seen[-1]
+    assert torch.equal(before, torch.randn(4, 6, generator=rng(3)))
+    moved = after.detach() - before
+    # Adam's first step is the learning rate against the gradient's sign.
+    torch.testing.assert_close(moved, -0.02 * after.grad.sign(), rtol=1e-3, atol=1e-4)
+
+
+def test_recall_decodes_the_tuned_latents_not_those_drawn(monkeypatch):
+    from dfkd.memory import vae_replay
+
+    memory = replay()
+    memory.attend(lesson(), 0, rng())
+    tuned = memory.recall(4, rng(3)).images
+    monkeypatch.setattr(vae_replay, "TUNING_LR", 0.0)
+    assert not torch.equal(tuned, memory.recall(4, rng(3)).images)
+
+
+def test_recall_leaves_the_weights_their_gradients_and_the_grad_mode_alone():
+    memory = replay()
+    memory.attend(lesson(), 0, rng())
+    parameters = list(memory.vae.parameters())
+    before = [p.detach().clone() for p in parameters]
+    for p in parameters:
+        p.grad = None
+    memory.recall(4, rng())
+    assert torch.is_grad_enabled()
+    assert all(torch.equal(a, b) for a, b in zip(before, parameters, strict=True))
+    assert all(p.grad is None for p in parameters)
+    assert all(p.requires_grad for p in parameters)
+    assert all(p.grad is None for p in memory.teacher.network.parameters())
+
+
+def test_learning_leaves_the_teacher_alone():
+    memory = replay()
+    before = weights(memory.teacher.network)
+    memory.attend(lesson(), 0, rng())
+    assert torch.equal(before, weights(memory.teacher.network))
+    assert memory.learns
+
+
+def test_a_resumed_replay_goes_on_bit_for_bit():
+    memory = replay()
+    memory.attend(lesson(), 0, rng())
+    other = replay()
+    other.load_state_dict(through_a_file(memory.state_dict()), CPU)
+    results = []
+    for one in (memory, other):
+        torch.manual_seed(7)  # The VAE's noise comes from the global state.
+        one.attend(lesson(), 1, rng(1))
+        results.append((weights(one.vae), one.recall(4, rng(2)).images))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
