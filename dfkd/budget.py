@@ -62,13 +62,14 @@ def passes_per_round(recipe: Recipe, warm: bool) -> int:
         return step
     passes = step * schedule.generator_steps
     if schedule.fresh != "generator-batch":
-        passes += batch * schedule.fresh_batches
+        passes += batch * views * schedule.fresh_batches
     replayed = round(recipe.memory.share * batch)
     if recipe.memory.kind == "average-generator":
         passes += schedule.student_steps * replayed
     if recipe.memory.kind == "vae":
         sample = 4 * replayed
-        learning = min(recipe.memory.steps, schedule.student_steps)
+        shown = schedule.fresh_batches if schedule.fresh == "new" else schedule.student_steps
+        learning = min(recipe.memory.steps, shown)
         passes += schedule.student_steps * sample
         passes += learning * (sample + 3 * (max(1, batch // 2) + replayed))
     return passes

@@ -36,6 +36,7 @@ FAMILIES: dict[str, Family] = {
 """The registry's architectures; others are looked at when they are loaded."""
 
 ADVERSARIES = frozenset(name for name, needs in NEEDS.items() if "student" in needs)
+NEVER_POSITIVE = ADVERSARIES - {"adversary-js"}
 LABELLED = frozenset(name for name, needs in NEEDS.items() if "labels" in needs)
 
 
@@ -76,12 +77,24 @@ def _terms(recipe: "Recipe", names: set[str]) -> str | None:
             f"term {min(adversaries)} needs a student, but with generator_steps = 0 "
             "the generator learns only while there is none"
         )
+    if adversaries == names and schedule.warmup_rounds:
+        return "every term asks the student: in a warm-up without one nothing would be learnt"
     if "contrast" in names and synthesizer.augment != "two-views":
         return "term contrast compares two views of an image: set augment two-views"
+    if "contrast" in names and recipe.selection != "all":
+        return "contrast pairs the views of a whole batch; selection would break the pairs"
     if "inter-sample" in names and recipe.selection != "all":
         return "inter-sample compares halves of a whole batch; selection would break them"
-    if "mode-seeking" in names and not synthesizer.conditional:
-        return "mode-seeking pairs images of one class: it needs a conditional generator"
+    without_latents = synthesizer.kind in ("pixels", "impressions", "noisy-layer")
+    if "mode-seeking" in names and (without_latents or not synthesizer.conditional):
+        return (
+            "mode-seeking pairs latents of one class: it needs a conditional generator of latents"
+        )
+    if "metric" in names and synthesizer.kind == "impressions":
+        return "metric compares classes, and impressions have soft labels"
+    for term in recipe.terms:
+        if term.wrapper.kind == "log1p" and term.name not in NEVER_POSITIVE:
+            return f"wrapper log1p is for a term that is never positive, not for {term.name}"
     return None
 
 
@@ -93,6 +106,8 @@ def _images(recipe: "Recipe") -> str | None:
         if schedule.generator_steps == 0 and schedule.warmup_rounds == 0:
             return "with generator_steps = 0 and no warm-up the generator would never learn"
         return None
+    if schedule.generator_steps == 0 and schedule.warmup_rounds == 0:
+        return "with generator_steps = 0 and no warm-up the pool would never be filled"
     if schedule.fresh_batches:
         return f"{synthesizer.kind} makes images for the pool: set fresh_batches to 0"
     if recipe.memory.kind != "pool":
@@ -145,6 +160,10 @@ def _numbers(recipe: "Recipe") -> str | None:
         return "a bank holds at least one batch"
     if memory.kind != "none" and round(memory.share * batch) < 1:
         return f"a replay share of {memory.share} of a batch of {batch} is no image"
+    if recipe.update.kind != "plain" and round(memory.share * batch) < 2:
+        return f"update {recipe.update.kind} passes replayed images on their own: at least two"
+    if recipe.objective.temperature <= 0:
+        return f"temperature ({recipe.objective.temperature}) must be above 0"
     if not 0 <= recipe.average < 1:
         return f"average ({recipe.average}) is a decay between 0 and 1"
     return None

@@ -96,8 +96,8 @@ class GeneratorPhase:
         done = self.synthesizer.finish()
         self.weighting.settle()
         if done is not None:
-            answers = self.teacher.answer(done.images)
-            made.lesson = Lesson(done.images, answers.logits)
+            images = done.images.float()
+            made.lesson = Lesson(images, self.teacher.answer(images).logits)
         return made
 
     def _step(self, adversarial: bool, with_shares: bool) -> Synthesised:
@@ -124,14 +124,13 @@ class GeneratorPhase:
 
     def _look(self, adversarial: bool) -> Synthesis:
         """One pass of the teacher and, in adversarial rounds, one of the student."""
-        device_images = self._draft()
-        draft, images, views = device_images
+        draft, images, views = self._draft()
         seen = self.teacher.judge(images, self.needs)
         answers = None
         if adversarial and "student" in self.needs:
             assert self.student is not None
             self.student.eval()
-            with reduced(images, self.teacher.precision):
+            with reduced(images.device, self.teacher.precision):
                 answers = self.student(images)
             answers = answers.float()
         labels, latents = (
@@ -141,11 +140,7 @@ class GeneratorPhase:
         return Synthesis(images, seen, answers, labels, latents)
 
     def _draft(self) -> tuple[Draft, Tensor, int]:
-        with torch.autocast(
-            self.synthesizer.device.type,
-            self.teacher.precision,
-            enabled=self.teacher.precision != torch.float32,
-        ):
+        with reduced(self.synthesizer.device, self.teacher.precision):
             draft = self.synthesizer.draft()
         images = augmented(draft.images.float(), self.recipe.synthesizer.augment, self.rng)
         return draft, images, len(images) // len(draft.images)

@@ -44,13 +44,14 @@ class Vitals:
 
     Attributes:
         histogram: The teacher's answers on the last images, counted per class.
-        spread: Root mean square distance of pairs of these images, per pixel.
+        spread: Root mean square distance of pairs of these images, per pixel; None in a round
+            without images.
         losses: Last generator and student loss, by who.
         gradients: Norms of the last gradients, by who.
     """
 
     histogram: list[int]
-    spread: float
+    spread: float | None
     losses: dict[str, float] = field(default_factory=dict)
     gradients: dict[str, float] = field(default_factory=dict)
 
@@ -60,6 +61,10 @@ def effective_classes(histogram: list[int]) -> float:
     total = sum(histogram)
     shares = [count / total for count in histogram if count]
     return math.exp(-sum(share * math.log(share) for share in shares))
+
+
+def _one_class(histogram: list[int]) -> bool:
+    return len(histogram) > 1 and effective_classes(histogram) < FEWEST_CLASSES
 
 
 def pairwise_spread(images: Tensor) -> float:
@@ -80,12 +85,16 @@ class Health:
         events: What happened, in words, for log and result.
         retries: Roll-backs so far.
         rate: What all learning rates are multiplied by, after the roll-backs so far.
+        best_agreement: The best so far on the frozen probe.
+        suspect: The last round's images look like the first of a collapse: no state to return to.
+        probe: Images and the teacher's classes; None until enough are gathered.
     """
 
     events: list[str] = field(default_factory=list)
     retries: int = 0
     rate: float = 1.0
     best_agreement: float = 0.0
+    suspect: bool = False
     probe: tuple[Tensor, Tensor] | None = None
     _recent: deque[Vitals] = field(default_factory=lambda: deque(maxlen=WINDOW))
     _spreads: deque[float] = field(default_factory=lambda: deque(maxlen=100))
@@ -100,18 +109,21 @@ class Health:
         for who, norm in vitals.gradients.items():
             if not math.isfinite(norm):
                 return f"the {who}'s gradient is {norm}"
-        self._recent.append(vitals)
-        return self._collapse() or self._explosion(vitals)
+        collapse = None if vitals.spread is None else self._collapse(vitals, vitals.spread)
+        return collapse or self._explosion(vitals)
 
-    def _collapse(self) -> str | None:
+    def _collapse(self, vitals: Vitals, spread: float) -> str | None:
         usual = median(self._spreads) if self._spreads else 0.0
-        self._spreads.append(self._recent[-1].spread)
+        self._spreads.append(spread)
+        self._recent.append(vitals)
+        alike = spread < SMALLEST_SPREAD * usual
+        self.suspect = alike or _one_class(vitals.histogram)
         if len(self._recent) < WINDOW:
             return None
         summed = [sum(counts) for counts in zip(*(v.histogram for v in self._recent), strict=True)]
-        if len(summed) > 1 and effective_classes(summed) < FEWEST_CLASSES:
+        if _one_class(summed):
             return f"mode collapse: one class in {WINDOW} rounds of images"
-        if all(v.spread < SMALLEST_SPREAD * usual for v in self._recent):
+        if all((v.spread or 0.0) < SMALLEST_SPREAD * usual for v in self._recent):
             return f"mode collapse: all images alike for {WINDOW} rounds"
         return None
 
@@ -179,6 +191,7 @@ class Health:
             "retries": self.retries,
             "rate": self.rate,
             "best": self.best_agreement,
+            "suspect": self.suspect,
             "probe": self.probe,
             "recent": [vars(v).copy() for v in self._recent],
             "spreads": list(self._spreads),
@@ -190,6 +203,7 @@ class Health:
         """Take up a state, with the probe on this device."""
         self.events, self.retries = list(state["events"]), state["retries"]
         self.rate, self.best_agreement = state["rate"], state["best"]
+        self.suspect = state["suspect"]
         probe = state["probe"]
         self.probe = None if probe is None else (probe[0].to(device), probe[1].to(device))
         self._gathered = [(i.to(device), t.to(device)) for i, t in state["gathered"]]

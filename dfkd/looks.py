@@ -118,13 +118,13 @@ def _recording(network: nn.Module, needs: Collection[str], seen: Look) -> Iterat
         seen.maps.append(output.float())
 
     handles = []
-    if "batch norm" in needs:
-        handles += [n.register_forward_pre_hook(statistics) for n in batch_norms(network)]
-    if "features" in needs:
-        handles.append(last_linear(network).register_forward_pre_hook(features))
-    if "attention" in needs:
-        handles += [n.register_forward_hook(maps) for n in attention_layers(network)]
     try:
+        if "batch norm" in needs:
+            handles += [n.register_forward_pre_hook(statistics) for n in batch_norms(network)]
+        if "features" in needs:
+            handles.append(last_linear(network).register_forward_pre_hook(features))
+        if "attention" in needs:
+            handles += [n.register_forward_hook(maps) for n in attention_layers(network)]
         yield
     finally:
         for handle in handles:

@@ -164,7 +164,7 @@ class Loop:
         if self.student is not None and self._round > 0:
             agreement = self.health.agreement(self.student)
         fault = self.health.forgotten(agreement)
-        if fault is None:
+        if fault is None and not self.health.suspect:
             self._healthy = Snapshot(self._changeable())
         return agreement, fault
 

@@ -25,7 +25,7 @@ class Round:
         losses: Last value of each term (raw) and of the student's loss ("student").
         confidence: Mean of the teacher's largest probability on the round's last images.
         histogram: The teacher's answers on these images, counted per class.
-        spread: Root mean square distance between pairs of them, per pixel.
+        spread: Root mean square distance between pairs of them, per pixel; None without images.
         gradients: Norm of the last gradient, by "generator" and "student".
         shares: Each term's share of the gradient that reaches the images; empty in most rounds.
         agreement: With the teacher on the frozen probe; None in most rounds.
@@ -38,7 +38,7 @@ class Round:
     losses: dict[str, float]
     confidence: float
     histogram: list[int]
-    spread: float
+    spread: float | None
     gradients: dict[str, float] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
     agreement: float | None = None
@@ -78,7 +78,7 @@ class Happened:
         if self.learnt:
             losses["student"], gradients["student"] = self.learnt.loss, self.learnt.gradient
         if self.shown is None:
-            return Vitals([1] * self.classes, 0.0, losses, gradients)
+            return Vitals([0] * self.classes, None, losses, gradients)
         answers = self.shown.logits.argmax(1)
         histogram = torch.bincount(answers, minlength=self.classes).tolist()
         return Vitals(histogram, pairwise_spread(self.shown.images), losses, gradients)

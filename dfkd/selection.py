@@ -10,6 +10,9 @@ ITERATIONS = 10
 FLOOR = 5e-4
 """Added to both variances, on losses scaled to [0, 1]; as in TA-DFKD's code."""
 
+ALIKE = 1e-5
+"""Losses, in nats, that differ by less are the same: the rest is rounding of the logits."""
+
 
 def clean(logits: Tensor) -> Tensor:
     """The images in the cleaner of two components of the teacher's loss.
@@ -25,9 +28,9 @@ def clean(logits: Tensor) -> Tensor:
         (N,) mask. All true when the losses are alike, so that there is nothing to tell apart, and
         when fewer than two images would be left: no batch norm learns from one.
     """
-    losses = F.cross_entropy(logits, logits.argmax(1), reduction="none").detach().double()
+    losses = F.cross_entropy(logits.detach().double(), logits.argmax(1), reduction="none")
     low, high = losses.min(), losses.max()
-    if high - low < 1e-8:
+    if high - low < ALIKE:
         return torch.ones_like(losses, dtype=torch.bool)
     share = lower_component((losses - low) / (high - low))
     mask = share > 0.5

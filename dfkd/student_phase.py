@@ -13,7 +13,7 @@ from dfkd.lessons import Lesson
 from dfkd.memory import Memory
 from dfkd.optimizers import clip, gradient_norm, make_optimizer
 from dfkd.recipe import Recipe
-from dfkd.synthesizers import Draft, Synthesizer
+from dfkd.synthesizers import Synthesizer
 from dfkd.synthesizers.draft import set_rates
 from dfkd.synthesizers.kept import KeptGenerator
 from dfkd.teacher import Teacher, reduced
@@ -116,26 +116,22 @@ class StudentPhase:
             return []
         else:
             assert isinstance(self.synthesizer, KeptGenerator)
-            lessons = [
-                self._answered(
-                    self.synthesizer.again()
-                    if schedule.fresh == "same-latents"
-                    else self.synthesizer.fresh(schedule.batch, self.rng)
-                )
-                for _ in range(schedule.fresh_batches)
-            ]
+            lessons = [self._drawn(self.synthesizer) for _ in range(schedule.fresh_batches)]
         for lesson in lessons:
             if self.memory is not None:
                 self.memory.remember(lesson)
         return lessons
 
-    def _answered(self, draft: Draft) -> Lesson:
+    def _drawn(self, synthesizer: KeptGenerator) -> Lesson:
+        """One batch of the generator's, answered by the teacher."""
+        again = self.recipe.schedule.fresh == "same-latents"
+        count = self.recipe.schedule.batch
+        with reduced(synthesizer.device, self.teacher.precision):
+            draft = synthesizer.again() if again else synthesizer.fresh(count, self.rng)
         images = augmented(draft.images.float(), self.recipe.synthesizer.augment, self.rng)
         needs = ("attention",) if self.recipe.objective.attention else ()
-        with reduced(images, self.teacher.precision):
-            seen = self.teacher.answer(images, needs)
-        if self.recipe.schedule.fresh == "new":
-            self.teacher.counts.images += len(images)
+        seen = self.teacher.answer(images, needs)
+        self.teacher.counts.images += 0 if again else count
         return selected(Lesson(images, seen.logits, seen.maps), self.recipe)
 
     def state_dict(self) -> dict[str, Any]:

@@ -41,17 +41,17 @@ class Teacher:
     def judge(self, images: Tensor, needs: Collection[str] = ()) -> Look:
         """A pass that the gradient goes back through; counts 3 an image."""
         self.counts.teacher_passes += 3 * len(images)
-        with reduced(images, self.precision):
+        with reduced(images.device, self.precision):
             return look(self.network, images, needs)
 
     @torch.no_grad()
     def answer(self, images: Tensor, needs: Collection[str] = ()) -> Look:
         """A pass without gradient; counts 1 an image."""
         self.counts.teacher_passes += len(images)
-        with reduced(images, self.precision):
+        with reduced(images.device, self.precision):
             return look(self.network, images, needs)
 
 
-def reduced(images: Tensor, precision: torch.dtype) -> torch.autocast:
-    """Autocast to `precision` on the device of `images`; no autocast for float32."""
-    return torch.autocast(images.device.type, precision, enabled=precision != torch.float32)
+def reduced(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Autocast to `precision` on a device; no autocast for float32."""
+    return torch.autocast(device.type, precision, enabled=precision != torch.float32)

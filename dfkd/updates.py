@@ -30,7 +30,7 @@ class Pupil:
     def loss(self, lesson: Lesson) -> Tensor:
         """The objective on one lesson."""
         needs = ("attention",) if self.objective.attention else ()
-        with reduced(lesson.images, self.precision):
+        with reduced(lesson.images.device, self.precision):
             seen = look(self.student, lesson.images, needs)
         loss = self.distance(seen.logits, lesson.logits)
         if self.objective.attention:
@@ -75,14 +75,14 @@ def _meta(pupil: Pupil, update: Update, new: Lesson, replayed: Lesson) -> Tensor
     """
     student = pupil.student
     joined = new.joined(replayed)
-    with reduced(joined.images, pupil.precision):
+    with reduced(joined.images.device, pupil.precision):
         answers = student(joined.images).float()
     acquired = pupil.distance(answers[: len(new.images)], new.logits)
     theta = {name: p for name, p in student.named_parameters() if p.requires_grad}
     stepped = virtual_step(theta, acquired, update)
     # The virtual student must not touch the running statistics of the real one.
     buffers = {name: b.clone() for name, b in student.named_buffers()}
-    with reduced(replayed.images, pupil.precision):
+    with reduced(replayed.images.device, pupil.precision):
         retained = functional_call(student, {**stepped, **buffers}, (replayed.images,)).float()
     meta_test = pupil.distance(retained, replayed.logits)
     return pupil.distance(answers, joined.logits) + meta_test

@@ -6,6 +6,7 @@ All heads end in the teacher's normalised space, so nothing is normalised twice.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -183,13 +184,7 @@ class NoisyLayerGenerator(nn.Module):
         super().__init__()
         self.register_buffer("embeddings", embeddings)
         self.embeddings: Tensor
-        inner = Synthesizer(
-            network=synthesizer.network,
-            head=synthesizer.head,
-            latent=synthesizer.latent,
-            width=synthesizer.width,
-            norm_eps=synthesizer.norm_eps,
-        )
+        inner = replace(synthesizer, kind="generator", conditional=False)
         self.scale = nn.BatchNorm1d(embeddings.shape[1])
         self.noisy = nn.ModuleList(
             nn.Linear(embeddings.shape[1], synthesizer.latent) for _ in range(groups)

@@ -55,9 +55,9 @@ class Synthesizer(Protocol):
         """Take up a state."""
 
 
-def balanced_labels(count: int, classes: int, device: torch.device) -> Tensor:
-    """Classes in turn, (count,)."""
-    return torch.arange(count, device=device) % classes
+def balanced_labels(count: int, classes: int, rng: torch.Generator) -> Tensor:
+    """Classes in turn, (count,), from a random one on, so that small batches reach them all."""
+    return (torch.arange(count) + torch.randint(classes, (1,), generator=rng)) % classes
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

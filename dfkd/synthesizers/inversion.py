@@ -28,7 +28,7 @@ class Inversion:
         self.labels, self.latents = torch.empty(0), torch.empty(0)
         self.optimizer: torch.optim.Optimizer
         self._draft: Draft | None = None
-        self._best: tuple[float, Tensor] | None = None
+        self._best: tuple[float, Draft] | None = None
 
     def network(self) -> nn.Module:
         """What draws the present batch."""
@@ -37,7 +37,7 @@ class Inversion:
     def start(self, count: int, rng: torch.Generator) -> None:
         """Choose labels and latents, and make the batch's optimiser."""
         synthesizer = self.recipe.synthesizer
-        self.labels = balanced_labels(count, self.classes, self.device)
+        self.labels = balanced_labels(count, self.classes, rng).to(self.device)
         latents = torch.randn(count, synthesizer.latent, generator=rng).to(self.device)
         self.latents = latents.requires_grad_(synthesizer.latent_lr > 0)
         self._best, self._draft = None, None
@@ -68,15 +68,16 @@ class Inversion:
         assert self._draft is not None
         value = loss.item()
         if self._best is None or value < self._best[0]:
-            self._best = (value, self._draft.images.detach())
+            images, latents = self._draft.images.detach(), self.latents.detach().clone()
+            self._best = (value, Draft(images, self.labels, latents))
         self.optimizer.step()
 
     def finish(self) -> Draft:
         """The best draft."""
         assert self._best is not None
-        draft = Draft(self._best[1], self.labels, self.latents.detach())
+        best = self._best[1]
         self._best, self._draft = None, None
-        return draft
+        return best
 
 
 class FreshGenerator(Inversion):

@@ -37,14 +37,14 @@ class Pixels:
         """Where the optimisation starts."""
         return torch.randn(count, *self.spec.shape, generator=rng)
 
-    def targets(self, count: int) -> Tensor:
+    def targets(self, count: int, rng: torch.Generator) -> Tensor:
         """What the teacher shall answer."""
-        return balanced_labels(count, self.classes, self.device)
+        return balanced_labels(count, self.classes, rng)
 
     def begin(self, count: int, rng: torch.Generator) -> None:
         """Noise, targets and an optimiser of the batch's own."""
         self.images = self.noise(count, rng).to(self.device).requires_grad_()
-        self.labels = self.targets(count)
+        self.labels = self.targets(count, rng).to(self.device)
         rate = self.recipe.generator.lr * self.factor
         self.optimizer = make_optimizer(self.recipe.generator, [self.images], rate)
         self._best = None
@@ -111,9 +111,9 @@ class Impressions(Pixels):
         raw = low + (high - low) * torch.rand(count, *self.spec.shape, generator=rng)
         return self.spec.normalise(raw)
 
-    def targets(self, count: int) -> Tensor:
-        """Soft labels, classes in turn, the first half of each scale's share."""
-        return dirichlet_targets(self.similarity, count).to(self.device)
+    def targets(self, count: int, rng: torch.Generator) -> Tensor:
+        """Soft labels around classes in turn."""
+        return dirichlet_targets(self.similarity, balanced_labels(count, self.classes, rng))
 
     def confined(self, images: Tensor) -> Tensor:
         """Each image stretched over the whole value range, as in the published code."""
@@ -134,14 +134,18 @@ def class_similarity(weight: Tensor) -> Tensor:
     return (cosine - low) / (high - low).clamp_min(1e-12)
 
 
-def dirichlet_targets(similarity: Tensor, count: int) -> Tensor:
-    """Soft labels y ~ Dir(beta C_i + 1e-4), (count, K), from torch's global random state.
+def dirichlet_targets(similarity: Tensor, classes: Tensor) -> Tensor:
+    """Soft labels y ~ Dir(beta C_i + 1e-4), (N, K), from torch's global random state.
 
-    Classes i in turn; beta is the first of `CONCENTRATIONS` for the first half of the batch and
-    the second for the rest, so both scales have their effect.
+    beta is the first of `CONCENTRATIONS` for the first half of the batch and the second for the
+    rest, so both scales have their effect.
+
+    Args:
+        similarity: (K, K), as `class_similarity` gives it.
+        classes: (N,), the i of each label.
     """
-    classes = torch.arange(count) % len(similarity)
     first, second = CONCENTRATIONS
+    count = len(classes)
     scale = torch.where(torch.arange(count) < (count + 1) // 2, first, second)
     concentration = scale[:, None] * similarity.cpu()[classes] + 1e-4
     return torch.distributions.Dirichlet(concentration).sample()

@@ -4,6 +4,7 @@ All are to be minimised by the generator, in nats where they are entropies, and 
 batch unless they say otherwise. What each needs stands in `dfkd.needs`.
 """
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -64,4 +65,5 @@ def make_term(name: str, teacher: nn.Module, **options: Any) -> Compute:
     """
     if name in STATEFUL:
         return STATEFUL[name](teacher, **options)
+    inspect.signature(TERMS[name]).bind(None, **options)
     return partial(TERMS[name], **options)

@@ -68,7 +68,9 @@ class BatchNormAverage:
 
     def __init__(self, teacher: nn.Module, momentum: float = 0.9) -> None:
         self.momentum = momentum
-        self.device = batch_norms(teacher)[0].weight.device
+        stored = batch_norms(teacher)[0].running_mean
+        assert stored is not None
+        self.device = stored.device
         self.count = 0
         self._sums: list[tuple[Tensor, Tensor]] = []
         self._present: list[tuple[Tensor, Tensor]] = []

@@ -40,7 +40,9 @@ class Contrast:
         layers = batch_norms(teacher)
         size = sum(layer.num_features for layer in layers)
         self.head = nn.Sequential(nn.Linear(size, width), nn.ReLU(), nn.Linear(width, width))
-        self.head.to(layers[0].weight.device)
+        stored = layers[0].running_mean
+        assert stored is not None
+        self.head.to(stored.device)
         self.optimizer = torch.optim.Adam(self.head.parameters(), lr)
         self._bank: Tensor | None = None
         self._present: Tensor | None = None
@@ -49,12 +51,12 @@ class Contrast:
         """The loss of a batch whose first half are global, whose second half local views."""
         pairs = _descriptors(synthesis.teacher.statistics)
         self._present = pairs.detach()
-        loss = self._rows(pairs, pairs.new_zeros(0, *pairs.shape[1:]))[0]
+        earlier = pairs.new_zeros(0, *pairs.shape[1:])
         if self._bank is not None:
             drawn = torch.randperm(len(self._bank))[: self.negatives].to(pairs.device)
-            ours, theirs = self._rows(pairs, self._bank[drawn])
-            loss = ours + theirs
-        return loss
+            earlier = self._bank[drawn]
+        ours, theirs = self._rows(pairs, earlier)
+        return ours + theirs
 
     def _rows(self, pairs: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss over the batch's rows and over the bank's; pairs are (N, 2, descriptor)."""

@@ -3,7 +3,7 @@
 from dataclasses import fields, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfkd.composition import Memory, Objective, Schedule, Term, Update
@@ -166,6 +166,7 @@ def test_overrides_that_do_not_suit_a_recipe_are_refused_with_the_reason(name, o
         RECIPES[name].overridden(overrides)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([*NUMBERS, *(t.name for t in HOUSE.terms)]),

@@ -97,21 +97,22 @@ def test_posteriors_are_probabilities(values):
     assert posterior.max() <= 1
 
 
-def test_lower_component_finds_a_known_mixture():
+@pytest.mark.parametrize(("first", "second"), [(0.04, 0.04), (0.03, 0.1), (0.06, 0.03)])
+def test_lower_component_finds_a_known_mixture(first, second):
     rng = torch.Generator().manual_seed(0)
-    low = 0.25 + 0.05 * torch.randn(600, generator=rng, dtype=torch.double)
-    high = 0.55 + 0.05 * torch.randn(200, generator=rng, dtype=torch.double)
+    low = 0.3 + first * torch.randn(1500, generator=rng, dtype=torch.double)
+    high = 0.6 + second * torch.randn(500, generator=rng, dtype=torch.double)
     values = torch.cat([low, high])
     posterior = lower_component(values)
 
-    def density(mean, weight):
+    def density(mean, spread, weight):
         # The floor of 5e-4 is a part of the fitted variance.
-        variance = 0.05**2 + 5e-4
+        variance = spread**2 + 5e-4
         return weight * (-((values - mean) ** 2) / (2 * variance)).exp() / math.sqrt(variance)
 
-    first, second = density(0.25, 0.75), density(0.55, 0.25)
-    torch.testing.assert_close(posterior, first / (first + second), atol=0.06, rtol=0.0)
-    assert posterior.sum().item() == pytest.approx(600, abs=8)
+    ours, theirs = density(0.3, first, 0.75), density(0.6, second, 0.25)
+    torch.testing.assert_close(posterior, ours / (ours + theirs), atol=0.1, rtol=0.0)
+    assert posterior.sum().item() == pytest.approx(1500, abs=15)
 
 
 def test_lower_component_does_not_depend_on_the_order():

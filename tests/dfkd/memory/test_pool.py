@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfkd.lessons import Lesson
@@ -16,6 +16,7 @@ def numbered(start, count):
     return Lesson(values.view(-1, 1, 1, 1), values.view(-1, 1).repeat(1, 2))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.lists(st.integers(1, 9), min_size=1, max_size=12), st.booleans())
 def test_holds_the_latest_and_pairs_images_with_their_logits(capacity, batches, resume):
     pool, total = ImagePool(capacity), 0

@@ -132,11 +132,13 @@ def test_every_class_has_its_turn_when_a_batch_is_smaller_than_their_number(make
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_the_best_of_an_earlier_batch_is_forgotten(make):
+@pytest.mark.parametrize("finished", [False, True])
+def test_the_best_of_an_earlier_batch_is_forgotten_even_if_it_was_broken_off(make, finished):
     synthesizer = make()
     synthesizer.begin(6, rng())
     push(synthesizer, loss=0.1)
-    synthesizer.finish()
+    if finished:
+        synthesizer.finish()
     synthesizer.begin(6, rng(1))
     draft = push(synthesizer, loss=9.0)
     assert torch.equal(synthesizer.finish().images, draft)
@@ -259,6 +261,9 @@ def test_the_meta_generator_now_and_then_draws_its_first_layers_anew():
         before = copy.deepcopy(synthesizer.generator)
         synthesizer.begin(6, rng(batch))
         renewed.append(not alike(values(before.project), values(synthesizer.generator.project)))
+        # A norm that is drawn anew is neutral; one that has learnt is not.
+        first_norm = synthesizer.generator.normalise
+        assert bool((first_norm.weight == 1).all()) == (batch == 0 or renewed[-1])
         assert alike(values(before.trunk), values(synthesizer.generator.trunk))
         assert alike(values(synthesizer.network()), values(synthesizer.generator))
         push(synthesizer, loss=1.0, seed=batch)

@@ -220,8 +220,7 @@ def test_average_goes_on_from_a_state():
     assert second.count == 4
 
 
-# BUG: checkpoints are read to the CPU; unlike the contrast term's bank, the sums stay there, and
-# the next batch on an accelerator meets them on another device.
+# Checkpoints are read to the CPU.
 def test_average_moves_a_state_to_the_device_of_the_teacher():
     average = BatchNormAverage(TEACHER)
     average(of(random_layer()))
@@ -234,3 +233,10 @@ def test_average_moves_a_state_to_the_device_of_the_teacher():
 
 def stored_on_meta():
     return (torch.ones(3, device="meta") for _ in range(2))
+
+
+# BUG: the device is read from the weight of the first batch norm, which one without an affine part
+# does not have; its remembered mean has the same device.
+def test_average_for_a_teacher_whose_batch_norms_have_no_affine_part():
+    average = BatchNormAverage(nn.Sequential(nn.BatchNorm2d(3, affine=False)))
+    assert average(of(random_layer())).isfinite()
