@@ -51,7 +51,6 @@ CHANGED = {
     "a bank": small(memory=Memory("bank", capacity=2, share=0.5)),
     "an average generator": small(memory=Memory("average-generator", share=0.5)),
     "a VAE": small(memory=Memory("vae", latent=8, share=0.5, steps=2)),
-    # BUG: attend is called for fresh batches alone, but budgeted as if every step had one.
     "a VAE that learns in more steps than there are fresh batches": small(
         memory=Memory("vae", latent=8, share=0.5, steps=3)
     ),
@@ -62,7 +61,6 @@ CHANGED = {
         schedule=replace(SMALL.schedule, fresh="generator-batch", fresh_batches=1)
     ),
     "shifted images": small(synthesizer=replace(SMALL.synthesizer, augment="roll")),
-    # BUG: the teacher answers both views of a fresh batch; the budget counts one.
     "two views": small(synthesizer=replace(SMALL.synthesizer, augment="two-views")),
     "selection": small(selection="clean-mixture"),
     "a soft share that rounds": small(memory=Memory("average-generator", share=0.3)),

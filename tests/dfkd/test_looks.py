@@ -202,7 +202,6 @@ def test_hooks_are_gone_when_something_that_is_needed_is_missing(missing):
     net = network()
     with pytest.raises(RecipeError):
         look(net, images(), ["batch norm", missing])
-    # BUG: the hooks on the batch norms are set before the refusal and stay for ever.
     assert hooks(net) == 0
 
 

@@ -18,18 +18,25 @@ def test_keeps_all_when_the_losses_are_identical(margin):
     assert clean(confident(margin, 1).repeat(8, 1)).all()
 
 
-# BUG: in float32 the losses of equally sure answers differ by rounding (1e-7 to 1e-6), which is
-# above the guard of 1e-8; scaled to [0, 1] the noise then decides which images are thrown away.
 def test_keeps_all_when_equally_sure_of_different_classes():
     assert clean(confident(1.0, 8)).all()
 
 
-# BUG: as above, on the answers of a teacher that is sure of everything.
 def test_keeps_all_when_the_losses_are_zero_but_for_rounding():
     rng = torch.Generator().manual_seed(0)
     logits = confident(16.0, 64) + 0.5 * torch.rand(64, 4, generator=rng)
     assert torch.nn.functional.cross_entropy(logits, logits.argmax(1)) < 1e-6
     assert clean(logits).all()
+
+
+@pytest.mark.parametrize(("apart", "alike"), [(8e-6, True), (1.2e-5, False)])
+def test_losses_that_differ_by_less_than_a_hundred_thousandth_are_alike(apart, alike):
+    # Of four classes, the loss of a margin m is log(1 + 3 exp(-m)).
+    low = math.log1p(3 * math.exp(-8.0))
+    margin = math.log(3 / math.expm1(low + apart))
+    logits = torch.cat([confident(8.0, 8).double(), confident(margin, 4).double()])
+    expected = torch.arange(12) < (12 if alike else 8)
+    assert torch.equal(clean(logits), expected)
 
 
 @pytest.mark.parametrize(("sure", "unsure"), [(10, 6), (3, 29), (29, 3)])

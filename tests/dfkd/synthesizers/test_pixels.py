@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from torch import nn
 from dfkd.composition import Memory, Optimizer, Schedule, Synthesizer, Term
 from dfkd.images import ImageSpec
 from dfkd.recipe import Recipe
+from dfkd.synthesizers.draft import balanced_labels
 from dfkd.synthesizers.pixels import (
     CONCENTRATIONS,
     Impressions,
@@ -76,8 +78,10 @@ def test_the_draft_is_what_is_optimised(make):
 
 def test_labels_are_classes_in_turn():
     synthesizer = pixels()
+    assert torch.equal(synthesizer.targets(8, rng(3)), balanced_labels(8, 3, rng(3)))
     synthesizer.begin(8, rng())
-    assert synthesizer.draft().labels.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    labels = synthesizer.draft().labels
+    assert torch.equal(labels, (labels[0] + torch.arange(8)) % 3)
 
 
 def test_noise_is_normal_and_the_same_for_the_same_draw():
@@ -204,7 +208,7 @@ def test_similarity_by_hand():
 
 def test_dirichlet_targets_are_distributions():
     torch.manual_seed(0)
-    targets = dirichlet_targets(class_similarity(torch.randn(10, 16)), 301)
+    targets = dirichlet_targets(class_similarity(torch.randn(10, 16)), torch.arange(301) % 10)
     assert targets.shape == (301, 10)
     assert targets.isfinite().all()
     assert targets.min() >= 0
@@ -214,50 +218,70 @@ def test_dirichlet_targets_are_distributions():
 def test_dirichlet_targets_follow_the_similarity():
     torch.manual_seed(0)
     similarity = class_similarity(torch.randn(4, 3))
-    targets = dirichlet_targets(similarity, 16_000)[:8_000]
+    classes = balanced_labels(16_000, 4, rng())
+    targets = dirichlet_targets(similarity, classes)[:8_000]
     expected = similarity / similarity.sum(1, keepdim=True)
     for own in range(4):
-        torch.testing.assert_close(targets[own::4].mean(0), expected[own], atol=0.03, rtol=0.0)
+        mean = targets[classes[:8_000] == own].mean(0)
+        torch.testing.assert_close(mean, expected[own], atol=0.03, rtol=0.0)
 
 
 def test_the_second_scale_makes_the_second_half_markedly_more_peaked():
     torch.manual_seed(0)
-    targets = dirichlet_targets(class_similarity(torch.randn(10, 16)), 2_000)
+    similarity = class_similarity(torch.randn(10, 16))
+    targets = dirichlet_targets(similarity, torch.arange(2_000) % 10)
     broad, peaked = (half.max(1).values.mean().item() for half in targets.chunk(2))
     assert CONCENTRATIONS == (1.0, 0.1)
     assert peaked > broad + 0.2
-    # One scale more for the odd one out.
-    odd = dirichlet_targets(class_similarity(torch.randn(10, 16)), 3)
-    assert odd.shape == (3, 10)
 
 
-def test_every_class_is_asked_for_at_both_scales():
+def test_dirichlet_targets_are_about_the_class_of_each_label():
     torch.manual_seed(0)
     # With nothing alike but itself, a class has (almost) all the mass of its own targets.
-    targets = dirichlet_targets(torch.eye(5), 20)
-    assert targets.argmax(1).tolist() == list(range(5)) * 4
+    classes = [3, 3, 0, 4, 1, 1, 2, 0, 4]
+    assert dirichlet_targets(torch.eye(5), torch.tensor(classes)).argmax(1).tolist() == classes
 
 
-# BUG: in a batch of as many images as classes, or fewer, each class is drawn at one scale only, in
-# every batch at the same (CIFAR-100 at the recipe's batch of 100).
-def test_every_class_is_drawn_at_both_scales_over_several_small_batches():
-    torch.manual_seed(0)
+@pytest.fixture
+def concentrations(monkeypatch):
+    """What the Dirichlet distributions are made of, one tensor a batch."""
+    seen, dirichlet = [], torch.distributions.Dirichlet
+
+    def recording(concentration):
+        seen.append(concentration)
+        return dirichlet(concentration)
+
+    monkeypatch.setattr(torch.distributions, "Dirichlet", recording)
+    return seen
+
+
+@pytest.mark.parametrize(("count", "broad"), [(6, 3), (5, 3), (1, 1)])
+def test_the_first_half_is_drawn_at_the_first_scale(concentrations, count, broad):
+    similarity = class_similarity(torch.randn(4, 3, generator=rng()))
+    classes = torch.arange(count) % 4
+    dirichlet_targets(similarity, classes)
+    scale = torch.tensor([1.0] * broad + [0.1] * (count - broad))
+    expected = scale[:, None] * similarity[classes] + 1e-4
+    torch.testing.assert_close(concentrations[0], expected)
+
+
+@pytest.mark.parametrize("count", [4, 10])
+def test_every_class_is_drawn_at_both_scales_over_several_small_batches(concentrations, count):
     synthesizer = Impressions(IMPRESSIONS, nn.Linear(8, 10), SPEC, 10, CPU)
-    synthesizer.similarity = 0.1 + 0.9 * torch.eye(10)
-    targets = []
-    for batch in range(300):
-        synthesizer.begin(10, rng(batch))
-        targets.append(synthesizer.draft().labels)
-    sure, asked = torch.cat(targets).max(1)
-    peaks = [sure[asked == own].mean().item() for own in range(10)]
-    assert max(peaks) - min(peaks) < 0.1
+    synthesizer.similarity = torch.eye(10)
+    source = rng()
+    for _ in range(60):
+        synthesizer.begin(count, source)
+    # With nothing alike but itself, the largest concentration is at the class, and is the scale.
+    largest, asked = torch.cat(concentrations).max(1)
+    seen = set(zip(asked.tolist(), (largest > 0.5).tolist(), strict=True))
+    assert seen == set(product(range(10), (False, True)))
 
 
-# BUG: every batch begins with class 0.
 def test_every_class_has_its_turn_when_a_batch_is_smaller_than_their_number():
-    synthesizer, seen = pixels(), set()
-    for batch in range(10):
-        synthesizer.begin(2, rng(batch))
+    synthesizer, source, seen = pixels(), rng(), set()
+    for _ in range(10):
+        synthesizer.begin(2, source)
         seen |= set(synthesizer.draft().labels.tolist())
     assert seen == {0, 1, 2}
 

@@ -235,8 +235,6 @@ def stored_on_meta():
     return (torch.ones(3, device="meta") for _ in range(2))
 
 
-# BUG: the device is read from the weight of the first batch norm, which one without an affine part
-# does not have; its remembered mean has the same device.
 def test_average_for_a_teacher_whose_batch_norms_have_no_affine_part():
     average = BatchNormAverage(nn.Sequential(nn.BatchNorm2d(3, affine=False)))
     assert average(of(random_layer())).isfinite()

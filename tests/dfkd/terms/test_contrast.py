@@ -170,8 +170,6 @@ def test_without_a_bank_the_state_is_still_one():
     assert second(rows) == first(rows)
 
 
-# BUG: the device is read from the weight of the first batch norm, which one without an affine part
-# does not have; its remembered mean has the same device.
 def test_a_teacher_whose_batch_norms_have_no_affine_part():
     teacher = nn.Sequential(nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3, affine=False))
     assert Contrast(teacher, width=4).head[0].in_features == 3

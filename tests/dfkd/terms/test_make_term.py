@@ -25,8 +25,6 @@ def test_terms_with_a_state_do_not_share_it():
     assert first.head is not second.head
 
 
-# BUG: the docstring promises the error when the term is made; a term without a state raises only
-# when it is first called, in the middle of a run.
 @pytest.mark.parametrize("name", ["certainty", "class-balance", "contrast", "batch-norm-average"])
 def test_an_option_that_the_term_does_not_have_is_refused_when_it_is_made(name):
     with pytest.raises(TypeError):
