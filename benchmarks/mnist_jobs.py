@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from benchmarks.common_setting import common
+from benchmarks.data import MNIST_INPUT
 from dfkd.budget import passes_per_round
 from dfkd.compatibility import lacking_batch_norm
 from dfkd.composition import Memory, Objective, Term, Update, Wrapper
+from dfkd.images import ImageSpec
 from dfkd.recipe import Recipe
 from dfkd.recipes import PUBLISHED, RECIPES
 
@@ -32,6 +34,9 @@ class TeacherCard:
         batch_norm: Whether it has batch norm.
         width: Multiplier of the hidden widths.
         data: The set it was trained on.
+        spec: What it sees.
+        student: What it teaches. LeNet-5-half has batch norm while it learns; folded away, it is
+            LeNet-5-half.
     """
 
     architecture: str
@@ -39,6 +44,8 @@ class TeacherCard:
     batch_norm: bool = False
     width: float = 1.0
     data: str = "mnist"
+    spec: ImageSpec = MNIST_INPUT
+    student: str = "lenet5-half-bn"
 
 
 def _ours(name: str) -> str:
@@ -54,8 +61,21 @@ TEACHERS = {
     "resnet20": TeacherCard("resnet20", _ours("resnet20"), batch_norm=True, width=0.5),
     "wrn-16-1": TeacherCard("wrn-16-1", _ours("wrn-16-1"), batch_norm=True, width=0.5),
     "fashion": TeacherCard("lenet5", _ours("fashion"), data="fashion-mnist"),
+    "cifar10-resnet20": TeacherCard(
+        "resnet20",
+        "TEACHERS/cifar10_resnet20/resnet20-12fca82f.th",
+        batch_norm=True,
+        data="cifar10",
+        spec=ImageSpec((3, 32, 32), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        student="resnet20",
+    ),
 }
 """By the name in the table."""
+
+CIFAR_TEACHER = "cifar10-resnet20"
+
+CIFAR_PASSES = 60_000
+"""What two cores allow a run on CIFAR-10."""
 
 MAIN_TEACHERS = ("lenet5-bn", "lenet5")
 
@@ -87,6 +107,8 @@ class Job:
     @property
     def passes(self) -> int:
         """Its budget."""
+        if self.teacher == CIFAR_TEACHER:
+            return CIFAR_PASSES
         return LONG_PASSES if self.setting == "long" else PASSES
 
     def composition(self) -> Recipe:
@@ -219,9 +241,10 @@ def jobs(chosen: dict[str, str]) -> list[Job]:
     extra = [
         Job(name, setting_of(name, chosen), teacher, 0)
         for teacher in TEACHERS
-        if teacher not in MAIN_TEACHERS
+        if teacher not in (*MAIN_TEACHERS, CIFAR_TEACHER)
         for name in few
     ]
+    cifar = [Job(name, setting_of(name, chosen), CIFAR_TEACHER, 0) for name in ("house", "dfq-akd")]
     mechanisms = [
         Job(name, "common", teacher, 0, variant)
         for name, variants in MECHANISMS.items()
@@ -244,6 +267,16 @@ def jobs(chosen: dict[str, str]) -> list[Job]:
     paper = [
         Job(recipe.name, "paper", "lenet5-bn", 0) for recipe in PUBLISHED if affordable(recipe)
     ]
-    wanted = [*main[: 2 * len(names)], *long, *extra, *mechanisms, *ablation, *main, *more, *paper]
+    wanted = [
+        *main[: 2 * len(names)],
+        *long,
+        *extra,
+        *mechanisms,
+        *ablation,
+        *main,
+        *more,
+        *paper,
+        *cifar,
+    ]
     unique = {job.key: job for job in wanted if suits(job.recipe, job.teacher)}
     return list(unique.values())

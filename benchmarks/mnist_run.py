@@ -13,7 +13,7 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from benchmarks.data import MNIST_INPUT, accuracy, load
+from benchmarks.data import accuracy, load
 from benchmarks.frechet import diversity, frechet_distance
 from benchmarks.machine import describe
 from benchmarks.mnist_jobs import TEACHERS, Job, TeacherCard, jobs
@@ -25,9 +25,6 @@ from dfkd.synthesizers.kept import KeptGenerator
 from pipeline.config import TeacherSection
 from pipeline.store import replace_durably
 from pipeline.teachers import load_teacher, parse_weights
-
-STUDENT = "lenet5-half-bn"
-"""LeNet-5-half with batch norm while it learns; folded away, it is LeNet-5-half."""
 
 LOOKS = 40
 """Evaluations on real test images over a run, evenly over its rounds with a student."""
@@ -53,7 +50,7 @@ def open_teacher(card: TeacherCard, outside: Path) -> nn.Module:
         weights=str(path), architecture=card.architecture, width=card.width, classes=10
     )
     state = parse_weights(path.read_bytes(), str(path))
-    return load_teacher(section, MNIST_INPUT, state, torch.device("cpu"))
+    return load_teacher(section, card.spec, state, torch.device("cpu"))
 
 
 def make_loop(job: Job, teacher: nn.Module) -> tuple[Loop, Plan]:
@@ -61,13 +58,14 @@ def make_loop(job: Job, teacher: nn.Module) -> tuple[Loop, Plan]:
     recipe = job.composition()
     plan = for_teacher_passes(recipe, job.passes)
     torch.manual_seed(job.seed)
-    student = build(STUDENT, MNIST_INPUT, 10)
+    card = TEACHERS[job.teacher]
+    student = build(card.student, card.spec, 10)
     loop = Loop(
         recipe,
         teacher=teacher,
-        generator=build_generator(recipe, MNIST_INPUT, 10),
+        generator=build_generator(recipe, card.spec, 10),
         student=student,
-        spec=MNIST_INPUT,
+        spec=card.spec,
         classes=10,
         plan=plan,
         seed=job.seed,
@@ -133,7 +131,7 @@ def row_of(job: Job, course: Course, teacher: nn.Module, held_out: Labelled) -> 
         "variant": job.variant,
         "teacher": job.teacher,
         "teacher_accuracy": round(accuracy(teacher, *course.test), 2),
-        "student": STUDENT,
+        "student": TEACHERS[job.teacher].student,
         "seed": job.seed,
         "final": round(accuracy(student, *course.test), 2),
         "mu": round(scores.mean().item(), 2),
@@ -184,10 +182,10 @@ def main(
     choices = [*jobs({}), *jobs({job.recipe: "paper" for job in jobs({})})]
     job = next(job for job in choices if job.key == key)
     card = TEACHERS[job.teacher]
-    images, labels = load(card.data, data, train=True, spec=MNIST_INPUT)
+    images, labels = load(card.data, data, train=True, spec=card.spec)
     held_out = images[-HELD_OUT:].clone(), labels[-HELD_OUT:].clone()
     del images
-    test = load(card.data, data, train=False, spec=MNIST_INPUT)
+    test = load(card.data, data, train=False, spec=card.spec)
     teacher = open_teacher(card, teachers)
     loop, plan = make_loop(job, teacher)
     state.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,8 @@ from typing import Any
 
 from benchmarks.mnist_jobs import (
     ABLATION,
+    CIFAR_PASSES,
+    CIFAR_TEACHER,
     LONG_PASSES,
     MAIN_TEACHERS,
     MECHANISMS,
@@ -32,6 +34,7 @@ def render(rows: list[Row], chosen: dict[str, str]) -> str:
         *(_equal_budget(rows, chosen, teacher) for teacher in MAIN_TEACHERS),
         _long(rows),
         _teachers(rows, chosen),
+        _cifar(rows, chosen),
         _mechanisms(rows),
         _ablation(rows),
         _settings(rows, chosen),
@@ -130,7 +133,7 @@ def _teachers(rows: list[Row], chosen: dict[str, str]) -> str:
     names = ("house", *SEED_METHODS, "dafl")
     head = ["teacher", "itself", *names]
     body = []
-    for teacher in TEACHERS:
+    for teacher in (name for name in TEACHERS if name != CIFAR_TEACHER):
         reached = [row["teacher_accuracy"] for row in rows if row["teacher"] == teacher]
         cells = []
         for name in names:
@@ -145,6 +148,23 @@ def _teachers(rows: list[Row], chosen: dict[str, str]) -> str:
                 cells.append(f"{found[0]['final']:.2f}" if found else NOT_MEASURED)
         body.append([teacher, f"{reached[0]:.2f}" if reached else NOT_MEASURED, *cells])
     return f"## Over teachers: final, seed 0\n\n{_table(head, body)}"
+
+
+def _cifar(rows: list[Row], chosen: dict[str, str]) -> str:
+    head = ["recipe", *COLUMNS, "steps", "seconds"]
+    body = []
+    for name in ("house", "dfq-akd"):
+        found = _find(rows, name, CIFAR_TEACHER, setting_of(name, chosen))
+        if found:
+            row = found[0]
+            cells = [f"{row[column]:.2f}" for column in COLUMNS]
+            body.append([name, *cells, f"{row['steps']:,}", f"{row['seconds']:.0f}"])
+        else:
+            body.append([name, NOT_MEASURED, *["-"] * (len(head) - 2)])
+    return (
+        f"## CIFAR-10, ResNet-20 -> ResNet-20 with {CIFAR_PASSES:,} passes, seed 0\n\n"
+        "What two cores allow, far from the published lengths.\n\n" + _table(head, body)
+    )
 
 
 def _mechanisms(rows: list[Row]) -> str:
