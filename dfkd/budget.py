@@ -39,8 +39,11 @@ def for_teacher_passes(recipe: Recipe, passes: int) -> Plan:
     warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
     published = schedule.warmup_rounds * warm + schedule.rounds * main
     stretch = passes / published
-    rounds = max(1, int(schedule.rounds * stretch))
-    return Plan(_stretched(schedule.warmup_rounds, stretch), rounds, stretch)
+    warmup = _stretched(schedule.warmup_rounds, stretch)
+    rounds = int(schedule.rounds * stretch)
+    if main:
+        rounds = min(rounds, (passes - warmup * warm) // main)
+    return Plan(warmup, max(1, rounds), stretch)
 
 
 def _stretched(count: int, stretch: float) -> int:

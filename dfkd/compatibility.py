@@ -145,8 +145,6 @@ def _replay(recipe: "Recipe") -> str | None:
         return "update meta needs fresh images in every student step"
     if recipe.objective.attention and memory.kind != "none":
         return "attention maps are not remembered: attention and memory do not go together"
-    if memory.kind in ("average-generator", "vae", "bank") and not kept:
-        return f"memory {memory.kind} follows a generator that is kept"
     return None
 
 

@@ -140,6 +140,7 @@ class Loop:
         recipe = self.recipe
         progress = max(0, self._round) / max(1, self.rounds)
         self.synthesizer.factor = self.health.rate * rate_factor(recipe.generator, progress)
+        self.weighting.factor = self.health.rate
         made = None
         steps = 1 if warm else recipe.schedule.generator_steps
         for step in range(steps):
@@ -147,7 +148,11 @@ class Loop:
             made = self._making.run(adversarial=not warm, with_shares=with_shares)
             if recipe.synthesizer.kind != "generator" and self.memory is not None:
                 self.memory.remember(made.lesson)
+        if self.memory is not None:
+            self.memory.factor = self.health.rate
         if warm or self._learning is None:
+            if self.memory is not None:
+                self.memory.close_round(None)
             return made, None
         factor = self.health.rate * rate_factor(recipe.student, progress)
         learnt = self._learning.run(made.lesson if made else None, factor)

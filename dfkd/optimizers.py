@@ -48,6 +48,13 @@ def rate_factor(optimizer: Optimizer, progress: float) -> float:
     return 1.0
 
 
+def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Bring every group's learning rate to `factor` times what it was made with."""
+    for group in optimizer.param_groups:
+        base = group.setdefault("base_lr", group["lr"])
+        group["lr"] = base * factor
+
+
 def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
     """Norm over all gradients together; 0 when there are none."""
     gradients = [p.grad for p in parameters if p.grad is not None]

@@ -11,10 +11,9 @@ from dfkd.augment import augmented
 from dfkd.generator_phase import check_finite, selected
 from dfkd.lessons import Lesson
 from dfkd.memory import Memory
-from dfkd.optimizers import clip, gradient_norm, make_optimizer
+from dfkd.optimizers import clip, gradient_norm, make_optimizer, set_rates
 from dfkd.recipe import Recipe
 from dfkd.synthesizers import Synthesizer
-from dfkd.synthesizers.draft import set_rates
 from dfkd.synthesizers.kept import KeptGenerator
 from dfkd.teacher import Teacher, reduced
 from dfkd.updates import Pupil, learning_loss

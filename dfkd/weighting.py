@@ -90,9 +90,13 @@ class Weighting:
         terms: As `usable_terms` gives them.
         teacher: The network, for terms that size themselves by it.
         stretch: Length of the run over the published length.
+
+    Attributes:
+        factor: What the learning rates inside the terms are multiplied by; set by the loop.
     """
 
     def __init__(self, terms: Collection[Term], teacher: nn.Module, stretch: float = 1.0) -> None:
+        self.factor = 1.0
         self.wrapped = [
             WrappedTerm(term, make_term(term.name, teacher, **term.options), stretch)
             for term in terms
@@ -119,7 +123,7 @@ class Weighting:
         """One step of what learns inside the terms, after the generator's backward."""
         for w in self.wrapped:
             if hasattr(w.compute, "step"):
-                w.compute.step()
+                w.compute.step(self.factor)
 
     def settle(self) -> None:
         """Tell the terms that a batch is done."""

@@ -24,9 +24,11 @@ class Memory(Protocol):
 
     Attributes:
         learns: Whether training changes it, so that a roll-back must restore it.
+        factor: What its own learning rate is multiplied by; set by the loop.
     """
 
     learns: bool
+    factor: float
 
     def remember(self, lesson: Lesson) -> None:
         """A batch was drawn or made."""

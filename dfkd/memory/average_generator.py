@@ -20,6 +20,7 @@ class AverageGenerator:
     """
 
     learns = True
+    factor = 1.0
 
     def __init__(self, synthesizer: KeptGenerator, teacher: Teacher, decay: float) -> None:
         self.synthesizer, self.teacher, self.decay = synthesizer, teacher, decay

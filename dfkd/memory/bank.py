@@ -17,6 +17,7 @@ class Bank:
     """
 
     learns = False
+    factor = 1.0
 
     def __init__(self, capacity: int, size: int, every: int) -> None:
         self.capacity, self.size, self.every = capacity, size, every

@@ -15,6 +15,7 @@ class ImagePool:
     """
 
     learns = False
+    factor = 1.0
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity

@@ -14,6 +14,7 @@ from torch import Tensor
 from dfkd.lessons import Lesson
 from dfkd.looks import Look
 from dfkd.models.vae import Vae
+from dfkd.optimizers import set_rates
 from dfkd.synthesis import Synthesis
 from dfkd.teacher import Teacher
 from dfkd.terms.certainty import certainty, class_balance
@@ -40,6 +41,7 @@ class VaeReplay:
     """
 
     learns = True
+    factor = 1.0
 
     def __init__(self, vae: Vae, teacher: Teacher, size: int, lr: float, steps: int) -> None:
         self.vae, self.teacher, self.size, self.steps = vae, teacher, size, steps
@@ -64,6 +66,7 @@ class VaeReplay:
         loss = vae_loss(drawn, answers, targets, mean, log_variance)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        set_rates(self.optimizer, self.factor)
         self.optimizer.step()
         self.updates += 1
 

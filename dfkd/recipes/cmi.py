@@ -34,6 +34,7 @@ CMI = Recipe(
     },
     notes=(
         "The run from scratch: one batch, then 400 student steps.",
+        "Ours: the convolutions have biases.",
         "Ours: all terms see both views, so that one pass of the teacher serves them all.",
     ),
 )

@@ -29,6 +29,7 @@ TA_DFKD = Recipe(
         "The CIFAR-10 settings. The figures of its tables could not be read.",
         "Ours: only the clean part of a batch is learnt from; the code draws until one is full.",
         "Ours: shifted images are padded with the data's mean, where the code pads with black.",
+        "Ours: no activation between the generator's first norm and its trunk.",
         "Ours: the generator's step comes before the student's in a round.",
     ),
 )

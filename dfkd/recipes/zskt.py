@@ -19,6 +19,7 @@ ZSKT = Recipe(
     },
     notes=(
         "Attention 2500 beside a batch-mean KL is the published 250 beside an element mean at "
-        "10 classes; the adversary's scale is then ten times the published one, before the clip.",
+        "10 classes; the adversary's scale is then ten times the published one, before the clip, "
+        "which is the published 5.",
     ),
 )

@@ -58,10 +58,3 @@ class Synthesizer(Protocol):
 def balanced_labels(count: int, classes: int, rng: torch.Generator) -> Tensor:
     """Classes in turn, (count,), from a random one on, so that small batches reach them all."""
     return (torch.arange(count) + torch.randint(classes, (1,), generator=rng)) % classes
-
-
-def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Bring every group's learning rate to `factor` times what it was made with."""
-    for group in optimizer.param_groups:
-        base = group.setdefault("base_lr", group["lr"])
-        group["lr"] = base * factor

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from dfkd.models.generators import Generator
-from dfkd.optimizers import make_optimizer
+from dfkd.optimizers import make_optimizer, set_rates
 from dfkd.recipe import Recipe
-from dfkd.synthesizers.draft import Draft, set_rates
+from dfkd.synthesizers.draft import Draft
 
 
 class KeptGenerator:

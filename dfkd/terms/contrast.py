@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfkd.looks import LayerStatistics, batch_norms
+from dfkd.optimizers import set_rates
 from dfkd.synthesis import Synthesis
 
 
@@ -73,8 +74,9 @@ class Contrast:
         """What learns beside the generator."""
         return list(self.head.parameters())
 
-    def step(self) -> None:
-        """One step of the head, along the gradient of the generator's loss."""
+    def step(self, factor: float = 1.0) -> None:
+        """One step of the head, along the generator's gradient, at `factor` times its rate."""
+        set_rates(self.optimizer, factor)
         self.optimizer.step()
 
     def settle(self) -> None:
