@@ -115,8 +115,7 @@ def test_a_plan_for_teacher_passes_stays_within_the_budget_and_uses_it(name, mor
     assert cost(recipe, plan) + warm * bool(schedule.warmup_rounds) + main > budget
 
 
-# BUG: RDSKD's share of a small budget is less than one warm-up round; it is rounded up to one and
-# the main rounds keep their whole share, so that 2,048 passes become 3,072.
+# RDSKD's share of a small budget is less than one warm-up round.
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_budget_that_has_room_for_one_round_of_each_kind_is_kept(name):
     recipe = RECIPES[name]

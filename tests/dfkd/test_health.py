@@ -317,8 +317,6 @@ def of_the_contrast_head(loop):
     return next(w for w in loop.weighting.wrapped if w.term.name == "contrast").compute.optimizer
 
 
-# BUG: the event says that learning rates are halved, and Health.rate that it multiplies all of
-# them; those of the VAE and of the contrast head stay as they are.
 @pytest.mark.parametrize(
     ("name", "optimizer"), [("pre-dfkd", of_the_vae), ("cmi", of_the_contrast_head)]
 )
@@ -333,6 +331,14 @@ def test_whatever_else_learns_is_gentler_after_a_roll_back_too(name, optimizer):
     loop.run(watch)
     assert len(loop.health.events) == 1
     assert rates[3] == pytest.approx(0.5 * rates[1])
+
+
+def test_the_average_generator_follows_the_generator_through_its_warm_up():
+    loop = make_loop(shrunk(RECIPES["mad"]), Plan(3, 1))
+    twins = []
+    loop.run(lambda _: twins.append(weights(loop.memory.twin)))
+    assert not torch.equal(twins[0], twins[1])
+    assert not torch.equal(twins[1], twins[2])
 
 
 def test_the_running_average_of_the_student_is_rolled_back():
