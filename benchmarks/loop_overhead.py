@@ -51,7 +51,7 @@ class Straight:
         self.filled = 0
 
     def one_round(self) -> None:
-        """One generator step, four fresh batches, twenty student steps."""
+        """One generator step, four fresh batches, forty student steps."""
         factor = 0.01 + 0.99 * (1 + math.cos(math.pi * self.done / self.rounds)) / 2
         self.for_generator.param_groups[0]["lr"] = HOUSE.generator.lr * factor
         self.for_student.param_groups[0]["lr"] = HOUSE.student.lr * factor
@@ -108,7 +108,7 @@ class Straight:
         loss = loss + 5 * (mean * mean.log()).sum()
         loss = loss - 2 * _kl(t, s)
         if distances:
-            loss = loss + 10 * torch.stack(distances).mean()
+            loss = loss + 100 * torch.stack(distances).mean()
         self.for_generator.zero_grad(set_to_none=True)
         loss.backward(inputs=list(self.generator.parameters()))
         self.for_generator.step()

@@ -103,7 +103,7 @@ class DistillSection(Section):
     """How the student is taught: a recipe by name, its budget, and numbers of it to change."""
 
     recipe: str = "house"
-    budget: Budget = Budget(steps=8_000)
+    budget: Budget = Budget(steps=16_000)
     overrides: Overrides = {}
 
 

@@ -14,11 +14,11 @@ HOUSE = Recipe(
         Term("certainty", 0.1),
         Term("class-balance", 5.0),
         Term("adversary", 2.0),
-        Term("batch-norm", 10.0, where_possible=True),
+        Term("batch-norm", 100.0, where_possible=True),
     ),
     memory=Memory("pool", capacity=20_000),
     objective=Objective("soft-kl", temperature=4.0),
-    schedule=Schedule(batch=128, fresh_batches=4, student_steps=20, rounds=400),
+    schedule=Schedule(batch=128, fresh_batches=4, student_steps=40, rounds=400),
     generator=Optimizer(3e-3),
     student=Optimizer(4e-3),
 )
