@@ -1,13 +1,12 @@
 """What the MNIST table is made of: which recipe, at which setting, from which teacher and seed."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from benchmarks.common_setting import common
 from benchmarks.data import MNIST_INPUT
+from benchmarks.mnist_variants import VARIANTS
 from dfkd.budget import passes_per_round
 from dfkd.compatibility import lacking_batch_norm
-from dfkd.composition import Memory, Objective, Term, Update, Wrapper
 from dfkd.images import ImageSpec
 from dfkd.recipe import Recipe
 from dfkd.recipes import PUBLISHED, RECIPES
@@ -118,72 +117,6 @@ class Job:
             recipe = common(recipe, self.passes)
         return VARIANTS[self.variant](recipe) if self.variant else recipe
 
-
-def _without(name: str) -> Callable[[Recipe], Recipe]:
-    return lambda recipe: replace(
-        recipe, terms=tuple(term for term in recipe.terms if term.name != name)
-    )
-
-
-def _weighted(factor: float, plain: bool) -> Callable[[Recipe], Recipe]:
-    """Certainty weighted anew, with RDSKD's wrapper or in a plain sum."""
-
-    def changed(recipe: Recipe) -> Recipe:
-        terms = []
-        for term in recipe.terms:
-            weight = term.weight * (factor if term.name == "certainty" else 1.0)
-            wrapper = Wrapper() if plain else term.wrapper
-            terms.append(replace(term, weight=weight, wrapper=wrapper))
-        return replace(recipe, terms=tuple(terms))
-
-    return changed
-
-
-def _unconditional(recipe: Recipe) -> Recipe:
-    """DE-DFKD's twin: no labels, so certainty and balance in place of label and metric terms."""
-    labelled = {"label-certainty", "metric", "mode-seeking"}
-    kept = tuple(term for term in recipe.terms if term.name not in labelled)
-    return replace(
-        recipe,
-        synthesizer=replace(recipe.synthesizer, conditional=False),
-        terms=(Term("certainty", 1.0), Term("class-balance", 1.0), *kept),
-    )
-
-
-def _no_replay(recipe: Recipe) -> Recipe:
-    schedule = recipe.schedule
-    return replace(
-        recipe,
-        memory=Memory(),
-        schedule=replace(schedule, student_steps=schedule.fresh_batches),
-    )
-
-
-def _headed(head: str) -> Callable[[Recipe], Recipe]:
-    return lambda recipe: replace(
-        recipe,
-        synthesizer=replace(recipe.synthesizer, head=head),
-    )
-
-
-VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
-    "without replay": _no_replay,
-    "without meta step": lambda recipe: replace(recipe, update=Update()),
-    "first order": lambda recipe: replace(recipe, update=replace(recipe.update, first_order=True)),
-    "without selection": lambda recipe: replace(recipe, selection="all"),
-    "unconditional": _unconditional,
-    "without metric": lambda recipe: _without("mode-seeking")(_without("metric")(recipe)),
-    "without adversary": _without("adversary"),
-    "without class-balance": _without("class-balance"),
-    "without certainty": _without("certainty"),
-    "without batch-norm": _without("batch-norm"),
-    "logit-l1": lambda recipe: replace(recipe, objective=Objective("logit-l1")),
-    "tanh head": _headed("tanh"),
-    "sigmoid head": _headed("sigmoid"),
-    **{f"certainty x{f:g}": _weighted(f, plain=False) for f in (0.1, 10.0)},
-    **{f"plain sum x{f:g}": _weighted(f, plain=True) for f in (0.1, 1.0, 10.0)},
-}
-"""Changes to a recipe, by the name in the table."""
 
 MECHANISMS: dict[str, tuple[str, ...]] = {
     "rdskd": ("certainty x0.1", "certainty x10", *(f"plain sum x{f:g}" for f in (0.1, 1.0, 10.0))),

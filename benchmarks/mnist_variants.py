@@ -1,0 +1,74 @@
+"""Changes to a recipe, for ablations and to show each seed method's own mechanism."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from dfkd.composition import Memory, Objective, Term, Update, Wrapper
+from dfkd.recipe import Recipe
+
+
+def _without(name: str) -> Callable[[Recipe], Recipe]:
+    return lambda recipe: replace(
+        recipe, terms=tuple(term for term in recipe.terms if term.name != name)
+    )
+
+
+def _weighted(factor: float, plain: bool) -> Callable[[Recipe], Recipe]:
+    """Certainty weighted anew, with RDSKD's wrapper or in a plain sum."""
+
+    def changed(recipe: Recipe) -> Recipe:
+        terms = []
+        for term in recipe.terms:
+            weight = term.weight * (factor if term.name == "certainty" else 1.0)
+            wrapper = Wrapper() if plain else term.wrapper
+            terms.append(replace(term, weight=weight, wrapper=wrapper))
+        return replace(recipe, terms=tuple(terms))
+
+    return changed
+
+
+def _unconditional(recipe: Recipe) -> Recipe:
+    """DE-DFKD's twin: no labels, so certainty and balance in place of label and metric terms."""
+    labelled = {"label-certainty", "metric", "mode-seeking"}
+    kept = tuple(term for term in recipe.terms if term.name not in labelled)
+    return replace(
+        recipe,
+        synthesizer=replace(recipe.synthesizer, conditional=False),
+        terms=(Term("certainty", 1.0), Term("class-balance", 1.0), *kept),
+    )
+
+
+def _no_replay(recipe: Recipe) -> Recipe:
+    schedule = recipe.schedule
+    return replace(
+        recipe,
+        memory=Memory(),
+        schedule=replace(schedule, student_steps=schedule.fresh_batches),
+    )
+
+
+def _headed(head: str) -> Callable[[Recipe], Recipe]:
+    return lambda recipe: replace(
+        recipe,
+        synthesizer=replace(recipe.synthesizer, head=head),
+    )
+
+
+VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
+    "without replay": _no_replay,
+    "without meta step": lambda recipe: replace(recipe, update=Update()),
+    "first order": lambda recipe: replace(recipe, update=replace(recipe.update, first_order=True)),
+    "without selection": lambda recipe: replace(recipe, selection="all"),
+    "unconditional": _unconditional,
+    "without metric": lambda recipe: _without("mode-seeking")(_without("metric")(recipe)),
+    "without adversary": _without("adversary"),
+    "without class-balance": _without("class-balance"),
+    "without certainty": _without("certainty"),
+    "without batch-norm": _without("batch-norm"),
+    "logit-l1": lambda recipe: replace(recipe, objective=Objective("logit-l1")),
+    "tanh head": _headed("tanh"),
+    "sigmoid head": _headed("sigmoid"),
+    **{f"certainty x{f:g}": _weighted(f, plain=False) for f in (0.1, 10.0)},
+    **{f"plain sum x{f:g}": _weighted(f, plain=True) for f in (0.1, 1.0, 10.0)},
+}
+"""Changes to a recipe, by the name in the table."""
