@@ -109,8 +109,10 @@ class Distillation:
         try:
             self.loop.run(watch)
         except DivergedError:
-            # The student is back in its last healthy state: that is what the run delivers.
-            self.evaluate()
+            # The student is back in its last healthy state: that is what the run delivers, and
+            # what it would have scored for the rest of the run.
+            while len(self.curve) < EVALUATIONS:
+                self.evaluate()
         self.save()
 
     def _detail(self, seen: Round) -> str:

@@ -2,14 +2,18 @@
 
 A recipe keeps what makes it the method it is: synthesizer kind, terms and weights, wrappers,
 memory, selection, objective, update, and how many steps of whom follow how many of whom. Replaced
-are sizes, batch, optimisers and learning rates.
+are the generator's layout, head and sizes, batch, pool, optimisers, learning rates and the steps a
+synthesised batch takes; images are neither flipped nor cropped; a method that learns from a pool
+alone takes as many student steps, on as many images each, as the house recipe. These values are
+those the house recipe was searched with: nothing was searched for the others.
 """
 
 from dataclasses import replace
 
-from dfkd.budget import passes_per_round
+from dfkd.budget import for_teacher_passes, passes_per_round
 from dfkd.composition import Optimizer, Synthesizer
 from dfkd.recipe import Recipe
+from dfkd.recipes import HOUSE
 
 BATCH = 128
 
@@ -30,9 +34,6 @@ PIXEL_STEPS = 50
 
 PIXEL_LR = 0.1
 
-STUDENT_STEPS = 8_000
-"""In the whole run, of a method that learns from a pool alone."""
-
 OFFLINE_STEPS = 20
 """In a round of a method whose pool is full before the student begins."""
 
@@ -50,7 +51,7 @@ def common(recipe: Recipe, passes: int) -> Recipe:
         memory=replace(
             recipe.memory,
             capacity=min(recipe.memory.capacity, POOL),
-            share=min(recipe.memory.share, 1.0),
+            share=recipe.memory.share if recipe.synthesizer.kind == "generator" else 1.0,
             latent=GENERATOR.latent,
         ),
         generator=Optimizer(PIXEL_LR, policy="constant") if on_pixels else generator,
@@ -71,7 +72,7 @@ def _synthesizer(synthesizer: Synthesizer) -> Synthesizer:
         norm_eps=GENERATOR.norm_eps,
         spectral=GENERATOR.spectral,
         steps=PIXEL_STEPS if on_pixels else STEPS.get(synthesizer.kind, 1),
-        # A flipped digit is another digit, or none.
+        # A flipped digit is another digit, or none; the crop goes with it.
         augment="none" if synthesizer.augment == "crop-flip" else synthesizer.augment,
     )
 
@@ -79,6 +80,7 @@ def _synthesizer(synthesizer: Synthesizer) -> Synthesizer:
 def _paced(recipe: Recipe, passes: int) -> Recipe:
     """The recipe with its phases fitted to a run of so many passes."""
     schedule = recipe.schedule
+    house_steps = for_teacher_passes(HOUSE, passes).rounds * HOUSE.schedule.student_steps
     warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
     drawn_at_will = recipe.synthesizer.kind == "generator"
     if drawn_at_will and schedule.generator_steps == 0:
@@ -87,10 +89,10 @@ def _paced(recipe: Recipe, passes: int) -> Recipe:
     elif schedule.generator_steps == 0:
         # The student's rounds cost no pass: their number is the published one, stretched.
         stretch = passes / (schedule.warmup_rounds * warm)
-        rounds = round(STUDENT_STEPS / OFFLINE_STEPS / stretch)
+        rounds = round(house_steps / OFFLINE_STEPS / stretch)
         schedule = replace(schedule, student_steps=OFFLINE_STEPS, rounds=rounds)
     elif not drawn_at_will:
         stretch = passes / (schedule.warmup_rounds * warm + schedule.rounds * main)
-        steps = max(1, round(STUDENT_STEPS / (schedule.rounds * stretch)))
+        steps = max(1, round(house_steps / (schedule.rounds * stretch)))
         schedule = replace(schedule, student_steps=steps)
     return replace(recipe, schedule=schedule)

@@ -21,7 +21,9 @@ MNIST_INPUT = ImageSpec(shape=(1, 32, 32), mean=(0.1307,), std=(0.3081,))
 """MNIST resized to 32x32, as LeNet-5 takes it."""
 
 
-def load(name: str, folder: Path, train: bool, spec: ImageSpec) -> tuple[Tensor, Tensor]:
+def load(
+    name: str, folder: Path, train: bool, spec: ImageSpec, last: int | None = None
+) -> tuple[Tensor, Tensor]:
     """A labelled set as a teacher with this input would see it.
 
     Args:
@@ -30,6 +32,7 @@ def load(name: str, folder: Path, train: bool, spec: ImageSpec) -> tuple[Tensor,
             cifar10 (PNG strips).
         train: The training part instead of the test part.
         spec: Target shape (other sizes are resized bilinearly) and normalisation.
+        last: Only so many images, from the end.
 
     Returns:
         Normalised float32 images (N, C, H, W) and int64 labels (N,).
@@ -39,6 +42,8 @@ def load(name: str, folder: Path, train: bool, spec: ImageSpec) -> tuple[Tensor,
         KeyError: For an unknown name.
     """
     pixels, labels = READERS[name](folder, train)
+    if last is not None:
+        pixels, labels = pixels[-last:], labels[-last:]
     low, high = spec.value_range
     images = low + (high - low) * torch.from_numpy(pixels).float() / 255
     if images.shape[2:] != spec.shape[1:]:

@@ -18,7 +18,7 @@ from benchmarks.frechet import diversity, frechet_distance
 from benchmarks.machine import describe
 from benchmarks.mnist_jobs import TEACHERS, Job, TeacherCard, jobs
 from benchmarks.train_teacher import HELD_OUT
-from dfkd.budget import Plan, for_teacher_passes
+from dfkd.budget import Plan
 from dfkd.loop import DivergedError, Loop, Round, build_generator
 from dfkd.models import build
 from dfkd.synthesizers.kept import KeptGenerator
@@ -27,7 +27,7 @@ from pipeline.store import replace_durably
 from pipeline.teachers import load_teacher, parse_weights
 
 LOOKS = 40
-"""Evaluations on real test images over a run, evenly over its rounds with a student."""
+"""Evaluations on real images over a run, evenly over the student's steps."""
 
 SAVE_EVERY = 30.0
 """Seconds between two checkpoints."""
@@ -55,8 +55,7 @@ def open_teacher(card: TeacherCard, outside: Path) -> nn.Module:
 
 def make_loop(job: Job, teacher: nn.Module) -> tuple[Loop, Plan]:
     """The loop of a job, as it starts."""
-    recipe = job.composition()
-    plan = for_teacher_passes(recipe, job.passes)
+    recipe, plan = job.composition(), job.plan()
     torch.manual_seed(job.seed)
     card = TEACHERS[job.teacher]
     student = build(card.student, card.spec, 10)
@@ -75,49 +74,73 @@ def make_loop(job: Job, teacher: nn.Module) -> tuple[Loop, Plan]:
 
 
 class Course:
-    """Watches a run: evaluates, keeps time without the evaluations, saves now and then."""
+    """Watches a run: evaluates, keeps time without the evaluations, saves now and then.
 
-    def __init__(self, loop: Loop, plan: Plan, test: Labelled, checkpoint: Path) -> None:
-        self.loop, self.plan, self.test, self.checkpoint = loop, plan, test, checkpoint
+    Args:
+        loop: As it starts; taken up from the checkpoint if there is one of the same run.
+        plan: Its length.
+        real: Labelled images to evaluate on.
+        digest: Of the run.
+        checkpoint: Where it is kept; None keeps none.
+    """
+
+    def __init__(
+        self, loop: Loop, plan: Plan, real: Labelled, digest: str, checkpoint: Path | None
+    ) -> None:
+        self.loop, self.real, self.digest, self.checkpoint = loop, real, digest, checkpoint
+        self.steps = plan.rounds * loop.recipe.schedule.student_steps
         self.accuracies: list[float] = []
         self.shares: list[dict[str, float]] = []
         self.seconds = 0.0
-        if checkpoint.exists():
+        if checkpoint is not None and checkpoint.exists():
             saved = torch.load(checkpoint, weights_only=True)
-            loop.load_state_dict(saved["loop"])
-            self.accuracies, self.seconds = saved["accuracies"], saved["seconds"]
-            self.shares = saved["shares"]
+            if saved["digest"] == digest:
+                loop.load_state_dict(saved["loop"])
+                self.accuracies, self.seconds = saved["accuracies"], saved["seconds"]
+                self.shares = saved["shares"]
         self._since = self._saved = time.monotonic()
 
-    def watch(self, now: Round) -> None:
-        """Called after every round."""
-        self.seconds += time.monotonic() - self._since
+    def run(self) -> None:
+        """Run what is left. A student that is given up scores what it does for the rest."""
+        try:
+            self.loop.run(self._watch, self._after_step)
+        except DivergedError:
+            while len(self.accuracies) < LOOKS:
+                self._look()
+
+    def _watch(self, now: Round) -> None:
         if now.shares:
             self.shares.append(now.shares)
-        share = LOOKS * now.number / now.total
-        if now.phase == "adversarial" and int(share) > len(self.accuracies):
-            self.look()
-        if time.monotonic() - self._saved > SAVE_EVERY:
-            self.save()
-        self._since = time.monotonic()
+        if time.monotonic() - self._saved > SAVE_EVERY and self.checkpoint is not None:
+            self.seconds += time.monotonic() - self._since
+            self.save(self.checkpoint)
+            self._since = time.monotonic()
 
-    def look(self) -> None:
-        """Score the student as it is, and leave it as it was."""
+    def _after_step(self) -> None:
+        if LOOKS * self.loop.counts.student_steps >= self.steps * (len(self.accuracies) + 1):
+            self._look()
+
+    def _look(self) -> None:
+        """Score the student as it is; its next step puts it back into train mode."""
+        self.seconds += time.monotonic() - self._since
         student = self.loop.delivered
         assert student is not None
-        student.eval()
-        self.accuracies.append(accuracy(student, *self.test))
+        self.accuracies.append(accuracy(student.eval(), *self.real))
+        self._since = time.monotonic()
 
-    def save(self) -> None:
+    def save(self, checkpoint: Path) -> None:
         """Write a checkpoint beside, then under its name."""
-        beside = self.checkpoint.with_suffix(".part")
+        beside = checkpoint.with_suffix(".part")
         state = {"loop": self.loop.state_dict(), "accuracies": self.accuracies}
-        torch.save({**state, "seconds": self.seconds, "shares": self.shares}, beside)
-        replace_durably(beside, self.checkpoint)
+        rest = {"seconds": self.seconds, "shares": self.shares, "digest": self.digest}
+        torch.save({**state, **rest}, beside)
+        replace_durably(beside, checkpoint)
         self._saved = time.monotonic()
 
 
-def row_of(job: Job, course: Course, teacher: nn.Module, held_out: Labelled) -> dict[str, Any]:
+def row_of(
+    job: Job, course: Course, teacher: nn.Module, held_out: Labelled, memory_mb: int
+) -> dict[str, Any]:
     """The row of the table, after the run."""
     loop, scores = course.loop, torch.tensor(course.accuracies)
     student = loop.delivered
@@ -126,28 +149,29 @@ def row_of(job: Job, course: Course, teacher: nn.Module, held_out: Labelled) -> 
     last = scores[-10:]
     return {
         "key": job.key,
+        "digest": job.digest(),
         "recipe": job.recipe,
         "setting": job.setting,
         "variant": job.variant,
         "teacher": job.teacher,
-        "teacher_accuracy": round(accuracy(teacher, *course.test), 2),
+        "teacher_accuracy": round(accuracy(teacher, *course.real), 2),
         "student": TEACHERS[job.teacher].student,
         "seed": job.seed,
-        "final": round(accuracy(student, *course.test), 2),
+        "final": round(accuracy(student, *course.real), 2),
         "mu": round(scores.mean().item(), 2),
         "deviation": round(scores.std(unbiased=False).item(), 2),
         "peak": round(scores.max().item(), 2),
         "last10": round(last.mean().item(), 2),
-        "evaluations": len(scores),
+        "curve": [round(score, 2) for score in course.accuracies],
         "held_out": round(accuracy(student, *held_out), 2),
         "passes": loop.counts.teacher_passes,
         "images": loop.counts.images,
         "steps": loop.counts.student_steps,
         "seconds": round(course.seconds, 1),
-        "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "memory_mb": memory_mb,
         "gradient_shares": _means(course.shares),
         "health": loop.health.events,
-        **_drawn(loop, teacher, course.test[0]),
+        **_drawn(loop, teacher, course.real[0]),
         "threads": torch.get_num_threads(),
         "machine": describe(),
         "command": f"python -m benchmarks.mnist_run {job.key} --data DATA --teachers TEACHERS",
@@ -182,26 +206,21 @@ def main(
     choices = [*jobs({}), *jobs({job.recipe: "paper" for job in jobs({})})]
     job = next(job for job in choices if job.key == key)
     card = TEACHERS[job.teacher]
-    images, labels = load(card.data, data, train=True, spec=card.spec)
-    held_out = images[-HELD_OUT:].clone(), labels[-HELD_OUT:].clone()
-    del images
     test = load(card.data, data, train=False, spec=card.spec)
     teacher = open_teacher(card, teachers)
     loop, plan = make_loop(job, teacher)
     state.mkdir(parents=True, exist_ok=True)
-    course = Course(loop, plan, test, state / f"{key}.checkpoint")
-    try:
-        loop.run(course.watch)
-    except DivergedError:
-        # The student stays as in the last healthy state for what is left of the run.
-        course.accuracies += [accuracy(loop.student.eval(), *test)] * (  # type: ignore[union-attr]
-            LOOKS - len(course.accuracies)
-        )
-    row = row_of(job, course, teacher, held_out)
+    checkpoint = state / f"{key}.checkpoint"
+    course = Course(loop, plan, test, job.digest(), checkpoint)
+    course.run()
+    # Before the training set is read, which would need more than the run.
+    memory = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    held_out = load(card.data, data, train=True, spec=card.spec, last=HELD_OUT)
+    row = row_of(job, course, teacher, held_out, memory)
     beside = state / f"{key}.part"
     beside.write_text(json.dumps(row))
     replace_durably(beside, state / f"{key}.json")
-    course.checkpoint.unlink(missing_ok=True)
+    checkpoint.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -47,11 +47,14 @@ def _heading(rows: list[Row]) -> str:
     return (
         "# Data-free methods on MNIST, one bench\n\n"
         "Accuracies in percent on the 10,000 real test images, which nothing learns from and "
-        f"nothing is chosen by. Every run spends {PASSES:,} teacher passes (a forward counts 1, a "
-        "forward with backward 3, per image). Student: LeNet-5-half with batch norm while it "
-        "learns, which the export folds away. mu and deviation are over the whole run, last10 over "
-        "its last ten evaluations; the final student is the last one, never the best. Seconds are "
-        "those of one thread with another run beside it.\n\n"
+        f"nothing is chosen by. Every run spends at most {PASSES:,} teacher passes (a forward "
+        "counts 1, a forward with backward 3, per image), in whole rounds. Student: LeNet-5-half "
+        "with batch norm while it learns, which the export folds away. mu and deviation are over "
+        "40 evaluations, evenly over the student's steps, last10 over the last ten; the final "
+        "student is the last one, never the best. Seconds are those of one thread with another run "
+        "beside it. The common setting's sizes and rates are those the house recipe was searched "
+        "with, on held-out training images (held_out_search.md); nothing was searched for the "
+        "others.\n\n"
         "Command: `python -m benchmarks.mnist --data DATA --teachers TEACHERS`; a single row: the "
         "command in mnist.json.\n\n"
         f"Machine: {'; '.join(machines) or NOT_MEASURED}."
@@ -76,11 +79,13 @@ def _spread(values: list[float]) -> str:
     return f"{mean(values):.2f}" + (f" ± {pstdev(values):.2f}" if len(values) > 1 else "")
 
 
+SUMS = ("passes", "images", "steps", "seconds")
+
 COLUMNS = ("final", "mu", "deviation", "peak", "last10")
 
 
 def _equal_budget(rows: list[Row], chosen: dict[str, str], teacher: str) -> str:
-    head = ["recipe", "setting", "seeds", *COLUMNS, "steps", "images", "seconds", "memory MB"]
+    head = ["recipe", "setting", "seeds", *COLUMNS, *SUMS, "memory MB"]
     body = []
     for name in NAMES:
         setting = setting_of(name, chosen)
@@ -91,7 +96,7 @@ def _equal_budget(rows: list[Row], chosen: dict[str, str], teacher: str) -> str:
             body.append([name, NOT_MEASURED, *["-"] * (len(head) - 2)])
         else:
             cells = [_spread([row[column] for row in found]) for column in COLUMNS]
-            sums = [f"{mean(r[c] for r in found):,.0f}" for c in ("steps", "images", "seconds")]
+            sums = [f"{mean(r[c] for r in found):,.0f}" for c in SUMS]
             memory = f"{max(row['memory_mb'] for row in found)}"
             body.append([name, setting, str(len(found)), *cells, *sums, memory])
     reached = [row["teacher_accuracy"] for row in rows if row["teacher"] == teacher]
@@ -168,15 +173,20 @@ def _cifar(rows: list[Row], chosen: dict[str, str]) -> str:
 
 
 def _mechanisms(rows: list[Row]) -> str:
-    head = ["recipe", "variant", "teacher", "seeds", *COLUMNS, "Frechet", "diversity"]
+    head = ["recipe", "variant", "teacher", "seeds", *COLUMNS, "passes", "steps"]
+    head += ["Frechet", "diversity"]
     body = []
     for name, variants in MECHANISMS.items():
         for teacher in ("lenet5-bn", "resnet20", "wrn-16-1"):
-            for variant in ("", *variants):
-                found = _find(rows, name, teacher, "common", variant)
+            measured = [_find(rows, name, teacher, "common", v) for v in ("", *variants)]
+            # Lines are compared on the seeds they share.
+            seeds = set.intersection(*({r["seed"] for r in found} or {0} for found in measured))
+            for variant, every in zip(("", *variants), measured, strict=True):
+                found = [row for row in every if row["seed"] in seeds]
                 if not found:
                     continue
                 cells = [_spread([row[column] for row in found]) for column in COLUMNS]
+                cells += [f"{mean(r[c] for r in found):,.0f}" for c in ("passes", "steps")]
                 for extra in ("frechet", "diversity"):
                     values = [row[extra] for row in found if extra in row]
                     cells.append(_spread(values) if values else "-")
@@ -185,9 +195,38 @@ def _mechanisms(rows: list[Row]) -> str:
         "## Each seed method against itself without its own mechanism\n\n"
         "At the common setting. Frechet is the Frechet distance to 5,000 test images in the "
         "teacher's own feature space, diversity the root mean square distance between pairs of "
-        "images there. Neither is Inception FID.\n\n"
+        "images there. Neither is Inception FID. Every line of a recipe has the same rounds.\n\n"
         + (_table(head, body) if body else NOT_MEASURED)
+        + _spreads(rows)
     )
+
+
+def _spreads(rows: list[Row]) -> str:
+    """Largest minus smallest final: RDSKD over weights, TA-DFKD over teachers."""
+    teachers = ("lenet5-bn", "resnet20", "wrn-16-1")
+    cases = {
+        "RDSKD over weights of certainty from 0.1 to 10, exponential of the increase": [
+            ("rdskd", "lenet5-bn", variant) for variant in ("certainty x0.1", "", "certainty x10")
+        ],
+        "the same, plain sum": [
+            ("rdskd", "lenet5-bn", f"plain sum x{factor}") for factor in ("0.1", "1", "10")
+        ],
+        "TA-DFKD over three teachers, with selection": [("ta-dfkd", t, "") for t in teachers],
+        "the same, without selection": [("ta-dfkd", t, "without selection") for t in teachers],
+    }
+    lines = []
+    for case, runs in cases.items():
+        finals = [
+            row["final"]
+            for name, teacher, variant in runs
+            for row in _find(rows, name, teacher, "common", variant)
+            if row["seed"] == 0
+        ]
+        whole = len(finals) == len(runs)
+        lines.append(
+            f"- {case}: {max(finals) - min(finals):.2f}" if whole else f"- {case}: {NOT_MEASURED}"
+        )
+    return "\n\nSpread of final (largest minus smallest), seed 0:\n\n" + "\n".join(lines)
 
 
 def _ablation(rows: list[Row]) -> str:

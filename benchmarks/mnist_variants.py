@@ -39,12 +39,12 @@ def _unconditional(recipe: Recipe) -> Recipe:
 
 
 def _no_replay(recipe: Recipe) -> Recipe:
+    """As many student steps as before; where they outnumber fresh batches, on these again."""
     schedule = recipe.schedule
-    return replace(
-        recipe,
-        memory=Memory(),
-        schedule=replace(schedule, student_steps=schedule.fresh_batches),
-    )
+    if schedule.student_steps == schedule.fresh_batches:
+        return replace(recipe, memory=Memory())
+    present = schedule.fresh_batches * schedule.batch
+    return replace(recipe, memory=replace(recipe.memory, capacity=present))
 
 
 def _headed(head: str) -> Callable[[Recipe], Recipe]:

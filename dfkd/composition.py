@@ -72,7 +72,7 @@ class Synthesizer:
         latent_lr: Adam's learning rate for the latents themselves; 0 leaves them as drawn.
         augment: What happens to the images before the networks see them: "roll" by up to 2 pixels,
             "crop-flip" by up to 4, both once a batch; "two-views" adds a second, local view.
-        renew_every: Batches of the paper's schedule after which "meta-generator" draws its first
+        renew_every: Batches after which "meta-generator" draws its first
             layers and "noisy-layer" its whole generator anew; 0 never.
     """
 

@@ -102,9 +102,10 @@ class GeneratorPhase:
 
     def _step(self, adversarial: bool, with_shares: bool) -> Synthesised:
         synthesis = self._look(adversarial)
-        lesson = self._lesson(synthesis)
+        lesson = _lesson(synthesis)
         if self.recipe.selection == "clean-mixture":
-            synthesis = synthesis.kept(clean(synthesis.teacher.logits))
+            mask = clean(synthesis.teacher.logits)
+            synthesis, lesson = synthesis.kept(mask), lesson.kept(mask)
         values, parts = {}, {}
         for term in self.weighting.active(adversarial):
             values[term.term.name], parts[term.term.name] = term(synthesis)
@@ -145,11 +146,11 @@ class GeneratorPhase:
         images = augmented(draft.images.float(), self.recipe.synthesizer.augment, self.rng)
         return draft, images, len(images) // len(draft.images)
 
-    def _lesson(self, synthesis: Synthesis) -> Lesson:
-        seen = synthesis.teacher
-        maps = [m.detach() for m in seen.maps]
-        lesson = Lesson(synthesis.images.detach(), seen.logits.detach(), maps)
-        return selected(lesson, self.recipe)
+
+def _lesson(synthesis: Synthesis) -> Lesson:
+    seen = synthesis.teacher
+    maps = [m.detach() for m in seen.maps]
+    return Lesson(synthesis.images.detach(), seen.logits.detach(), maps)
 
 
 def selected(lesson: Lesson, recipe: Recipe) -> Lesson:

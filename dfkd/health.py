@@ -23,13 +23,21 @@ LARGEST_GRADIENT = 1e3
 """Times the usual gradient norm above which a run diverges."""
 
 LARGEST_FALL = 0.3
-"""Fall of the agreement on the frozen probe, from its best, with which a run has diverged."""
+"""Fall of the agreement on the frozen probe, from its best, with which a run has diverged, if the
+next look confirms it."""
+
+LIFE = 5
+"""Looks after which the probe is frozen anew: a student may well forget what an untrained generator
+drew, and in a game it should."""
 
 PROBE = 256
 """Images of the frozen probe."""
 
-LOOK_EVERY = 20
-"""Rounds between two looks at the probe, each of which leaves a state to roll back to."""
+LOOKS = 20
+"""At least so many looks a run at the probe, each of which leaves a state to roll back to."""
+
+LONGEST = 20
+"""Rounds between two looks, at most."""
 
 RETRIES = 3
 """Roll-backs before a run is given up."""
@@ -100,6 +108,8 @@ class Health:
     _spreads: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     _gradients: dict[str, deque[float]] = field(default_factory=dict)
     _gathered: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    _age: int = 0
+    _fallen: bool = False
 
     def fault(self, vitals: Vitals) -> str | None:
         """What is wrong after this round, in words; None when nothing is."""
@@ -137,31 +147,41 @@ class Health:
         return None
 
     def gather(self, images: Tensor, answers: Tensor) -> None:
-        """Put a few images of an early round to the frozen probe, until it is full."""
-        if self.probe is not None:
-            return
-        share = PROBE // WINDOW + 1
-        self._gathered.append((images[:share].clone(), answers[:share].clone()))
-        if sum(len(part) for part, _ in self._gathered) >= PROBE:
-            parts = list(zip(*self._gathered, strict=True))
-            self.probe = (torch.cat(parts[0])[:PROBE], torch.cat(parts[1])[:PROBE].argmax(1))
-            self._gathered = []
+        """Put a few images of a round to the next frozen probe, until it is full."""
+        if sum(len(part) for part, _ in self._gathered) < PROBE:
+            share = PROBE // WINDOW + 1
+            self._gathered.append((images[:share].clone(), answers[:share].argmax(1)))
+
+    def _freeze(self) -> None:
+        """Make a probe of what was gathered, when there is none or it has had its time."""
+        full = sum(len(part) for part, _ in self._gathered) >= PROBE
+        if full and (self.probe is None or self._age >= LIFE):
+            images, answers = zip(*self._gathered, strict=True)
+            self.probe = (torch.cat(images)[:PROBE], torch.cat(answers)[:PROBE])
+            self._gathered, self._age = [], 0
+            self.best_agreement = 0.0
 
     @torch.no_grad()
     def agreement(self, student: nn.Module) -> float | None:
         """Share of the frozen probe on which the student answers as the teacher; None before."""
+        if not self.suspect:
+            self._freeze()
         if self.probe is None:
             return None
+        self._age += 1
         student.eval()
         right: Tensor = (student(self.probe[0]).argmax(1) == self.probe[1]).float().mean()
         return right.item()
 
     def forgotten(self, agreement: float | None) -> str | None:
-        """Whether the student has lost what it knew of the probe."""
+        """Whether the student has lost what it knew of the probe, in two looks in a row."""
         if agreement is None:
             return None
         self.best_agreement = max(self.best_agreement, agreement)
-        if agreement < self.best_agreement - LARGEST_FALL:
+        fallen = agreement < self.best_agreement - LARGEST_FALL
+        confirmed, self.suspect = fallen and self._fallen, self.suspect or fallen
+        self._fallen = fallen
+        if confirmed:
             return (
                 f"divergence: agreement on the frozen probe fell from {self.best_agreement:.0%} "
                 f"to {agreement:.0%}"
@@ -182,7 +202,15 @@ class Health:
         self._recent.clear()
         self._spreads.clear()
         self._gradients.clear()
+        # What was gathered may be what went wrong.
+        self._gathered, self._fallen, self.suspect = [], False, False
+        self.best_agreement = 0.0
         return again
+
+    @property
+    def given_up(self) -> bool:
+        """Whether every roll-back is used up."""
+        return self.retries > RETRIES
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -197,6 +225,8 @@ class Health:
             "spreads": list(self._spreads),
             "gradients": {who: list(past) for who, past in self._gradients.items()},
             "gathered": list(self._gathered),
+            "age": self._age,
+            "fallen": self._fallen,
         }
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
@@ -207,6 +237,7 @@ class Health:
         probe = state["probe"]
         self.probe = None if probe is None else (probe[0].to(device), probe[1].to(device))
         self._gathered = [(i.to(device), t.to(device)) for i, t in state["gathered"]]
+        self._age, self._fallen = state["age"], state["fallen"]
         self._recent = deque((Vitals(**v) for v in state["recent"]), maxlen=WINDOW)
         self._spreads = deque(state["spreads"], maxlen=100)
         self._gradients = {w: deque(p, maxlen=100) for w, p in state["gradients"].items()}

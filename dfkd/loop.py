@@ -12,12 +12,12 @@ from torch import nn
 
 from dfkd.budget import Plan
 from dfkd.generator_phase import GeneratorPhase, NotFiniteError, Synthesised
-from dfkd.health import LOOK_EVERY, Health, Snapshot
+from dfkd.health import LONGEST, LOOKS, Health, Snapshot
 from dfkd.images import ImageSpec
 from dfkd.memory import make_memory
 from dfkd.optimizers import rate_factor
 from dfkd.recipe import Recipe
-from dfkd.report import SHARES_EVERY, Happened, Round
+from dfkd.report import SHARES, Happened, Round
 from dfkd.student_phase import Learnt, StudentPhase
 from dfkd.synthesizers import build_generator, make_synthesizer
 from dfkd.teacher import Counts, Teacher
@@ -65,6 +65,7 @@ class Loop:
     ) -> None:
         self.recipe, self.classes, self.device, self.plan = recipe, classes, device, plan
         self.student, self.generator = student, generator
+        self._cuda = device.type == "cuda"
         self.terms = usable_terms(recipe, teacher)
         self.rounds = 0 if student is None else plan.rounds
         self.counts = Counts()
@@ -78,7 +79,6 @@ class Loop:
             teacher=teacher,
             spec=spec,
             classes=classes,
-            stretch=plan.stretch,
             device=device,
         )
         self.memory = make_memory(
@@ -98,7 +98,10 @@ class Loop:
             self._learning = StudentPhase(
                 recipe, self._teacher, student, self.synthesizer, self.memory, self.rng
             )
-        self._healthy = Snapshot(self._changeable())
+        length = plan.warmup_rounds + self.rounds
+        self._look_every = max(1, min(LONGEST, length // LOOKS))
+        self._shares_every = max(1, length // SHARES)
+        self._healthy = self._snapshot()
 
     @property
     def delivered(self) -> nn.Module | None:
@@ -108,16 +111,25 @@ class Loop:
             return averaged
         return self.student
 
-    def run(self, watch: Callable[[Round], None] = lambda _: None) -> None:
+    def run(
+        self,
+        watch: Callable[[Round], None] = lambda _: None,
+        after_step: Callable[[], None] = lambda: None,
+    ) -> None:
         """Run the rounds that are left.
 
         Args:
             watch: Called after every round; the loop's state is then complete and may be saved.
+            after_step: Called after every step of the student's, in the middle of a round.
 
         Raises:
             DivergedError: When the run goes wrong once more than it may be rolled back. Generator
                 and student are then as in the last healthy state.
         """
+        if self._learning is not None:
+            self._learning.after_step = after_step
+        if self.health.given_up:
+            raise DivergedError(self.health.events[-1])
         while self._round < self.rounds:
             warm = self._round < 0
             fault: str | None
@@ -129,7 +141,7 @@ class Loop:
                 fault = self.health.fault(Happened(made, learnt, self.classes).vitals)
             self._round += 1
             agreement = None
-            if fault is None and self._round % LOOK_EVERY == 0:
+            if fault is None and self._round % self._look_every == 0:
                 agreement, fault = self._look()
             event = None if fault is None else self._roll_back(fault)
             seen = Happened(made, learnt, self.classes, agreement, event)
@@ -139,12 +151,16 @@ class Loop:
     def _one_round(self, warm: bool) -> tuple[Synthesised | None, Learnt | None]:
         recipe = self.recipe
         progress = max(0, self._round) / max(1, self.rounds)
-        self.synthesizer.factor = self.health.rate * rate_factor(recipe.generator, progress)
+        making = progress
+        if recipe.schedule.generator_steps == 0 or self.rounds == 0:
+            making = 1 + min(0, self._round) / max(1, self.plan.warmup_rounds)
+        self.synthesizer.factor = self.health.rate * rate_factor(recipe.generator, making)
         self.weighting.factor = self.health.rate
         made = None
         steps = 1 if warm else recipe.schedule.generator_steps
         for step in range(steps):
-            with_shares = step + 1 == steps and self._round % SHARES_EVERY == 0
+            number = self._round + self.plan.warmup_rounds
+            with_shares = step + 1 == steps and number % self._shares_every == 0
             made = self._making.run(adversarial=not warm, with_shares=with_shares)
             if recipe.synthesizer.kind != "generator" and self.memory is not None:
                 self.memory.remember(made.lesson)
@@ -170,16 +186,23 @@ class Loop:
             agreement = self.health.agreement(self.student)
         fault = self.health.forgotten(agreement)
         if fault is None and not self.health.suspect:
-            self._healthy = Snapshot(self._changeable())
+            self._healthy = self._snapshot()
         return agreement, fault
 
     def _roll_back(self, fault: str) -> str:
         again = self.health.rolled_back(fault, self._round)
         # The snapshot must survive a second fall, and load_state_dict of torch keeps references.
         self._restore(Snapshot(self._healthy.state).state)
+        if self.memory is not None:
+            self.memory.forget()
         if not again:
             raise DivergedError(self.health.events[-1])
         return self.health.events[-1]
+
+    def _snapshot(self) -> Snapshot:
+        if self.memory is not None:
+            self.memory.mark()
+        return Snapshot(self._changeable())
 
     def _changeable(self) -> dict[str, Any]:
         """What training changes and a roll-back restores: networks, optimisers, learning memory."""
@@ -212,6 +235,7 @@ class Loop:
             "counts": vars(self.counts).copy(),
             "rng": self.rng.get_state(),
             "global rng": torch.get_rng_state(),
+            "device rng": torch.cuda.get_rng_state(self.device) if self._cuda else None,
             "health": self.health.state_dict(),
             "healthy": self._healthy.state,
         }
@@ -223,5 +247,7 @@ class Loop:
         vars(self.counts).update(state["counts"])
         self.rng.set_state(state["rng"])
         torch.set_rng_state(state["global rng"])
+        if self._cuda:
+            torch.cuda.set_rng_state(state["device rng"].cpu(), self.device)
         self.health.load_state_dict(state["health"], self.device)
         self._healthy = Snapshot(state["healthy"])

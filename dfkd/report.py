@@ -1,6 +1,7 @@
 """What a round tells whoever watches."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
@@ -9,9 +10,9 @@ from dfkd.health import Vitals, pairwise_spread
 from dfkd.lessons import Lesson
 from dfkd.student_phase import Learnt
 
-SHARES_EVERY = 50
-"""Rounds between two measurements of the terms' shares of the gradient, which cost a backward
-pass through the teacher for each term; they are not counted as teacher passes."""
+SHARES = 8
+"""Measurements a run of the terms' shares of the gradient, evenly over its rounds. Each costs a
+backward pass through the teacher for each term; they are not counted as teacher passes."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Happened:
         last = self.learnt.lesson if self.learnt else None
         return last or (self.made.lesson if self.made else None)
 
-    @property
+    @cached_property
     def vitals(self) -> Vitals:
         """What health looks at; where there were no images, nothing to worry about."""
         losses, gradients = {}, {}

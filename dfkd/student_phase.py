@@ -1,5 +1,6 @@
 """The student's half of a round: fresh batches, replay, and one update a step."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,9 @@ class StudentPhase:
         synthesizer: Draws fresh images, when it can.
         memory: Replays; None for none.
         rng: Of every draw.
+
+    Attributes:
+        after_step: Called after every step of the student's.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class StudentPhase:
         self.parameters = [p for p in student.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(recipe.student, self.parameters)
         self.replayed = round(recipe.memory.share * recipe.schedule.batch)
+        self.after_step: Callable[[], None] = lambda: None
         self.averaged: AveragedModel | None = None
         if recipe.average:
             average = get_ema_multi_avg_fn(recipe.average)
@@ -103,6 +108,7 @@ class StudentPhase:
         if self.averaged is not None:
             self.averaged.update_parameters(self.student)
         self.teacher.counts.student_steps += 1
+        self.after_step()
         return loss.item(), norm.item()
 
     def _fresh(self, drafted: Lesson | None) -> list[Lesson]:
@@ -127,6 +133,7 @@ class StudentPhase:
         count = self.recipe.schedule.batch
         with reduced(synthesizer.device, self.teacher.precision):
             draft = synthesizer.again() if again else synthesizer.fresh(count, self.rng)
+        check_finite("generator", draft.images.sum(), draft.images.norm())
         images = augmented(draft.images.float(), self.recipe.synthesizer.augment, self.rng)
         needs = ("attention",) if self.recipe.objective.attention else ()
         seen = self.teacher.answer(images, needs)

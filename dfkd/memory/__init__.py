@@ -39,6 +39,12 @@ class Memory(Protocol):
     def close_round(self, last: Lesson | None) -> None:
         """The round is over; `last` is its last fresh batch."""
 
+    def mark(self) -> None:
+        """What is remembered so far is sound."""
+
+    def forget(self) -> None:
+        """Drop what was remembered since the mark."""
+
     def recall(self, count: int, rng: torch.Generator) -> Lesson | None:
         """Images to learn from again; None when there are none yet."""
 

@@ -45,7 +45,14 @@ class AverageGenerator:
         """Draw `count` images from the twin."""
         latents, labels = self.synthesizer.choose(count, rng)
         images = self.twin.train()(latents, labels)
+        self.teacher.counts.images += count
         return Lesson(images, self.teacher.answer(images).logits)
+
+    def mark(self) -> None:
+        """A roll-back restores the whole state."""
+
+    def forget(self) -> None:
+        """A roll-back restores the whole state."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on, for a checkpoint."""

@@ -22,6 +22,7 @@ class Bank:
     def __init__(self, capacity: int, size: int, every: int) -> None:
         self.capacity, self.size, self.every = capacity, size, every
         self.batches: list[Lesson] = []
+        self._marked: list[Lesson] = []
         self._round = 0
 
     def remember(self, lesson: Lesson) -> None:
@@ -37,6 +38,14 @@ class Bank:
             self.batches = [*self.batches, kept][-self.capacity :]
         self._round += 1
 
+    def mark(self) -> None:
+        """What is stored so far is sound."""
+        self._marked = list(self.batches)
+
+    def forget(self) -> None:
+        """Back to what was stored at the mark."""
+        self.batches = list(self._marked)
+
     def recall(self, count: int, rng: torch.Generator) -> Lesson | None:
         """One stored batch at random; None when nothing is stored."""
         if not self.batches:
@@ -45,9 +54,16 @@ class Bank:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on, for a checkpoint."""
-        return {"round": self._round, "batches": [(b.images, b.logits) for b in self.batches]}
+        stored = {
+            name: [(b.images, b.logits) for b in batches]
+            for name, batches in (("batches", self.batches), ("marked", self._marked))
+        }
+        return {"round": self._round, **stored}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Take up a state, on this device."""
         self._round = state["round"]
-        self.batches = [Lesson(i.to(device), t.to(device)) for i, t in state["batches"]]
+        self.batches, self._marked = (
+            [Lesson(i.to(device), t.to(device)) for i, t in state[name]]
+            for name in ("batches", "marked")
+        )

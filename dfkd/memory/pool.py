@@ -21,6 +21,7 @@ class ImagePool:
         self.capacity = capacity
         self.count = 0
         self._next = 0
+        self._since_mark = 0
         self._images: Tensor | None = None
         self._logits: Tensor | None = None
 
@@ -36,6 +37,7 @@ class ImagePool:
         self._logits[slots] = logits
         self._next = (self._next + len(images)) % self.capacity
         self.count = min(self.capacity, self.count + len(images))
+        self._since_mark += len(images)
 
     def attend(self, lesson: Lesson, step: int, rng: torch.Generator) -> None:
         """Nothing learns here."""
@@ -43,9 +45,24 @@ class ImagePool:
     def close_round(self, last: Lesson | None) -> None:
         """Nothing waits for the end of a round."""
 
+    def mark(self) -> None:
+        """What is remembered so far is sound."""
+        self._since_mark = 0
+
+    def forget(self) -> None:
+        """Drop what was remembered since the mark; what it has overwritten is gone."""
+        if self._images is None or self._logits is None:
+            return
+        sound = max(0, self.count - self._since_mark)
+        # The oldest image to the front, so that the sound ones are the first.
+        oldest = self._next if self.count == self.capacity else 0
+        self._images = self._images.roll(-oldest, 0)
+        self._logits = self._logits.roll(-oldest, 0)
+        self.count, self._next, self._since_mark = sound, sound % self.capacity, 0
+
     def recall(self, count: int, rng: torch.Generator) -> Lesson | None:
         """Draw `count` remembered images, with replacement; None when nothing is remembered."""
-        if self._images is None or self._logits is None:
+        if self._images is None or self._logits is None or self.count == 0:
             return None
         index = torch.randint(self.count, (count,), generator=rng).to(self._images.device)
         return Lesson(self._images[index].to(self._logits.dtype), self._logits[index])
@@ -58,6 +75,7 @@ class ImagePool:
             "images": empty if self._images is None else self._images[: self.count].clone(),
             "logits": empty if self._logits is None else self._logits[: self.count].clone(),
             "next": self._next,
+            "since mark": self._since_mark,
         }
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
@@ -66,4 +84,4 @@ class ImagePool:
         self.count = self._next = 0
         if len(state["images"]):
             self.remember(Lesson(state["images"].to(device), state["logits"].to(device)))
-        self._next = int(state["next"])
+        self._next, self._since_mark = int(state["next"]), int(state["since mark"])

@@ -89,7 +89,14 @@ class VaeReplay:
         tuner.step()
         with torch.no_grad():
             images = self.vae.decoder(latents)
+        self.teacher.counts.images += count
         return Lesson(images, self.teacher.answer(images).logits)
+
+    def mark(self) -> None:
+        """A roll-back restores the whole state."""
+
+    def forget(self) -> None:
+        """A roll-back restores the whole state."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on, for a checkpoint."""

@@ -155,12 +155,18 @@ class Generator(nn.Module):
         return self.head(drawn[:, :, :height, :width])
 
 
-def _constrain(trunk: nn.Sequential) -> None:
-    """Spectral norm on the convolutions, weights uniform in [-0.08, 0.08] (PRE-DFKD's code)."""
+def start_small(trunk: nn.Sequential) -> None:
+    """Convolutions with weights uniform in [-0.08, 0.08], biases 0 (PRE-DFKD's code)."""
     for layer in [m for m in trunk.modules() if isinstance(m, nn.Conv2d)]:
         nn.init.uniform_(layer.weight, -0.08, 0.08)
         assert layer.bias is not None
         nn.init.zeros_(layer.bias)
+
+
+def _constrain(trunk: nn.Sequential) -> None:
+    """Small first weights and spectral norm on the convolutions (PRE-DFKD's code)."""
+    start_small(trunk)
+    for layer in [m for m in trunk.modules() if isinstance(m, nn.Conv2d)]:
         spectral_norm(layer)
 
 
@@ -179,7 +185,7 @@ class NoisyLayerGenerator(nn.Module):
     """
 
     def __init__(
-        self, synthesizer: Synthesizer, spec: ImageSpec, embeddings: Tensor, groups: int = 4
+        self, synthesizer: Synthesizer, spec: ImageSpec, embeddings: Tensor, groups: int
     ) -> None:
         super().__init__()
         self.register_buffer("embeddings", embeddings)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from dfkd.composition import Synthesizer
 from dfkd.images import ImageSpec
-from dfkd.models.generators import Generator
+from dfkd.models.generators import Generator, start_small
 
 WIDTH = 64
 """Channels of the encoder's first convolution."""
@@ -42,8 +42,9 @@ class Vae(nn.Module):
         )
         self.mean = nn.Linear(32 * 8 * 8, latent)
         self.log_variance = nn.Linear(32 * 8 * 8, latent)
-        layout = Synthesizer(network=network, head="tanh", latent=latent, width=width)
+        layout = Synthesizer(network=network, head="tanh", latent=latent, width=width, norm_eps=0.8)
         self.decoder = Generator(layout, spec, classes=0)
+        start_small(self.decoder.trunk)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(mean, log variance) of the latents of images; each image column has unit length first.

@@ -17,5 +17,5 @@ HELD_OUT = Recipe(
         Term("batch-norm", 1.0, where_possible=True),
     ),
     schedule=Schedule(batch=64, frozen_norms=True),
-    generator=Optimizer(5e-3),
+    generator=Optimizer(5e-3, policy="constant"),
 )

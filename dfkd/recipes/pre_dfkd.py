@@ -16,6 +16,7 @@ PRE_DFKD = replace(
         "CIFAR-100 ResNet-34 -> ResNet-18": "peak 77.1, mu 70.2 (third-party table)",
     },
     notes=(
+        MB_DFKD.notes[1],
         "The adversary's reduction and clamp are the published code's, which make it nearly inert.",
         "The student is in eval mode while the generator learns; in the code it is in train mode.",
         "The encoder's layers are of the published kind and sizes but not copied one by one.",

@@ -37,7 +37,9 @@ def build_generator(
         return Generator(recipe.synthesizer, spec, classes)
     if kind == "noisy-layer":
         rows = torch.randn(classes, EMBEDDING) if embeddings is None else embeddings
-        return NoisyLayerGenerator(recipe.synthesizer, spec, rows)
+        # One noisy layer for each K images: no two images of a batch share class and layer.
+        groups = -(-recipe.schedule.batch // classes)
+        return NoisyLayerGenerator(recipe.synthesizer, spec, rows, groups)
     return None
 
 
@@ -48,7 +50,6 @@ def make_synthesizer(
     teacher: nn.Module,
     spec: ImageSpec,
     classes: int,
-    stretch: float,
     device: torch.device,
 ) -> Synthesizer:
     """The synthesizer of a recipe.
@@ -59,7 +60,6 @@ def make_synthesizer(
         teacher: The network, for those that read its last layer.
         spec: The images.
         classes: Number of classes.
-        stretch: Length of the run over the published length.
         device: Where images are made.
     """
     kind = recipe.synthesizer.kind
@@ -68,8 +68,7 @@ def make_synthesizer(
         return KeptGenerator(recipe, generator, classes, device)
     if kind == "fresh-generator":
         return FreshGenerator(recipe, spec, classes, device)
-    renewal = max(1, round(recipe.synthesizer.renew_every * stretch))
-    renew_every = renewal if recipe.synthesizer.renew_every else 0
+    renew_every = recipe.synthesizer.renew_every
     if kind == "meta-generator":
         assert isinstance(generator, Generator)
         return MetaGenerator(recipe, generator, classes, device, renew_every)

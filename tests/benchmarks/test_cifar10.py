@@ -145,7 +145,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path, data, tiny, monkeypatch):
 
 
 def test_a_run_given_up_says_so_in_its_row(tmp_path, data, tiny, monkeypatch):
-    def diverge(loop, watch):
+    def diverge(loop, *_):
         loop.health.events.append("round 3: given up")
         raise DivergedError
 
@@ -153,7 +153,8 @@ def test_a_run_given_up_says_so_in_its_row(tmp_path, data, tiny, monkeypatch):
     assert go(data, tmp_path / "run") == 0
     row, _ = left_by(tmp_path / "run")
     assert row["events"] == ["round 3: given up"]
-    assert len(row["curve"]) == 1
+    assert len(row["curve"]) == cifar10_run.EVALUATIONS
+    assert len({point["accuracy"] for point in row["curve"]}) == 1
 
 
 def test_sets_that_are_missing_or_do_not_fit_are_named(data):

@@ -28,6 +28,7 @@ from dfkd.recipes import PUBLISHED
 def row(job, **changes):
     return {
         "key": job.key,
+        "digest": job.digest(),
         "recipe": job.recipe,
         "setting": job.setting,
         "variant": job.variant,

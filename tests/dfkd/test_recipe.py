@@ -84,6 +84,7 @@ def test_the_names_of_the_numbers():
         "replay_share",
         "temperature",
         "attention",
+        "inner_lr",
     }
     assert set(MAY_BE_ZERO) <= set(NUMBERS)
 

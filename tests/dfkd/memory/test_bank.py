@@ -98,3 +98,18 @@ def test_in_a_loop_period_and_size_follow_the_recipe_and_the_length_of_the_run()
     loop.run()
     assert [len(lesson.images) for lesson in loop.memory.batches] == [2, 2, 2]
     assert loop.memory.every == 2
+
+
+def test_what_came_after_the_mark_is_dropped():
+    bank = Bank(capacity=2, size=1, every=1)
+
+    def close(value):
+        images = torch.full((1, 1, 1, 1), float(value))
+        bank.close_round(Lesson(images, images.flatten(1)))
+
+    close(1)
+    close(2)
+    bank.mark()
+    close(3)
+    bank.forget()
+    assert [batch.images.item() for batch in bank.batches] == [1.0, 2.0]

@@ -124,3 +124,36 @@ def test_neither_attention_nor_the_end_of_a_round_changes_it():
     pool.close_round(numbered(0, 2))
     assert pool.recall(1, torch.Generator()) is None
     assert not pool.learns
+
+
+@given(
+    capacity=st.integers(1, 12),
+    before=st.lists(st.integers(1, 5), max_size=6),
+    after=st.lists(st.integers(1, 5), max_size=6),
+    again=st.lists(st.integers(1, 5), max_size=3),
+)
+def test_what_came_after_the_mark_is_dropped_and_nothing_else(capacity, before, after, again):
+    pool, number = ImagePool(capacity), 0
+
+    def remember(sizes):
+        nonlocal number
+        for size in (min(size, capacity) for size in sizes):
+            values = torch.arange(number, number + size).float()
+            pool.remember(Lesson(values.view(-1, 1, 1, 1), values.view(-1, 1)))
+            number += size
+
+    remember(before)
+    marked = number
+    pool.mark()
+    remember(after)
+    written = number
+    pool.forget()
+    # Sound is what was there at the mark and has not been overwritten since.
+    sound = list(range(max(0, written - capacity), marked))
+    assert held(pool) == sound
+    remember(again)
+    assert held(pool) == (sound + list(range(written, number)))[-capacity:]
+
+
+def held(pool):
+    return sorted(int(value) for value in pool.state_dict()["logits"].flatten())

@@ -179,7 +179,7 @@ def test_noisy_layer_draws_each_label():
 
 def test_noisy_layer_starts_standard_normal():
     torch.manual_seed(0)
-    generator = NoisyLayerGenerator(replace(SMALL, latent=64), COLOUR, torch.randn(5, 128))
+    generator = NoisyLayerGenerator(replace(SMALL, latent=64), COLOUR, torch.randn(5, 128), 4)
     for layer in generator.noisy:
         assert abs(layer.weight.mean()) < 0.05
         assert abs(layer.weight.std() - 1) < 0.05

@@ -415,29 +415,22 @@ def test_every_kind_is_made(kind):
         teacher=nn.Sequential(nn.Flatten(), nn.Linear(64, 3)),
         spec=SPEC,
         classes=3,
-        stretch=0.5,
         device=CPU,
     )
     assert type(synthesizer) is KINDS[kind]
     if hasattr(synthesizer, "renew_every"):
-        assert synthesizer.renew_every == 5
+        assert synthesizer.renew_every == made.synthesizer.renew_every
 
 
-@pytest.mark.parametrize(
-    ("every", "stretch", "expected"), [(0, 3.0, 0), (10, 0.01, 1), (10, 2, 20)]
-)
-def test_renewal_is_stretched_with_the_run(every, stretch, expected):
-    made = recipe("meta-generator", renew_every=every)
-    synthesizer = make_synthesizer(
-        made,
-        generator=build_generator(made, SPEC, 3),
-        teacher=nn.Identity(),
-        spec=SPEC,
-        classes=3,
-        stretch=stretch,
-        device=CPU,
-    )
-    assert synthesizer.renew_every == expected
+def test_no_two_images_of_a_batch_share_class_and_noisy_layer():
+    """There is no latent: such images would be the same."""
+    made = recipe("noisy-layer", conditional=True)
+    batch = made.schedule.batch
+    generator = build_generator(made, SPEC, 3)
+    assert len(generator.noisy) == -(-batch // 3)
+    for start in range(3):
+        images = generator.eval()((torch.arange(batch) + start) % 3)
+        assert len(images.flatten(1).unique(dim=0)) == batch
 
 
 def test_given_embeddings_take_the_place_of_random_ones():

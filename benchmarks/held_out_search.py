@@ -1,81 +1,88 @@
-"""Try a change to the house recipe on the 5,000 held-out training images; no test image is read.
+"""Try a change to a recipe on the 5,000 held-out training images; no test image is read.
 
-python -m benchmarks.house_search DATA student_steps=40 batch-norm=100 --teacher lenet5-bn
+python -m benchmarks.held_out_search DATA student_steps=40 batch-norm=100 --teacher lenet5-bn
+python -m benchmarks.held_out_search DATA inner_lr=0.01 --recipe lra --teacher lenet5-bn
 """
 
 import json
-import time
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 
-from benchmarks.data import accuracy, load
+from benchmarks.common_setting import common
+from benchmarks.data import load
 from benchmarks.machine import describe
 from benchmarks.mnist_jobs import PASSES, TEACHERS
-from benchmarks.mnist_run import LOOKS, open_teacher
+from benchmarks.mnist_run import Course, open_teacher
 from benchmarks.train_teacher import HELD_OUT
 from dfkd.budget import for_teacher_passes
-from dfkd.loop import Loop, Round, build_generator
+from dfkd.loop import Loop, build_generator
 from dfkd.models import build
-from dfkd.recipes import HOUSE
+from dfkd.recipes import HOUSE, RECIPES
 from pipeline.store import replace_durably
 
 RESULTS = Path(__file__).parent / "results"
 
-COLUMNS = ("changes", "teacher", "seed", "final", "mu", "deviation", "passes", "steps", "seconds")
+COLUMNS = (
+    "recipe",
+    "changes",
+    "teacher",
+    "seed",
+    "final",
+    "mu",
+    "deviation",
+    "passes",
+    "steps",
+    "seconds",
+)
 
 
 def main(
     data: Annotated[Path, typer.Argument(help="Folder with the real sets.")],
     changes: Annotated[list[str] | None, typer.Argument(help="NAME=VALUE, as overrides.")] = None,
     teacher: Annotated[str, typer.Option(help="One of our own.")] = "lenet5",
+    recipe: Annotated[str, typer.Option(help="At the common setting unless it is ours.")] = "house",
     seed: int = 0,
     passes: int = PASSES,
 ) -> None:
-    """One run; its row goes into results/house_search.json."""
+    """One run; its row goes into results/held_out_search.json."""
     card = TEACHERS[teacher]
     if card.weights.startswith("TEACHERS/"):
         raise typer.BadParameter("choices are made with our own teachers only")
     overrides = {name: float(value) for name, value in (c.split("=") for c in changes or [])}
-    recipe = HOUSE.overridden(overrides)
-    images, labels = load(card.data, data, train=True, spec=card.spec)
-    held_out = images[-HELD_OUT:].clone(), labels[-HELD_OUT:].clone()
-    del images
+    base = HOUSE if recipe == HOUSE.name else common(RECIPES[recipe], passes)
+    tried = base.overridden(overrides)
+    held_out = load(card.data, data, train=True, spec=card.spec, last=HELD_OUT)
+    plan = for_teacher_passes(tried, passes)
     torch.manual_seed(seed)
-    student = build(card.student, card.spec, 10)
     loop = Loop(
-        recipe,
+        tried,
         teacher=open_teacher(card, Path()),
-        generator=build_generator(recipe, card.spec, 10),
-        student=student,
+        generator=build_generator(tried, card.spec, 10),
+        student=build(card.student, card.spec, 10),
         spec=card.spec,
         classes=10,
-        plan=for_teacher_passes(recipe, passes),
+        plan=plan,
         seed=seed,
         device=torch.device("cpu"),
     )
-    scores: list[float] = []
-
-    def watch(now: Round) -> None:
-        if int(LOOKS * now.number / now.total) > len(scores):
-            scores.append(accuracy(student.eval(), *held_out))
-
-    started = time.monotonic()
-    loop.run(watch)
-    course = torch.tensor(scores)
+    searched = Course(loop, plan, held_out, "", None)
+    searched.run()
+    scores = torch.tensor(searched.accuracies)
     keep(
         {
+            "recipe": recipe,
             "changes": " ".join(changes or []),
             "teacher": teacher,
             "seed": seed,
-            "final": round(scores[-1], 2),
-            "mu": round(course.mean().item(), 2),
-            "deviation": round(course.std(unbiased=False).item(), 2),
+            "final": round(scores[-1].item(), 2),
+            "mu": round(scores.mean().item(), 2),
+            "deviation": round(scores.std(unbiased=False).item(), 2),
             "passes": loop.counts.teacher_passes,
             "steps": loop.counts.student_steps,
-            "seconds": round(time.monotonic() - started),
+            "seconds": round(searched.seconds),
             "machine": describe(),
         }
     )
@@ -83,18 +90,20 @@ def main(
 
 def keep(row: dict[str, object]) -> None:
     """Add a row to the table and print it."""
-    path = RESULTS / "house_search.json"
+    path = RESULTS / "held_out_search.json"
     rows = json.loads(path.read_text()) if path.exists() else []
     rows.append(row)
     lines = [COLUMNS, ("---",) * len(COLUMNS), *([str(r[c]) for c in COLUMNS] for r in rows)]
     page = (
-        "# What was tried for the house recipe\n\n"
+        "# What was tried, on held-out training images\n\n"
         "Accuracy in percent on the last 5,000 MNIST training images, which no teacher saw; "
         "our own teachers only, LeNet-5-half (batch norm while it learns) as the student. "
         "`changes` are against the recipe as it was then. One thread a run; seconds with other "
-        "work beside it. Command: `python -m benchmarks.house_search DATA CHANGES --teacher "
-        "TEACHER --seed SEED --passes PASSES`; changes in words were patches that were not "
-        "kept.\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+        "work beside it. Command: `python -m benchmarks.held_out_search DATA CHANGES --recipe "
+        "RECIPE --teacher TEACHER --seed SEED --passes PASSES`; changes in words were "
+        "patches that were not kept.\n\n"
+        + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        + "\n"
     )
     for file, text in ((path, json.dumps(rows, indent=1) + "\n"), (path.with_suffix(".md"), page)):
         beside = file.with_suffix(".part")
