@@ -17,7 +17,10 @@ QUICK = {
     },
     "input": {"shape": [1, 32, 32], "mean": [0.1307], "std": [0.3081]},
     "student": {"architecture": "lenet5-half"},
-    "distill": {"budget": {"steps": 40}, "overrides": {"batch": 32, "memory": 512}},
+    "distill": {
+        "budget": {"steps": 40},
+        "overrides": {"batch": 32, "memory": 512, "student_steps": 20},
+    },
     "quantize": {
         "budget": {"steps": 10},
         "overrides": {"batch": 32, "memory": 512, "warmup_rounds": 60},
