@@ -1,6 +1,7 @@
 """One batch at a time by a generator that is bent towards it; the best draft goes to the pool."""
 
 import copy
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from dfkd.recipe import Recipe
 from dfkd.synthesizers.draft import Draft, balanced_labels
 
 
-class Inversion:
+class Inversion(ABC):
     """What the three kinds share: labels chosen in turn, the best draft by its loss.
 
     Args:
@@ -30,9 +31,9 @@ class Inversion:
         self._draft: Draft | None = None
         self._best: tuple[float, Draft] | None = None
 
+    @abstractmethod
     def network(self) -> nn.Module:
         """What draws the present batch."""
-        raise NotImplementedError
 
     def start(self, count: int, rng: torch.Generator) -> None:
         """Choose labels and latents, and make the batch's optimiser."""
