@@ -6,6 +6,7 @@ turns in one process, so that the ratio does not depend on the machine's mood.
 python -m benchmarks.loop_overhead
 """
 
+import contextlib
 import json
 import math
 import statistics
@@ -20,6 +21,8 @@ from torch import Tensor, nn
 
 from benchmarks.data import MNIST_INPUT
 from benchmarks.machine import describe
+from benchmarks.mnist_jobs import TEACHERS
+from benchmarks.mnist_run import open_teacher
 from dfkd.loop import Loop, Plan, build_generator
 from dfkd.models import build
 from dfkd.recipes import HOUSE
@@ -30,7 +33,7 @@ RESULTS = Path(__file__).parent / "results"
 def players(seed: int, teacher: str) -> tuple[nn.Module, nn.Module, nn.Module]:
     """(teacher, student, generator), the same for the same seed."""
     torch.manual_seed(seed)
-    frozen = build(teacher, MNIST_INPUT, 10).eval().requires_grad_(False)
+    frozen = open_teacher(TEACHERS[teacher], Path())
     generator = build_generator(HOUSE, MNIST_INPUT, 10)
     assert generator is not None
     return frozen, build("lenet5-half-bn", MNIST_INPUT, 10), generator
@@ -135,16 +138,20 @@ def engine(seed: int, teacher: str, rounds: int) -> Loop:
     )
 
 
+class EnoughError(Exception):
+    """Every round that counts was timed."""
+
+
 def compare(teacher: str, rounds: int, warm: int = 5) -> dict[str, float]:
-    """Seconds a round of both, taking turns round by round.
+    """Seconds a round of both, taking turns round by round, within a run of the usual length.
 
     Args:
-        teacher: Its architecture.
+        teacher: One of our own.
         rounds: Rounds that count.
         warm: Rounds before, in which memory is allocated.
     """
-    total = rounds + warm
-    straight, seconds = Straight(0, teacher, total), {"straight": [0.0], "engine": [0.0]}
+    length = HOUSE.schedule.rounds
+    straight, seconds = Straight(0, teacher, length), {"straight": [0.0], "engine": [0.0]}
     last = time.perf_counter()
 
     def between(_: object) -> None:
@@ -154,11 +161,14 @@ def compare(teacher: str, rounds: int, warm: int = 5) -> dict[str, float]:
         straight.one_round()
         last = time.perf_counter()
         seconds["straight"].append(last - started)
+        if len(seconds["straight"]) > rounds + warm:
+            raise EnoughError
 
-    engine(0, teacher, total).run(between)
+    with contextlib.suppress(EnoughError):
+        engine(0, teacher, length).run(between)
     means = {who: statistics.fmean(times[1 + warm :]) for who, times in seconds.items()}
-    return {**{f"{who}_ms": 1e3 * value for who, value in means.items()},
-            "ratio": means["engine"] / means["straight"]}  # fmt: skip
+    ratio = means["engine"] / means["straight"]
+    return {**{f"{who}_ms": 1e3 * value for who, value in means.items()}, "ratio": ratio}
 
 
 def main(rounds: Annotated[int, typer.Option(help="Rounds of each.")] = 200) -> None:
