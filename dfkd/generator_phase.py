@@ -1,5 +1,6 @@
 """The generator's half of a round: one synthesised batch."""
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -26,10 +27,9 @@ def check_finite(who: str, loss: Tensor, norm: Tensor) -> None:
     Raises:
         NotFiniteError: Names what is not finite.
     """
-    if not torch.isfinite(loss):
-        raise NotFiniteError(f"the {who}'s loss is {loss.item()}")
-    if not torch.isfinite(norm):
-        raise NotFiniteError(f"the {who}'s gradient is {norm.item()}")
+    for what, value in (("loss", loss.item()), ("gradient", norm.item())):
+        if not math.isfinite(value):
+            raise NotFiniteError(f"the {who}'s {what} is {value}")
 
 
 @dataclass
