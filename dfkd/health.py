@@ -94,7 +94,7 @@ class Health:
         retries: Roll-backs so far.
         rate: What all learning rates are multiplied by, after the roll-backs so far.
         best_agreement: The best so far on the frozen probe.
-        suspect: The last round's images look like the first of a collapse: no state to return to.
+        suspect: The last images look like the first of a collapse.
         probe: Images and the teacher's classes; None until enough are gathered.
     """
 
@@ -164,7 +164,7 @@ class Health:
     @torch.no_grad()
     def agreement(self, student: nn.Module) -> float | None:
         """Share of the frozen probe on which the student answers as the teacher; None before."""
-        if not self.suspect:
+        if not self.doubtful:
             self._freeze()
         if self.probe is None:
             return None
@@ -179,8 +179,7 @@ class Health:
             return None
         self.best_agreement = max(self.best_agreement, agreement)
         fallen = agreement < self.best_agreement - LARGEST_FALL
-        confirmed, self.suspect = fallen and self._fallen, self.suspect or fallen
-        self._fallen = fallen
+        confirmed, self._fallen = fallen and self._fallen, fallen
         if confirmed:
             return (
                 f"divergence: agreement on the frozen probe fell from {self.best_agreement:.0%} "
@@ -206,6 +205,11 @@ class Health:
         self._gathered, self._fallen, self.suspect = [], False, False
         self.best_agreement = 0.0
         return again
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the last images or the last look say that this is no state to return to."""
+        return self.suspect or self._fallen
 
     @property
     def given_up(self) -> bool:

@@ -185,7 +185,7 @@ class Loop:
         if self.student is not None and self._round > 0:
             agreement = self.health.agreement(self.student)
         fault = self.health.forgotten(agreement)
-        if fault is None and not self.health.suspect:
+        if fault is None and not self.health.doubtful:
             self._healthy = self._snapshot()
         return agreement, fault
 
