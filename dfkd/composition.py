@@ -147,7 +147,7 @@ class Update:
 
     kind: Literal["plain", "two-source", "meta"] = "plain"
     replay_weight: float = 1.0
-    inner_lr: float = 0.05
+    inner_lr: float = 0.001
     first_order: bool = False
 
 

@@ -9,12 +9,13 @@ LRA = replace(
     PRE_DFKD,
     name="lra",
     citation="Patel et al., Learning to Retain while Acquiring, CVPR 2023",
-    update=Update("meta", inner_lr=0.05),
+    update=Update("meta", inner_lr=0.001),
     schedule=replace(PRE_DFKD.schedule, batch=512, rounds=400 * 72),
     reported={"CIFAR-100 ResNet-34 -> ResNet-18": "peak 77.21, generative replay (public note)"},
     notes=(
-        "Ours: inner_lr 0.05. The published code has 0.9 with momentum, but its meta-test loss "
-        "does not reach the student, so that value was never felt.",
+        "Ours: inner_lr 0.001, the best of 0.05, 0.01 and 0.001 on held-out images (one "
+        "seed each). The published code has 0.9 with momentum, but its meta-test loss does not "
+        "reach the student, so that value was never felt.",
         *PRE_DFKD.notes,
     ),
 )
