@@ -99,6 +99,27 @@ def validate(
     raise typer.Exit(verdict.outcome.exit_code)
 
 
+@app.command(epilog="Example: datafree-edge lint student.int8.onnx")
+def lint(
+    graph: Annotated[Path, typer.Argument(help="An ONNX file.", metavar="GRAPH.onnx")],
+) -> None:
+    """Check an int8 graph against TensorRT's rules: what it refuses, and what makes it slower.
+
+    Exits with 1 when TensorRT would refuse the graph.
+    """
+    from targets import lint as rules
+
+    try:
+        findings = rules.lint(graph)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    for finding in findings:
+        typer.echo(finding)
+    refused = len(rules.errors(findings))
+    typer.echo(f"{graph}: {refused} errors, {len(findings) - refused} warnings")
+    raise typer.Exit(1 if refused else 0)
+
+
 def _exit_code(outcome: str) -> int:
     from pipeline.verdict import Outcome
 

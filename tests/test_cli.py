@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import numpy_helper
 
 from tests.conftest import EXAMPLE, QUICK, ROOT, write_run
+from tests.targets.graphs import quantized_convolution
 
 
 def command(*arguments, store):
@@ -292,3 +294,27 @@ def test_run_again_finds_everything_done(tmp_path, quick_store):
         code, _, err = run("run", run_file, "--output", tmp_path / name, store=quick_store)
         assert code == 2
     assert err.count("found done") == 7
+
+
+class TestLint:
+    def test_a_graph_that_tensorrt_takes(self, tmp_path):
+        graph = ROOT / "tests" / "targets" / "modelopt_int8.onnx"
+        code, out, err = run("lint", graph, store=tmp_path)
+        assert code == 0, err
+        assert "8 channels cost as much as 32" in out
+        assert out.splitlines()[-1].endswith("modelopt_int8.onnx: 0 errors, 8 warnings")
+
+    def test_one_that_it_refuses(self, tmp_path):
+        onnx.save(quantized_convolution(activation_zero=np.uint8(0)), tmp_path / "graph.onnx")
+        code, out, _ = run("lint", tmp_path / "graph.onnx", store=tmp_path)
+        assert code == 1
+        assert "error: quantize: the zero point is int8 and 0" in out
+
+    @pytest.mark.parametrize("content", [b"no graph", None])
+    def test_what_is_no_graph(self, tmp_path, content):
+        if content is not None:
+            (tmp_path / "graph.onnx").write_bytes(content)
+        code, _, err = run("lint", tmp_path / "graph.onnx", store=tmp_path)
+        assert code == 1
+        assert "graph.onnx" in err
+        assert len(err.splitlines()) == 1

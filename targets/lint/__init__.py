@@ -1,0 +1,41 @@
+"""Checks a Q/DQ graph against what TensorRT accepts and fuses, before any device is touched.
+
+Each finding names the node, the rule and the remedy.
+"""
+
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import ModelProto
+
+from targets.graph import Graph
+from targets.lint import refused, slower
+from targets.lint.finding import Finding
+
+__all__ = ["Finding", "errors", "lint", "lint_model"]
+
+
+def lint(path: Path) -> list[Finding]:
+    """Check an ONNX file.
+
+    Raises:
+        OSError: When it cannot be read.
+        ValueError: When it is no ONNX file.
+    """
+    try:
+        return lint_model(onnx.load(path))
+    except DecodeError:
+        raise ValueError(f"{path}: not an ONNX file") from None
+
+
+def lint_model(model: ModelProto) -> list[Finding]:
+    """Check a graph that is already loaded; errors first."""
+    graph = Graph(model)
+    found = [finding for rule in (*refused.RULES, *slower.RULES) for finding in rule(graph)]
+    return sorted(found, key=lambda finding: finding.severity)
+
+
+def errors(findings: list[Finding]) -> list[Finding]:
+    """Those that a device would refuse."""
+    return [finding for finding in findings if finding.severity == "error"]
