@@ -1,7 +1,7 @@
 """The bundle: all that a run hands over, in one folder with a manifest.
 
 manifest.json                   what is what, with the sha256 of every file
-graphs/student.{fp32,int8}.onnx the student as exported
+graphs/student.*.onnx           the student as exported, in every form (steps/export.py)
 targets/NAME/model.*.onnx       the student as compiled for a target
 golden.npz  verdict.json        the probes and what came of them
 report.html                     the same for people
@@ -96,8 +96,7 @@ def open_bundle(folder: Path) -> Manifest:
 def _places(config: RunConfig, records: dict[str, StepRecord]) -> list[tuple[Artifact, str]]:
     artifacts = {role: a for record in records.values() for role, a in record.artifacts.items()}
     places = [
-        (artifacts["fp32"], "graphs/student.fp32.onnx"),
-        (artifacts["int8"], "graphs/student.int8.onnx"),
+        *((artifacts[role], f"graphs/student.{role}.onnx") for role in records["export"].artifacts),
         (artifacts["golden"], "golden.npz"),
         (artifacts["verdict"], "verdict.json"),
     ]
@@ -158,6 +157,7 @@ def _target_entry(
     return {
         "machine": notes["compile"]["fingerprint"],
         "threads": notes["compile"]["threads"],
+        "batch": notes["compile"]["batch"],
         **entry,
         **_recommendation(verdicts, times),
     }

@@ -42,6 +42,9 @@ class Step:
         return f"pipeline.steps.{self.name}"
 
 
+EXPORTED = ("teacher", "student", "quantized", "quantizers")
+
+
 def chain(config: RunConfig) -> list[Step]:
     """The steps this run file asks for, each after what it needs."""
     same = config.student == "same"
@@ -52,9 +55,13 @@ def chain(config: RunConfig) -> list[Step]:
         steps.append(Step("distill", ("teacher",), _part("input", "student", "distill", "seed")))
     steps += [
         Step("quantize", ("teacher", "student", *generator), _quantize_settings),
-        Step("export", ("student", "quantized", "quantizers"), _part("input", "student")),
+        Step(
+            "export",
+            ("teacher", "student", "quantized", "quantizers"),
+            _part("input", "student", "export"),
+        ),
         Step("probe", ("teacher",), _probe_settings),
-        Step("compile", ("fp32", "int8", "golden"), _compile_settings),
+        Step("compile", ("fp32", "int8-cpu", "golden"), _compile_settings),
         Step("validate", ("golden", "compiled-int8", "compiled-fp32"), _part("gate")),
     ]
     return steps

@@ -127,6 +127,21 @@ class QuantizeSection(Section):
     weight_range: Literal["auto", "full", "half"] = "auto"
 
 
+class ExportSection(Section):
+    """How the graphs are written.
+
+    Attributes:
+        opset: 13 for the oldest devices, 17 for all others. int8 with float16 elsewhere needs, and
+            has, 19.
+        batch: A fixed number of images; left out, any number.
+        preprocessing: Take uint8 pixels and normalise them inside the graph.
+    """
+
+    opset: Literal[13, 17] = 17
+    batch: PositiveInt | None = None
+    preprocessing: bool = False
+
+
 class GateSection(Section):
     """What the verdict asks for, fixed before the run.
 
@@ -156,6 +171,7 @@ class RunConfig(Section):
     student: Literal["same"] | StudentSection
     distill: DistillSection = DistillSection()
     quantize: QuantizeSection = QuantizeSection()
+    export: ExportSection = ExportSection()
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("local-cpu",)
     gate: GateSection = GateSection()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -29,6 +29,10 @@ KERNEL_BUILD_SECONDS = 300
 """How long the one-time build of NNCF's C++ kernels may take."""
 
 
+LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+"""Modules with weights that run on integer kernels."""
+
+
 def prepare(network: nn.Module, calibration: Tensor, half_range: bool) -> nn.Module:
     """A copy with batch norms folded, fake-quantizers placed and their ranges calibrated.
 
@@ -91,6 +95,21 @@ def to_torch_quantizers(network: nn.Module, example: Tensor) -> nn.Module:
     return stripped
 
 
+def layers_in_order(network: nn.Module, example: Tensor) -> list[nn.Module]:
+    """Convolutions and linear layers in the order in which a pass calls them."""
+    called: list[nn.Module] = []
+    handles = [
+        module.register_forward_hook(lambda layer, *_: called.append(layer))
+        for module in network.modules()
+        if isinstance(module, LAYERS)
+    ]
+    with torch.no_grad():
+        network(example)
+    for handle in handles:
+        handle.remove()
+    return called
+
+
 def _require_kernels(device: torch.device) -> None:
     """Where the C++ build fails, NNCF goes on with slow Python operations and a log line."""
     if device.type != "cpu":
@@ -126,7 +145,7 @@ def _drop_stale_lock() -> None:
 def _require_quantized_layers(network: nn.Module) -> None:
     placed = {name for name, _ in quantizers(network)}
     for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, LAYERS):
             place = f"pre_hooks.{name.replace('.', '/')}/"
             if not any(p.startswith(place) and p.endswith("__1.0") for p in placed):
                 raise InputError(f"quantize: NNCF left the layer {name} in float")

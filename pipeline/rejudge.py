@@ -8,7 +8,7 @@ from pipeline.bundle import Manifest
 from pipeline.errors import InputError
 from pipeline.verdict import Verdict, judge
 from targets.golden import load_golden
-from targets.onnxruntime_cpu import ProviderError, answer, open_session
+from targets.onnxruntime_cpu import ProviderError, answer_golden, open_session
 
 
 def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
@@ -24,7 +24,7 @@ def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        logits = answer(open_session(path), golden.images)
+        logits = answer_golden(open_session(path), golden)
     except ProviderError:
         raise
     except Exception as error:  # ONNX Runtime's exceptions have no base of their own

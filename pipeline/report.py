@@ -40,7 +40,7 @@ def summary(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
             (
                 f"{name}: latency",
                 f"fp32 {fp32['milliseconds']:.3f} ms, int8 {int8['milliseconds']:.3f} ms "
-                f"(batch 1, {target['threads']} thread)",
+                f"(batch {target['batch']}, {target['threads']} thread)",
             ),
             (
                 f"{name}: integer kernels",

@@ -21,9 +21,14 @@ class Cpu:
     int8: str
 
     @property
+    def is_x86(self) -> bool:
+        """Whether it multiplies unsigned by signed bytes."""
+        return self.machine in ("x86_64", "AMD64")
+
+    @property
     def saturates(self) -> bool:
         """x86 without VNNI adds pairs of products in 16 bits: full-range weights overflow."""
-        return self.machine in ("x86_64", "AMD64") and self.int8 != "vnni"
+        return self.is_x86 and self.int8 != "vnni"
 
 
 @cache

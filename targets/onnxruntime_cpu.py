@@ -11,10 +11,14 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnx import ModelProto
 
-from targets.instruction_sets import this_cpu
+from targets.golden import Golden
+from targets.instruction_sets import Cpu, this_cpu
+from targets.integer_relu import with_integer_relus
+from targets.unsigned import with_unsigned_activations
 
-Images = NDArray[np.float32]
+Images = NDArray[np.float32] | NDArray[np.uint8]
 Logits = NDArray[np.float32]
 
 INTEGER_KERNELS = {"QLinearConv", "QLinearMatMul", "QGemm", "MatMulIntegerToFloat", "ConvInteger"}
@@ -44,6 +48,15 @@ def fingerprint() -> dict[str, str]:
     """What a compiled graph and its timings depend on."""
     cpu = this_cpu()
     return {"cpu": cpu.model, "int8": cpu.int8, "onnxruntime": ort.__version__}
+
+
+def rewritten(model: ModelProto, cpu: Cpu) -> ModelProto:
+    """A Q/DQ graph in the form that a CPU runs fastest, in place; every value stays the same.
+
+    x86 wants unsigned activations; ARM multiplies signed bytes as fast.
+    """
+    with_integer_relus(model)
+    return with_unsigned_activations(model) if cpu.is_x86 else model
 
 
 def compile_graph(graph: Path, compiled: Path) -> Compiled:
@@ -76,13 +89,32 @@ def open_session(graph: Path, optimised: bool = True) -> ort.InferenceSession:
     return _open(graph, options)
 
 
+def answer_golden(session: ort.InferenceSession, golden: Golden) -> Logits:
+    """Logits (N, K) for the probes, as pixels where the graph normalises them itself."""
+    takes_pixels = session.get_inputs()[0].type == "tensor(uint8)"
+    return answer(session, golden.pixels if takes_pixels else golden.images)
+
+
 def answer(session: ort.InferenceSession, images: Images, batch: int = 100) -> Logits:
-    """Logits (N, K) for normalised images (N, C, H, W)."""
+    """Logits (N, K) for images (N, C, H, W); a graph of a fixed batch is run so many at a time."""
+    fixed = session.get_inputs()[0].shape[0]
+    if isinstance(fixed, int):
+        return _in_fixed_batches(session, images, fixed)
     parts = [
         session.run(["logits"], {"images": images[start : start + batch]})[0]
         for start in range(0, len(images), batch)
     ]
     return np.concatenate(parts)
+
+
+def _in_fixed_batches(session: ort.InferenceSession, images: Images, batch: int) -> Logits:
+    spare = -len(images) % batch
+    filled = np.concatenate([images, np.repeat(images[:1], spare, 0)])
+    parts = [
+        session.run(["logits"], {"images": filled[start : start + batch]})[0]
+        for start in range(0, len(filled), batch)
+    ]
+    return np.concatenate(parts)[: len(images)]
 
 
 def time_together(graphs: dict[str, Path], image: Images, repeats: int = 100) -> dict[str, float]:

@@ -1,69 +1,104 @@
-"""export: student and fake-quantized student -> student.fp32.onnx, student.int8.onnx, linted."""
+"""export: student and fake-quantized student -> graphs/, linted.
 
+student.fp32.onnx, student.fp16.onnx     the student in float
+student.int8.onnx                        int8 weights, float32 elsewhere
+student.int8-float-weights.onnx          the same with weights as TensorRT 8 wants them
+student.int8-fp16.onnx                   the same with float16 elsewhere, for TensorRT 11
+student.int8-cpu.onnx                    with every rounding that ONNX Runtime needs on a CPU
+"""
+
+import copy
 import json
-import warnings
+from importlib import metadata
 from pathlib import Path
 
 import onnx
 import torch
-from onnx_ir import from_proto, to_proto
-from onnx_ir.passes.common import IdentityEliminationPass
+from onnx import ModelProto
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from dfkd.images import ImageSpec
 from pipeline.batch_norm_folding import folded
+from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.fake_quantizers import restore, to_torch_quantizers
 from pipeline.networks import image_spec
+from pipeline.onnx_export import Preprocessed, exported
 from pipeline.steps.quantize import open_student
+from pipeline.store import file_digest
 from pipeline.work import Made, Work
-from targets.lint import errors, lint
+from targets.half_precision import in_half_precision
+from targets.lint import errors, lint_model
+from targets.residual import with_free_convolution_branches
 from targets.weights import store_weights_as_int8
-
-OPSET = 17
 
 
 def run(work: Work) -> Made:
-    """Export both forms of the student and check the int8 one against TensorRT's rules."""
+    """Write every form of the student and check the int8 ones against TensorRT's rules."""
     spec = image_spec(work.config.input)
     student = open_student(work.config, work)
-    example = spec.normalise(torch.zeros(2, *spec.shape))
     description = json.loads(work.inputs["quantizers"].read_text())
     quantized = restore(student, description, load_file(work.inputs["quantized"]))
-    float_path = work.folder / "student.fp32.onnx"
-    int8_path = work.folder / "student.int8.onnx"
-    write_graph(folded(student), example, spec, float_path)
-    write_graph(to_torch_quantizers(quantized, example), example, spec, int8_path)
-    faults = errors(lint(int8_path))
-    if faults:
-        raise InputError(f"export: {faults[0]} ({len(faults)} in all)")
-    sizes = {path.name: path.stat().st_size for path in (float_path, int8_path)}
-    work.reporter.say(f"export: {', '.join(f'{n} {s:,} bytes' for n, s in sizes.items())}")
-    return Made({"fp32": float_path, "int8": int8_path}, {"bytes": sizes})
+    example = spec.normalise(torch.zeros(2, *spec.shape))
+    in_float = _model(folded(student), work.config, spec)
+    in_int8 = _model(to_torch_quantizers(quantized, example), work.config, spec)
+    models = {"fp32": in_float, "fp16": in_half_precision(in_float), **_int8_forms(in_int8)}
+    paths = {}
+    for role, model in models.items():
+        paths[role] = work.folder / f"student.{role}.onnx"
+        _write(model, paths[role], work)
+    sizes = {path.name: path.stat().st_size for path in paths.values()}
+    work.reporter.say(
+        f"export: {sizes['student.fp32.onnx']:,} bytes, in int8 {sizes['student.int8.onnx']:,}"
+    )
+    return Made(paths, {"bytes": sizes})
 
 
-def write_graph(network: nn.Module, example: Tensor, spec: ImageSpec, path: Path) -> None:
-    """Export a network with a free batch size, input `images` and output `logits`.
-
-    torch's older exporter keeps to the opset asked for; the newer one merges equal Q/DQ pairs.
-    It leaves `Identity` nodes between shared scales and their users, which TensorRT 8 refuses.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network.eval(),
-            (example,),
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_axes={"images": {0: "batch"}, "logits": {0: "batch"}},
+def _model(network: nn.Module, config: RunConfig, spec: ImageSpec) -> ModelProto:
+    example = spec.normalise(torch.zeros(2, *spec.shape))
+    if config.export.preprocessing:
+        low, high = (
+            spec.normalise(torch.full((1, spec.shape[0], 1, 1), edge)).view(-1)
+            for edge in spec.value_range
         )
-    graph = from_proto(onnx.load(path))
-    IdentityEliminationPass()(graph)
-    model = store_weights_as_int8(to_proto(graph))
-    onnx.helper.set_model_props(model, {"mean": str(list(spec.mean)), "std": str(list(spec.std))})
+        network = Preprocessed(network, scale=(high - low) / 255, shift=low)
+        example = torch.zeros(2, *spec.shape, dtype=torch.uint8)
+    return exported(network, example, config.export.opset, config.export.batch)
+
+
+def _int8_forms(pairs: ModelProto) -> dict[str, ModelProto]:
+    """All int8 forms of a graph with float weights and Q/DQ on both branches of additions."""
+    fused = with_free_convolution_branches(copy.deepcopy(pairs))
+    stored = store_weights_as_int8(copy.deepcopy(fused))
+    return {
+        "int8": stored,
+        "int8-float-weights": fused,
+        "int8-fp16": in_half_precision(stored),
+        "int8-cpu": store_weights_as_int8(pairs),
+    }
+
+
+def _write(model: ModelProto, path: Path, work: Work) -> None:
+    """Write a graph that says where it comes from.
+
+    Raises:
+        InputError: When TensorRT would refuse it.
+    """
+    faults = errors(lint_model(model))
+    if faults:
+        raise InputError(f"export: {path.name}: {faults[0]} ({len(faults)} in all)")
+    config = work.config
+    properties = {
+        "producer": f"datafree-edge {metadata.version('datafree-edge')}",
+        "teacher": file_digest(work.inputs["teacher"]),
+        "student": file_digest(work.inputs["student"]),
+        "quantized": file_digest(work.inputs["quantized"]),
+        "class_names": json.dumps(config.teacher.class_names),
+        "mean": json.dumps(config.input.mean),
+        "std": json.dumps(config.input.std),
+        "value_range": json.dumps(config.input.value_range),
+    }
+    onnx.helper.set_model_props(model, properties)
     onnx.checker.check_model(model)
     onnx.save(model, path)

@@ -12,6 +12,7 @@ from dfkd.budget import Plan, for_student_steps
 from dfkd.loop import build_generator
 from dfkd.models.generators import Generator
 from dfkd.recipe import Recipe
+from pipeline.bias_snapping import snap_biases
 from pipeline.config import RunConfig, StudentSection
 from pipeline.fake_quantizers import describe, prepare
 from pipeline.networks import build_network, image_spec
@@ -48,6 +49,7 @@ def run(work: Work) -> Made:
     notes["fine-tuning"] = train(
         loop, "quantize", work.checkpoints / "quantize.checkpoint", work.reporter
     )
+    snap_biases(prepared.eval(), images[:2])
     weights, places = work.folder / "quantized.safetensors", work.folder / "quantized.json"
     save_file(cpu_state(prepared), weights)
     places.write_text(json.dumps(describe(prepared), sort_keys=True))

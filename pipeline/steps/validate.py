@@ -5,7 +5,7 @@ import json
 from pipeline.verdict import judge
 from pipeline.work import Made, Work
 from targets.golden import load_golden
-from targets.onnxruntime_cpu import answer, open_session
+from targets.onnxruntime_cpu import answer_golden, open_session
 
 
 def run(work: Work) -> Made:
@@ -17,7 +17,7 @@ def run(work: Work) -> Made:
     verdicts = {}
     for precision in ("int8", "fp32"):
         session = open_session(work.inputs[f"compiled-{precision}"])
-        logits = answer(session, golden.images)
+        logits = answer_golden(session, golden)
         verdicts[precision] = judge(golden, logits, gate.agreement, gate.confidence)
     path = work.folder / "verdict.json"
     document = {precision: verdict.as_json() for precision, verdict in verdicts.items()}

@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 
 from pipeline.bundle import open_bundle
@@ -14,6 +15,8 @@ from targets.golden import load_golden
 from targets.lint import errors, lint
 from targets.onnxruntime_cpu import answer, open_session
 from tests.conftest import QUICK, write_run
+
+FORMS = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16", "int8-cpu")
 
 
 class Silent:
@@ -44,8 +47,7 @@ def test_the_bundle_holds_what_it_should(finished):
     config, manifest, bundle = finished
     assert open_bundle(bundle) == manifest
     assert set(manifest["files"]) == {
-        "graphs/student.fp32.onnx",
-        "graphs/student.int8.onnx",
+        *(f"graphs/student.{form}.onnx" for form in FORMS),
         "targets/local-cpu/model.fp32.onnx",
         "targets/local-cpu/model.int8.onnx",
         "golden.npz",
@@ -65,13 +67,56 @@ def test_the_bundle_holds_what_it_should(finished):
 
 
 def test_the_exported_graphs_mean_what_torch_meant(finished):
+    """Every form answers alike; the forms of one precision nearly always the same."""
     _, _, bundle = finished
-    assert not errors(lint(bundle / "graphs/student.int8.onnx"))
-    images = load_golden(bundle / "golden.npz").images[:200]
-    fp32 = answer(open_session(bundle / "graphs/student.fp32.onnx"), images)
-    int8 = answer(open_session(bundle / "graphs/student.int8.onnx"), images)
-    assert (fp32.argmax(1) == int8.argmax(1)).mean() > 0.9
-    assert not np.array_equal(fp32, int8)
+    golden = load_golden(bundle / "golden.npz")
+    logits = {}
+    for form in FORMS:
+        path = bundle / f"graphs/student.{form}.onnx"
+        assert not errors(lint(path)), form
+        logits[form] = answer(open_session(path, optimised=False), golden.images[:500])
+    answers = {form: values.argmax(1) for form, values in logits.items()}
+    assert (answers["fp32"] == answers["int8"]).mean() > 0.9
+    assert not np.array_equal(logits["fp32"], logits["int8"])
+    np.testing.assert_array_equal(answers["int8"], answers["int8-float-weights"])
+    np.testing.assert_array_equal(answers["int8"], answers["int8-cpu"])  # no residual addition
+    for whole, half in (("fp32", "fp16"), ("int8", "int8-fp16")):
+        assert (answers[whole] == answers[half]).mean() > 0.98
+
+
+def test_the_compiled_artifact_answers_as_the_graph_does(finished):
+    _, manifest, _ = finished
+    target = manifest["targets"]["local-cpu"]
+    assert target["int8"]["parity"] >= 0.999
+    assert target["fp32"]["parity"] >= 0.999
+    assert target["int8"]["integer_layers"] >= 3  # of 5; linear layers without a ReLU stay float
+
+
+def test_a_graph_says_where_it_comes_from(finished):
+    bundle = finished[2]
+    properties = {
+        p.key: p.value for p in onnx.load(bundle / "graphs/student.int8.onnx").metadata_props
+    }
+    assert json.loads(properties["mean"]) == [0.1307]
+    assert json.loads(properties["class_names"]) == []
+    assert len(properties["teacher"]) == len(properties["quantized"]) == 64
+    assert properties["producer"].startswith("datafree-edge ")
+
+
+def test_pixels_in_and_a_fixed_batch(quick_store, tmp_path):
+    """The oldest opset, twelve images at a time, the normalisation inside."""
+    export = {"opset": 13, "batch": 12, "preprocessing": True}
+    config = read_run_file(write_run(tmp_path, export=export))
+    manifest = execute(config, Store(str(quick_store)), tmp_path / "bundle", Silent())
+    graph = onnx.load(tmp_path / "bundle/graphs/student.int8.onnx")
+    taken = graph.graph.input[0].type.tensor_type
+    assert taken.elem_type == onnx.TensorProto.UINT8
+    assert [d.dim_value for d in taken.shape.dim] == [12, 1, 32, 32]
+    assert graph.opset_import[0].version == 13
+    assert manifest["targets"]["local-cpu"]["batch"] == 12
+    plain = read_run_file(write_run(tmp_path))
+    usual = execute(plain, Store(str(quick_store)), tmp_path / "usual", Silent())
+    assert manifest["verdict"]["agreed"] == pytest.approx(usual["verdict"]["agreed"], abs=6)
 
 
 def test_a_student_that_was_hardly_taught_fails(finished):
