@@ -12,7 +12,7 @@ from prefect import State, flow, get_run_logger, task
 from prefect.states import Completed, Failed
 
 from pipeline.bundle import Manifest, open_bundle, write_bundle
-from pipeline.chain import Step, chain, perform, with_student
+from pipeline.chain import Step, chain, perform, with_made
 from pipeline.config import RunConfig, read_run_file
 from pipeline.errors import InputError
 from pipeline.progress import LineReporter, Reporter, reporter
@@ -58,14 +58,14 @@ def _run(config: RunConfig, store: Store, folder: Path) -> Manifest:
     records: dict[str, StepRecord] = {}
     roles: dict[str, Artifact] = {}
     for step in chain(config):
-        run_step = task(name=step.name, persist_result=False)(_perform)
-        records[step.name] = run_step(step.name, config, roles, store)
-        roles = with_student({**roles, **records[step.name].artifacts}, config)
+        run_step = task(name=step.label, persist_result=False)(_perform)
+        record = records[step.label] = run_step(step.label, config, roles, store)
+        roles = with_made(roles, step, record, config)
     return task(name="bundle", persist_result=False)(write_bundle)(config, records, store, folder)
 
 
-def _perform(name: str, config: RunConfig, roles: dict[str, Artifact], store: Store) -> StepRecord:
-    step: Step = next(step for step in chain(config) if step.name == name)
+def _perform(label: str, config: RunConfig, roles: dict[str, Artifact], store: Store) -> StepRecord:
+    step: Step = next(step for step in chain(config) if step.label == label)
     say = _display or LineReporter(get_run_logger().info)
     return perform(step, config, roles, store, say)
 

@@ -3,7 +3,8 @@
 manifest.json                   what is what, with the sha256 of every file
 graphs/student.*.onnx           the student as exported, in every form (steps/export.py)
 targets/NAME/model.*.onnx       the student as compiled for a target
-golden.npz  verdict.json        the probes and what came of them
+targets/NAME/verdict.json       what came of the probes there
+golden.npz                      the probes, with the teacher's answers
 report.html                     the same for people
 """
 
@@ -18,6 +19,8 @@ from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.report import write_report
 from pipeline.store import Artifact, StepRecord, Store, digest, file_digest, replace_durably
+from pipeline.verdict import Outcome
+from pipeline.work import PRECISIONS
 
 FASTER = 1.05
 """int8 is recommended when it is faster than fp32 by this factor: less is noise."""
@@ -41,8 +44,11 @@ def write_bundle(
             (beside / place).parent.mkdir(parents=True, exist_ok=True)
             path = store.get(artifact, (beside / place).parent)
             path.rename(beside / place)
-        verdict = json.loads((beside / "verdict.json").read_text())
-        manifest = _manifest(config, records, verdict, beside)
+        verdicts = {
+            target: json.loads((beside / f"targets/{target}/verdict.json").read_text())
+            for target in config.targets
+        }
+        manifest = _manifest(config, records, verdicts, beside)
         (beside / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         write_report(manifest, records, beside)
         _swap(beside, output)
@@ -94,16 +100,18 @@ def open_bundle(folder: Path) -> Manifest:
 
 
 def _places(config: RunConfig, records: dict[str, StepRecord]) -> list[tuple[Artifact, str]]:
-    artifacts = {role: a for record in records.values() for role, a in record.artifacts.items()}
+    graphs = records["export"].artifacts
     places = [
-        *((artifacts[role], f"graphs/student.{role}.onnx") for role in records["export"].artifacts),
-        (artifacts["golden"], "golden.npz"),
-        (artifacts["verdict"], "verdict.json"),
+        *((graph, f"graphs/student.{role}.onnx") for role, graph in graphs.items()),
+        (records["probe"].artifacts["golden"], "golden.npz"),
     ]
     for target in config.targets:
         for precision in ("fp32", "int8"):
             place = f"targets/{target}/model.{precision}.onnx"
-            places.append((artifacts[f"compiled-{precision}"], place))
+            compiled = records[f"compile {target}"].artifacts[f"compiled-{precision}"]
+            places.append((compiled, place))
+        verdict = records[f"validate {target}"].artifacts["verdict"]
+        places.append((verdict, f"targets/{target}/verdict.json"))
     return places
 
 
@@ -132,42 +140,63 @@ def _manifest(
         ],
         "input": config.input.model_dump(mode="json"),
         "run": config.model_dump(mode="json", exclude={"teacher": {"weights"}}),
-        "verdict": verdicts["int8"],
-        "fp32_agreement": verdicts["fp32"]["agreement"],
-        "targets": {name: _target_entry(notes, verdicts, folder, name) for name in config.targets},
+        "verdict": _worst(verdicts),
+        "targets": {
+            name: _target_entry(notes[f"compile {name}"], verdicts[name], folder, name)
+            for name in config.targets
+        },
         "files": files,
     }
+
+
+def _worst(verdicts: dict[str, Any]) -> dict[str, Any]:
+    """The run's verdict: that of the int8 artifact which does worst, with its target."""
+    severity = [Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS]
+    name = min(
+        verdicts,
+        key=lambda target: (
+            severity.index(verdicts[target]["int8"]["outcome"]),
+            verdicts[target]["int8"]["agreement"],
+        ),
+    )
+    return {"target": name, **verdicts[name]["int8"]}
 
 
 def _target_entry(
     notes: dict[str, Any], verdicts: dict[str, Any], folder: Path, name: str
 ) -> dict[str, Any]:
     """What a target runs. Timings stand here only, under no digest."""
-    times = notes["compile"]["milliseconds"]
+    times = notes["milliseconds"]
     entry = {
         precision: {
             "file": f"targets/{name}/model.{precision}.onnx",
             "bytes": (folder / f"targets/{name}/model.{precision}.onnx").stat().st_size,
             "milliseconds": times[precision],
             "outcome": verdicts[precision]["outcome"],
-            **notes["compile"][precision],
+            "agreement": verdicts[precision]["agreement"],
+            **notes[precision],
         }
-        for precision in ("fp32", "int8")
+        for precision in PRECISIONS
     }
     return {
-        "machine": notes["compile"]["fingerprint"],
-        "threads": notes["compile"]["threads"],
-        "batch": notes["compile"]["batch"],
+        "machine": notes["fingerprint"],
+        "threads": notes["threads"],
+        "batch": notes["batch"],
         **entry,
         **_recommendation(verdicts, times),
     }
 
 
-def _recommendation(verdicts: dict[str, Any], times: dict[str, float]) -> dict[str, str | None]:
-    passed = [p for p in ("int8", "fp32") if verdicts[p]["outcome"] == "pass"]
+def _recommendation(
+    verdicts: dict[str, Any], times: dict[str, float | None]
+) -> dict[str, str | None]:
+    passed = [p for p in PRECISIONS if verdicts[p]["outcome"] == "pass"]
     if not passed:
         return {"recommended": None, "because": "neither form passed"}
-    if passed == ["int8", "fp32"] and times["fp32"] < FASTER * times["int8"]:
+    fp32, int8 = times["fp32"], times["int8"]
+    if len(passed) == 2 and (fp32 is None or int8 is None):
+        return {"recommended": "int8", "because": "smaller, and it passed; not timed here"}
+    if len(passed) == 2 and fp32 is not None and int8 is not None and fp32 < FASTER * int8:
         return {"recommended": "fp32", "because": "int8 is not faster here"}
     reasons = {"int8": "faster, and it passed", "fp32": "int8 did not pass"}
     reason = reasons[passed[0]] if len(passed) == 2 or passed == ["fp32"] else "fp32 did not pass"

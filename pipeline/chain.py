@@ -16,7 +16,9 @@ from pipeline.sources import factory_digest, source_digest
 from pipeline.store import Artifact, StepRecord, Store, digest
 from pipeline.weight_range import half_range
 from pipeline.weights_file import digest_of_weights
-from pipeline.work import Made, Work
+from pipeline.work import PRECISIONS, Made, Work
+from targets.catalogue import find
+from targets.instruction_sets import this_cpu
 from targets.onnxruntime_cpu import fingerprint
 
 Roles = dict[str, Artifact]
@@ -30,11 +32,18 @@ class Step:
         name: Also the module in `pipeline.steps` whose `run` does it.
         needs: Roles of the artifacts it reads.
         settings: The part of the run file, as JSON, that its result depends on.
+        target: The target it is done for; "" when it is done once for all.
     """
 
     name: str
     needs: tuple[str, ...]
     settings: Callable[[RunConfig], Any]
+    target: str = ""
+
+    @property
+    def label(self) -> str:
+        """What tells it from all other steps of a run."""
+        return f"{self.name} {self.target}".rstrip()
 
     @property
     def module(self) -> str:
@@ -61,10 +70,18 @@ def chain(config: RunConfig) -> list[Step]:
             _part("input", "student", "export"),
         ),
         Step("probe", ("teacher",), _probe_settings),
-        Step("compile", ("fp32", "int8-cpu", "golden"), _compile_settings),
-        Step("validate", ("golden", "compiled-int8", "compiled-fp32"), _part("gate")),
     ]
+    for target in config.targets:
+        compiled = tuple(_role(f"compiled-{precision}", target) for precision in PRECISIONS)
+        steps += [
+            Step("compile", ("fp32", "int8-cpu", "golden"), _compile_settings(target), target),
+            Step("validate", ("golden", *compiled), _part("gate"), target),
+        ]
     return steps
+
+
+def _role(role: str, target: str) -> str:
+    return f"{role}@{target}" if target else role
 
 
 def _part(*names: str) -> Callable[[RunConfig], Any]:
@@ -112,8 +129,12 @@ def _probe_settings(config: RunConfig) -> Any:
     return {"gate": gate, **_part("input", "seed")(config)}
 
 
-def _compile_settings(config: RunConfig) -> Any:
-    return {"targets": list(config.targets), "machine": fingerprint()}
+def _compile_settings(target: str) -> Callable[[RunConfig], Any]:
+    def settings(config: RunConfig) -> Any:
+        machine = {"there": fingerprint(find(target).cpu), "here": fingerprint(this_cpu())}
+        return {"target": target, "batch": config.export.batch or 1, **machine}
+
+    return settings
 
 
 def perform(
@@ -134,15 +155,15 @@ def perform(
     key = step_key(step, config, roles)
     known = store.recall(step.name, key)
     if known is not None:
-        reporter.say(f"{step.name}: found done")
+        reporter.say(f"{step.label}: found done")
         return StepRecord(known.artifacts, {**known.notes, "reused": True})
     checkpoints = store.checkpoints(step.name, key)
     with tempfile.TemporaryDirectory(prefix="datafree-edge-") as private:
         inputs, outputs = Path(private, "inputs"), Path(private, "outputs")
         inputs.mkdir()
         outputs.mkdir()
-        files = {role: store.get(roles[role], inputs) for role in step.needs}
-        work = Work(config, files, outputs, checkpoints, reporter)
+        files = {role.split("@")[0]: store.get(roles[role], inputs) for role in step.needs}
+        work = Work(config, files, outputs, checkpoints, reporter, step.target)
         made: Made = importlib.import_module(step.module).run(work)
         artifacts = {role: store.put(path, path.name) for role, path in made.files.items()}
     record = StepRecord(artifacts, made.notes)
@@ -162,18 +183,19 @@ def step_key(step: Step, config: RunConfig, roles: Roles) -> str:
     )
 
 
-def with_student(roles: Roles, config: RunConfig) -> Roles:
-    """For `student: same`, the teacher plays the student too."""
-    if config.student == "same" and "teacher" in roles:
-        return {**roles, "student": roles["teacher"]}
-    return roles
+def with_made(roles: Roles, step: Step, record: StepRecord, config: RunConfig) -> Roles:
+    """The roles after a step: for `student: same`, the teacher plays the student too."""
+    made = {_role(role, step.target): artifact for role, artifact in record.artifacts.items()}
+    if config.student == "same" and "teacher" in made:
+        made["student"] = made["teacher"]
+    return {**roles, **made}
 
 
 def run_chain(config: RunConfig, store: Store, reporter: Reporter) -> dict[str, StepRecord]:
-    """All steps of a run, one after another; by step name."""
+    """All steps of a run, one after another; by their labels."""
     records: dict[str, StepRecord] = {}
     roles: Roles = {}
     for step in chain(config):
-        records[step.name] = perform(step, config, roles, store, reporter)
-        roles = with_student({**roles, **records[step.name].artifacts}, config)
+        record = records[step.label] = perform(step, config, roles, store, reporter)
+        roles = with_made(roles, step, record, config)
     return records

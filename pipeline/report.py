@@ -29,7 +29,6 @@ def summary(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
         ("student", manifest["student"]),
         ("training", "; ".join(manifest["health"]) or "healthy, nothing rolled back"),
         ("agreement with the teacher", interval),
-        ("the same for fp32", f"{100 * manifest['fp32_agreement']:.2f} %"),
         ("teacher's confidence on probes", f"{100 * verdict['teacher_confidence']:.1f} %"),
     ]
     for name, target in manifest["targets"].items():
@@ -37,14 +36,10 @@ def summary(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
         ratio = int8["bytes"] / fp32["bytes"]
         rows += [
             (f"{name}: size", f"{fp32['bytes']:,} -> {int8['bytes']:,} bytes ({ratio:.2f})"),
+            (f"{name}: latency", _latency(target)),
             (
-                f"{name}: latency",
-                f"fp32 {fp32['milliseconds']:.3f} ms, int8 {int8['milliseconds']:.3f} ms "
-                f"(batch {target['batch']}, {target['threads']} thread)",
-            ),
-            (
-                f"{name}: integer kernels",
-                f"{int8['integer_layers']} of {int8['layers']} layers",
+                f"{name}: agreement",
+                f"fp32 {100 * fp32['agreement']:.2f} %, int8 {100 * int8['agreement']:.2f} %",
             ),
             (f"{name}: recommended", f"{target['recommended']}: {target['because']}"),
         ]
@@ -53,6 +48,17 @@ def summary(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
         ("bundle", str(folder)),
     ]
     return rows
+
+
+def _latency(target: dict[str, Any]) -> str:
+    fp32, int8 = target["fp32"], target["int8"]
+    if int8["milliseconds"] is None:
+        return "not measured, the run's machine has another CPU"
+    return (
+        f"fp32 {fp32['milliseconds']:.3f} ms, int8 {int8['milliseconds']:.3f} ms "
+        f"(batch {target['batch']}, {target['threads']} thread; "
+        f"{int8['integer_layers']} of {int8['layers']} layers on integer kernels)"
+    )
 
 
 def summary_table(manifest: Manifest, folder: Path) -> Table:

@@ -10,6 +10,7 @@ from pipeline.errors import InputError
 from pipeline.progress import Reporter
 from pipeline.recipes import check_recipes
 from pipeline.store import Store
+from pipeline.weight_range import half_range
 from pipeline.weights_file import check_weights
 from targets.catalogue import UnknownTargetError, find
 
@@ -29,14 +30,15 @@ def check_run(config: RunConfig, output: Path) -> None:
     """Refuse, before any work is done, a run that cannot end well.
 
     Raises:
-        InputError: When the weights are not there, a target or recipe is unknown, or the output
-            cannot be written.
+        InputError: When the weights are not there, a target or recipe is unknown or does not
+            suit, or the output cannot be written.
     """
     for target in config.targets:
         try:
             find(target)
         except UnknownTargetError as error:
             raise InputError(f"targets: {error}") from None
+    half_range(config)
     check_recipes(config)
     check_weights(config.teacher.weights)
     check_output(output)

@@ -1,11 +1,21 @@
 """How much of int8's range a run's weights may use. Imports no torch."""
 
 from pipeline.config import RunConfig
-from targets.catalogue import needs_half_range_weights
+from pipeline.errors import InputError
+from targets.catalogue import find
 
 
 def half_range(config: RunConfig) -> bool:
-    """Whether int8 weights keep to half of their range; `auto` asks the run's targets."""
-    if config.quantize.weight_range == "auto":
-        return any(needs_half_range_weights(target) for target in config.targets)
-    return config.quantize.weight_range == "half"
+    """Whether int8 weights keep to half of their range; `auto` asks the run's targets.
+
+    Raises:
+        InputError: When the run file asks for the full range and a target cannot have it.
+    """
+    saturating = [name for name in config.targets if find(name).cpu.saturates]
+    asked = config.quantize.weight_range
+    if asked == "full" and saturating:
+        raise InputError(
+            f"quantize.weight_range: full does not suit {saturating[0]}, whose int8 kernels add in "
+            "16 bits; use auto or half"
+        )
+    return asked == "half" or bool(asked == "auto" and saturating)

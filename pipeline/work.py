@@ -7,6 +7,9 @@ from typing import Any
 from pipeline.config import RunConfig
 from pipeline.progress import Reporter
 
+PRECISIONS = ("int8", "fp32")
+"""What a target gets a compiled artifact of; the first is the one that the run is about."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -19,6 +22,7 @@ class Work:
         checkpoints: For what a next try can go on from; outlives an interruption, and is shared
             with whoever does the same step at the same time.
         reporter: Where to say how far it is.
+        target: The target it works for, if it works for one.
     """
 
     config: RunConfig
@@ -26,6 +30,7 @@ class Work:
     folder: Path
     checkpoints: Path
     reporter: Reporter
+    target: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from targets.golden import Golden
-from targets.instruction_sets import Cpu, this_cpu
+from targets.instruction_sets import Cpu
 from targets.integer_relu import with_integer_relus
 from targets.unsigned import with_unsigned_activations
 
@@ -44,9 +44,8 @@ class Compiled:
     layers: int
 
 
-def fingerprint() -> dict[str, str]:
+def fingerprint(cpu: Cpu) -> dict[str, str]:
     """What a compiled graph and its timings depend on."""
-    cpu = this_cpu()
     return {"cpu": cpu.model, "int8": cpu.int8, "onnxruntime": ort.__version__}
 
 

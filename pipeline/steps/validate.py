@@ -3,7 +3,7 @@
 import json
 
 from pipeline.verdict import judge
-from pipeline.work import Made, Work
+from pipeline.work import PRECISIONS, Made, Work
 from targets.golden import load_golden
 from targets.onnxruntime_cpu import answer_golden, open_session
 
@@ -15,7 +15,7 @@ def run(work: Work) -> Made:
     """
     golden, gate = load_golden(work.inputs["golden"]), work.config.gate
     verdicts = {}
-    for precision in ("int8", "fp32"):
+    for precision in PRECISIONS:
         session = open_session(work.inputs[f"compiled-{precision}"])
         logits = answer_golden(session, golden)
         verdicts[precision] = judge(golden, logits, gate.agreement, gate.confidence)
@@ -24,7 +24,7 @@ def run(work: Work) -> Made:
     path.write_text(json.dumps(document, indent=2) + "\n")
     verdict = verdicts["int8"]
     work.reporter.say(
-        f"validate: {verdict.outcome}, agreement {100 * verdict.agreement:.2f} % "
+        f"validate {work.target}: {verdict.outcome}, agreement {100 * verdict.agreement:.2f} % "
         f"[{100 * verdict.low:.2f}, {100 * verdict.high:.2f}] on {verdict.images} probes"
     )
     return Made({"verdict": path})

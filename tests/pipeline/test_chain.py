@@ -4,14 +4,18 @@ import numpy as np
 import onnx
 import pytest
 
-from pipeline.bundle import open_bundle
+from pipeline.bundle import _worst, open_bundle
 from pipeline.chain import chain, perform, run_chain
 from pipeline.config import read_run_file
 from pipeline.errors import InputError
-from pipeline.run import execute
+from pipeline.run import check_run, execute
 from pipeline.store import Store
 from pipeline.verdict import Outcome
+from pipeline.weight_range import half_range
+from targets.catalogue import find
 from targets.golden import load_golden
+from targets.graph import Graph
+from targets.instruction_sets import this_cpu
 from targets.lint import errors, lint
 from targets.onnxruntime_cpu import answer, open_session
 from tests.conftest import QUICK, write_run
@@ -32,7 +36,7 @@ class Silent:
 
 def steps_done(reporter, config):
     found = {line.split(":")[0] for line in reporter.lines if line.endswith("found done")}
-    return [step.name for step in chain(config) if step.name not in found]
+    return [step.label for step in chain(config) if step.label not in found]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,7 @@ def test_the_bundle_holds_what_it_should(finished):
         "targets/local-cpu/model.fp32.onnx",
         "targets/local-cpu/model.int8.onnx",
         "golden.npz",
-        "verdict.json",
+        "targets/local-cpu/verdict.json",
     }
     golden = load_golden(bundle / "golden.npz")
     assert golden.pixels.shape == (2000, 1, 32, 32)
@@ -136,10 +140,10 @@ def test_the_teacher_itself_in_int8_passes(same_bundle):
     [
         ({}, []),
         ({"name": "another"}, []),
-        ({"gate": {**QUICK["gate"], "agreement": 0.5}}, ["validate"]),
+        ({"gate": {**QUICK["gate"], "agreement": 0.5}}, ["validate local-cpu"]),
         (
             {"quantize": {**QUICK["quantize"], "budget": {"steps": 5}}},
-            ["quantize", "export", "compile", "validate"],
+            ["quantize", "export", "compile local-cpu", "validate local-cpu"],
         ),
     ],
 )
@@ -149,6 +153,68 @@ def test_only_what_changed_is_done_again(finished, quick_store, tmp_path, change
     records = run_chain(config, Store(str(quick_store)), reporter)
     assert steps_done(reporter, config) == redone
     assert {name for name, r in records.items() if not r.notes["reused"]} == set(redone)
+
+
+def test_other_targets_are_compiled_and_judged_beside_and_nothing_else_is_done_again(
+    finished, quick_store, tmp_path
+):
+    """One student for all; what this machine cannot time it does not time."""
+    elsewhere = ["arm-dotprod", "x86-avx2" if this_cpu().int8 == "avx2" else "x86-vnni"]
+    targets = ["local-cpu", *elsewhere]
+    config = read_run_file(write_run(tmp_path, targets=targets))
+    reporter = Silent()
+    manifest = execute(config, Store(str(quick_store)), tmp_path / "bundle", reporter)
+    done = steps_done(reporter, config)
+    assert done == [f"{step} {t}" for t in elsewhere for step in ("compile", "validate")]
+    entries = manifest["targets"]
+    assert list(entries) == targets
+    arm = entries["arm-dotprod"]
+    assert arm["int8"]["milliseconds"] is None
+    assert arm["int8"]["agreement"] == pytest.approx(
+        entries["local-cpu"]["int8"]["agreement"], abs=0.005
+    )
+    assert arm["machine"]["int8"] == "dotprod"
+    for target, zero in (("arm-dotprod", np.int8), ("x86-vnni", np.uint8)):
+        if target in targets and not find(target).is_here:
+            graph = Graph(onnx.load(tmp_path / f"bundle/targets/{target}/model.int8.onnx"))
+            first = next(n for n in graph.nodes if n.op_type == "QuantizeLinear")
+            assert graph.constants[first.input[2]].dtype == zero
+    assert "not measured" in (tmp_path / "bundle/report.html").read_text()
+
+
+def test_the_runs_verdict_is_that_of_its_worst_target():
+    def verdict(outcome, agreement):
+        return {"int8": {"outcome": outcome, "agreement": agreement}}
+
+    verdicts = {"a": verdict("pass", 0.91), "b": verdict("inconclusive", 0.95)}
+    assert _worst(verdicts)["target"] == "b"
+    verdicts["c"] = verdict("pass", 0.5)
+    assert _worst(verdicts)["target"] == "b"
+    verdicts["d"] = verdict("fail", 0.99)
+    assert _worst(verdicts)["target"] == "d"
+    assert _worst({"a": verdict("pass", 0.97), "b": verdict("pass", 0.95)})["target"] == "b"
+
+
+def test_full_range_weights_are_refused_for_kernels_that_saturate(tmp_path):
+    run_file = write_run(
+        tmp_path,
+        targets=["x86-vnni", "x86-avx2"],
+        quantize={**QUICK["quantize"], "weight_range": "full"},
+    )
+    with pytest.raises(InputError, match="full does not suit x86-avx2"):
+        check_run(read_run_file(run_file), tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("targets", "half"), [(["x86-vnni", "arm"], False), (["x86-vnni", "x86-avx2"], True)]
+)
+def test_the_weight_range_is_what_the_runs_targets_need_and_part_of_the_key(
+    tmp_path, targets, half
+):
+    config = read_run_file(write_run(tmp_path, targets=targets))
+    assert half_range(config) == half
+    step = next(step for step in chain(config) if step.name == "quantize")
+    assert step.settings(config)["quantize"]["weight_range"] == ("half" if half else "full")
 
 
 def test_the_same_run_elsewhere_is_the_same_bundle_digest(finished, tmp_path):
@@ -195,7 +261,7 @@ class TestBundlesThatAreNotWhatTheySay:
         return shutil.copytree(finished[2], tmp_path / "bundle")
 
     def test_a_changed_file(self, bundle):
-        (bundle / "verdict.json").write_text("{}")
+        (bundle / "targets/local-cpu/verdict.json").write_text("{}")
         with pytest.raises(InputError, match=r"verdict\.json is not the file"):
             open_bundle(bundle)
 
