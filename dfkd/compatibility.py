@@ -36,7 +36,7 @@ FAMILIES: dict[str, Family] = {
 """The registry's architectures; others are looked at when they are loaded."""
 
 ADVERSARIES = frozenset(name for name, needs in NEEDS.items() if "student" in needs)
-NEVER_POSITIVE = ADVERSARIES - {"adversary-js"}
+NEVER_POSITIVE = {"adversary", "adversary-l1", "adversary-while-agreed"}
 LABELLED = frozenset(name for name, needs in NEEDS.items() if "labels" in needs)
 
 

@@ -124,11 +124,11 @@ class Objective:
 
     Attributes:
         kind: A key of `dfkd.objectives.OBJECTIVES`.
-        temperature: Of "soft-kl".
+        temperature: Of "soft-kl" and "difference-entropy".
         attention: Weight of the distance between attention maps (ZSKT); 0 leaves it out.
     """
 
-    kind: Literal["logit-l1", "soft-kl"] = "soft-kl"
+    kind: Literal["logit-l1", "soft-kl", "difference-entropy"] = "soft-kl"
     temperature: float = 4.0
     attention: float = 0.0
 

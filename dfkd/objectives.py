@@ -23,6 +23,16 @@ def soft_kl(student: Tensor, teacher: Tensor, objective: Objective) -> Tensor:
     )
 
 
+def difference_entropy(student: Tensor, teacher: Tensor, objective: Objective) -> Tensor:
+    """-T^2 times the mean entropy of softmax((teacher - student) / T) (AdaDFQ, Qian et al. 2023).
+
+    Smallest, -T^2 log K, where the logits differ by a constant.
+    """
+    temperature = objective.temperature
+    logs = F.log_softmax((teacher - student) / temperature, 1)
+    return temperature**2 * (logs.exp() * logs).sum(1).mean()
+
+
 def attention_distance(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
     """Distance between attention maps (Zagoruyko and Komodakis 2017, as used by ZSKT).
 
@@ -40,4 +50,8 @@ def _attention(activations: Tensor) -> Tensor:
     return F.normalize(activations.square().mean(1).flatten(1), dim=1)
 
 
-OBJECTIVES = {"logit-l1": logit_l1, "soft-kl": soft_kl}
+OBJECTIVES = {
+    "logit-l1": logit_l1,
+    "soft-kl": soft_kl,
+    "difference-entropy": difference_entropy,
+}

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 
 from dfkd.synthesis import Synthesis
 from dfkd.terms.adversary import adversary, adversary_js, adversary_l1, adversary_while_agreed
-from dfkd.terms.batch_norm import BatchNormAverage, batch_norm, batch_norm_kl, batch_norm_l2
+from dfkd.terms.batch_norm import (
+    BatchNormAverage,
+    batch_norm,
+    batch_norm_kl,
+    batch_norm_l2,
+    batch_norm_mse,
+    batch_norm_of_images,
+)
 from dfkd.terms.certainty import (
     activation,
     certainty,
@@ -23,6 +30,7 @@ from dfkd.terms.certainty import (
     soft_label,
 )
 from dfkd.terms.contrast import Contrast
+from dfkd.terms.disagreement import agreement_label, difficulty_margin, disagreement_label
 from dfkd.terms.diversity import inter_sample, metric, mode_seeking
 from dfkd.terms.pixels import image_norm, total_variation
 
@@ -38,10 +46,15 @@ TERMS: dict[str, Callable[..., Tensor]] = {
     "batch-norm": batch_norm,
     "batch-norm-l2": batch_norm_l2,
     "batch-norm-kl": batch_norm_kl,
+    "batch-norm-mse": batch_norm_mse,
+    "batch-norm-of-images": batch_norm_of_images,
     "adversary": adversary,
     "adversary-l1": adversary_l1,
     "adversary-js": adversary_js,
     "adversary-while-agreed": adversary_while_agreed,
+    "difficulty-margin": difficulty_margin,
+    "disagreement-label": disagreement_label,
+    "agreement-label": agreement_label,
     "inter-sample": inter_sample,
     "metric": metric,
     "mode-seeking": mode_seeking,

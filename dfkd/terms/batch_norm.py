@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfkd.looks import batch_norms
@@ -49,6 +50,40 @@ def batch_norm_kl(synthesis: Synthesis) -> Tensor:
             ((shift + variance) / (2 * stored) - (variance / stored).log() / 2 - 0.5).sum()
         )
     return torch.stack(total).sum()
+
+
+def batch_norm_mse(synthesis: Synthesis) -> Tensor:
+    """Mean over layers of the mean squared differences of means and variances (GDFQ, eq. 6)."""
+    return torch.stack(
+        [
+            F.mse_loss(layer.mean, layer.stored_mean)
+            + F.mse_loss(layer.variance, layer.stored_variance)
+            for layer in synthesis.teacher.statistics
+        ]
+    ).mean()
+
+
+def batch_norm_of_images(synthesis: Synthesis) -> Tensor:
+    """Each image's own statistics against the stored ones, batch mean (ZeroQ, eq. 3).
+
+    Sum over layers of |m - mu|^2 + |s - sigma|^2, s = sqrt(v + 1e-6), plus the same for the images
+    themselves against mean 0 and deviation 1.
+    """
+    variances, means = torch.var_mean(synthesis.images, (2, 3), correction=0)
+    total = _image_distance(means, variances, torch.zeros(()), torch.ones(()))
+    for layer in synthesis.teacher.statistics:
+        total = total + _image_distance(
+            layer.means, layer.variances, layer.stored_mean, layer.stored_variance
+        )
+    return total.mean()
+
+
+def _image_distance(
+    means: Tensor, variances: Tensor, stored_mean: Tensor, stored_variance: Tensor
+) -> Tensor:
+    """(N,) squared distance of means and deviations, summed over channels."""
+    deviation = (variances + 1e-6).sqrt() - stored_variance.to(means).sqrt()
+    return ((means - stored_mean.to(means)).square() + deviation.square()).sum(1)
 
 
 def _distance(mean: Tensor, variance: Tensor, stored_mean: Tensor, stored_var: Tensor) -> Tensor:

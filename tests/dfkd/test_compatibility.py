@@ -84,6 +84,7 @@ REFUSED = {
             kept(
                 CERTAINTY,
                 Term(name, 1.0),
+                synthesizer=Synthesizer(conditional=name in LABELLED),
                 schedule=Schedule(generator_steps=0, warmup_rounds=10),
             ),
             f"term {name} needs a student, but with generator_steps = 0",
@@ -312,8 +313,10 @@ def test_an_override_is_checked_too():
 def test_every_term_has_its_needs_and_every_need_its_term():
     assert NEEDS.keys() == TERMS.keys() | STATEFUL.keys()
     assert not TERMS.keys() & STATEFUL.keys()
-    assert {n for n in NEEDS if n.startswith("adversary")} == ADVERSARIES
-    assert {"label-certainty", "metric", "mode-seeking"} == LABELLED
+    named = {n for n in NEEDS if n.startswith("adversary")}
+    assert named | {"difficulty-margin", "disagreement-label", "agreement-label"} == ADVERSARIES
+    asked = {"label-certainty", "disagreement-label", "agreement-label"}
+    assert {"metric", "mode-seeking", *asked} == LABELLED
 
 
 def test_families_are_those_of_the_registry():

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dfkd.budget import Plan
+from dfkd.compatibility import LABELLED
 from dfkd.composition import (
     Memory,
     Objective,
@@ -80,7 +81,7 @@ def term(name):
         if name == "soft-label":
             parts = synthesizer("impressions").put(parts)
         chosen = parts["synthesizer"]
-        told = name in ("label-certainty", "metric") and chosen.kind == "generator"
+        told = name in LABELLED - {"mode-seeking"} and chosen.kind == "generator"
         if told or name == "mode-seeking":
             parts["synthesizer"] = replace(chosen, conditional=True)
         return parts
@@ -166,6 +167,7 @@ COMPONENTS = (
     *map(selection, ("all", "clean-mixture")),
     objective("logit-l1", Objective("logit-l1")),
     objective("soft-kl", Objective("soft-kl")),
+    objective("difference-entropy", Objective("difference-entropy")),
     objective("attention", Objective("soft-kl", attention=1.0)),
     update("plain", Update("plain")),
     update("two-source", Update("two-source")),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dfkd.composition import Objective
-from dfkd.objectives import OBJECTIVES, attention_distance, logit_l1, soft_kl
+from dfkd.objectives import OBJECTIVES, attention_distance, difference_entropy, logit_l1, soft_kl
 
 PLAIN = Objective()
 
@@ -41,10 +41,28 @@ def test_soft_kl_gradient_is_close_to_the_logit_difference_at_high_temperature()
     torch.testing.assert_close(student.grad, expected.detach())
 
 
-def test_both_are_zero_on_a_twin():
+def test_all_are_least_on_a_twin():
     logits = torch.randn(3, 4)
-    for objective in OBJECTIVES.values():
-        assert objective(logits, logits, PLAIN).item() == pytest.approx(0.0, abs=1e-6)
+    for name, objective in OBJECTIVES.items():
+        least = -(PLAIN.temperature**2) * math.log(4) if name == "difference-entropy" else 0.0
+        assert objective(logits, logits, PLAIN).item() == pytest.approx(least, abs=1e-5)
+
+
+def test_difference_entropy_by_hand():
+    student, teacher = torch.zeros(2, 2), torch.tensor([[4.0, 0.0], [0.0, 0.0]])
+    p = 1 / (1 + math.exp(-2.0))
+    entropies = (-p * math.log(p) - (1 - p) * math.log(1 - p), math.log(2))
+    value = difference_entropy(student, teacher, Objective("difference-entropy", temperature=2.0))
+    assert value.item() == pytest.approx(-4 * sum(entropies) / 2)
+
+
+def test_difference_entropy_does_not_see_a_constant_and_has_a_true_gradient():
+    objective = Objective("difference-entropy", temperature=3.0)
+    student = torch.randn(3, 4, dtype=torch.double, requires_grad=True)
+    teacher = torch.randn(3, 4, dtype=torch.double)
+    shifted = difference_entropy(student + 7.0, teacher, objective)
+    torch.testing.assert_close(shifted, difference_entropy(student, teacher, objective))
+    assert torch.autograd.gradcheck(lambda s: difference_entropy(s, teacher, objective), student)
 
 
 def test_attention_distance_by_hand():

@@ -8,7 +8,16 @@ import torch
 
 from dfkd.budget import Plan
 from dfkd.compatibility import ADVERSARIES
-from dfkd.recipes import HELD_OUT, HOUSE, HOUSE_QUANTIZE, OTHER_DATA, PUBLISHED, RECIPES
+from dfkd.recipes import (
+    FOR_QUANTIZATION,
+    HELD_OUT,
+    HOUSE,
+    HOUSE_QUANTIZE,
+    OTHER_DATA,
+    PUBLISHED,
+    RECIPES,
+    ZEROQ,
+)
 from tests.dfkd.tiny import make_loop, shrunk, weights
 
 DAFL_LAYOUT = ("tanh", 0.8, False)
@@ -73,6 +82,45 @@ class Published:
 L1 = ("logit-l1", None)
 
 KNOWN = {
+    "gdfq": Published(
+        terms={"label-certainty": 1.0, "batch-norm-mse": 0.1},
+        memory="none",
+        objective=("soft-kl", 20.0),
+        ratio=(1, 1),
+        batch=200,
+        latent=100,
+        generator=(1e-3, "adam"),
+        student=(1e-4, "sgd", 1e-4, "steps"),
+        milestones=(100 / 400, 200 / 400, 300 / 400),
+        rounds=(4 * 200, 396 * 200),
+        layout=DAFL_LAYOUT,
+        fresh="generator-batch",
+        extra={
+            "synthesizer.conditional": True,
+            "synthesizer.conditioning": "product",
+            "generator.betas": (0.5, 0.999),
+            "student.nesterov": True,
+        },
+    ),
+    "adadfq": Published(
+        terms={
+            "difficulty-margin": 1.0,
+            "disagreement-label": 0.2,
+            "agreement-label": 0.1,
+            "batch-norm-mse": 1.0,
+        },
+        memory="none",
+        objective=("difference-entropy", 20.0),
+        ratio=(1, 1),
+        batch=16,
+        latent=100,
+        generator=(1e-3, "adam"),
+        student=(1e-4, "sgd", 1e-4, "steps"),
+        milestones=(0.25, 0.5, 0.75),
+        rounds=(800, 79_200),
+        layout=DAFL_LAYOUT,
+        fresh="generator-batch",
+    ),
     "rdskd": Published(
         terms={"certainty": 1.0, "class-balance": 1.0, "inter-sample": 1.0},
         wrappers={"certainty": "exp-increment", "class-balance": "exp-increment"},
@@ -438,9 +486,10 @@ def agrees(found, known):
 
 
 def test_every_published_recipe_is_in_the_table_and_has_one_name():
-    assert {recipe.name for recipe in (*PUBLISHED, *OTHER_DATA)} == KNOWN.keys()
+    published = (*PUBLISHED, *OTHER_DATA, *FOR_QUANTIZATION)
+    assert {recipe.name for recipe in published} == KNOWN.keys()
     assert {HOUSE.name, HOUSE_QUANTIZE.name, *KNOWN} == RECIPES.keys()
-    assert len(PUBLISHED) + len(OTHER_DATA) + 2 == len(RECIPES)
+    assert len(published) + 2 == len(RECIPES)
     assert all(recipe.name == name for name, recipe in RECIPES.items())
     assert HELD_OUT.name not in RECIPES
 
@@ -589,3 +638,11 @@ def test_no_two_recipes_give_the_same_student_from_one_seed(students):
         twin = next((other for other, theirs in seen.items() if torch.equal(theirs, after)), None)
         assert twin is None, f"{name} and {twin}"
         seen[name] = after
+
+
+def test_zeroq_makes_one_batch_for_calibration():
+    assert [(t.name, t.weight) for t in ZEROQ.terms] == [("batch-norm-of-images", 1.0)]
+    assert (ZEROQ.synthesizer.kind, ZEROQ.synthesizer.steps) == ("pixels", 500)
+    assert ZEROQ.generator.lr == 0.5
+    assert 32 <= ZEROQ.schedule.batch <= 64
+    assert ZEROQ.name not in RECIPES  # no student learns from its images

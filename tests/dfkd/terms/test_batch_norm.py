@@ -7,7 +7,14 @@ from torch.autograd import gradcheck
 from torch.distributions import Normal, kl_divergence
 
 from dfkd.looks import LayerStatistics
-from dfkd.terms.batch_norm import BatchNormAverage, batch_norm, batch_norm_kl, batch_norm_l2
+from dfkd.terms.batch_norm import (
+    BatchNormAverage,
+    batch_norm,
+    batch_norm_kl,
+    batch_norm_l2,
+    batch_norm_mse,
+    batch_norm_of_images,
+)
 from tests.dfkd.terms import draw, layer, synthesis
 
 TEACHER = nn.Sequential(nn.BatchNorm2d(3))
@@ -32,7 +39,7 @@ def random_layer(channels=3, seed=0):
     return layer(draw(4, channels, 2, 2, seed=seed), *stored(channels))
 
 
-@pytest.mark.parametrize("term", [batch_norm, batch_norm_l2, batch_norm_kl])
+@pytest.mark.parametrize("term", [batch_norm, batch_norm_l2, batch_norm_kl, batch_norm_mse])
 def test_zero_at_equality_and_positive_elsewhere(term):
     inputs = draw(4, 3, 2, 2)
     mean, variance = inputs.mean((0, 2, 3)), inputs.var((0, 2, 3), unbiased=False)
@@ -41,7 +48,7 @@ def test_zero_at_equality_and_positive_elsewhere(term):
     assert term(of(layer(inputs, mean, 2 * variance))).item() > 0.01
 
 
-@pytest.mark.parametrize("term", [batch_norm, batch_norm_l2, batch_norm_kl])
+@pytest.mark.parametrize("term", [batch_norm, batch_norm_l2, batch_norm_kl, batch_norm_mse])
 def test_gradient_by_finite_differences(term):
     first, second = draw(3, 2, 2, 2).requires_grad_(), draw(3, 3, 2, 1, seed=1).requires_grad_()
 
@@ -238,3 +245,51 @@ def stored_on_meta():
 def test_average_for_a_teacher_whose_batch_norms_have_no_affine_part():
     average = BatchNormAverage(nn.Sequential(nn.BatchNorm2d(3, affine=False)))
     assert average(of(random_layer())).isfinite()
+
+
+def test_batch_norm_mse_by_hand():
+    # (3 - 1)^2 + (16 - 4)^2, and the mean over layers.
+    one = single(mean=3.0, variance=16.0, stored_mean=1.0, stored_variance=4.0)
+    none = single(mean=1.0, variance=4.0, stored_mean=1.0, stored_variance=4.0)
+    assert batch_norm_mse(of(one)).item() == pytest.approx(148.0)
+    assert batch_norm_mse(of(one, none)).item() == pytest.approx(74.0)
+
+
+def whitened(*shape):
+    """Images that each have mean 0 and deviation 1 in every channel."""
+    images = draw(*shape)
+    images = images - images.mean((2, 3), keepdim=True)
+    return images / images.var((2, 3), unbiased=False, keepdim=True).sqrt()
+
+
+def test_batch_norm_of_images_by_hand():
+    # (3 - 1)^2 + (4 - 2)^2 for the layer; nothing for images that are white already.
+    one = single(mean=3.0, variance=16.0, stored_mean=1.0, stored_variance=4.0)
+    images = whitened(1, 2, 4, 4)
+    value = batch_norm_of_images(synthesis(images=images, statistics=(one,)))
+    assert value.item() == pytest.approx(8.0, rel=1e-4)
+    twice = batch_norm_of_images(synthesis(images=images + 2, statistics=(one, one)))
+    assert twice.item() == pytest.approx(2 * 8.0 + 2 * 2.0**2, rel=1e-4)
+
+
+def test_batch_norm_of_images_looks_at_each_image_by_itself():
+    """A batch that matches only as a whole is not good enough."""
+    mean, variance = torch.zeros(1, dtype=torch.double), torch.ones(1, dtype=torch.double)
+    images = whitened(2, 1, 4, 4)
+    apart = LayerStatistics(
+        torch.tensor([[1.0], [-1.0]], dtype=torch.double),
+        torch.zeros(2, 1).double(),
+        mean,
+        variance,
+    )
+    assert batch_norm_mse(of(apart)).item() == pytest.approx(0.0)
+    assert batch_norm_of_images(synthesis(images=images, statistics=(apart,))).item() > 1.9
+
+
+def test_batch_norm_of_images_has_a_true_gradient():
+    images = draw(2, 2, 3, 3).requires_grad_()
+
+    def value(x):
+        return batch_norm_of_images(synthesis(images=x, statistics=(layer(x, *stored(2)),)))
+
+    assert gradcheck(value, images)

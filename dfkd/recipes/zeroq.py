@@ -1,0 +1,22 @@
+"""ZeroQ: images whose own statistics are those the teacher's batch norms remember."""
+
+from dfkd.composition import Memory, Optimizer, Schedule, Synthesizer, Term
+from dfkd.recipe import Recipe
+
+ZEROQ = Recipe(
+    name="zeroq",
+    citation="Cai et al., ZeroQ: A Novel Zero Shot Quantization Framework, CVPR 2020",
+    synthesizer=Synthesizer("pixels", steps=500),
+    terms=(Term("batch-norm-of-images", 1.0),),
+    memory=Memory("pool", capacity=64),
+    schedule=Schedule(
+        batch=64, generator_steps=0, fresh_batches=0, student_steps=1, warmup_rounds=1, rounds=1
+    ),
+    generator=Optimizer(0.5, policy="constant"),
+    reported={"ImageNet ResNet-18 (71.47), W8A8": "71.43 (own), calibrated, not fine-tuned"},
+    notes=(
+        "Images for calibration; no student learns from them. Ours: images stay in the value range "
+        "after each step, the best of the steps is kept, and the rate does not fall when the loss "
+        "stalls.",
+    ),
+)
