@@ -5,7 +5,7 @@ memory, selection, objective, update, and how many steps of whom follow how many
 are the generator's layout, head and sizes, batch, pool, optimisers, learning rates and the steps a
 synthesised batch takes; images are neither flipped nor cropped; a method that learns from a pool
 alone takes as many student steps, on as many images each, as the house recipe. These values are
-those the house recipe was searched with: nothing was searched for the others.
+those the house recipe was searched with; none was searched for another.
 """
 
 from dataclasses import replace

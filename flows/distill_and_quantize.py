@@ -45,6 +45,8 @@ def distill_and_quantize(
     check_run(config, folder)
     manifest = _run(config, Store(default_store()), folder)
     verdict = manifest["verdict"]
+    if verdict is None:
+        return Completed(message=f"below 8 bits nothing is exported; bundle in {folder}")
     line = (
         f"{verdict['outcome']}: agreement {100 * verdict['agreement']:.2f} % with the teacher on "
         f"{verdict['images']} synthetic probes; bundle in {folder}"
@@ -95,7 +97,8 @@ def main(run_file: str) -> int:
         )
         return 130
     Console().print(summary_table(manifest, folder))
-    return Outcome(manifest["verdict"]["outcome"]).exit_code
+    verdict = manifest["verdict"]
+    return Outcome(verdict["outcome"]).exit_code if verdict else 0
 
 
 if __name__ == "__main__":

@@ -9,12 +9,21 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from pipeline.errors import InputError
 
 
+class FrozenBatchNorm2d(nn.BatchNorm2d):
+    """A batch norm that stays in eval mode: its statistics are those of the teacher's data."""
+
+    def train(self, mode: bool = True) -> "FrozenBatchNorm2d":
+        """Stay in eval mode, whatever the network around it is told."""
+        super().train(False)
+        return self
+
+
 def folded(network: nn.Module) -> nn.Module:
     """A copy in eval mode whose convolutions carry the batch norms that follow them.
 
     The copy stays an ordinary module with the same names (NNCF treats a `GraphModule` by another,
-    experimental backend). A batch norm stays where it does not directly follow a
-    convolution, or where either of the two is called more than once.
+    experimental backend). A batch norm stays, and stays in eval mode, where it does not directly
+    follow a convolution, or where either of the two is called more than once.
 
     Raises:
         InputError: When the network's control flow depends on its input, so that it cannot be
@@ -46,4 +55,13 @@ def folded(network: nn.Module) -> nn.Module:
         if foldable:
             network.set_submodule(source.target, fuse_conv_bn_eval(convolution, norm))
             network.set_submodule(node.target, nn.Identity())
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+            network.set_submodule(name, _frozen(module))
     return network
+
+
+def _frozen(norm: nn.BatchNorm2d) -> FrozenBatchNorm2d:
+    frozen = FrozenBatchNorm2d(norm.num_features, norm.eps, norm.momentum, norm.affine)
+    frozen.load_state_dict(norm.state_dict())
+    return frozen.to(norm.running_mean.device).eval()  # type: ignore[union-attr]

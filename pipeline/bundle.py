@@ -5,6 +5,7 @@ graphs/student.*.onnx           the student as exported, in every form (steps/ex
 targets/NAME/model.*.onnx       the student as compiled for a target
 targets/NAME/verdict.json       what came of the probes there
 golden.npz                      the probes, with the teacher's answers
+torch/quantized.*               below 8 bits: the fake-quantized student, and nothing else
 report.html                     the same for people
 """
 
@@ -44,13 +45,18 @@ def write_bundle(
             (beside / place).parent.mkdir(parents=True, exist_ok=True)
             path = store.get(artifact, (beside / place).parent)
             path.rename(beside / place)
-        verdicts = {
-            target: json.loads((beside / f"targets/{target}/verdict.json").read_text())
-            for target in config.targets
-        }
+        verdicts = (
+            {}
+            if not config.quantize.exported
+            else {
+                target: json.loads((beside / f"targets/{target}/verdict.json").read_text())
+                for target in config.targets
+            }
+        )
         manifest = _manifest(config, records, verdicts, beside)
         (beside / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-        write_report(manifest, records, beside)
+        if manifest["verdict"]:
+            write_report(manifest, records, beside)
         _swap(beside, output)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -100,6 +106,9 @@ def open_bundle(folder: Path) -> Manifest:
 
 
 def _places(config: RunConfig, records: dict[str, StepRecord]) -> list[tuple[Artifact, str]]:
+    if not config.quantize.exported:
+        made = records["quantize"].artifacts.values()
+        return [(artifact, f"torch/{artifact.name}") for artifact in made]
     graphs = records["export"].artifacts
     places = [
         *((graph, f"graphs/student.{role}.onnx") for role, graph in graphs.items()),
@@ -136,21 +145,26 @@ def _manifest(
         "student": notes.get("distill", notes["teacher"])["name"],
         "health": [
             *notes.get("distill", {}).get("health", []),
-            *notes["quantize"]["fine-tuning"]["health"],
+            *notes["quantize"].get("fine-tuning", {}).get("health", []),
         ],
         "input": config.input.model_dump(mode="json"),
         "run": config.model_dump(mode="json", exclude={"teacher": {"weights"}}),
         "verdict": _worst(verdicts),
         "targets": {
             name: _target_entry(notes[f"compile {name}"], verdicts[name], folder, name)
-            for name in config.targets
+            for name in verdicts
         },
         "files": files,
     }
 
 
-def _worst(verdicts: dict[str, Any]) -> dict[str, Any]:
-    """The run's verdict: that of the int8 artifact which does worst, with its target."""
+def _worst(verdicts: dict[str, Any]) -> dict[str, Any] | None:
+    """The run's verdict: that of the int8 artifact which does worst, with its target.
+
+    None where nothing was compiled.
+    """
+    if not verdicts:
+        return None
     severity = [Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS]
     name = min(
         verdicts,

@@ -51,19 +51,22 @@ class Step:
         return f"pipeline.steps.{self.name}"
 
 
-EXPORTED = ("teacher", "student", "quantized", "quantizers")
-
-
 def chain(config: RunConfig) -> list[Step]:
-    """The steps this run file asks for, each after what it needs."""
+    """The steps this run file asks for, each after what it needs.
+
+    Below 8 bits they end with the quantized student: no runtime here takes it.
+    """
     same = config.student == "same"
     recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
-    generator = () if same or not goes_on(recipe) else ("generator",)
+    taught = not same and goes_on(recipe) and config.quantize.goes_on
+    generator = ("generator",) if taught else ()
     steps = [Step("teacher", (), _teacher_settings)]
     if not same:
         steps.append(Step("distill", ("teacher",), _part("input", "student", "distill", "seed")))
+    steps.append(Step("quantize", ("teacher", "student", *generator), _quantize_settings))
+    if not config.quantize.exported:
+        return steps
     steps += [
-        Step("quantize", ("teacher", "student", *generator), _quantize_settings),
         Step(
             "export",
             ("teacher", "student", "quantized", "quantizers"),

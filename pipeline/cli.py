@@ -56,7 +56,8 @@ def run(
     with reporter() as progress:
         manifest = execute(config, Store(store), folder, progress)
     Console().print(summary_table(manifest, folder))
-    raise typer.Exit(_exit_code(manifest["verdict"]["outcome"]))
+    verdict = manifest["verdict"]
+    raise typer.Exit(_exit_code(verdict["outcome"]) if verdict else 0)
 
 
 @app.command(epilog="Example: datafree-edge check examples/mnist_lenet5/run.yaml")

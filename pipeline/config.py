@@ -107,24 +107,64 @@ class DistillSection(Section):
     overrides: Overrides = {}
 
 
+Bits = Annotated[int, Field(ge=2, le=8)]
+
+
 class QuantizeSection(Section):
-    """How the student's int8 form is fine-tuned.
+    """How the student is quantized.
 
     Attributes:
-        recipe: As for `distill`; the generator that taught the student goes on, whatever generator
-            the recipe names.
+        method: "adversarial" fine-tunes against the generator that taught the student (for
+            `student: same`, one that has learnt from the teacher alone), which goes on learning;
+            "frozen" against the same generator as it is; "fresh" against another one, trained
+            from scratch. The rest only calibrates ranges: "generator-images" on that generator's
+            images, "batch-norm-images" on images made to match the teacher's batch norms (ZeroQ),
+            "noise" on uniform noise.
+        recipe: Of the fine-tuning, as for `distill`; a generator that goes on keeps its layout.
         budget: Student steps after the ranges are calibrated.
         overrides: Numbers of the recipe to change.
-        calibration_images: Generator images from which activation ranges are first set.
+        teacher: Who answers while the student is fine-tuned: the "original" teacher, or the float
+            "student".
+        weight_bits: Below 8, nothing is exported.
+        activation_bits: Likewise.
+        edge_bits: Of weights and inputs of the first and the last layer; as all others when left
+            out.
+        float_layers: Layers that stay in float; any other that does is an error.
+        calibration_images: Images from which activation ranges are first set.
         weight_range: "half" keeps int8 weights within +-64, for CPUs whose int8 kernels saturate
             (x86 without VNNI); "auto" chooses half when a target of the run is such a CPU.
+        kernels: "compiled" needs a compiler (on CUDA nvcc); "reference" needs none and is slower.
     """
 
+    method: Literal[
+        "adversarial", "frozen", "fresh", "generator-images", "batch-norm-images", "noise"
+    ] = "adversarial"
     recipe: str = "house-quantize"
     budget: Budget = Budget(steps=400)
     overrides: Overrides = {}
+    teacher: Literal["original", "student"] = "original"
+    weight_bits: Bits = 8
+    activation_bits: Bits = 8
+    edge_bits: Bits | None = None
+    float_layers: tuple[str, ...] = ()
     calibration_images: PositiveInt = 1_024
     weight_range: Literal["auto", "full", "half"] = "auto"
+    kernels: Literal["compiled", "reference"] = "compiled"
+
+    @property
+    def exported(self) -> bool:
+        """Whether there is a runtime for so many bits."""
+        return min(self.weight_bits, self.activation_bits, self.edge_bits or 8) == 8
+
+    @property
+    def tunes(self) -> bool:
+        """Whether the method changes weights."""
+        return self.method in ("adversarial", "frozen", "fresh")
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the generator that taught the student is used again, if there is one."""
+        return self.method in ("adversarial", "frozen", "generator-images")
 
 
 class ExportSection(Section):

@@ -1,66 +1,85 @@
-"""NNCF's fake-quantizers, as TensorRT and ONNX Runtime want them. All of NNCF's glue is here.
+"""NNCF's fake-quantizers, as TensorRT and ONNX Runtime want them. NNCF's glue is here.
 
-Weights symmetric per output channel, activations symmetric signed per tensor, zero point 0.
+Weights symmetric per output channel, activations symmetric per tensor, zero point 0.
 """
 
 import contextlib
+import difflib
 import logging
 import os
-import sys
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nncf
 import torch
 from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
-from nncf.torch.extensions import ExtensionLoaderTimeoutException
 from nncf.torch.function_hook.wrapper import get_hook_storage
-from nncf.torch.quantization import extensions
 from nncf.torch.quantization.layers import SymmetricQuantizer
-from nncf.torch.quantization.reference import ReferenceQuantizedFunctions
 from torch import Tensor, nn
 
 from pipeline.batch_norm_folding import folded
 from pipeline.errors import InputError
-
-KERNEL_BUILD_SECONDS = 300
-"""How long the one-time build of NNCF's C++ kernels may take."""
-
+from pipeline.quantizer_kernels import Kernels, use_kernels
 
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 """Modules with weights that run on integer kernels."""
 
 
-def prepare(network: nn.Module, calibration: Tensor, half_range: bool) -> nn.Module:
+@dataclass(frozen=True)
+class Scheme:
+    """How a network is quantized.
+
+    Attributes:
+        weight_bits: Of the weights.
+        activation_bits: Of the activations: signed at 8 bits, as devices want them; below, where
+            nothing is exported, unsigned where no value is negative, as published methods have it.
+        edge_bits: Of weights and inputs of the first and the last layer; None treats them alike.
+        half_range: Keep int8 weights within +-64.
+        float_layers: Names of layers that stay in float.
+        kernels: What the quantizers compute with.
+    """
+
+    weight_bits: int = 8
+    activation_bits: int = 8
+    edge_bits: int | None = None
+    half_range: bool = False
+    float_layers: tuple[str, ...] = ()
+    kernels: Kernels = "compiled"
+
+
+def prepare(network: nn.Module, calibration: Tensor, scheme: Scheme) -> nn.Module:
     """A copy with batch norms folded, fake-quantizers placed and their ranges calibrated.
 
     Args:
         network: A float student.
         calibration: (N, C, H, W) images from which activation ranges are taken.
-        half_range: Keep int8 weights within +-64.
+        scheme: What to quantize how.
 
     Raises:
-        InputError: When the quantizer kernels cannot be built, or a layer was left in float.
+        InputError: When the quantizer kernels cannot be built, or a layer was left in float that
+            the scheme does not name.
     """
-    _require_kernels(calibration.device)
-    batches = nncf.Dataset(list(calibration.split(64)))
-    overflow = OverflowFix.ENABLE if half_range else OverflowFix.DISABLE
+    with _quiet():
+        use_kernels(calibration.device, scheme.kernels)
+    network = folded(network)
+    _require_known(network, scheme.float_layers)
+    batches = list(calibration.split(64))
+    overflow = OverflowFix.ENABLE if scheme.half_range else OverflowFix.DISABLE
+    ignored = [f"{name.replace('.', '/')}/.*" for name in scheme.float_layers]
     with _quiet():
         network = nncf.quantize(
-            folded(network),
-            batches,
+            network,
+            nncf.Dataset(batches),
             preset=nncf.QuantizationPreset.PERFORMANCE,
             target_device=nncf.TargetDevice.ANY,
-            subset_size=len(list(calibration.split(64))),
+            subset_size=len(batches),
+            ignored_scope=nncf.IgnoredScope(patterns=ignored),
             advanced_parameters=AdvancedQuantizationParameters(overflow_fix=overflow),
         )
-    for _, quantizer in quantizers(network):
-        # After a ReLU, NNCF counts from 0 to 255; TensorRT takes signed int8 only.
-        quantizer.signed = True
-        quantizer.set_levels()
-    _require_quantized_layers(network)
+    _require_quantized_layers(network, scheme.float_layers)
+    _set_levels(network, scheme, calibration[:1])
     return network
 
 
@@ -97,58 +116,69 @@ def to_torch_quantizers(network: nn.Module, example: Tensor) -> nn.Module:
 
 def layers_in_order(network: nn.Module, example: Tensor) -> list[nn.Module]:
     """Convolutions and linear layers in the order in which a pass calls them."""
+    return [module for module in _called(network, example) if isinstance(module, LAYERS)]
+
+
+@torch.no_grad()
+def _called(network: nn.Module, example: Tensor) -> list[nn.Module]:
+    """Layers and fake-quantizers in the order in which a pass is through with them."""
     called: list[nn.Module] = []
     handles = [
-        module.register_forward_hook(lambda layer, *_: called.append(layer))
+        module.register_forward_hook(lambda module, *_: called.append(module))
         for module in network.modules()
-        if isinstance(module, LAYERS)
+        if isinstance(module, (*LAYERS, SymmetricQuantizer))
     ]
-    with torch.no_grad():
-        network(example)
+    network(example)
     for handle in handles:
         handle.remove()
     return called
 
 
-def _require_kernels(device: torch.device) -> None:
-    """Where the C++ build fails, NNCF goes on with slow Python operations and a log line."""
-    if device.type != "cpu":
-        return
-    os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", str(KERNEL_BUILD_SECONDS))
-    # The build calls ninja, which pip puts beside this Python and not always on the path.
-    beside_python = str(Path(sys.executable).parent)
-    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), beside_python])
-    _drop_stale_lock()
-    try:
-        with _quiet():
-            kernel = extensions.QuantizedFunctionsCPU.get("Quantize_forward")
-    except ExtensionLoaderTimeoutException:
-        raise InputError(
-            f"NNCF's quantizer kernels took over {KERNEL_BUILD_SECONDS} s to build; "
-            f"set NNCF_EXTENSION_LOAD_TIMEOUT to more seconds"
-        ) from None
-    if kernel is ReferenceQuantizedFunctions.Quantize_forward:
-        raise InputError(
-            "NNCF's quantizer kernels could not be built: install a C++ compiler and Python's "
-            "headers (on Debian: g++ python3-dev)"
-        )
+def _set_levels(network: nn.Module, scheme: Scheme, example: Tensor) -> None:
+    """NNCF itself places eight bits only, and counts from 0 to 255 after a ReLU."""
+    edges = _edges(network, example) if scheme.edge_bits else set()
+    for _, quantizer in quantizers(network):
+        bits = scheme.weight_bits if quantizer.per_channel else scheme.activation_bits
+        quantizer.num_bits = scheme.edge_bits if quantizer in edges else bits
+        if scheme.activation_bits == 8:
+            quantizer.signed = True
 
 
-def _drop_stale_lock() -> None:
-    """An interrupted build leaves a lock on which every later build would wait for ever."""
-    lock = Path(extensions.QuantizedFunctionsCPULoader.get_build_dir()) / "lock"
-    with contextlib.suppress(FileNotFoundError):
-        if time.time() - lock.stat().st_mtime > KERNEL_BUILD_SECONDS:
-            lock.unlink()
+def _edges(network: nn.Module, example: Tensor) -> set[nn.Module]:
+    """The quantizers of weights and input of the first layer, and of the last.
+
+    A pass is through with an input's quantizer, then with that of the weights, then with the layer.
+    """
+    called = _called(network, example)
+    layers = [index for index, module in enumerate(called) if isinstance(module, LAYERS)]
+    edges: set[nn.Module] = set()
+    for position in (layers[0], layers[-1]):
+        before = [module for module in called[:position] if isinstance(module, SymmetricQuantizer)]
+        edges.add(next(q for q in reversed(before) if q.per_channel))
+        edges.add(next(q for q in reversed(before) if not q.per_channel))
+    return edges
 
 
-def _require_quantized_layers(network: nn.Module) -> None:
+def _require_known(network: nn.Module, float_layers: tuple[str, ...]) -> None:
+    known = [name for name, module in network.named_modules() if isinstance(module, LAYERS)]
+    for name in float_layers:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise InputError(
+                f"quantize.float_layers: there is no layer {name!r}; did you mean {nearest!r}?"
+            )
+
+
+def _require_quantized_layers(network: nn.Module, float_layers: tuple[str, ...]) -> None:
     placed = {name for name, _ in quantizers(network)}
     for name, module in network.named_modules():
-        if isinstance(module, LAYERS):
+        if isinstance(module, LAYERS) and name not in float_layers:
             place = f"pre_hooks.{name.replace('.', '/')}/"
             if not any(p.startswith(place) and p.endswith("__1.0") for p in placed):
-                raise InputError(f"quantize: NNCF left the layer {name} in float")
+                raise InputError(
+                    f"quantize: NNCF left the layer {name} in float; "
+                    "name it in quantize.float_layers if it may stay so"
+                )
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import difflib
 
 from dfkd.compatibility import pair_fault
 from dfkd.recipe import Recipe, RecipeError
-from dfkd.recipes import RECIPES
+from dfkd.recipes import RECIPES, ZEROQ
 from pipeline.config import RunConfig, StudentSection
 from pipeline.errors import InputError
 
@@ -15,17 +15,20 @@ def check_recipes(config: RunConfig) -> None:
     Raises:
         InputError: As `chosen_recipe`, and when a recipe does not suit teacher and student.
     """
+    distilling = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    tuning = chosen_recipe(config.quantize.recipe, config.quantize.overrides)
+    if config.quantize.method == "batch-norm-images":
+        tuning = ZEROQ
+    elif not goes_on(tuning):
+        raise InputError(
+            f"recipe {tuning.name} keeps no generator that could attack the quantized student; "
+            "for quantize choose one that does, such as house-quantize"
+        )
     student = config.student if isinstance(config.student, StudentSection) else config.teacher
-    for section in (config.distill, config.quantize):
-        recipe = chosen_recipe(section.recipe, section.overrides)
+    for recipe in (distilling, tuning):
         reason = pair_fault(recipe, config.teacher.architecture, student.architecture)
         if reason:
             raise InputError(reason)
-    if not goes_on(recipe):
-        raise InputError(
-            f"recipe {recipe.name} keeps no generator that could attack the quantized student; "
-            "for quantize choose one that does, such as house-quantize"
-        )
 
 
 def goes_on(recipe: Recipe) -> bool:

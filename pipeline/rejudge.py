@@ -17,6 +17,8 @@ def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
     Raises:
         InputError: When the model cannot be read or does not take the bundle's images.
     """
+    if not manifest["targets"]:
+        raise InputError(f"{folder}: holds no compiled artifact, below 8 bits nothing is exported")
     first = next(iter(manifest["targets"].values()))
     path = model or folder / first["int8"]["file"]
     gate = manifest["run"]["gate"]

@@ -19,6 +19,15 @@ Manifest = dict[str, Any]
 def summary(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
     """The run in a dozen lines: label and value."""
     verdict = manifest["verdict"]
+    training = "; ".join(manifest["health"]) or "healthy, nothing rolled back"
+    if verdict is None:
+        return [
+            ("teacher", manifest["teacher"]["architecture"]),
+            ("student", manifest["student"]),
+            ("training", training),
+            ("verdict", "none: below 8 bits nothing is exported, no runtime here takes it"),
+            ("bundle", str(folder)),
+        ]
     interval = (
         f"{100 * verdict['agreement']:.2f} %  "
         f"[{100 * verdict['low']:.2f}, {100 * verdict['high']:.2f}]  "
@@ -27,7 +36,7 @@ def summary(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
     rows = [
         ("teacher", manifest["teacher"]["architecture"]),
         ("student", manifest["student"]),
-        ("training", "; ".join(manifest["health"]) or "healthy, nothing rolled back"),
+        ("training", training),
         ("agreement with the teacher", interval),
         ("teacher's confidence on probes", f"{100 * verdict['teacher_confidence']:.1f} %"),
     ]
@@ -114,10 +123,12 @@ def _shares(records: dict[str, StepRecord]) -> Figure:
 
 def _lines(records: dict[str, StepRecord], kind: str) -> Figure:
     curves = {
-        step: _noted(records[step].notes, kind)
+        step: noted
         for step in ("distill", "quantize")
-        if step in records
+        if step in records and (noted := _noted(records[step].notes, kind))
     }
+    if not curves:
+        return Figure(figsize=(4, 0.5))
     figure = Figure(figsize=(4 * len(curves), 3), layout="constrained")
     for axes, (step, curve) in zip(
         np.atleast_1d(figure.subplots(1, len(curves))), curves.items(), strict=True
@@ -131,7 +142,7 @@ def _lines(records: dict[str, StepRecord], kind: str) -> Figure:
 
 
 def _noted(notes: dict[str, Any], kind: str) -> list[dict[str, float]]:
-    points: list[dict[str, float]] = notes.get("fine-tuning", notes)[kind]
+    points: list[dict[str, float]] = notes.get("fine-tuning", notes).get(kind, [])
     return points
 
 

@@ -25,6 +25,12 @@ class ImagePool:
         self._images: Tensor | None = None
         self._logits: Tensor | None = None
 
+    @property
+    def images(self) -> Tensor:
+        """(count, C, H, W), all that is remembered, in float32."""
+        assert self._images is not None
+        return self._images[: self.count].float()
+
     def remember(self, lesson: Lesson) -> None:
         """Add a batch, over the oldest images when full."""
         images, logits = lesson.images, lesson.logits

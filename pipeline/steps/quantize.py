@@ -1,20 +1,23 @@
 """quantize: the same generator attacks the student's int8 form -> quantized.safetensors, .json."""
 
+import copy
 import json
 from dataclasses import replace
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from dfkd.budget import Plan, for_student_steps
+from dfkd.compatibility import ADVERSARIES
 from dfkd.loop import build_generator
 from dfkd.models.generators import Generator
 from dfkd.recipe import Recipe
 from pipeline.bias_snapping import snap_biases
+from pipeline.calibration import batch_norm_images, drawn, noise
 from pipeline.config import RunConfig, StudentSection
-from pipeline.fake_quantizers import describe, prepare
+from pipeline.fake_quantizers import Scheme, describe, prepare
 from pipeline.networks import build_network, image_spec
 from pipeline.recipes import chosen_recipe
 from pipeline.steps.teacher import open_teacher
@@ -24,37 +27,47 @@ from pipeline.work import Made, Work
 
 
 def run(work: Work) -> Made:
-    """Place fake-quantizers, calibrate them on the generator's images, and fine-tune."""
+    """Place fake-quantizers, calibrate them, and fine-tune, by the run's method."""
     config, device = work.config, chosen_device(work.config)
-    recipe = chosen_recipe(config.quantize.recipe, config.quantize.overrides)
+    section = config.quantize
+    recipe = chosen_recipe(section.recipe, section.overrides)
     teacher = open_teacher(config, work, device)
     student = open_student(config, work).to(device)
     torch.manual_seed(config.seed)
-    recipe, generator = _generator(work, recipe, device)
-    steps = config.quantize.budget.student_steps(recipe.schedule.batch)
-    players: dict[str, Any] = {"teacher": teacher, "generator": generator, "seed": config.seed}
     notes: dict[str, Any] = {}
-    if "generator" not in work.inputs:
-        plan = Plan(recipe.schedule.warmup_rounds, 0)
-        warmup = make_loop(recipe, config, student=None, plan=plan, **players)
-        say_dropped_terms(warmup, work.reporter)
-        checkpoint = work.checkpoints / "warm-up.checkpoint"
-        notes["warm-up"] = train(warmup, "quantize: generator", checkpoint, work.reporter)
-    images = _calibration_images(generator, recipe, config, device)
-    half = half_range(config)
-    prepared = prepare(student, images, half).to(device)
-    tuning = replace(recipe, schedule=replace(recipe.schedule, warmup_rounds=0))
-    plan = for_student_steps(tuning, steps)
-    loop = make_loop(tuning, config, student=prepared, plan=plan, **players)
-    notes["fine-tuning"] = train(
-        loop, "quantize", work.checkpoints / "quantize.checkpoint", work.reporter
-    )
-    snap_biases(prepared.eval(), images[:2])
+    generator = None
+    if section.method == "noise":
+        images = noise(config)
+    elif section.method == "batch-norm-images":
+        images, notes["images"] = batch_norm_images(work, teacher)
+    else:
+        recipe, generator = _generator(work, recipe, teacher, notes)
+        images = drawn(generator, config)
+    chosen = scheme(config)
+    prepared = prepare(student, images, chosen).to(device)
+    if section.tunes:
+        answering = teacher if section.teacher == "original" else _frozen_copy(student)
+        notes["fine-tuning"] = _fine_tune(work, recipe, answering, generator, prepared)
+    if section.exported:
+        snap_biases(prepared.eval(), images[:2])
     weights, places = work.folder / "quantized.safetensors", work.folder / "quantized.json"
     save_file(cpu_state(prepared), weights)
     places.write_text(json.dumps(describe(prepared), sort_keys=True))
-    notes["weight_range"] = "half" if half else "full"
+    notes["weight_range"] = "half" if chosen.half_range else "full"
     return Made({"quantized": weights, "quantizers": places}, notes)
+
+
+def scheme(config: RunConfig) -> Scheme:
+    """How a run file has its student quantized."""
+    section = config.quantize
+    return Scheme(
+        weight_bits=section.weight_bits,
+        activation_bits=section.activation_bits,
+        edge_bits=section.edge_bits,
+        half_range=half_range(config) and section.exported,
+        float_layers=section.float_layers,
+        kernels=section.kernels,
+    )
 
 
 def open_student(config: RunConfig, work: Work) -> nn.Module:
@@ -67,8 +80,17 @@ def open_student(config: RunConfig, work: Work) -> nn.Module:
     return student.eval()
 
 
-def _generator(work: Work, recipe: Recipe, device: torch.device) -> tuple[Recipe, Generator]:
-    """The generator that taught the student, in the architecture of its recipe; or a fresh one."""
+def _frozen_copy(student: nn.Module) -> nn.Module:
+    return copy.deepcopy(student).requires_grad_(False)
+
+
+def _generator(
+    work: Work, recipe: Recipe, teacher: nn.Module, notes: dict[str, Any]
+) -> tuple[Recipe, Generator]:
+    """The generator that taught the student, in the layout of its recipe; or one that is new.
+
+    A new one learns from the teacher alone first.
+    """
     config = work.config
     taught = "generator" in work.inputs
     if taught:
@@ -76,22 +98,58 @@ def _generator(work: Work, recipe: Recipe, device: torch.device) -> tuple[Recipe
         recipe = replace(recipe, synthesizer=first.synthesizer)
     generator = build_generator(recipe, image_spec(config.input), config.teacher.classes)
     assert isinstance(generator, Generator)
+    generator.to(chosen_device(config))
     if taught:
         generator.load_state_dict(load_file(work.inputs["generator"]))
-    generator.to(device)
+        return recipe, generator
+    plan = Plan(recipe.schedule.warmup_rounds, 0)
+    warmup = make_loop(
+        recipe,
+        config,
+        teacher=teacher,
+        generator=generator,
+        student=None,
+        plan=plan,
+        seed=config.seed,
+    )
+    say_dropped_terms(warmup, work.reporter)
+    checkpoint = work.checkpoints / "warm-up.checkpoint"
+    notes["warm-up"] = train(warmup, "quantize: generator", checkpoint, work.reporter)
     return recipe, generator
 
 
-@torch.no_grad()
-def _calibration_images(
-    generator: Generator, recipe: Recipe, config: RunConfig, device: torch.device
-) -> Tensor:
-    """One draw, the generator in train mode as the student will meet it."""
-    rng = torch.Generator().manual_seed(config.seed + 1)
-    count = config.quantize.calibration_images
-    latents = torch.randn(count, generator.latent, generator=rng).to(device)
-    labels = None
-    if generator.conditional:
-        labels = torch.randint(config.teacher.classes, (count,), generator=rng).to(device)
-    images: Tensor = generator.train()(latents, labels)
-    return images
+def _fine_tune(
+    work: Work,
+    recipe: Recipe,
+    teacher: nn.Module,
+    generator: Generator | None,
+    prepared: nn.Module,
+) -> dict[str, Any]:
+    config = work.config
+    if config.quantize.method == "frozen":
+        recipe = _with_frozen_generator(recipe)
+    steps = config.quantize.budget.student_steps(recipe.schedule.batch)
+    plan = replace(for_student_steps(recipe, steps), warmup_rounds=0)
+    loop = make_loop(
+        recipe,
+        config,
+        teacher=teacher,
+        generator=generator,
+        student=prepared,
+        plan=plan,
+        seed=config.seed,
+    )
+    checkpoint = work.checkpoints / "quantize.checkpoint"
+    return train(loop, "quantize", checkpoint, work.reporter)
+
+
+def _with_frozen_generator(recipe: Recipe) -> Recipe:
+    """The recipe with a generator that has learnt all it will."""
+    schedule = replace(
+        recipe.schedule,
+        generator_steps=0,
+        fresh="new",
+        warmup_rounds=max(1, recipe.schedule.warmup_rounds),
+    )
+    terms = tuple(term for term in recipe.terms if term.name not in ADVERSARIES)
+    return replace(recipe, terms=terms, schedule=schedule)

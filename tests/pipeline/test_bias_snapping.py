@@ -10,7 +10,7 @@ from torch import nn
 from dfkd.images import ImageSpec
 from dfkd.models import build
 from pipeline.bias_snapping import snap_biases
-from pipeline.fake_quantizers import layers_in_order, prepare, to_torch_quantizers
+from pipeline.fake_quantizers import Scheme, layers_in_order, prepare, to_torch_quantizers
 from pipeline.onnx_export import exported
 from targets.bias_grid import bias_steps
 from targets.instruction_sets import Cpu
@@ -34,7 +34,7 @@ def prepared():
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 2)
             nn.init.normal_(module.bias, std=0.3)
-    return prepare(network.eval(), images(64), half_range=False).eval()
+    return prepare(network.eval(), images(64), Scheme()).eval()
 
 
 @pytest.fixture(scope="module")

@@ -6,16 +6,24 @@ import nncf
 import pytest
 import torch
 from nncf.torch.function_hook.wrapper import get_hook_storage
-from nncf.torch.quantization import extensions
+from nncf.torch.quantization import extensions, quantize_functions
 from nncf.torch.quantization.reference import ReferenceQuantizedFunctions
 from torch import nn
 
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from pipeline import fake_quantizers
+from pipeline import fake_quantizers, quantizer_kernels
 from pipeline.batch_norm_folding import folded
 from pipeline.errors import InputError
-from pipeline.fake_quantizers import describe, prepare, quantizers, restore, to_torch_quantizers
+from pipeline.fake_quantizers import (
+    Scheme,
+    describe,
+    prepare,
+    quantizers,
+    restore,
+    to_torch_quantizers,
+)
+from pipeline.quantizer_kernels import use_kernels
 
 SPEC = ImageSpec((1, 32, 32), (0.1307,), (0.3081,))
 
@@ -38,7 +46,7 @@ def network(name="lenet5-half-bn"):
 
 @pytest.fixture(scope="module")
 def prepared(images):
-    return prepare(network(), images, half_range=False).eval()
+    return prepare(network(), images, Scheme()).eval()
 
 
 def test_folding_keeps_the_answers_and_the_original(images):
@@ -64,6 +72,20 @@ def test_a_convolution_called_twice_keeps_its_batch_norms():
     shared.first.running_mean.fill_(2)
     shared.second.running_var.fill_(5)
     torch.testing.assert_close(folded(shared)(x), shared(x))
+
+
+def test_a_batch_norm_that_stays_keeps_its_statistics_while_the_network_learns():
+    """In a wide ResNet the first norm of a block follows an addition."""
+    torch.manual_seed(0)
+    network_ = build("wrn-16-1", ImageSpec((3, 32, 32), (0.0,) * 3, (1.0,) * 3), 10, width=0.5)
+    copied, x = folded(network_.eval()), torch.randn(4, 3, 32, 32)
+    left = [m for m in copied.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert left
+    before = [norm.running_mean.clone() for norm in left]
+    torch.testing.assert_close(copied.train()(x), network_(x), rtol=1e-4, atol=1e-4)
+    assert all(torch.equal(a, m.running_mean) for a, m in zip(before, left, strict=True))
+    prepared_ = prepare(network_, x, Scheme()).train()
+    assert not any(m.training for m in prepared_.modules() if isinstance(m, nn.BatchNorm2d))
 
 
 def test_a_batch_norm_without_memory_stays():
@@ -105,7 +127,7 @@ def test_gap_nncf_still_leaves_batch_norms_unfolded(images):
 
 
 def test_half_range_weights_stay_within_64_levels(images):
-    half = to_torch_quantizers(prepare(network(), images, half_range=True), images[:1])
+    half = to_torch_quantizers(prepare(network(), images, Scheme(half_range=True)), images[:1])
     weight = half.convnet.c1.weight
     scale = next(
         hook.scale
@@ -122,7 +144,7 @@ def test_a_layer_left_in_float_is_an_error(prepared):
     name = next(n for n, _ in storage.named_hooks() if n.startswith("pre_hooks.fc/f6"))
     storage.delete_hook(name)
     with pytest.raises(InputError, match=r"left the layer fc\.f6 in float"):
-        fake_quantizers._require_quantized_layers(broken)
+        fake_quantizers._require_quantized_layers(broken, ())
 
 
 def test_what_is_described_and_saved_comes_back_the_same(prepared, images):
@@ -154,4 +176,68 @@ def test_a_failed_kernel_build_is_an_error_not_a_slow_run(monkeypatch, images):
 
     monkeypatch.setattr(extensions, "QuantizedFunctionsCPU", NoCompiler())
     with pytest.raises(InputError, match=r"C\+\+ compiler"):
-        prepare(network(), images, half_range=False)
+        prepare(network(), images, Scheme())
+
+
+def test_a_layer_that_is_named_may_stay_in_float(images):
+    network_ = prepare(network(), images, Scheme(float_layers=("fc.f7",)))
+    placed = [name for name, q in quantizers(network_) if q.per_channel]
+    assert len(placed) == 4
+    assert not any("fc/f7" in name for name in placed)
+
+
+def test_a_layer_that_is_not_there_cannot_be_named(images):
+    with pytest.raises(InputError, match=r"no layer 'fc\.f8'; did you mean 'fc\.f"):
+        prepare(network(), images, Scheme(float_layers=("fc.f8",)))
+
+
+def test_bits_of_weights_activations_and_edges(images):
+    scheme = Scheme(weight_bits=4, activation_bits=5, edge_bits=8)
+    found = list(quantizers(prepare(network(), images, scheme)))
+    weights = {name: q.num_bits for name, q in found if q.per_channel}
+    activations = [q.num_bits for _, q in found if not q.per_channel]
+    assert sorted(weights.values()) == [4, 4, 4, 8, 8]
+    assert all(bits == 8 for name, bits in weights.items() if "c1/" in name or "f7/" in name)
+    assert sorted(activations) == [5, 5, 5, 8, 8]
+
+
+def test_below_eight_bits_an_activation_after_a_relu_is_unsigned(images):
+    found = dict(quantizers(prepare(network(), images, Scheme(weight_bits=4, activation_bits=4))))
+    after_relu = [q for name, q in found.items() if "relu" in name]
+    assert after_relu
+    assert all((q.level_low, q.level_high) == (0, 15) for q in after_relu)
+    taken = next(q for name, q in found.items() if "post_hooks.x" in name or "images" in name)
+    assert (taken.level_low, taken.level_high) == (-8, 7)
+    weight = next(q for q in found.values() if q.per_channel)
+    assert (weight.level_low, weight.level_high) == (-7, 7)
+
+
+def test_fewer_bits_come_back_too(images):
+    few = prepare(network(), images, Scheme(weight_bits=3, activation_bits=4)).eval()
+    again = restore(network(), describe(few), few.state_dict())
+    torch.testing.assert_close(again(images), few(images), rtol=0, atol=0)
+
+
+def test_reference_kernels_are_a_choice_and_compute_the_same(images, monkeypatch):
+    monkeypatch.setattr(quantize_functions, "QuantizedFunctionsCPU", None)
+    slow = prepare(network(), images, Scheme(kernels="reference"))
+    assert isinstance(quantize_functions.QuantizedFunctionsCPU, quantizer_kernels._Reference)
+    by_reference, gradients = slow(images), []
+    for kernels in ("reference", "compiled"):
+        use_kernels(torch.device("cpu"), kernels)
+        slow.zero_grad()
+        slow(images).square().sum().backward()
+        gradients.append([p.grad.clone() for p in slow.parameters() if p.grad is not None])
+    torch.testing.assert_close(slow(images), by_reference, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-2, rtol=1e-2)
+
+
+def test_cuda_without_its_compiler_is_an_error_that_names_the_choice(monkeypatch):
+    class NoNvcc:
+        def get(self, name):
+            raise nncf.InstallationError("no nvcc")
+
+    monkeypatch.setattr(extensions, "QuantizedFunctionsCUDA", NoNvcc())
+    monkeypatch.setattr(quantize_functions, "QuantizedFunctionsCUDA", NoNvcc())
+    with pytest.raises(InputError, match=r"quantize\.kernels: reference"):
+        use_kernels(torch.device("cuda"), "compiled")

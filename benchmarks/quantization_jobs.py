@@ -1,0 +1,88 @@
+"""What the quantization table is made of: teachers, choices, bits, seeds."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import RunConfig, read_run_file
+
+RUNS = Path(__file__).parent / "runs"
+
+SEEDS = (0, 1, 2)
+
+SMALL = {"batch": 64.0, "width": 32.0, "latent": 256.0}
+"""The sizes of the house generator, for published losses whose own take hours on two cores."""
+
+STEPS = {"cifar10_resnet20": 400, "cifar10_resnet32": 400, "cifar10_resnet56": 400}
+"""Student steps of a fine-tuning."""
+
+CHOICES: dict[str, dict[str, Any]] = {
+    "noise": {"method": "noise"},
+    "generator images": {"method": "generator-images"},
+    "batch-norm images": {"method": "batch-norm-images"},
+    "frozen generator": {"method": "frozen"},
+    "adversarial": {"method": "adversarial"},
+    "gdfq": {
+        "recipe": "gdfq",
+        "overrides": {**SMALL, "warmup_rounds": 300.0, "generator_lr": 3e-3},
+    },
+    "adadfq": {
+        "recipe": "adadfq",
+        "overrides": {**SMALL, "warmup_rounds": 300.0, "generator_lr": 3e-3},
+    },
+}
+"""Sections `quantize` of a run file, by the name in the table. With `student: same` the generator
+that goes on is one that learnt from the teacher alone, so that a fresh one is the same choice."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a teacher quantized as it is."""
+
+    teacher: str
+    choice: str
+    weight_bits: int
+    activation_bits: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Tells it from all others; also a file name."""
+        bits = f"w{self.weight_bits}a{self.activation_bits}"
+        return f"{self.teacher}_{self.choice}_{bits}_{self.seed}".replace(" ", "-")
+
+    @property
+    def probed(self) -> bool:
+        """Whether torch and ONNX Runtime are compared on probes too."""
+        return self.choice == "adversarial" and self.seed == 0 and self.weight_bits == 8
+
+    def config(self, teachers: Path) -> RunConfig:
+        """Its run file; the weights lie under `teachers`."""
+        config = read_run_file(RUNS / f"{self.teacher}.yaml")
+        weights = Path(config.teacher.weights).relative_to(RUNS)
+        section = {
+            **CHOICES[self.choice],
+            "budget": {"steps": STEPS[self.teacher]},
+            "weight_bits": self.weight_bits,
+            "activation_bits": self.activation_bits,
+        }
+        quantize = type(config.quantize).model_validate(section)
+        teacher = config.teacher.model_copy(update={"weights": str(teachers / weights)})
+        update = {"quantize": quantize, "teacher": teacher, "seed": self.seed}
+        return config.model_copy(update=update)
+
+
+def jobs() -> list[Job]:
+    """Every run of the table, the most wanted first."""
+    eight = [
+        Job(teacher, choice, 8, 8, seed)
+        for seed in SEEDS
+        for teacher in STEPS
+        for choice in ("adversarial", *CHOICES)
+    ]
+    four = [
+        Job("cifar10_resnet20", choice, 4, 4, seed)
+        for seed in SEEDS
+        for choice in ("adversarial", *CHOICES)
+    ]
+    return list(dict.fromkeys([*eight[:8], *four[:8], *eight, *four]))

@@ -1,0 +1,98 @@
+"""One run of the quantization table: the pipeline's own steps as far as the graph for a CPU."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import nn
+
+from pipeline.chain import chain, perform, with_made
+from pipeline.config import RunConfig
+from pipeline.fake_quantizers import restore
+from pipeline.networks import build_network, image_spec
+from pipeline.progress import LineReporter
+from pipeline.store import Artifact, StepRecord, Store
+from targets.golden import load_golden
+from targets.instruction_sets import this_cpu
+from targets.onnxruntime_cpu import answer, compile_graph, open_session, rewritten
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What a run has made.
+
+    Attributes:
+        files: By role.
+        folder: For what is made of them.
+        seconds: What the step `quantize` took, also when it was found done.
+    """
+
+    files: dict[str, Path]
+    folder: Path
+    seconds: float
+
+    def compiled(self) -> Path:
+        """The int8 graph as it is compiled for this CPU."""
+        rewritten_for_it = self.folder / "rewritten.onnx"
+        onnx.save(rewritten(onnx.load(self.files["int8-cpu"]), this_cpu()), rewritten_for_it)
+        return compile_graph(rewritten_for_it, self.folder / "compiled.onnx").path
+
+    def quantized(self, config: RunConfig) -> nn.Module:
+        """The fake-quantized network in torch."""
+        section = config.teacher
+        network = build_network(
+            section.architecture, section.width, image_spec(config.input), section.classes
+        )
+        network.load_state_dict(load_file(self.files["student"]))
+        places = json.loads(self.files["quantizers"].read_text())
+        return restore(network.eval(), places, load_file(self.files["quantized"]))
+
+    def parity(self, config: RunConfig) -> dict[str, float]:
+        """Percent of the probes on which ONNX Runtime answers as torch does, both ways."""
+        probes = load_golden(self.files["golden"]).images
+        meant = in_torch(self.quantized(config), probes).argmax(1)
+        graphs = {"off": (self.files["int8-cpu"], False), "on": (self.compiled(), True)}
+        same = {
+            name: float(np.mean(answer(open_session(*graph), probes).argmax(1) == meant))
+            for name, graph in graphs.items()
+        }
+        return {f"parity_{name}": round(100 * share, 2) for name, share in same.items()}
+
+
+def run_steps(config: RunConfig, store: Store, folder: Path, probed: bool) -> Quantized:
+    """Teacher, quantize, export, and the probes if they are wanted."""
+    wanted = {"teacher", "quantize", "export", *(("probe",) if probed else ())}
+    roles: dict[str, Artifact] = {}
+    seconds = 0.0
+    for step in chain(config):
+        if step.name not in wanted:
+            continue
+        started = time.monotonic()
+        record = perform(step, config, roles, store, LineReporter(print))
+        roles = with_made(roles, step, record, config)
+        if step.name == "quantize":
+            seconds = _noted(record) if record.notes["reused"] else time.monotonic() - started
+    folder.mkdir(parents=True, exist_ok=True)
+    return Quantized({r: store.get(a, folder) for r, a in roles.items()}, folder, seconds)
+
+
+def _noted(record: StepRecord) -> float:
+    parts: list[dict[str, Any]] = [
+        record.notes.get(part, {}) for part in ("images", "warm-up", "fine-tuning")
+    ]
+    return float(sum(part.get("seconds", 0.0) for part in parts))
+
+
+@torch.no_grad()
+def in_torch(network: nn.Module, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits (N, K)."""
+    parts = [network(part) for part in torch.from_numpy(images).split(500)]
+    logits: NDArray[np.float32] = torch.cat(parts).numpy()
+    return logits

@@ -1,0 +1,107 @@
+"""benchmarks/results/quantization.md from its rows and from which images were answered rightly."""
+
+import math
+from statistics import mean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.quantization_jobs import CHOICES, SEEDS, STEPS, Job
+
+Row = dict[str, Any]
+Marks = dict[str, NDArray[np.bool_]]
+
+BITS = ((8, 8), (4, 4))
+
+
+def render(rows: list[Row], marks: Marks) -> str:
+    """The page."""
+    parts = [_heading(rows)]
+    for weight_bits, activation_bits in BITS:
+        for teacher in STEPS:
+            of_it = [
+                row
+                for row in rows
+                if row["teacher"] == teacher
+                and (row["weight_bits"], row["activation_bits"]) == (weight_bits, activation_bits)
+            ]
+            if of_it:
+                parts.append(_table(of_it, marks))
+    return "\n\n".join(parts) + "\n"
+
+
+def _heading(rows: list[Row]) -> str:
+    machines = "; ".join(sorted({row["machine"] for row in rows})) or "not measured"
+    return (
+        "# What quantization costs without data\n\n"
+        "Accuracies in percent on the 10,000 real CIFAR-10 test images, which nothing learns from "
+        "and nothing is chosen by. Each teacher is quantized as it is. Eight bits: weights "
+        "symmetric per channel, activations symmetric, signed, per tensor; scored is the artifact "
+        "that is compiled for this CPU, in ONNX Runtime. Four bits: the same, unsigned after a "
+        "ReLU, first and last layer at four bits too; scored is the fake-quantized network in "
+        "torch. `against adversarial` is the paired difference over the same images and seeds, "
+        "with its 95 % interval. gdfq and adadfq are the published generator losses on the "
+        "generator, the sizes and the rates that all others have here, not the published runs.\n\n"
+        "Command: `python -m benchmarks.quantization --data DATA --teachers TEACHERS`.\n\n"
+        f"Machine: {machines}."
+    )
+
+
+def _table(rows: list[Row], marks: Marks) -> str:
+    first = rows[0]
+    bits = (first["weight_bits"], first["activation_bits"])
+    lines = [
+        f"## {first['teacher']} ({first['fp32']:.2f}), {bits[0]} bits weights, "
+        f"{bits[1]} bits activations",
+        "",
+        "| choice | seeds | quantized | lost | against adversarial | seconds |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for choice in CHOICES:
+        of_it = [row for row in rows if row["choice"] == choice]
+        if not of_it:
+            lines.append(f"| {choice} | 0 | not measured | - | - | - |")
+            continue
+        seconds = f"{min(r['seconds'] for r in of_it):.0f}-{max(r['seconds'] for r in of_it):.0f}"
+        scored = ", ".join(f"{row['quantized']:.2f}" for row in of_it)
+        lost = first["fp32"] - mean(row["quantized"] for row in of_it)
+        difference = _difference(first["teacher"], choice, bits, marks)
+        lines.append(
+            f"| {choice} | {len(of_it)} | {scored} | {lost:.2f} | {difference} | {seconds} |"
+        )
+    for row in rows:
+        if "parity_off" in row:
+            lines += [
+                "",
+                f"On 2,000 probes ONNX Runtime answers as torch does in {row['parity_off']:.2f} % "
+                f"without and {row['parity_on']:.2f} % with optimizations (seed {row['seed']}).",
+            ]
+    return "\n".join(lines)
+
+
+def _difference(teacher: str, choice: str, bits: tuple[int, int], marks: Marks) -> str:
+    """How much better a choice is than the adversarial one, in points, with its interval."""
+    pairs = [
+        (marks[ours], marks[theirs])
+        for seed in SEEDS
+        if (ours := Job(teacher, choice, *bits, seed).key) in marks
+        and (theirs := Job(teacher, "adversarial", *bits, seed).key) in marks
+    ]
+    if choice == "adversarial" or not pairs:
+        return "-"
+    points, reach = paired_interval(pairs)
+    return f"{points:+.2f} [{points - reach:+.2f}, {points + reach:+.2f}]"
+
+
+def paired_interval(
+    pairs: list[tuple[NDArray[np.bool_], NDArray[np.bool_]]],
+) -> tuple[float, float]:
+    """Mean difference in points, and half of its 95 % interval over images.
+
+    Args:
+        pairs: For each seed, (N,) whether each image was answered rightly, by both.
+    """
+    differences = np.mean([a.astype(float) - b.astype(float) for a, b in pairs], axis=0)
+    reach = 1.96 * differences.std(ddof=1) / math.sqrt(len(differences))
+    return 100 * float(differences.mean()), 100 * float(reach)

@@ -1,0 +1,155 @@
+"""Every way to quantize, through the chain: what is tuned, by whom, and what stays."""
+
+import json
+
+import pytest
+from safetensors.torch import load_file
+
+from dfkd.compatibility import ADVERSARIES
+from dfkd.recipes import GDFQ, HOUSE_QUANTIZE
+from pipeline.chain import chain, run_chain
+from pipeline.config import read_run_file
+from pipeline.errors import InputError
+from pipeline.run import check_run, execute
+from pipeline.steps.quantize import _with_frozen_generator
+from pipeline.store import Store
+from tests.conftest import QUICK, ROOT, write_run
+from tests.pipeline.test_chain import Silent
+
+WITH_BATCH_NORM = {
+    "weights": str(ROOT / "benchmarks/teachers/lenet5-bn/teacher.safetensors"),
+    "architecture": "lenet5-bn",
+    "classes": 10,
+}
+FOUR_BITS = {"weight_bits": 4, "activation_bits": 4}
+
+
+def quantized(folder, store, *, teacher=None, student="same", **quantize):
+    """(record of the step, its tensors) of a run that ends there."""
+    changes = {"teacher": teacher} if teacher else {}
+    section = {**QUICK["quantize"], **FOUR_BITS, **quantize}
+    config = read_run_file(write_run(folder, student=student, quantize=section, **changes))
+    record = run_chain(config, Store(str(store)), Silent())["quantize"]
+    tensors = load_file(Store(str(store)).get(record.artifacts["quantized"], folder))
+    return record, tensors
+
+
+def weights(tensors):
+    return {name: t for name, t in tensors.items() if name.endswith(".weight")}
+
+
+def same(ours, theirs):
+    return all(ours[name].equal(theirs[name]) for name in ours)
+
+
+@pytest.fixture(scope="module")
+def only_calibrated(tmp_path_factory, quick_store):
+    return quantized(tmp_path_factory.mktemp("noise"), quick_store, method="noise")
+
+
+def test_noise_needs_no_generator_and_changes_no_weight(only_calibrated):
+    record, tensors = only_calibrated
+    assert "warm-up" not in record.notes
+    assert "fine-tuning" not in record.notes
+    teacher = load_file(ROOT / "examples/mnist_lenet5/teacher.safetensors")
+    assert same(weights(tensors), teacher)
+
+
+def test_generator_images_change_the_ranges_alone(only_calibrated, tmp_path, quick_store):
+    record, tensors = quantized(tmp_path, quick_store, method="generator-images")
+    assert "warm-up" in record.notes
+    assert "fine-tuning" not in record.notes
+    assert same(weights(tensors), weights(only_calibrated[1]))
+    assert not same(tensors, only_calibrated[1])
+
+
+def test_batch_norm_images_change_the_ranges_alone(tmp_path, quick_store, monkeypatch):
+    record, _ = quantized(
+        tmp_path, quick_store, teacher=WITH_BATCH_NORM, method="batch-norm-images"
+    )
+    assert record.notes["images"]["cost"]["images"] == 64
+    assert "fine-tuning" not in record.notes
+
+
+def test_batch_norm_images_need_batch_norm(tmp_path):
+    section = {**QUICK["quantize"], "method": "batch-norm-images"}
+    config = read_run_file(write_run(tmp_path, quantize=section))
+    with pytest.raises(InputError, match="zeroq needs batch norm"):
+        check_run(config, tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("method", ["adversarial", "frozen"])
+def test_the_generator_that_taught_the_student_goes_on(tmp_path, quick_store, method):
+    student = QUICK["student"]
+    record, _ = quantized(tmp_path, quick_store, student=student, method=method)
+    assert "warm-up" not in record.notes
+    notes = record.notes["fine-tuning"]
+    made = notes["cost"]["teacher_passes"] - notes["cost"]["images"]
+    assert (made > 0) == (method == "adversarial"), notes["curve"]
+    assert notes["cost"]["student_steps"] >= 10
+
+
+def test_a_fresh_generator_learns_first(tmp_path, quick_store):
+    record, _ = quantized(tmp_path, quick_store, student=QUICK["student"], method="fresh")
+    assert record.notes["warm-up"]["cost"]["images"] == 60 * 32
+    step = next(
+        step for step in chain(read_run_file(tmp_path / "run.yaml")) if step.name == "quantize"
+    )
+    assert "generator" not in step.needs
+
+
+def test_the_float_student_may_be_the_teacher(tmp_path, quick_store):
+    student, tensors = QUICK["student"], {}
+    for teacher in ("original", "student"):
+        folder = tmp_path / teacher
+        folder.mkdir()
+        section = {**QUICK["quantize"], **FOUR_BITS, "teacher": teacher}
+        config = read_run_file(write_run(folder, student=student, quantize=section))
+        record = run_chain(config, Store(str(quick_store)), Silent())["quantize"]
+        path = Store(str(quick_store)).get(record.artifacts["quantized"], folder)
+        tensors[teacher] = load_file(path)
+    assert not same(tensors["original"], tensors["student"])
+
+
+def test_another_recipes_losses(tmp_path, quick_store):
+    overrides = {"batch": 8, "width": 8, "latent": 16, "warmup_rounds": 2}
+    record, _ = quantized(
+        tmp_path,
+        quick_store,
+        teacher=WITH_BATCH_NORM,
+        recipe="gdfq",
+        overrides=overrides,
+        budget={"steps": 3},
+    )
+    assert record.notes["fine-tuning"]["terms"] == [term.name for term in GDFQ.terms]
+
+
+@pytest.mark.parametrize("recipe", [HOUSE_QUANTIZE, GDFQ], ids=lambda recipe: recipe.name)
+def test_a_frozen_generator_is_not_asked_to_be_an_adversary(recipe):
+    frozen = _with_frozen_generator(recipe)
+    assert frozen.schedule.generator_steps == 0
+    assert not {term.name for term in frozen.terms} & ADVERSARIES
+
+
+def test_below_eight_bits_nothing_is_exported_and_the_run_says_so(tmp_path, quick_store):
+    section = {**QUICK["quantize"], **FOUR_BITS, "method": "noise"}
+    config = read_run_file(write_run(tmp_path, student="same", quantize=section))
+    manifest = execute(config, Store(str(quick_store)), tmp_path / "bundle", Silent())
+    assert manifest["verdict"] is None
+    assert manifest["targets"] == {}
+    assert set(manifest["files"]) == {"torch/quantized.safetensors", "torch/quantized.json"}
+    places = json.loads((tmp_path / "bundle/torch/quantized.json").read_text())
+    assert places
+
+
+def test_the_command_line_says_so_too(tmp_path, quick_store):
+    from tests.test_cli import run
+
+    section = {**QUICK["quantize"], **FOUR_BITS, "method": "noise"}
+    run_file = write_run(tmp_path, student="same", quantize=section)
+    code, out, err = run("run", run_file, "--output", tmp_path / "out", store=quick_store)
+    assert code == 0, err
+    assert "below 8 bits nothing is exported" in " ".join(out.split())
+    code, _, err = run("validate", tmp_path / "out", store=quick_store)
+    assert code == 1
+    assert "no compiled artifact" in err
