@@ -18,10 +18,11 @@ import typer
 
 from benchmarks.data import accuracy, load
 from benchmarks.score import score
-from pipeline.config import RunConfig, read_run_file
+from pipeline.config import RunConfig
 from pipeline.networks import image_spec
 from pipeline.progress import reporter
 from pipeline.run import execute
+from pipeline.run_file import read_run_file
 from pipeline.store import Store
 from pipeline.teachers import load_teacher, parse_weights
 from pipeline.weights_file import read_weights

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import RunConfig, read_run_file
+from pipeline.config import RunConfig
+from pipeline.run_file import read_run_file
 
 RUNS = Path(__file__).parent / "runs"
 

@@ -13,10 +13,11 @@ from prefect.states import Completed, Failed
 
 from pipeline.bundle import Manifest, open_bundle, write_bundle
 from pipeline.chain import Step, chain, perform, with_made
-from pipeline.config import RunConfig, read_run_file
+from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.progress import LineReporter, Reporter, reporter
 from pipeline.run import check_run, default_output, default_store
+from pipeline.run_file import read_run_file
 from pipeline.store import Artifact, StepRecord, Store
 from pipeline.verdict import Outcome
 

@@ -12,11 +12,11 @@ import typer
 from rich.console import Console
 
 from pipeline.bundle import open_bundle
-from pipeline.config import read_run_file
 from pipeline.errors import InputError
 from pipeline.progress import reporter
 from pipeline.recipes import chosen_recipe, with_recipe
 from pipeline.run import check_run, default_output, default_store, execute
+from pipeline.run_file import read_run_file
 from pipeline.store import Store
 
 USAGE, INTERRUPTED = 64, 130

@@ -97,21 +97,13 @@ def answer_golden(session: ort.InferenceSession, golden: Golden) -> Logits:
 def answer(session: ort.InferenceSession, images: Images, batch: int = 100) -> Logits:
     """Logits (N, K) for images (N, C, H, W); a graph of a fixed batch is run so many at a time."""
     fixed = session.get_inputs()[0].shape[0]
+    size, spare = batch, 0
     if isinstance(fixed, int):
-        return _in_fixed_batches(session, images, fixed)
-    parts = [
-        session.run(["logits"], {"images": images[start : start + batch]})[0]
-        for start in range(0, len(images), batch)
-    ]
-    return np.concatenate(parts)
-
-
-def _in_fixed_batches(session: ort.InferenceSession, images: Images, batch: int) -> Logits:
-    spare = -len(images) % batch
+        size, spare = fixed, -len(images) % fixed
     filled = np.concatenate([images, np.repeat(images[:1], spare, 0)])
     parts = [
-        session.run(["logits"], {"images": filled[start : start + batch]})[0]
-        for start in range(0, len(filled), batch)
+        session.run(["logits"], {"images": filled[start : start + size]})[0]
+        for start in range(0, len(filled), size)
     ]
     return np.concatenate(parts)[: len(images)]
 

@@ -47,9 +47,9 @@ def quick_store(tmp_path_factory):
 @pytest.fixture(scope="session")
 def same_bundle(tmp_path_factory, quick_store):
     """A bundle of the example teacher quantized as it is: a good student, had quickly."""
-    from pipeline.config import read_run_file
     from pipeline.progress import LineReporter
     from pipeline.run import execute
+    from pipeline.run_file import read_run_file
     from pipeline.store import Store
 
     folder = tmp_path_factory.mktemp("same")

@@ -62,7 +62,7 @@ def test_external_teachers_score_what_their_cards_say(run_file, data, published)
 @pytest.mark.skipif(not DATA.exists(), reason="the real test set is not part of the project")
 def test_the_example_teacher_scores_what_its_card_says():
     from benchmarks.chain import teacher_accuracy
-    from pipeline.config import read_run_file
+    from pipeline.run_file import read_run_file
 
     config = read_run_file(ROOT / "examples" / "mnist_lenet5" / "run.yaml")
     assert teacher_accuracy(config, "mnist", DATA) >= 99.0

@@ -13,8 +13,8 @@ from dfkd.synthesis import Synthesis
 from dfkd.terms.batch_norm import batch_norm_of_images
 from pipeline import calibration
 from pipeline.calibration import batch_norm_images, drawn, noise
-from pipeline.config import read_run_file
 from pipeline.networks import image_spec
+from pipeline.run_file import read_run_file
 from pipeline.work import Work
 from tests.conftest import QUICK, ROOT, write_run
 

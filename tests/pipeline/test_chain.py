@@ -6,9 +6,9 @@ import pytest
 
 from pipeline.bundle import _worst, open_bundle
 from pipeline.chain import chain, perform, run_chain
-from pipeline.config import read_run_file
 from pipeline.errors import InputError
 from pipeline.run import check_run, execute
+from pipeline.run_file import read_run_file
 from pipeline.store import Store
 from pipeline.verdict import Outcome
 from pipeline.weight_range import half_range

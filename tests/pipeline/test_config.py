@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import Budget, parse_run, read_run_file
+from pipeline.config import Budget
 from pipeline.errors import InputError
 from pipeline.recipes import check_recipes
+from pipeline.run_file import parse_run, read_run_file
 from tests.conftest import EXAMPLE, QUICK
 
 

@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 from dfkd.compatibility import ADVERSARIES
 from dfkd.recipes import GDFQ, HOUSE_QUANTIZE
 from pipeline.chain import chain, run_chain
-from pipeline.config import read_run_file
 from pipeline.errors import InputError
 from pipeline.run import check_run, execute
+from pipeline.run_file import read_run_file
 from pipeline.steps.quantize import _with_frozen_generator
 from pipeline.store import Store
 from tests.conftest import QUICK, ROOT, write_run

@@ -4,7 +4,7 @@ from safetensors.torch import load_file
 
 from pipeline import training
 from pipeline.chain import chain, perform, with_student
-from pipeline.config import read_run_file
+from pipeline.run_file import read_run_file
 from pipeline.store import Store
 from tests.conftest import write_run
 

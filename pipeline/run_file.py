@@ -1,0 +1,75 @@
+"""Reading a run file: YAML in, a checked configuration out, every fault in one line."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pipeline.config import RunConfig, Section
+from pipeline.errors import InputError
+
+
+def read_run_file(path: Path) -> RunConfig:
+    """Read and check a run file; a relative `teacher.weights` is taken from its folder.
+
+    Raises:
+        InputError: When it is missing, no YAML, or says something the schema does not allow.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML ({_one_line(error)})") from None
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: a run file is a mapping of sections, see examples/")
+    config = parse_run(document, str(path))
+    weights = config.teacher.weights
+    if "://" not in weights and not Path(weights).is_absolute():
+        weights = str(path.parent / weights)
+    teacher = config.teacher.model_copy(update={"weights": weights})
+    return config.model_copy(update={"teacher": teacher})
+
+
+def parse_run(document: dict[str, Any], source: str) -> RunConfig:
+    """Check a run file's content.
+
+    Args:
+        document: The parsed YAML.
+        source: What to call it in an error.
+
+    Raises:
+        InputError: With the first fault; for an unknown key with the nearest right one.
+    """
+    try:
+        return RunConfig.model_validate(document)
+    except ValidationError as error:
+        raise InputError(f"{source}: {_first_fault(error)}") from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    faults = error.errors()
+    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
+    parts = [str(part) for part in fault["loc"] if part not in ("StudentSection",)]
+    if fault["type"] != "extra_forbidden":
+        return f"{'.'.join(parts) or 'run file'}: {fault['msg'].removeprefix('Value error, ')}"
+    *parents, key = parts
+    known = _fields_at(parents)
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    where = f" in {'.'.join(parents)}" if parents else ""
+    return f"unknown key {key!r}{where}; did you mean {nearest[0]!r}?"
+
+
+def _fields_at(parents: list[str]) -> list[str]:
+    section: Any = RunConfig
+    for parent in parents:
+        annotation = section.model_fields[parent].annotation
+        candidates = (annotation, *getattr(annotation, "__args__", ()))
+        section = next(c for c in candidates if isinstance(c, type) and issubclass(c, Section))
+    return list(section.model_fields)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
