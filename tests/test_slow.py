@@ -89,3 +89,19 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
     )
     print(f"peak {float(done.stdout):.2f} GiB")
     assert float(done.stdout) < 2.0
+
+
+@pytest.mark.parametrize("name", ["dfad", "zskt", "dafl"])
+def test_health_is_quiet_over_a_whole_run_of_a_method_that_forgets(name):
+    """A game without replay forgets, which is no divergence; nothing may be rolled back."""
+    import torch
+
+    from benchmarks.mnist_jobs import TEACHERS as CARDS
+    from benchmarks.mnist_jobs import Job
+    from benchmarks.mnist_run import make_loop, open_teacher
+
+    job = Job(name, "common", "lenet5", 0)
+    loop, _ = make_loop(job, open_teacher(CARDS[job.teacher], Path()))
+    loop.run()
+    assert loop.health.events == []
+    assert torch.isfinite(next(loop.student.parameters())).all()

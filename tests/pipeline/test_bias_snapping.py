@@ -25,8 +25,8 @@ def images(count):
     return torch.randn(count, *SPEC.shape, generator=torch.Generator().manual_seed(count))
 
 
-@pytest.fixture(scope="module")
-def prepared():
+def network_with_statistics():
+    """An untrained ResNet-20 whose batch norms do something."""
     torch.manual_seed(0)
     network = build("resnet20", SPEC, 10)
     for module in network.modules():
@@ -34,7 +34,12 @@ def prepared():
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 2)
             nn.init.normal_(module.bias, std=0.3)
-    return prepare(network.eval(), images(64), Scheme()).eval()
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    return prepare(network_with_statistics(), images(64), Scheme()).eval()
 
 
 @pytest.fixture(scope="module")
