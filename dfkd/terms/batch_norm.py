@@ -75,15 +75,15 @@ def batch_norm_of_images(synthesis: Synthesis) -> Tensor:
         total = total + _image_distance(
             layer.means, layer.variances, layer.stored_mean, layer.stored_variance
         )
-    return total.mean()
+    return total
 
 
 def _image_distance(
     means: Tensor, variances: Tensor, stored_mean: Tensor, stored_variance: Tensor
 ) -> Tensor:
-    """(N,) squared distance of means and deviations, summed over channels."""
+    """Squared distance of means and deviations, summed over channels, batch mean."""
     deviation = (variances + 1e-6).sqrt() - stored_variance.to(means).sqrt()
-    return ((means - stored_mean.to(means)).square() + deviation.square()).sum(1)
+    return ((means - stored_mean.to(means)).square() + deviation.square()).sum(1).mean()
 
 
 def _distance(mean: Tensor, variance: Tensor, stored_mean: Tensor, stored_var: Tensor) -> Tensor:

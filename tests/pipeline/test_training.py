@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline import training
-from pipeline.chain import chain, perform, with_student
+from pipeline.chain import chain, perform, with_made
 from pipeline.run_file import read_run_file
 from pipeline.store import Store
 from tests.conftest import write_run
@@ -27,7 +27,7 @@ def run_to(step_name, config, store, reporter):
     roles = {}
     for step in chain(config):
         record = perform(step, config, roles, store, reporter)
-        roles = with_student({**roles, **record.artifacts}, config)
+        roles = with_made(roles, step, record, config)
         if step.name == step_name:
             return record, store
 
