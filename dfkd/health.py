@@ -187,17 +187,17 @@ class Health:
             )
         return None
 
-    def rolled_back(self, fault: str, number: int) -> bool:
+    def rolled_back(self, fault: str, where: str) -> bool:
         """Take note of a fault; whether another try, at half the learning rates, is left."""
         self.retries += 1
         again = self.retries <= RETRIES
         if again:
             self.rate *= GENTLER
             self.events.append(
-                f"round {number}: {fault}; rolled back, learning rates times {self.rate:g}"
+                f"{where}: {fault}; rolled back, learning rates times {self.rate:g}"
             )
         else:
-            self.events.append(f"round {number}: {fault}; given up after {RETRIES} roll-backs")
+            self.events.append(f"{where}: {fault}; given up after {RETRIES} roll-backs")
         self._recent.clear()
         self._spreads.clear()
         self._gradients.clear()

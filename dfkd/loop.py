@@ -190,7 +190,10 @@ class Loop:
         return agreement, fault
 
     def _roll_back(self, fault: str) -> str:
-        again = self.health.rolled_back(fault, self._round)
+        where = f"round {self._round}"
+        if self._round <= 0:
+            where = f"warm-up round {self._round + self.plan.warmup_rounds}"
+        again = self.health.rolled_back(fault, where)
         # The snapshot must survive a second fall, and load_state_dict of torch keeps references.
         self._restore(Snapshot(self._healthy.state).state)
         if self.memory is not None:

@@ -69,6 +69,7 @@ def test_a_fault_in_the_warm_up_is_rolled_back_too():
     loop.run(watch)
     assert [phase for phase, event in events if event] == ["warm-up"]
     assert "the generator's loss is nan" in events[3][1]
+    assert events[3][1].startswith("warm-up round 4: ")
 
 
 def test_an_exploding_gradient_of_the_student_is_rolled_back():

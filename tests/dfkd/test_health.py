@@ -232,7 +232,7 @@ def test_after_a_roll_back_a_window_starts_anew():
     health = Health()
     for _ in range(WINDOW - 1):
         health.fault(replace(HEALTHY, histogram=[9, 0]))
-    assert health.rolled_back("something", 9)
+    assert health.rolled_back("something", "round 9")
     faults = [health.fault(replace(HEALTHY, histogram=[9, 0])) for _ in range(WINDOW)]
     assert faults[: WINDOW - 1] == [None] * (WINDOW - 1)
     assert faults[-1] is not None
