@@ -11,11 +11,19 @@ RUNS = Path(__file__).parent / "runs"
 
 SEEDS = (0, 1, 2)
 
-SMALL = {"batch": 64.0, "width": 32.0, "latent": 256.0}
-"""The sizes of the house generator, for published losses whose own take hours on two cores."""
+TEACHERS = ("cifar10_resnet20", "cifar10_resnet32", "cifar10_resnet56")
 
-STEPS = {"cifar10_resnet20": 400, "cifar10_resnet32": 400, "cifar10_resnet56": 400}
+STEPS = 400
 """Student steps of a fine-tuning."""
+
+SMALL = {
+    "batch": 64.0,
+    "width": 32.0,
+    "latent": 256.0,
+    "warmup_rounds": 300.0,
+    "generator_lr": 3e-3,
+}
+"""Sizes, warm-up and rate for published losses, whose own take hours on two cores."""
 
 CHOICES: dict[str, dict[str, Any]] = {
     "noise": {"method": "noise"},
@@ -23,14 +31,8 @@ CHOICES: dict[str, dict[str, Any]] = {
     "batch-norm images": {"method": "batch-norm-images"},
     "frozen generator": {"method": "frozen"},
     "adversarial": {"method": "adversarial"},
-    "gdfq": {
-        "recipe": "gdfq",
-        "overrides": {**SMALL, "warmup_rounds": 300.0, "generator_lr": 3e-3},
-    },
-    "adadfq": {
-        "recipe": "adadfq",
-        "overrides": {**SMALL, "warmup_rounds": 300.0, "generator_lr": 3e-3},
-    },
+    "gdfq": {"recipe": "gdfq", "overrides": SMALL},
+    "adadfq": {"recipe": "adadfq", "overrides": SMALL},
 }
 """Sections `quantize` of a run file, by the name in the table. With `student: same` the generator
 that goes on is one that learnt from the teacher alone, so that a fresh one is the same choice."""
@@ -63,7 +65,7 @@ class Job:
         weights = Path(config.teacher.weights).relative_to(RUNS)
         section = {
             **CHOICES[self.choice],
-            "budget": {"steps": STEPS[self.teacher]},
+            "budget": {"steps": STEPS},
             "weight_bits": self.weight_bits,
             "activation_bits": self.activation_bits,
         }
@@ -78,11 +80,11 @@ def jobs() -> list[Job]:
     eight = [
         Job(teacher, choice, 8, 8, seed)
         for seed in SEEDS
-        for teacher in STEPS
+        for teacher in TEACHERS
         for choice in ("adversarial", *CHOICES)
     ]
     four = [
-        Job("cifar10_resnet20", choice, 4, 4, seed)
+        Job(TEACHERS[0], choice, 4, 4, seed)
         for seed in SEEDS
         for choice in ("adversarial", *CHOICES)
     ]

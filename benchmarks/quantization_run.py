@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
@@ -22,7 +21,7 @@ from pipeline.progress import LineReporter
 from pipeline.store import Artifact, StepRecord, Store
 from targets.golden import load_golden
 from targets.instruction_sets import this_cpu
-from targets.onnxruntime_cpu import answer, compile_graph, open_session, rewritten
+from targets.onnxruntime_cpu import answer, compile_graph, open_session, rewrite_graph
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ class Quantized:
 
     def compiled(self) -> Path:
         """The int8 graph as it is compiled for this CPU."""
-        rewritten_for_it = self.folder / "rewritten.onnx"
-        onnx.save(rewritten(onnx.load(self.files["int8-cpu"]), this_cpu()), rewritten_for_it)
-        return compile_graph(rewritten_for_it, self.folder / "compiled.onnx").path
+        handed = self.folder / "handed.onnx"
+        rewrite_graph(self.files["int8-cpu"], handed, this_cpu())
+        return compile_graph(handed, self.folder / "compiled.onnx").path
 
     def quantized(self, config: RunConfig) -> nn.Module:
         """The fake-quantized network in torch."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quantization_jobs import CHOICES, SEEDS, STEPS, Job
+from benchmarks.quantization_jobs import CHOICES, SEEDS, TEACHERS, Job
 
 Row = dict[str, Any]
 Marks = dict[str, NDArray[np.bool_]]
@@ -19,7 +19,7 @@ def render(rows: list[Row], marks: Marks) -> str:
     """The page."""
     parts = [_heading(rows)]
     for weight_bits, activation_bits in BITS:
-        for teacher in STEPS:
+        for teacher in TEACHERS:
             of_it = [
                 row
                 for row in rows
@@ -41,8 +41,8 @@ def _heading(rows: list[Row]) -> str:
         "that is compiled for this CPU, in ONNX Runtime. Four bits: the same, unsigned after a "
         "ReLU, first and last layer at four bits too; scored is the fake-quantized network in "
         "torch. `against adversarial` is the paired difference over the same images and seeds, "
-        "with its 95 % interval. gdfq and adadfq are the published generator losses on the "
-        "generator, the sizes and the rates that all others have here, not the published runs.\n\n"
+        "with its 95 % interval. gdfq and adadfq are the published losses and "
+        "layouts at smaller sizes and a shorter warm-up, not the published runs.\n\n"
         "Command: `python -m benchmarks.quantization --data DATA --teachers TEACHERS`.\n\n"
         f"Machine: {machines}."
     )

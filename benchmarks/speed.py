@@ -23,7 +23,7 @@ from pipeline.batch_norm_folding import folded
 from pipeline.fake_quantizers import Scheme, prepare, to_torch_quantizers
 from pipeline.onnx_export import exported
 from targets.instruction_sets import this_cpu
-from targets.onnxruntime_cpu import compile_graph, rewritten, time_together
+from targets.onnxruntime_cpu import compile_graph, rewrite_graph, time_together
 from targets.weights import store_weights_as_int8
 
 RESULTS = Path(__file__).parent / "results"
@@ -67,12 +67,11 @@ def measure(net: str, channels: int) -> list[dict[str, object]]:
         }
         paths, sizes = {}, {}
         for precision, model in graphs.items():
-            onnx.save(model, folder / f"{precision}.onnx")
-            sizes[precision] = (folder / f"{precision}.onnx").stat().st_size
-            if precision == "int8":
-                onnx.save(rewritten(model, this_cpu()), folder / "int8.onnx")
-            compiled = compile_graph(folder / f"{precision}.onnx", folder / f"{precision}.c.onnx")
-            paths[precision] = compiled.path
+            graph = folder / f"{precision}.onnx"
+            onnx.save(model, graph)
+            sizes[precision] = graph.stat().st_size
+            handed = rewrite_graph(graph, folder / f"handed.{precision}.onnx", this_cpu())
+            paths[precision] = compile_graph(handed, folder / f"compiled.{precision}.onnx").path
         rows: list[dict[str, object]] = []
         for batch, repeats in BATCHES.items():
             images = np.random.default_rng(0).normal(size=(batch, *spec.shape))

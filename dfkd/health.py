@@ -193,9 +193,7 @@ class Health:
         again = self.retries <= RETRIES
         if again:
             self.rate *= GENTLER
-            self.events.append(
-                f"{where}: {fault}; rolled back, learning rates times {self.rate:g}"
-            )
+            self.events.append(f"{where}: {fault}; rolled back, learning rates times {self.rate:g}")
         else:
             self.events.append(f"{where}: {fault}; given up after {RETRIES} roll-backs")
         self._recent.clear()

@@ -58,6 +58,12 @@ def rewritten(model: ModelProto, cpu: Cpu) -> ModelProto:
     return with_unsigned_activations(model) if cpu.is_x86 else model
 
 
+def rewrite_graph(graph: Path, handed: Path, cpu: Cpu) -> Path:
+    """Write a graph as `rewritten` makes it; one without Q/DQ stays as it is."""
+    onnx.save(rewritten(onnx.load(graph), cpu), handed)
+    return handed
+
+
 def compile_graph(graph: Path, compiled: Path) -> Compiled:
     """Write the graph as ONNX Runtime fuses it for a CPU, and count what became integer.
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 from pipeline.errors import InputError
 from pipeline.work import Made, Work
@@ -15,7 +14,7 @@ from targets.onnxruntime_cpu import (
     compile_graph,
     fingerprint,
     open_session,
-    rewritten,
+    rewrite_graph,
     time_together,
 )
 
@@ -38,9 +37,7 @@ def run(work: Work) -> Made:
     files: dict[str, Path] = {}
     notes: dict[str, Any] = {"fingerprint": fingerprint(target.cpu), "threads": 1}
     for precision, graph in exported.items():
-        handed = work.folder / f"handed.{precision}.onnx"
-        model = onnx.load(graph)
-        onnx.save(rewritten(model, target.cpu) if precision == "int8" else model, handed)
+        handed = rewrite_graph(graph, work.folder / f"handed.{precision}.onnx", target.cpu)
         compiled = compile_graph(handed, work.folder / f"model.{precision}.onnx")
         path = compiled.path if target.is_here else handed
         files[f"compiled-{precision}"] = path
