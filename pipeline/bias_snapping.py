@@ -10,8 +10,7 @@ from pipeline.onnx_export import exported
 from targets.bias_grid import bias_steps
 
 LARGEST = 2**23
-"""Above so many steps float32 knows no fractions: the bias lies on the grid already, and ONNX
-Runtime leaves such a layer in float."""
+"""Above so many steps float32 knows no fractions of one: the bias lies on the grid already."""
 
 
 @torch.no_grad()
