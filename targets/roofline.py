@@ -1,0 +1,135 @@
+"""What a network cannot be faster than on a device, from arithmetic, memory and launches alone.
+
+A floor, never a latency: real kernels stay well above it. Williams, Waterman, Patterson (2009).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import ModelProto, NodeProto
+
+from targets.graph import LAYERS, Graph, output_axis
+
+LAUNCH_MICROSECONDS = 2.0
+"""The least time between the starts of two kernels in one stream; an assumption, not a reading."""
+
+BYTES = {"int8": 1, "fp16": 2}
+"""Of a weight."""
+
+POOLS = ("GlobalAveragePool", "AveragePool", "MaxPool", "ReduceMean")
+"""Operators beside the layers that take a kernel of their own."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What one pass asks of a device.
+
+    Attributes:
+        macs: Multiplications with their additions, in convolutions and linear layers.
+        weights: Numbers in those layers.
+        values: Numbers that come in as images and go out as logits.
+        kernels: Layers and poolings; everything else is assumed to be fused into them.
+    """
+
+    macs: int
+    weights: int
+    values: int
+    kernels: int
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The three bounds of a pass, in milliseconds.
+
+    Attributes:
+        arithmetic: At the device's dense peak.
+        memory: Weights, images and logits through DRAM once; activations stay on the chip.
+        launch: One kernel a layer, one after another.
+    """
+
+    arithmetic: float
+    memory: float
+    launch: float
+
+    @property
+    def milliseconds(self) -> float:
+        """The largest of them."""
+        return max(self.arithmetic, self.memory, self.launch)
+
+    @property
+    def bound(self) -> str:
+        """Its name."""
+        return max(("arithmetic", "memory", "launch"), key=lambda name: float(getattr(self, name)))
+
+
+def demand(model: ModelProto, batch: int = 1) -> Demand:
+    """What a float graph asks for at a batch size.
+
+    Raises:
+        ValueError: When a layer's output has no known shape, or its weights are not constant.
+    """
+    model = _of_batch(model, batch)
+    shapes = _shapes(onnx.shape_inference.infer_shapes(model, strict_mode=True))
+    graph = Graph(model)
+    macs = weights = 0
+    for layer in graph.layers():
+        stored = graph.weight_of(layer)
+        if stored is None or layer.output[0] not in shapes:
+            raise ValueError(f"{layer.name}: its weights or its output's shape are not known")
+        macs += _macs(layer, stored, shapes[layer.output[0]], shapes[layer.input[0]])
+        weights += stored.size
+    ends = [model.graph.input[0].name, *graph.outputs]
+    kernels = sum(node.op_type in (*LAYERS, *POOLS) for node in graph.nodes)
+    return Demand(macs, weights, sum(_size(shapes[name]) for name in ends), kernels)
+
+
+def floor(asked: Demand, tera: float, gigabytes: float, precision: str) -> Floor:
+    """The bounds on a device.
+
+    Args:
+        asked: The network's demand.
+        tera: Dense peak at this precision, in 10^12 operations a second; a MAC is two.
+        gigabytes: DRAM bandwidth, in 10^9 bytes a second.
+        precision: "int8" or "fp16", of the weights; images and logits are float32.
+    """
+    moved = asked.weights * BYTES[precision] + asked.values * 4
+    return Floor(
+        arithmetic=2 * asked.macs / (tera * 1e12) * 1e3,
+        memory=moved / (gigabytes * 1e9) * 1e3,
+        launch=asked.kernels * LAUNCH_MICROSECONDS / 1e3,
+    )
+
+
+def _of_batch(model: ModelProto, batch: int) -> ModelProto:
+    fixed = ModelProto()
+    fixed.CopyFrom(model)
+    del fixed.graph.value_info[:]
+    for value in (*fixed.graph.input, *fixed.graph.output):
+        axis = value.type.tensor_type.shape.dim[0]
+        axis.Clear()
+        axis.dim_value = batch
+    return fixed
+
+
+def _shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
+    graph = model.graph
+    return {
+        value.name: tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)
+        for value in (*graph.input, *graph.value_info, *graph.output)
+        if all(axis.dim_value for axis in value.type.tensor_type.shape.dim)
+    }
+
+
+def _macs(
+    layer: NodeProto, weights: np.ndarray, given: tuple[int, ...], taken: tuple[int, ...]
+) -> int:
+    """Each output is a sum over the weights of its channel; a transposed one, each input."""
+    if layer.op_type == "ConvTranspose":
+        return _size(taken) * weights[0].size
+    channels = weights.shape[output_axis(layer)]
+    return _size(given) * (weights.size // channels)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape))
