@@ -21,7 +21,7 @@ from dfkd.budget import for_teacher_passes
 from dfkd.loop import Loop, build_generator
 from dfkd.models import build
 from dfkd.recipes import HOUSE, RECIPES
-from pipeline.store import replace_durably
+from targets.durable_files import replace_durably
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from benchmarks.mnist_jobs import TEACHERS, Job, jobs
 from benchmarks.mnist_tables import render
-from pipeline.store import replace_durably
+from targets.durable_files import replace_durably
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -23,8 +23,8 @@ from dfkd.loop import DivergedError, Loop, Round, build_generator
 from dfkd.models import build
 from dfkd.synthesizers.kept import KeptGenerator
 from pipeline.config import TeacherSection
-from pipeline.store import replace_durably
 from pipeline.teachers import load_teacher, parse_weights
+from targets.durable_files import replace_durably
 
 LOOKS = 40
 """Evaluations on real images over a run, evenly over the student's steps."""

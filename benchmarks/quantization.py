@@ -21,9 +21,10 @@ from benchmarks.quantization_run import in_torch, run_steps
 from benchmarks.quantization_table import render
 from pipeline.config import RunConfig
 from pipeline.networks import image_spec
-from pipeline.store import Store, digest, replace_durably
+from pipeline.store import Store, digest
 from pipeline.teachers import load_teacher, parse_weights
 from pipeline.weights_file import read_weights
+from targets.durable_files import replace_durably
 from targets.onnxruntime_cpu import answer, open_session
 
 RESULTS = Path(__file__).parent / "results"

@@ -16,12 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.chosen_targets import cpu_targets, engine_targets
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.report import write_report
-from pipeline.store import Artifact, StepRecord, Store, digest, file_digest, replace_durably
+from pipeline.store import Artifact, StepRecord, Store, digest
 from pipeline.verdict import Outcome
 from pipeline.work import PRECISIONS
+from targets.durable_files import file_digest, replace_durably
 
 FASTER = 1.05
 """int8 is recommended when it is faster than fp32 by this factor: less is noise."""
@@ -50,7 +52,7 @@ def write_bundle(
             if not config.quantize.exported
             else {
                 target: json.loads((beside / f"targets/{target}/verdict.json").read_text())
-                for target in config.targets
+                for target in cpu_targets(config)
             }
         )
         manifest = _manifest(config, records, verdicts, beside)
@@ -114,7 +116,7 @@ def _places(config: RunConfig, records: dict[str, StepRecord]) -> list[tuple[Art
         *((graph, f"graphs/student.{role}.onnx") for role, graph in graphs.items()),
         (records["probe"].artifacts["golden"], "golden.npz"),
     ]
-    for target in config.targets:
+    for target in cpu_targets(config):
         for precision in ("fp32", "int8"):
             place = f"targets/{target}/model.{precision}.onnx"
             compiled = records[f"compile {target}"].artifacts[f"compiled-{precision}"]
@@ -153,6 +155,10 @@ def _manifest(
         "targets": {
             name: _target_entry(notes[f"compile {name}"], verdicts[name], folder, name)
             for name in verdicts
+        },
+        "engines": {
+            name: {"engine": "pending", "build": f"datafree-edge compile BUNDLE --target {name}"}
+            for name in engine_targets(config)
         },
         "files": files,
     }

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pipeline.chosen_targets import cpu_targets
 from pipeline.config import RunConfig, StudentSection
 from pipeline.progress import Reporter
 from pipeline.recipes import chosen_recipe, goes_on
@@ -17,7 +18,6 @@ from pipeline.store import Artifact, StepRecord, Store, digest
 from pipeline.weight_range import half_range
 from pipeline.weights_file import digest_of_weights
 from pipeline.work import PRECISIONS, Made, Work
-from targets.catalogue import find
 from targets.instruction_sets import this_cpu
 from targets.onnxruntime_cpu import fingerprint
 
@@ -74,7 +74,7 @@ def chain(config: RunConfig) -> list[Step]:
         ),
         Step("probe", ("teacher",), _probe_settings),
     ]
-    for target in config.targets:
+    for target in cpu_targets(config):
         compiled = tuple(_role(f"compiled-{precision}", target) for precision in PRECISIONS)
         steps += [
             Step("compile", ("fp32", "int8-cpu", "golden"), _compile_settings(target), target),
@@ -134,7 +134,10 @@ def _probe_settings(config: RunConfig) -> Any:
 
 def _compile_settings(target: str) -> Callable[[RunConfig], Any]:
     def settings(config: RunConfig) -> Any:
-        machine = {"there": fingerprint(find(target).cpu), "here": fingerprint(this_cpu())}
+        machine = {
+            "there": fingerprint(cpu_targets(config)[target].cpu),
+            "here": fingerprint(this_cpu()),
+        }
         return {"target": target, "batch": config.export.batch or 1, **machine}
 
     return settings

@@ -5,14 +5,13 @@ from pathlib import Path
 
 from pipeline.bundle import Manifest, check_output, write_bundle
 from pipeline.chain import run_chain
+from pipeline.chosen_targets import check_targets
 from pipeline.config import RunConfig
-from pipeline.errors import InputError
 from pipeline.progress import Reporter
 from pipeline.recipes import check_recipes
 from pipeline.store import Store
 from pipeline.weight_range import half_range
 from pipeline.weights_file import check_weights
-from targets.catalogue import UnknownTargetError, find
 
 
 def default_store() -> str:
@@ -33,11 +32,7 @@ def check_run(config: RunConfig, output: Path) -> None:
         InputError: When the weights are not there, a target or recipe is unknown or does not
             suit, or the output cannot be written.
     """
-    for target in config.targets:
-        try:
-            find(target)
-        except UnknownTargetError as error:
-            raise InputError(f"targets: {error}") from None
+    check_targets(config)
     half_range(config)
     check_recipes(config)
     check_weights(config.teacher.weights)

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.store import file_digest
+from targets.durable_files import file_digest
 
 OURS = ("pipeline", "dfkd", "targets")
 

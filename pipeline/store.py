@@ -8,7 +8,6 @@ Nothing passes between steps that does not lie here. Any fsspec URL will do as a
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import uuid
@@ -19,6 +18,7 @@ from typing import Any
 import fsspec
 
 from pipeline.errors import InputError
+from targets.durable_files import file_digest, replace_durably
 
 
 @dataclass(frozen=True)
@@ -149,20 +149,6 @@ class Store:
             replace_durably(beside, Path(place))
         finally:
             beside.unlink(missing_ok=True)
-
-
-def replace_durably(written: Path, final: Path) -> None:
-    """Give a file or folder its final name, its content being on disk before."""
-    for path in [written] if written.is_file() else [p for p in written.rglob("*") if p.is_file()]:
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    written.replace(final)
-
-
-def file_digest(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(value: Any) -> str:

@@ -14,7 +14,7 @@ from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.networks import image_spec
 from pipeline.progress import Reporter
-from pipeline.store import replace_durably
+from targets.durable_files import replace_durably
 
 SAVE_EVERY = 15.0
 """Seconds between two checkpoints."""

@@ -1,8 +1,8 @@
 """How much of int8's range a run's weights may use. Imports no torch."""
 
+from pipeline.chosen_targets import cpu_targets
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
-from targets.catalogue import find
 
 
 def half_range(config: RunConfig) -> bool:
@@ -11,7 +11,7 @@ def half_range(config: RunConfig) -> bool:
     Raises:
         InputError: When the run file asks for the full range and a target cannot have it.
     """
-    saturating = [name for name in config.targets if find(name).cpu.saturates]
+    saturating = [name for name, t in cpu_targets(config).items() if t.cpu.saturates]
     asked = config.quantize.weight_range
     if asked == "full" and saturating:
         raise InputError(

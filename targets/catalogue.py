@@ -214,7 +214,7 @@ def read(path: Path) -> dict[str, Target]:
         TableError: Naming the row and what is wrong with it.
     """
     document = json.loads(path.read_text())
-    parts = {
+    parts: dict[str, dict[str, Any]] = {
         "architecture": {r["name"]: _row(Architecture, r) for r in document["architectures"]},
         "jetpacks": {r["name"]: _row(JetPack, r) for r in document["jetpacks"]},
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from targets.catalogue import JetsonTarget, all_targets, table
+from targets.catalogue import JetsonTarget, jetsons
 
 
 class NotAJetsonError(RuntimeError):
@@ -19,24 +19,20 @@ class Device:
     """A Jetson, as an engine's fingerprint knows it.
 
     Attributes:
-        model: What the device tree calls it.
         target: Its name in the catalogue.
         l4t: Board support package, e.g. "36.4.3".
         jetpack: The catalogue's name for that generation of JetPacks.
         cuda: Version of CUDA.
         compute_capability: Of the GPU.
         power_mode: As nvpmodel calls it.
-        memory_gb: In all.
     """
 
-    model: str
     target: str
     l4t: str
     jetpack: str
     cuda: str
     compute_capability: str
     power_mode: str
-    memory_gb: float
 
 
 def this_device(root: Path = Path("/")) -> Device:
@@ -48,25 +44,30 @@ def this_device(root: Path = Path("/")) -> Device:
     Raises:
         NotAJetsonError: Saying what is missing.
     """
-    model, l4t, memory = _model(root), _l4t(root), _memory_gb(root)
-    module = _module(model, memory)
+    target, l4t = _target(root), _l4t(root)
     return Device(
-        model=model,
-        target=module.name,
+        target=target.name,
         l4t=l4t,
-        jetpack=_jetpack(l4t, module),
+        jetpack=_jetpack(l4t, target),
         cuda=_cuda(root),
-        compute_capability=module.compute_capability,
+        compute_capability=target.compute_capability,
         power_mode=_power_mode(),
-        memory_gb=round(memory, 1),
     )
 
 
-def _model(root: Path) -> str:
-    path = root / "proc/device-tree/model"
+def _target(root: Path) -> JetsonTarget:
+    """By the part number in the device tree; the model string names the carrier, not the module."""
+    path = root / "proc/device-tree/compatible"
     if not path.exists():
-        raise NotAJetsonError("this machine is no Jetson: it has no /proc/device-tree/model")
-    return path.read_text().rstrip("\0\n")
+        raise NotAJetsonError("this machine is no Jetson: it has no /proc/device-tree/compatible")
+    text = path.read_text()
+    parts = set(re.findall(r"p\d{4}-\d{4}", text))
+    fitting = [target for target in jetsons() if parts & set(target.parts)]
+    if not fitting:
+        named = ", ".join(sorted(parts)) or "no part number"
+        raise NotAJetsonError(f"the catalogue knows no module of this device ({named})")
+    is_super = "-super" in text
+    return next((target for target in fitting if target.super_flash == is_super), fitting[0])
 
 
 def _l4t(root: Path) -> str:
@@ -78,35 +79,12 @@ def _l4t(root: Path) -> str:
     return f"{found[1]}.{found[2]}"
 
 
-def _memory_gb(root: Path) -> float:
-    found = re.search(r"MemTotal:\s+(\d+) kB", (root / "proc/meminfo").read_text())
-    return int(found[1]) * 1024 / 1e9 if found else 0.0
-
-
-def _module(model: str, memory: float) -> JetsonTarget:
-    """The module of this model; among sizes of one model the smallest that has the memory."""
-    words = set(re.findall(r"[a-z0-9]+", model.lower()))
-    fitting = [
-        target
-        for target in all_targets()
-        if isinstance(target, JetsonTarget) and set(target.model) <= words
-    ]
-    most = max((len(target.model) for target in fitting), default=0)
-    closest = [target for target in fitting if len(target.model) == most]
-    large = [target for target in closest if target.memory_gb * 1.08 >= memory]
-    if not large:
-        raise NotAJetsonError(f"the catalogue does not know the module {model!r}")
-    return min(large, key=lambda target: target.memory_gb)
-
-
 def _jetpack(l4t: str, module: JetsonTarget) -> str:
     """The last of the module's JetPacks that is not newer than this release."""
-    release = _numbers(l4t)
-    known = [table().jetpacks[name] for name in module.jetpacks]
-    older = [jetpack for jetpack in known if _numbers(jetpack.l4t) <= release]
+    older = [jetpack for jetpack in module.jetpacks if _numbers(jetpack.l4t) <= _numbers(l4t)]
     if not older:
         raise NotAJetsonError(f"{module.title} with L4T {l4t}: older than any JetPack known here")
-    return max(older, key=lambda jetpack: _numbers(jetpack.l4t)).name
+    return older[-1].name
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -117,8 +95,8 @@ def _cuda(root: Path) -> str:
     """From the toolkit's own file; JSON since CUDA 11.1, text before."""
     folder = root / "usr/local/cuda"
     if (folder / "version.json").exists():
-        version: str = json.loads((folder / "version.json").read_text())["cuda"]["version"]
-        return version
+        document = json.loads((folder / "version.json").read_text())
+        return str(document["cuda"]["version"])
     if (folder / "version.txt").exists():
         return (folder / "version.txt").read_text().split()[-1]
     return "unknown"
@@ -132,9 +110,7 @@ def _power_mode() -> str:
 def printed(command: Sequence[str], seconds: float = 30.0) -> str:
     """What a command prints; "" where it is missing, fails or takes too long."""
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=seconds, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout + done.stderr

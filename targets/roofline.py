@@ -3,13 +3,13 @@
 A floor, never a latency: real kernels stay well above it. Williams, Waterman, Patterson (2009).
 """
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto
 
-from targets.graph import LAYERS, Graph, output_axis
+from targets.graph import LAYERS, Array, Graph, output_axis
 
 LAUNCH_MICROSECONDS = 2.0
 """The least time between the starts of two kernels in one stream; an assumption, not a reading."""
@@ -121,15 +121,13 @@ def _shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _macs(
-    layer: NodeProto, weights: np.ndarray, given: tuple[int, ...], taken: tuple[int, ...]
-) -> int:
+def _macs(layer: NodeProto, weights: Array, given: tuple[int, ...], taken: tuple[int, ...]) -> int:
     """Each output is a sum over the weights of its channel; a transposed one, each input."""
     if layer.op_type == "ConvTranspose":
-        return _size(taken) * weights[0].size
-    channels = weights.shape[output_axis(layer)]
-    return _size(given) * (weights.size // channels)
+        return _size(taken) * int(weights[0].size)
+    channels = int(weights.shape[output_axis(layer)])
+    return _size(given) * (int(weights.size) // channels)
 
 
 def _size(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape))
+    return math.prod(shape)

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.chosen_targets import cpu_targets
 from pipeline.errors import InputError
 from pipeline.work import Made, Work
-from targets.catalogue import find
 from targets.golden import Golden, load_golden
 from targets.onnxruntime_cpu import (
     answer_golden,
@@ -32,7 +32,7 @@ def run(work: Work) -> Made:
     For this machine's kind of CPU they are stored as ONNX Runtime fuses them here; for another one
     as they are handed to it there, and nothing is timed.
     """
-    golden, target = load_golden(work.inputs["golden"]), find(work.target)
+    golden, target = load_golden(work.inputs["golden"]), cpu_targets(work.config)[work.target]
     exported = {"fp32": work.inputs["fp32"], "int8": work.inputs["int8-cpu"]}
     files: dict[str, Path] = {}
     notes: dict[str, Any] = {"fingerprint": fingerprint(target.cpu), "threads": 1}

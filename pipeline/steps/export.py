@@ -26,8 +26,8 @@ from pipeline.fake_quantizers import restore, to_torch_quantizers
 from pipeline.networks import image_spec
 from pipeline.onnx_export import Preprocessed, exported
 from pipeline.steps.quantize import open_student
-from pipeline.store import file_digest
 from pipeline.work import Made, Work
+from targets.durable_files import file_digest
 from targets.half_precision import in_half_precision
 from targets.lint import errors, lint_model
 from targets.residual import with_free_convolution_branches

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 
@@ -45,11 +44,6 @@ class Fingerprint:
             for field in dataclasses.fields(self)
             if getattr(self, field.name) != getattr(other, field.name)
         ]
-
-
-def graph_digest(graph: Path) -> str:
-    """The sha256 of an ONNX file."""
-    return hashlib.sha256(graph.read_bytes()).hexdigest()
 
 
 def options_text(options: Any) -> str:

@@ -106,7 +106,7 @@ Shape = tuple[int | None, ...]
 def build_arguments(
     options: Options, places: Places, shape: Shape, flags: Collection[str]
 ) -> list[str]:
-    """trtexec's arguments for a build without a run.
+    """The arguments for a build without a run.
 
     Args:
         options: What to build.
@@ -141,7 +141,7 @@ def build_arguments(
 def time_arguments(
     options: Options, places: Places, shape: Shape, flags: Collection[str]
 ) -> list[str]:
-    """trtexec's arguments that time an engine: the GPU's work alone, two seconds of warmth first."""
+    """The arguments that time an engine: the GPU's work alone, after two seconds of warmth."""
     arguments = [f"--loadEngine={places.engine}", *_shapes(options.batch, shape)]
     arguments += ["--warmUp=2000", "--duration=5", "--iterations=100", "--noDataTransfers"]
     arguments += ["--useSpinWait", f"--exportTimes={places.times}"]
@@ -151,7 +151,7 @@ def time_arguments(
 def answer_arguments(
     options: Options, places: Places, shape: Shape, images: Path, answers: Path, count: int
 ) -> list[str]:
-    """trtexec's arguments that put raw images through an engine once and keep the logits."""
+    """The arguments that put raw images through an engine once and keep the logits."""
     arguments = [f"--loadEngine={places.engine}", *_shapes(count, shape)]
     arguments += [f"--loadInputs=images:{images}", f"--exportOutput={answers}"]
     return [*arguments, "--warmUp=0", "--duration=0", "--iterations=1", *_device(options)]

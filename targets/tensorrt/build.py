@@ -1,0 +1,174 @@
+"""An engine from a bundle's graph, on the device that will run it, once for each fingerprint."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from targets.device import Device
+from targets.durable_files import file_digest, replace_durably, write_durably
+from targets.tensorrt.failures import BuildError, Failure
+from targets.tensorrt.fingerprint import Fingerprint, options_text
+from targets.tensorrt.layers import DetailsMissingError, Layer, layers
+from targets.tensorrt.plan import Options, Places, Shape, build_arguments, graph_role, typings
+from targets.tensorrt.trtexec import Trtexec
+
+Say = Callable[[str], None]
+
+BUILD_SECONDS = 3600.0
+"""The longest a build may take; minutes are usual on a small Jetson."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A built engine and what is known of it; all but the path stands in its sidecar.
+
+    Attributes:
+        path: The plan file, exactly as TensorRT wrote it.
+        fingerprint: What it was built from and for.
+        options: What was asked of it.
+        shape: Of its input.
+        table: Its layers; empty where this TensorRT tells names only.
+        reused: Whether it was found, not built.
+    """
+
+    path: Path
+    fingerprint: Fingerprint
+    options: Options
+    shape: Shape
+    table: list[Layer]
+    reused: bool
+
+
+def build(
+    trtexec: Trtexec, device: Device, graphs: Path, wanted: Options, folder: Path, say: Say
+) -> Engine:
+    """Build an engine, or find that an earlier build made the very same one.
+
+    Ways of typing are tried in turn, the next only when TensorRT refuses the graph; which one it
+    became stands in the engine's options and in what is said.
+
+    Args:
+        trtexec: Of this device.
+        device: This device.
+        graphs: The bundle's folder of graphs.
+        wanted: The engine, whose `typing` is this function's to choose.
+        folder: Where engines, their sidecars, logs and timing caches go.
+        say: Where to say what happens.
+
+    Raises:
+        BuildError: When no way leads to an engine.
+    """
+    ways = typings(trtexec.version)
+    for typing in ways:
+        options = dataclasses.replace(wanted, typing=typing)
+        try:
+            return _build(trtexec, device, graphs, options, folder, say)
+        except BuildError as error:
+            if typing == ways[-1] or error.failure.again:
+                raise
+            say(f"{options.precision}, {typing}ly typed: {error}; trying the other way")
+    raise AssertionError("there is always a way of typing")
+
+
+def _build(
+    trtexec: Trtexec, device: Device, graphs: Path, options: Options, folder: Path, say: Say
+) -> Engine:
+    graph = graphs / f"student.{graph_role(options, trtexec.version)}.onnx"
+    fingerprint = Fingerprint(
+        graph=file_digest(graph),
+        tensorrt=".".join(map(str, trtexec.version)),
+        cuda=device.cuda,
+        compute_capability=device.compute_capability,
+        device=device.target,
+        l4t=device.l4t,
+        power_mode=device.power_mode,
+        options=options_text(options),
+    )
+    path = folder / f"student.{options.precision}.engine"
+    known = reopen(path)
+    if known is not None and known.fingerprint == fingerprint:
+        say(f"{path.name}: built before, nothing changed")
+        return known
+    if known is not None:
+        say(f"{path.name}: built again ({', '.join(fingerprint.differences(known.fingerprint))})")
+    shape = _shape(graph)
+    places = _places(graph, path, folder, device, trtexec)
+    arguments = build_arguments(options, places, shape, trtexec.flags)
+    log = folder / f"build.{options.precision}.log"
+    log.unlink(missing_ok=True)
+    try:
+        trtexec.run(arguments, log, BUILD_SECONDS)
+        if not places.engine.exists() or not places.engine.stat().st_size:
+            raise BuildError(Failure("no-engine", "trtexec left no engine", f"see {log}"))
+        table = _table(places.layers)
+        replace_durably(places.engine, path)
+    finally:
+        places.engine.unlink(missing_ok=True)
+    engine = Engine(path, fingerprint, options, shape, table, reused=False)
+    write_durably(_sidecar_place(path), json.dumps(_sidecar(engine), indent=1) + "\n")
+    return engine
+
+
+def reopen(path: Path) -> Engine | None:
+    """An engine with its sidecar; None where either is missing, torn or not the other's."""
+    try:
+        document = json.loads(_sidecar_place(path).read_text())
+        if document["sha256"] != file_digest(path):
+            return None
+        return Engine(
+            path,
+            Fingerprint(**document["fingerprint"]),
+            Options(**document["options"]),
+            tuple(document["input"]["shape"]),
+            [Layer(**row) for row in document["layers"]],
+            reused=True,
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _sidecar_place(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _sidecar(engine: Engine) -> dict[str, Any]:
+    """What programs beside this one need to know; the engine file itself stays TensorRT's own."""
+    return {
+        "sha256": file_digest(engine.path),
+        "fingerprint": dataclasses.asdict(engine.fingerprint),
+        "options": dataclasses.asdict(engine.options),
+        "input": {"name": "images", "shape": engine.shape},
+        "output": {"name": "logits"},
+        "layers": [dataclasses.asdict(layer) for layer in engine.table],
+    }
+
+
+def _places(graph: Path, engine: Path, folder: Path, device: Device, trtexec: Trtexec) -> Places:
+    kept = (device.target, *trtexec.version, "cuda", device.cuda, device.power_mode)
+    cache = f"timing.{'-'.join(map(str, kept))}.cache"
+    stem = engine.stem
+    return Places(
+        graph=graph,
+        engine=folder / f".{stem}.part",
+        cache=folder / cache,
+        layers=folder / f"{stem}.layers.json",
+        times=folder / f"{stem}.times.json",
+    )
+
+
+def _shape(graph: Path) -> Shape:
+    (images,) = onnx.load(graph).graph.input
+    return tuple(axis.dim_value or None for axis in images.type.tensor_type.shape.dim)
+
+
+def _table(path: Path) -> list[Layer]:
+    """The engine's layers; none where this TensorRT wrote none, or their names only."""
+    try:
+        return layers(json.loads(path.read_text()))
+    except (FileNotFoundError, DetailsMissingError):
+        return []
