@@ -19,7 +19,7 @@ from pipeline.progress import LineReporter, Reporter, reporter
 from pipeline.run import check_run, default_output, default_store
 from pipeline.run_file import read_run_file
 from pipeline.store import Artifact, StepRecord, Store
-from pipeline.verdict import Outcome
+from targets.verdict import Outcome
 
 JUDGED = ("Completed", *(o.capitalize() for o in Outcome if o is not Outcome.PASS))
 """States of a flow run that came to a verdict."""

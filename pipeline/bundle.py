@@ -21,9 +21,9 @@ from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.report import write_report
 from pipeline.store import Artifact, StepRecord, Store, digest
-from pipeline.verdict import Outcome
 from pipeline.work import PRECISIONS
 from targets.durable_files import file_digest, replace_durably
+from targets.verdict import Outcome
 
 FASTER = 1.05
 """int8 is recommended when it is faster than fp32 by this factor: less is noise."""

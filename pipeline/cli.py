@@ -122,7 +122,7 @@ def lint(
 
 
 def _exit_code(outcome: str) -> int:
-    from pipeline.verdict import Outcome
+    from targets.verdict import Outcome
 
     return Outcome(outcome).exit_code
 

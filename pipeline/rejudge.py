@@ -6,9 +6,9 @@ import numpy as np
 
 from pipeline.bundle import Manifest
 from pipeline.errors import InputError
-from pipeline.verdict import Verdict, judge
 from targets.golden import load_golden
 from targets.onnxruntime_cpu import ProviderError, answer_golden, open_session
+from targets.verdict import Verdict, judge
 
 
 def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:

@@ -105,7 +105,7 @@ def _of_batch(model: ModelProto, batch: int) -> ModelProto:
     fixed = ModelProto()
     fixed.CopyFrom(model)
     del fixed.graph.value_info[:]
-    for value in (*fixed.graph.input, *fixed.graph.output):
+    for value in (fixed.graph.input[0], *fixed.graph.output):
         axis = value.type.tensor_type.shape.dim[0]
         axis.Clear()
         axis.dim_value = batch

@@ -16,7 +16,7 @@ DEVICE_SIDE = [
     "pipeline.store",
     "pipeline.bundle",
     "pipeline.config",
-    "pipeline.verdict",
+    "targets.verdict",
     "pipeline.rejudge",
     "pipeline.cli",
 ]

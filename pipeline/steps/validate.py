@@ -2,10 +2,10 @@
 
 import json
 
-from pipeline.verdict import judge
 from pipeline.work import PRECISIONS, Made, Work
 from targets.golden import load_golden
 from targets.onnxruntime_cpu import answer_golden, open_session
+from targets.verdict import judge
 
 
 def run(work: Work) -> Made:

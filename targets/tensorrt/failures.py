@@ -64,7 +64,7 @@ KNOWN = (
         ),
     ),
     (
-        r"(?:non-zero zero point|zero point .*(?:must|should) be zero)",
+        r"(?:shiftIsAllZeros|only supports symmetric quantization|non-?zero zero ?point)",
         Failure(
             "zero-point",
             "the graph is quantized asymmetrically, which TensorRT refuses",
@@ -98,7 +98,7 @@ KNOWN = (
         ),
     ),
     (
-        r"(?:Your GPU |platform does not support|doesn't support) ?.*(?:int8|INT8|DLA)",
+        r"(?:Your GPU |platform does not support|doesn't support) ?.*(?:int8|DLA)",
         Failure(
             "not-on-this-device",
             "this device has no such precision or accelerator",
@@ -135,7 +135,7 @@ def diagnose(log: str, code: int | None) -> Failure:
             again=True,
         )
     for pattern, failure in KNOWN:
-        found = re.search(pattern, log)
+        found = re.search(pattern, log, re.IGNORECASE)
         if found:
             caught = found.group(1) if found.re.groups and found.group(1) else ""
             diagnosis = failure.diagnosis.format(caught.strip())

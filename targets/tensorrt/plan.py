@@ -127,20 +127,15 @@ def build_arguments(
         for bound, batch in (("min", 1), ("opt", options.batch), ("max", options.largest)):
             arguments.append(f"--{bound}Shapes=images:{_dimensions(shape, batch)}")
     arguments.append(f"--timingCacheFile={places.cache}")
-    if "--profilingVerbosity" in flags:
-        arguments.append("--profilingVerbosity=detailed")
-    elif "--nvtxMode" in flags:
-        arguments.append("--nvtxMode=verbose")
-    if "--exportLayerInfo" in flags:
-        arguments.append(f"--exportLayerInfo={places.layers}")
+    for telling in ("--profilingVerbosity=detailed", f"--exportLayerInfo={places.layers}"):
+        # Missing before 8.2, where no layer table can be had.
+        arguments += [telling] if telling.partition("=")[0] in flags else []
     if options.dla_core is not None:
         arguments += [f"--useDLACore={options.dla_core}", "--allowGPUFallback"]
     return [*arguments, _without_run(flags)]
 
 
-def time_arguments(
-    options: Options, places: Places, shape: Shape, flags: Collection[str]
-) -> list[str]:
+def time_arguments(options: Options, places: Places, shape: Shape) -> list[str]:
     """The arguments that time an engine: the GPU's work alone, after two seconds of warmth."""
     arguments = [f"--loadEngine={places.engine}", *_shapes(options.batch, shape)]
     arguments += ["--warmUp=2000", "--duration=5", "--iterations=100", "--noDataTransfers"]

@@ -10,7 +10,6 @@ from pipeline.errors import InputError
 from pipeline.run import check_run, execute
 from pipeline.run_file import read_run_file
 from pipeline.store import Store
-from pipeline.verdict import Outcome
 from pipeline.weight_range import half_range
 from targets.catalogue import find
 from targets.golden import load_golden
@@ -18,6 +17,7 @@ from targets.graph import Graph
 from targets.instruction_sets import this_cpu
 from targets.lint import errors, lint
 from targets.onnxruntime_cpu import answer, open_session
+from targets.verdict import Outcome
 from tests.conftest import QUICK, write_run
 
 FORMS = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16", "int8-cpu")

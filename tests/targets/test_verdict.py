@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.verdict import Outcome, judge, wilson
 from targets.golden import Golden, load_golden
+from targets.verdict import Outcome, judge, wilson
 
 
 def golden(count=2000, classes=10):

@@ -6,7 +6,7 @@ verdict can be had on a device.
 
 import math
 from dataclasses import asdict, dataclass
-from enum import StrEnum
+from enum import Enum
 from statistics import NormalDist
 from typing import Any
 
@@ -16,12 +16,18 @@ from numpy.typing import NDArray
 from targets.golden import Golden
 
 
-class Outcome(StrEnum):
+class Outcome(str, Enum):  # noqa: UP042 (StrEnum is not on Python 3.10, JetPack 6's)
     """Pass, fail, or not enough probes to tell."""
 
     PASS = "pass"
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
+
+    def __str__(self) -> str:
+        return self.value
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
 
     @property
     def exit_code(self) -> int:

@@ -1,0 +1,230 @@
+"""An int8 engine and its float16 twin: built, timed in turns, checked, and one recommended."""
+
+import statistics
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from targets.device import Device
+from targets.golden import Golden
+from targets.onnxruntime_cpu import answer_golden, open_session
+from targets.tensorrt.build import Engine, build
+from targets.tensorrt.layers import in_float, reformats
+from targets.tensorrt.plan import (
+    Options,
+    Places,
+    Precision,
+    answer_arguments,
+    graph_role,
+    time_arguments,
+)
+from targets.tensorrt.trtexec import Trtexec, read_answers, read_times, write_images
+from targets.verdict import Outcome, Verdict, judge, wilson
+
+FASTER = 1.05
+"""int8 is recommended when it is faster than float16 by this factor: less is noise."""
+
+TURNS = 3
+"""How often each engine is timed, in turns, so that heat and clocks meet both alike."""
+
+SAME_ANSWER = 0.99
+"""Least share of probes on which an engine should answer as its graph does in ONNX Runtime.
+
+Both round differently, so that closeness of numbers is no test (NVIDIA/Model-Optimizer#869).
+"""
+
+RUN_SECONDS = 300.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An engine with what it was seen to do.
+
+    Attributes:
+        engine: The engine.
+        milliseconds: Median of the GPU's time for a batch.
+        same_answer: Share of the probes answered as its graph answers in ONNX Runtime.
+        same_low: Lower end of that share's Wilson interval.
+        same_high: Upper end.
+        verdict: Against the teacher.
+    """
+
+    engine: Engine
+    milliseconds: float
+    same_answer: float
+    same_low: float
+    same_high: float
+    verdict: Verdict
+
+    @property
+    def passed(self) -> bool:
+        """Whether it may be deployed."""
+        return self.verdict.outcome == Outcome.PASS and self.same_high >= SAME_ANSWER
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Which engine to deploy.
+
+    Attributes:
+        precision: "int8", "fp16", or None when neither passed.
+        because: Why.
+    """
+
+    precision: Precision | None
+    because: str
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where engines are built and run.
+
+    Attributes:
+        trtexec: Of this device.
+        device: This device.
+        graphs: The bundle's folder of graphs.
+        folder: For engines, sidecars and logs.
+        golden: The probes.
+        threshold: Agreement with the teacher that the run asked for.
+        confidence: Of the intervals.
+        say: Where to say what happens.
+    """
+
+    trtexec: Trtexec
+    device: Device
+    graphs: Path
+    folder: Path
+    golden: Golden
+    threshold: float
+    confidence: float
+    say: Say
+
+
+def compile_twins(
+    bench: Bench, batch: int, workspace_mib: int, with_int8: bool
+) -> tuple[dict[Precision, Checked], Advice]:
+    """Build what the device can run, time and check it, and recommend.
+
+    Args:
+        bench: Where.
+        batch: To tune for and to time.
+        workspace_mib: Scratch memory of the builder.
+        with_int8: Whether the device has int8; without, the float16 engine stands alone.
+
+    Raises:
+        BuildError: When an engine cannot be built or run.
+    """
+    wanted: tuple[Precision, ...] = ("int8", "fp16") if with_int8 else ("fp16",)
+    engines: dict[Precision, Engine] = {}
+    for precision in wanted:
+        options = Options(precision, "weak", batch, max(batch, CHUNK), workspace_mib)
+        engines[precision] = build(
+            bench.trtexec, bench.device, bench.graphs, options, bench.folder, bench.say
+        )
+    times = _timed(bench, engines)
+    checked = {p: _checked(bench, engines[p], times[p]) for p in wanted}
+    return checked, advise(checked)
+
+
+def advise(checked: dict[Precision, Checked]) -> Advice:
+    """The faster engine that agrees with the teacher, and why."""
+    passed = [precision for precision in checked if checked[precision].passed]
+    if not passed:
+        return Advice(None, "no engine passed")
+    if "int8" not in checked:
+        return Advice("fp16", "this device has no int8")
+    if "int8" not in passed:
+        return Advice("fp16", "int8 did not pass")
+    if "fp16" not in passed:
+        return Advice("int8", "float16 did not pass")
+    ratio = checked["fp16"].milliseconds / checked["int8"].milliseconds
+    if ratio >= FASTER:
+        return Advice("int8", f"{ratio:.2f} times as fast as float16, and it passed")
+    return Advice("fp16", f"int8 is {ratio:.2f} times as fast: {_why(checked['int8'].engine)}")
+
+
+def _why(engine: Engine) -> str:
+    """What keeps an int8 engine from being faster, as far as its layers tell."""
+    if not engine.table:
+        return "this TensorRT names no layers' types"
+    floats, between = in_float(engine.table), reformats(engine.table)
+    reasons = []
+    if floats:
+        reasons.append(f"{len(floats)} layers stayed in float ({', '.join(floats)})")
+    if between:
+        reasons.append(f"{len(between)} reformats between")
+    return "; ".join(reasons) or "all its layers are int8, the network is too small to gain"
+
+
+def _timed(bench: Bench, engines: dict[Precision, Engine]) -> dict[Precision, float]:
+    times: dict[Precision, list[float]] = {precision: [] for precision in engines}
+    with tempfile.TemporaryDirectory() as name:
+        for _ in range(TURNS):
+            for precision, engine in engines.items():
+                places = _places(engine, Path(name))
+                arguments = time_arguments(engine.options, places, engine.shape)
+                bench.trtexec.run(arguments, bench.folder / f"time.{precision}.log", RUN_SECONDS)
+                times[precision].append(read_times(places.times))
+    medians = {precision: statistics.median(turns) for precision, turns in times.items()}
+    for precision, milliseconds in medians.items():
+        bench.say(
+            f"{precision}: {milliseconds:.3f} ms a batch of {engines[precision].options.batch}"
+        )
+    return medians
+
+
+CHUNK = 64
+"""Probes put through an engine at a time, where its batch is not fixed."""
+
+
+def _answers(bench: Bench, engine: Engine, folder: Path) -> NDArray[np.float32]:
+    """Logits (N, K) of an engine for the probes, the last batch filled up with the first image."""
+    images = bench.golden.pixels if _takes_pixels(bench, engine) else bench.golden.images
+    size = engine.shape[0] or CHUNK
+    log = bench.folder / f"answer.{engine.options.precision}.log"
+    places = _places(engine, folder)
+    parts = []
+    for start in range(0, len(images), size):
+        part = images[start : start + size]
+        filled = np.concatenate([part, np.repeat(images[:1], size - len(part), 0)])
+        write_images(filled, folder / "images.raw")
+        arguments = answer_arguments(
+            engine.options, places, engine.shape, folder / "images.raw", folder / "out.json", size
+        )
+        bench.trtexec.run(arguments, log, RUN_SECONDS)
+        parts.append(read_answers(folder / "out.json", size)[: len(part)])
+    return np.concatenate(parts)
+
+
+def _checked(bench: Bench, engine: Engine, milliseconds: float) -> Checked:
+    with tempfile.TemporaryDirectory() as name:
+        given = _answers(bench, engine, Path(name))
+    meant = answer_golden(open_session(_graph(bench, engine), optimised=False), bench.golden)
+    same = int((given.argmax(1) == meant.argmax(1)).sum())
+    low, high = wilson(same, len(given), bench.confidence)
+    verdict = judge(bench.golden, given, bench.threshold, bench.confidence)
+    bench.say(
+        f"{engine.options.precision}: {verdict.outcome}, agreement with the teacher "
+        f"{100 * verdict.agreement:.2f} %, with its graph {100 * same / len(given):.2f} %"
+    )
+    return Checked(engine, milliseconds, same / len(given), low, high, verdict)
+
+
+def _graph(bench: Bench, engine: Engine) -> Path:
+    return bench.graphs / f"student.{graph_role(engine.options, bench.trtexec.version)}.onnx"
+
+
+def _takes_pixels(bench: Bench, engine: Engine) -> bool:
+    session = open_session(_graph(bench, engine), optimised=False)
+    return bool(session.get_inputs()[0].type == "tensor(uint8)")
+
+
+def _places(engine: Engine, folder: Path) -> Places:
+    nowhere = folder / "unused"
+    return Places(nowhere, engine.path, nowhere, nowhere, folder / "times.json")

@@ -1,0 +1,93 @@
+"""Layer tables in every dialect of the inspector, and what is read off them."""
+
+import pytest
+
+from targets.tensorrt.layers import DetailsMissingError, Layer, in_float, layers, reformats, summary
+
+EIGHT = {
+    "Layers": [
+        {
+            "Name": "Reformatting CopyNode for Input Tensor 0 to conv1",
+            "LayerType": "Reformat",
+            "Inputs": [{"Name": "images", "Format/Datatype": "Row major linear FP32"}],
+            "Outputs": [{"Name": "r", "Format/Datatype": "Four wide channel vectorized Int8"}],
+            "ParameterType": "Reformat",
+            "TacticName": "",
+        },
+        {
+            "Name": "conv1 + relu1",
+            "LayerType": "CaskConvolution",
+            "Inputs": [{"Name": "r", "Format/Datatype": "Four wide channel vectorized Int8"}],
+            "Outputs": [{"Name": "c", "Format/Datatype": "Channel major FP16 format"}],
+            "ParameterType": "Convolution",
+            "TacticName": "sm87_xmma_fprop_implicit_gemm_i8i8",
+        },
+        {
+            "Name": "pool",
+            "LayerType": "CaskPooling",
+            "Inputs": [{"Name": "c", "Format/Datatype": "Channel major FP16 format"}],
+            "Outputs": [{"Name": "p", "Format/Datatype": "Channel major FP16 format"}],
+            "ParameterType": "Pooling",
+        },
+        {
+            "Name": "head",
+            "LayerType": "CaskGemmMatrixMultiply",
+            "Inputs": [{"Name": "p", "Format/Datatype": "Channel major FP16 format"}],
+            "Outputs": [{"Name": "logits", "Format/Datatype": "Row major linear FP32"}],
+        },
+    ],
+    "Bindings": ["images", "logits"],
+}
+
+
+def in_eleven(document):
+    """The same table as 11 writes it: a field for the type, I/O tensors in place of bindings."""
+    types = {"FP32": "Float", "Int8": "Int8", "FP16": "Half"}
+
+    def tensor(old):
+        words = old["Format/Datatype"]
+        kind = next(name for short, name in types.items() if short in words)
+        return {"Name": old["Name"], "Format": "Row major linear", "DataType": kind}
+
+    rows = [
+        {
+            **row,
+            "Inputs": [tensor(t) for t in row["Inputs"]],
+            "Outputs": [tensor(t) for t in row["Outputs"]],
+        }
+        for row in document["Layers"]
+    ]
+    return {"Layers": rows, "I/O Tensors": [{"Name": "images", "IOMode": "Input"}]}
+
+
+@pytest.mark.parametrize("document", [EIGHT, in_eleven(EIGHT)], ids=["8-and-10", "11"])
+def test_both_dialects_say_the_same(document):
+    table = layers(document)
+    assert [(layer.takes, layer.gives) for layer in table] == [
+        ("fp32", "int8"),
+        ("int8", "fp16"),
+        ("fp16", "fp16"),
+        ("fp16", "fp32"),
+    ]
+    assert in_float(table) == ["head"]
+    assert reformats(table) == ["Reformatting CopyNode for Input Tensor 0 to conv1"]
+    assert summary(table) == "layers with weights: 1 fp16, 1 int8; reformats: 1"
+
+
+def test_names_alone_are_no_table():
+    with pytest.raises(DetailsMissingError):
+        layers({"Layers": ["conv1 + relu1", "pool"], "Bindings": ["images"]})
+
+
+def test_a_pooling_is_no_layer_with_weights():
+    assert not Layer("pool", "Pooling", "", "fp16", "fp16").weighted
+
+
+def test_a_reformat_within_a_convolution_is_no_convolution():
+    name = "Reformatting CopyNode for Output Tensor 0 to conv1"
+    assert not Layer(name, "Convolution", "", "fp32", "int8").weighted
+
+
+def test_an_unknown_type_is_called_other():
+    (layer,) = layers({"Layers": [{"Name": "a", "Inputs": [{"Format/Datatype": "BF16"}]}]})
+    assert (layer.takes, layer.gives) == ("other", "other")

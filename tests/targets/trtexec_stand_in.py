@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""A stand-in for TensorRT's trtexec, which cannot run here: command line, files, failures; no GPU.
+
+STANDIN_VERSION names the version whose flags it knows (trtexec_flags.json, from that version's own
+help), STANDIN_FAILS a way to fail. An "engine" is a note of what it was built from, its layers are
+the graph's, its answers ONNX Runtime's, its times STANDIN_INT8_MS and STANDIN_FP16_MS.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+VERSION = os.environ["STANDIN_VERSION"]
+FAILS = os.environ.get("STANDIN_FAILS", "")
+FLAGS = json.loads(Path(__file__).with_name("trtexec_flags.json").read_text())["versions"][VERSION]
+MAJOR, MINOR = map(int, VERSION.split("."))
+BANNER = f"v{MAJOR * 10_000 + MINOR * 100}" if MAJOR >= 10 else f"v{MAJOR * 1000 + MINOR * 100 + 1}"
+
+SAID = {
+    "memory": "[E] Error[2]: [virtualMemoryBuffer.cpp] Error Code 2: OutOfMemory (no details)",
+    "node": "[E] [TRT] ModelImporter.cpp: No importer registered for op: Mystery",
+    "disk": "[E] Saving engine to file failed: No space left on device",
+    "dla": "ImportError: libnvdla_compiler.so: cannot open shared object file: No such file",
+    "zero": "[E] [TRT] Non-zero zero point is not supported. zero point must be zero",
+    "kernel": "[E] Error[10]: Could not find any implementation for node conv1 + relu1.",
+    "strong": "[E] [TRT] DequantizeLinear: FP16 scale not supported on this device",
+    "other": "[E] Something nobody has seen before",
+}
+
+
+def main():
+    given = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
+    print(f"&&&& RUNNING TensorRT.trtexec [TensorRT {BANNER}] # {' '.join(sys.argv)}", flush=True)
+    if "--help" in given or not given:
+        print("=== Model Options ===")
+        print("\n".join(f"  {flag:<32}as documented" for flag in FLAGS["flags"]))
+        return 0
+    refuse_strangers(given)
+    fail(given)
+    if "--onnx" in given:
+        build(given)
+    if "--exportTimes" in given:
+        tell_times(given)
+    if "--loadInputs" in given:
+        answer(given)
+    print(f"&&&& PASSED TensorRT.trtexec [TensorRT {BANNER}] # {' '.join(sys.argv)}")
+    return 0
+
+
+def refuse_strangers(given):
+    known = {**FLAGS["flags"], **FLAGS.get("accepted_not_in_help", {})}
+    for flag, value in given.items():
+        kind = known.get(flag)
+        if kind is None or (kind == "value" and not value) or (kind == "switch" and value):
+            print(f"[E] Unknown option: {flag} {value}", file=sys.stderr)
+            sys.exit(1)
+
+
+def fail(given):
+    if FAILS == "hung":
+        time.sleep(600)
+    if FAILS == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if FAILS == "crashed":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if FAILS == "strong" and "--stronglyTyped" not in given:
+        return
+    if FAILS in SAID:
+        print(SAID[FAILS], file=sys.stderr)
+        print(f"&&&& FAILED TensorRT.trtexec [TensorRT {BANNER}]")
+        sys.exit(1)
+
+
+def build(given):
+    """Note what it was built from; the half of a file is what a full disk leaves."""
+    graph = Path(given["--onnx"])
+    engine = Path(given["--saveEngine"])
+    Path(given["--timingCacheFile"]).write_text("timings")
+    if FAILS == "empty":
+        engine.touch()
+    if FAILS in ("empty", "nothing"):
+        return
+    engine.write_text(json.dumps({"graph": str(graph), "arguments": sys.argv[1:]}))
+    if "--exportLayerInfo" in given:
+        text = "garbage {" if FAILS == "garbage" else json.dumps(layer_table(graph))
+        Path(given["--exportLayerInfo"]).write_text(text)
+
+
+def layer_table(graph):
+    """One layer a convolution or linear layer, and as many reformats as STANDIN_REFORMATS says."""
+    nodes = onnx.load(graph).graph.node
+    made = {output: node.op_type for node in nodes for output in node.output}
+    rows = [
+        row(
+            node.name,
+            "Convolution" if node.op_type == "Conv" else "MatrixMultiply",
+            "Int8" if made.get(node.input[0]) == "DequantizeLinear" else "Half",
+        )
+        for node in nodes
+        if node.op_type in ("Conv", "Gemm", "MatMul")
+    ]
+    count = int(os.environ.get("STANDIN_REFORMATS", "0"))
+    rows += [
+        row(f"Reformatting CopyNode for Input Tensor {i}", "Reformat", "Float")
+        for i in range(count)
+    ]
+    ends = {"Bindings": ["images", "logits"]}
+    if MAJOR >= 11:
+        ends = {"I/O Tensors": [{"Name": "images", "IOMode": "Input", "DataType": "Float"}]}
+    return {"Layers": rows, **ends}
+
+
+def row(name, kind, type_):
+    """11 gives a tensor's type a field of its own; before, it stands in the format's words."""
+    words = {
+        "Int8": "Thirty-two wide channel vectorized row major Int8 format",
+        "Half": "Channel major FP16 format where channel % 8 == 0",
+        "Float": "Row major linear FP32 format",
+    }[type_]
+    tensor = {"Name": name, "Dimensions": [1]}
+    tensor |= {"Format": words, "DataType": type_} if MAJOR >= 11 else {"Format/Datatype": words}
+    return {
+        "Name": name,
+        "LayerType": "CaskLayer",
+        "ParameterType": kind,
+        "TacticName": "stand_in",
+        "Inputs": [tensor],
+        "Outputs": [tensor],
+    }
+
+
+def tell_times(given):
+    precision = "INT8" if "int8" in Path(given["--loadEngine"]).name else "FP16"
+    milliseconds = float(os.environ.get(f"STANDIN_{precision}_MS", "1.0"))
+    runs = [{"computeMs": milliseconds + 0.01 * (i % 3 - 1), "latencyMs": 9.0} for i in range(9)]
+    Path(given["--exportTimes"]).write_text(json.dumps(runs))
+
+
+def answer(given):
+    """What ONNX Runtime answers to the graph the engine was built from."""
+    graph = json.loads(Path(given["--loadEngine"]).read_text())["graph"]
+    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    (taken,) = session.get_inputs()
+    name, _, file = given["--loadInputs"].partition(":")
+    shape = [axis if isinstance(axis, int) else -1 for axis in taken.shape]
+    kind = np.uint8 if "uint8" in taken.type else np.float32
+    images = np.fromfile(file, kind).reshape(shape)
+    logits = session.run(["logits"], {name: images})[0]
+    if os.environ.get("STANDIN_ANSWERS") == "wrong":
+        logits = -logits
+    rows = [{"name": "logits", "dimensions": str(logits.shape), "values": logits.ravel().tolist()}]
+    Path(given["--exportOutput"]).write_text(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
