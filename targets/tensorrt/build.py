@@ -105,7 +105,7 @@ def _build(
         trtexec.run(arguments, log, BUILD_SECONDS)
         if not places.engine.exists() or not places.engine.stat().st_size:
             raise BuildError(Failure("no-engine", "trtexec left no engine", f"see {log}"))
-        table = _table(places.layers)
+        table = _table(places.layers, say)
         replace_durably(places.engine, path)
     finally:
         places.engine.unlink(missing_ok=True)
@@ -166,9 +166,12 @@ def _shape(graph: Path) -> Shape:
     return tuple(axis.dim_value or None for axis in images.type.tensor_type.shape.dim)
 
 
-def _table(path: Path) -> list[Layer]:
-    """The engine's layers; none where this TensorRT wrote none, or their names only."""
+def _table(path: Path, say: Say) -> list[Layer]:
+    """The engine's layers; none where this TensorRT wrote none, names only, or nonsense."""
     try:
         return layers(json.loads(path.read_text()))
     except (FileNotFoundError, DetailsMissingError):
-        return []
+        say("this TensorRT tells no types of layers")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        say(f"{path.name}: the table of layers cannot be read")
+    return []

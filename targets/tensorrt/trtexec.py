@@ -89,16 +89,38 @@ def parse_banner(text: str) -> tuple[int, ...] | None:
 
 
 def read_times(path: Path) -> float:
-    """The median of the GPU's milliseconds a batch, from `--exportTimes`."""
-    runs = json.loads(path.read_text())
-    return float(statistics.median(run["computeMs"] for run in runs))
+    """The median of the GPU's milliseconds a batch, from `--exportTimes`.
+
+    Raises:
+        BuildError: When the file cannot be read.
+    """
+    try:
+        runs = json.loads(path.read_text())
+        return float(statistics.median(run["computeMs"] for run in runs))
+    except UNREADABLE as error:
+        raise BuildError(_garbage(path, error)) from None
 
 
 def read_answers(path: Path, count: int) -> NDArray[np.float32]:
-    """Logits (N, K) from `--exportOutput`."""
-    rows = json.loads(path.read_text())
-    values = next(row["values"] for row in rows if row["name"] == "logits")
-    return np.asarray(values, np.float32).reshape(count, -1)
+    """Logits (N, K) from `--exportOutput`.
+
+    Raises:
+        BuildError: When the file cannot be read.
+    """
+    try:
+        rows = json.loads(path.read_text())
+        values = next(row["values"] for row in rows if row["name"] == "logits")
+        return np.asarray(values, np.float32).reshape(count, -1)
+    except UNREADABLE as error:
+        raise BuildError(_garbage(path, error)) from None
+
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, StopIteration)
+
+
+def _garbage(path: Path, error: Exception) -> Failure:
+    why = f"trtexec wrote a {path.name} that cannot be read ({type(error).__name__})"
+    return Failure("garbage", why, "report it with its log", again=True)
 
 
 def write_images(images: NDArray[np.generic], path: Path) -> None:

@@ -123,7 +123,7 @@ def compile_twins(
     wanted: tuple[Precision, ...] = ("int8", "fp16") if with_int8 else ("fp16",)
     engines: dict[Precision, Engine] = {}
     for precision in wanted:
-        options = Options(precision, "weak", batch, max(batch, CHUNK), workspace_mib)
+        options = Options(precision, "weak", batch, max(batch, _chunk(bench.golden)), workspace_mib)
         engines[precision] = build(
             bench.trtexec, bench.device, bench.graphs, options, bench.folder, bench.say
         )
@@ -179,14 +179,19 @@ def _timed(bench: Bench, engines: dict[Precision, Engine]) -> dict[Precision, fl
     return medians
 
 
-CHUNK = 64
-"""Probes put through an engine at a time, where its batch is not fixed."""
+NUMBERS = 2_000_000
+"""Of the probes put through an engine at a time, where its batch is not fixed: what a small Jetson
+holds with all activations."""
+
+
+def _chunk(golden: Golden) -> int:
+    return max(1, min(500, NUMBERS // golden.pixels[0].size))
 
 
 def _answers(bench: Bench, engine: Engine, folder: Path) -> NDArray[np.float32]:
     """Logits (N, K) of an engine for the probes, the last batch filled up with the first image."""
     images = bench.golden.pixels if _takes_pixels(bench, engine) else bench.golden.images
-    size = engine.shape[0] or CHUNK
+    size = engine.shape[0] or _chunk(bench.golden)
     log = bench.folder / f"answer.{engine.options.precision}.log"
     places = _places(engine, folder)
     parts = []

@@ -11,7 +11,7 @@ LINES = {
     "no-dla-library": "ImportError: libnvdla_compiler.so: cannot open shared object file",
     "unknown-flag": "[E] Unknown option: --workspace 1024",
     "unsupported-node": "[E] [TRT] ModelImporter.cpp:768: No importer registered for op: Mish",
-    "zero-point": "[E] Assertion failed: shiftIsAllZeros(zeroPoint) && only supports symmetric quantization",
+    "zero-point": "[E] Assertion failed: shiftIsAllZeros(zeroPoint)",
     "no-implementation": "[E] Error[10]: Could not find any implementation for node conv1 + relu1.",
     "disk-full": "[E] Error writing: No space left on device",
     "out-of-memory": "[E] Error[1]: Cuda failure: 2 (out of memory)",
