@@ -63,6 +63,8 @@ class Straight:
         with torch.no_grad():
             for _ in range(HOUSE.schedule.fresh_batches):
                 x = self.generator(torch.randn(batch, 256, generator=self.rng))
+                half, share = x[: batch // 2], torch.rand(batch // 2, 1, 1, 1, generator=self.rng)
+                x = torch.cat([share * half + (1 - share) * half.flip(0), x[batch // 2 :]])
                 t = self.teacher(x)
                 slots = (torch.arange(batch) + self.filled) % HOUSE.memory.capacity
                 self.images[slots], self.logits[slots] = x.half(), t

@@ -145,11 +145,15 @@ ABLATION = (
     "without certainty",
     "without batch-norm",
     "without replay",
+    "without blending",
     "logit-l1",
     "tanh head",
     "sigmoid head",
 )
 """Of the house recipe."""
+
+ABLATED = (*MAIN_TEACHERS, "smoothed", "mixup")
+"""Teachers of the ablation; the last two for blending alone, which is there for their like."""
 
 
 def suits(recipe: str, teacher: str) -> bool:
@@ -210,6 +214,7 @@ def jobs(chosen: dict[str, str]) -> list[Job]:
         for variant in ABLATION
         if TEACHERS[teacher].batch_norm or variant != "without batch-norm"
     ]
+    ablation += [Job("house", "own", name, 0, "without blending") for name in ABLATED[-2:]]
     paper = [
         Job(recipe.name, "paper", "lenet5-bn", 0) for recipe in PUBLISHED if affordable(recipe)
     ]

@@ -4,6 +4,7 @@ from statistics import mean, pstdev
 from typing import Any
 
 from benchmarks.mnist_jobs import (
+    ABLATED,
     ABLATION,
     CIFAR_PASSES,
     CIFAR_TEACHER,
@@ -231,11 +232,11 @@ def _spreads(rows: list[Row]) -> str:
 
 
 def _ablation(rows: list[Row]) -> str:
-    head = ["variant", *(f"{teacher}: held-out / final" for teacher in MAIN_TEACHERS)]
+    head = ["variant", *(f"{teacher}: held-out / final" for teacher in ABLATED)]
     body = []
     for variant in ("", *ABLATION):
         cells = []
-        for teacher in MAIN_TEACHERS:
+        for teacher in ABLATED:
             found = [r for r in _find(rows, "house", teacher, "own", variant) if r["seed"] == 0]
             cells.append(
                 f"{found[0]['held_out']:.2f} / {found[0]['final']:.2f}" if found else NOT_MEASURED

@@ -65,6 +65,9 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
     "without class-balance": _without("class-balance"),
     "without certainty": _without("certainty"),
     "without batch-norm": _without("batch-norm"),
+    "without blending": lambda recipe: replace(
+        recipe, schedule=replace(recipe.schedule, fresh="new")
+    ),
     "logit-l1": lambda recipe: replace(recipe, objective=Objective("logit-l1")),
     "tanh head": _headed("tanh"),
     "sigmoid head": _headed("sigmoid"),

@@ -29,6 +29,21 @@ def augmented(images: Tensor, kind: str, rng: torch.Generator) -> Tensor:
     return images
 
 
+def blended(images: Tensor, rng: torch.Generator) -> Tensor:
+    """The images (N, C, H, W), the first half of them blended in pairs.
+
+    Each becomes w x + (1 - w) x', with x' from the same half and w even in [0, 1]: the images of
+    mixup (Zhang et al. 2018). Whoever answers them answers the blend itself, no labels are mixed.
+
+    Args:
+        images: Normalised images; two or three have nothing to blend.
+        rng: Of the draw.
+    """
+    half, rest = images.tensor_split([len(images) // 2])
+    share = torch.rand(len(half), 1, 1, 1, generator=rng).to(images.device, images.dtype)
+    return torch.cat([share * half + (1 - share) * half.flip(0), rest])
+
+
 def _crop_flip(images: Tensor, rng: torch.Generator) -> Tensor:
     height, width = images.shape[2:]
     top, left = torch.randint(2 * PADDING + 1, (2,), generator=rng).tolist()

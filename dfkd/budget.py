@@ -71,7 +71,7 @@ def passes_per_round(recipe: Recipe, warm: bool) -> int:
         passes += schedule.student_steps * replayed
     if recipe.memory.kind == "vae":
         sample = 4 * replayed
-        shown = schedule.fresh_batches if schedule.fresh == "new" else schedule.student_steps
+        shown = schedule.student_steps if schedule.shares_a_batch else schedule.fresh_batches
         learning = min(recipe.memory.steps, shown)
         passes += schedule.student_steps * sample
         passes += learning * (sample + 3 * (max(1, batch // 2) + replayed))

@@ -126,16 +126,16 @@ def _replay(recipe: "Recipe") -> str | None:
         return f"update {recipe.update.kind} needs replayed images: set a memory"
     if kept and schedule.fresh_batches == 0:
         return "the student would never see the generator's images: set fresh_batches"
-    if schedule.fresh != "new" and schedule.fresh_batches != 1:
+    if schedule.shares_a_batch and schedule.fresh_batches != 1:
         return f"fresh {schedule.fresh} is one batch for the whole round: set fresh_batches to 1"
-    if schedule.fresh != "new" and schedule.generator_steps == 0:
+    if schedule.shares_a_batch and schedule.generator_steps == 0:
         return f"fresh {schedule.fresh} needs a generator step in the round"
     if schedule.fresh_batches > schedule.student_steps:
         return (
             f"fresh_batches ({schedule.fresh_batches}) exceeds student_steps "
             f"({schedule.student_steps}): batches would be drawn that nobody learns from"
         )
-    alone = schedule.fresh == "new" and schedule.fresh_batches < schedule.student_steps
+    alone = not schedule.shares_a_batch and schedule.fresh_batches < schedule.student_steps
     if memory.kind == "none" and alone:
         return (
             "without memory every student step needs a fresh batch: "

@@ -196,9 +196,9 @@ class Schedule:
         warmup_rounds: Rounds before the first in which the generator learns from the teacher
             alone, one generator step (or batch) each; stretched with the run.
         rounds: The run's length as published; a budget stretches or shortens it.
-        fresh: "new" images for each fresh batch; "same-latents" as the round's last generator step
-            (ZSKT); "generator-batch", the very images of that step (DAFL). The latter two serve
-            every student step of the round.
+        fresh: "new" images for each fresh batch; "mixed", new ones of which half are blended in
+            pairs; "same-latents" as the round's last generator step (ZSKT); "generator-batch", the
+            very images of that step (DAFL). The latter two serve every student step of the round.
         frozen_norms: The generator draws for the student in eval mode.
     """
 
@@ -208,5 +208,10 @@ class Schedule:
     student_steps: int = 1
     warmup_rounds: int = 0
     rounds: int = 400
-    fresh: Literal["new", "same-latents", "generator-batch"] = "new"
+    fresh: Literal["new", "mixed", "same-latents", "generator-batch"] = "new"
     frozen_norms: bool = False
+
+    @property
+    def shares_a_batch(self) -> bool:
+        """Whether one batch serves every student step of a round."""
+        return self.fresh in ("same-latents", "generator-batch")

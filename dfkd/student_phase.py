@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dfkd.augment import augmented
+from dfkd.augment import augmented, blended
 from dfkd.generator_phase import check_finite, selected
 from dfkd.lessons import Lesson
 from dfkd.memory import Memory
@@ -82,7 +82,7 @@ class StudentPhase:
             NotFiniteError: Before the student takes it up.
         """
         lessons = self._fresh(drafted)
-        shared = self.recipe.schedule.fresh != "new"
+        shared = self.recipe.schedule.shares_a_batch
         set_rates(self.optimizer, factor)
         learnt = Learnt(lessons[-1] if lessons else None, 0.0, 0.0)
         for step in range(self.recipe.schedule.student_steps):
@@ -139,6 +139,8 @@ class StudentPhase:
             draft = synthesizer.again() if again else synthesizer.fresh(count, self.rng)
         check_finite("generator", draft.images.sum(), draft.images.norm())
         images = augmented(draft.images.float(), self.recipe.synthesizer.augment, self.rng)
+        if self.recipe.schedule.fresh == "mixed":
+            images = blended(images, self.rng)
         needs = ("attention",) if self.recipe.objective.attention else ()
         seen = self.teacher.answer(images, needs)
         self.teacher.counts.images += 0 if again else count

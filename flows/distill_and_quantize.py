@@ -11,7 +11,7 @@ from typing import Any
 from prefect import State, flow, get_run_logger, task
 from prefect.states import Completed, Failed
 
-from pipeline.bundle import Manifest, open_bundle, write_bundle
+from pipeline.bundle import open_bundle, write_bundle
 from pipeline.chain import Step, chain, perform, with_made
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
@@ -19,6 +19,7 @@ from pipeline.progress import LineReporter, Reporter, reporter
 from pipeline.run import check_run, default_output, default_store
 from pipeline.run_file import read_run_file
 from pipeline.store import Artifact, StepRecord, Store
+from targets.bundle_files import Manifest
 from targets.verdict import Outcome
 
 JUDGED = ("Completed", *(o.capitalize() for o in Outcome if o is not Outcome.PASS))

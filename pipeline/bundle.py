@@ -22,13 +22,13 @@ from pipeline.errors import InputError
 from pipeline.report import write_report
 from pipeline.store import Artifact, StepRecord, Store, digest
 from pipeline.work import PRECISIONS
+from targets import bundle_files
+from targets.bundle_files import Manifest
 from targets.durable_files import file_digest, replace_durably
 from targets.verdict import Outcome
 
 FASTER = 1.05
 """int8 is recommended when it is faster than fp32 by this factor: less is noise."""
-
-Manifest = dict[str, Any]
 
 
 def write_bundle(
@@ -92,19 +92,9 @@ def open_bundle(folder: Path) -> Manifest:
         InputError: When it is no bundle, or a file is missing, changed or outside the folder.
     """
     try:
-        manifest: Manifest = json.loads((folder / "manifest.json").read_text())
-        files: dict[str, str] = manifest["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{folder}: no bundle (its manifest.json is missing or damaged)") from None
-    for name, sha256 in files.items():
-        path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"{folder}: the manifest names a file outside the bundle: {name}")
-        if not path.is_file():
-            raise InputError(f"{folder}: {name} is missing; run again")
-        if file_digest(path) != sha256:
-            raise InputError(f"{folder}: {name} is not the file the manifest describes; run again")
-    return manifest
+        return bundle_files.open_bundle(folder)
+    except bundle_files.BundleError as error:
+        raise InputError(str(error)) from None
 
 
 def _places(config: RunConfig, records: dict[str, StepRecord]) -> list[tuple[Artifact, str]]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.bundle import Manifest
 from pipeline.errors import InputError
+from targets.bundle_files import Manifest
 from targets.golden import load_golden
 from targets.onnxruntime_cpu import ProviderError, answer_golden, open_session
 from targets.verdict import Verdict, judge

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pipeline.bundle import Manifest, check_output, write_bundle
+from pipeline.bundle import check_output, write_bundle
 from pipeline.chain import run_chain
 from pipeline.chosen_targets import check_targets
 from pipeline.config import RunConfig
@@ -12,6 +12,7 @@ from pipeline.recipes import check_recipes
 from pipeline.store import Store
 from pipeline.weight_range import half_range
 from pipeline.weights_file import check_weights
+from targets.bundle_files import Manifest
 
 
 def default_store() -> str:

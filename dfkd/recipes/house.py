@@ -1,4 +1,4 @@
-"""The default: an adversarial generator at half resolution, with replay."""
+"""The default: an adversarial generator at half resolution, with replay and blended images."""
 
 from dfkd.composition import Memory, Objective, Optimizer, Schedule, Synthesizer, Term
 from dfkd.recipe import Recipe
@@ -7,7 +7,8 @@ HOUSE = Recipe(
     name="house",
     citation=(
         "Ours. Terms: DAFL (Chen et al. 2019), ZSKT (Micaelli and Storkey 2019), DeepInversion "
-        "(Yin et al. 2020); replay: MB-DFKD (Binici et al. 2022)"
+        "(Yin et al. 2020); replay: MB-DFKD (Binici et al. 2022); blended images: mixup (Zhang et "
+        "al. 2018)"
     ),
     synthesizer=Synthesizer(network="pixel-shuffle", head="clamp", latent=256, width=32),
     terms=(
@@ -18,7 +19,7 @@ HOUSE = Recipe(
     ),
     memory=Memory("pool", capacity=20_000),
     objective=Objective("soft-kl", temperature=4.0),
-    schedule=Schedule(batch=128, fresh_batches=4, student_steps=40, rounds=400),
+    schedule=Schedule(batch=128, fresh_batches=4, student_steps=40, rounds=400, fresh="mixed"),
     generator=Optimizer(3e-3),
     student=Optimizer(4e-3),
 )

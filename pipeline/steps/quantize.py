@@ -148,7 +148,7 @@ def _with_frozen_generator(recipe: Recipe) -> Recipe:
     schedule = replace(
         recipe.schedule,
         generator_steps=0,
-        fresh="new",
+        fresh="new" if recipe.schedule.shares_a_batch else recipe.schedule.fresh,
         warmup_rounds=max(1, recipe.schedule.warmup_rounds),
     )
     terms = tuple(term for term in recipe.terms if term.name not in ADVERSARIES)

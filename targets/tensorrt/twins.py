@@ -185,7 +185,7 @@ holds with all activations."""
 
 
 def _chunk(golden: Golden) -> int:
-    return max(1, min(500, NUMBERS // golden.pixels[0].size))
+    return max(1, min(500, NUMBERS // int(golden.pixels[0].size)))
 
 
 def _answers(bench: Bench, engine: Engine, folder: Path) -> NDArray[np.float32]:

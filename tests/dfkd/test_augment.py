@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
-from dfkd.augment import PADDING, ROLL, augmented
+from dfkd.augment import PADDING, ROLL, augmented, blended
 
 KINDS = ["none", "roll", "crop-flip", "two-views"]
 
@@ -116,3 +116,28 @@ def test_gradient_reaches_every_image(kind):
     images = torch.randn(3, 1, 12, 12, requires_grad=True)
     augmented(images, kind, rng()).square().sum().backward()
     assert (images.grad.flatten(1).norm(dim=1) > 0).all()
+
+
+def test_half_are_blends_of_that_half_and_the_rest_stays():
+    images = torch.arange(8.0).view(8, 1, 1, 1).expand(8, 2, 3, 3)
+    result = blended(images, rng())
+    share = torch.rand(4, 1, 1, 1, generator=rng())
+    first = torch.tensor([0.0, 1, 2, 3]).view(4, 1, 1, 1)
+    torch.testing.assert_close(
+        result[:4], (share * first + (1 - share) * (3 - first)).expand_as(result[:4])
+    )
+    assert torch.equal(result[4:], images[4:])
+
+
+def test_blends_stay_within_the_range_and_have_gradients():
+    images = torch.rand(16, 1, 4, 4, requires_grad=True)
+    result = blended(images, rng(1))
+    assert images.min() <= result.min() and result.max() <= images.max()
+    result.sum().backward()
+    assert images.grad.sum().item() == pytest.approx(images.numel(), rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_batch_too_small_to_blend_is_left_alone(count):
+    images = torch.rand(count, 1, 2, 2)
+    torch.testing.assert_close(blended(images, rng()), images)

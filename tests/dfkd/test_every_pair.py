@@ -173,7 +173,7 @@ COMPONENTS = (
     update("two-source", Update("two-source")),
     update("meta", Update("meta")),
     update("meta, first order", Update("meta", first_order=True)),
-    *map(fresh, ("new", "same-latents", "generator-batch")),
+    *map(fresh, ("new", "mixed", "same-latents", "generator-batch")),
     *map(augment, ("none", "roll", "crop-flip", "two-views")),
 )
 

@@ -1,0 +1,118 @@
+"""`python -m targets`: devices, graphs and engines, with nothing but numpy, onnx and onnxruntime.
+
+Exit codes: 0 done, 1 something to mend, 64 a wrong command line, 130 interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from targets.bundle_files import BundleError
+from targets.catalogue import UnknownTargetError, find
+from targets.compile_bundle import NotReadyError, compile_bundle
+from targets.compile_cpu import ParityError
+from targets.device import NotAJetsonError
+from targets.lint import errors, lint
+from targets.tables import floors, target_card, target_list
+from targets.tensorrt.failures import BuildError
+from targets.tensorrt.plan import UnsupportedError
+
+FAILED, USAGE, INTERRUPTED = 1, 64, 130
+
+MENDED_BY_USER = (
+    *(BundleError, BuildError, NotAJetsonError, NotReadyError, ParityError),
+    *(UnknownTargetError, UnsupportedError, ValueError, OSError),
+)
+
+EXAMPLES = """examples:
+  python -m targets list
+  python -m targets show orin-nano
+  python -m targets lint graphs/student.int8.onnx
+  python -m targets roofline graphs/student.fp32.onnx
+  python -m targets compile bundles/mnist-lenet5 --target orin-nano
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> "None":  # type: ignore[override]
+        self.exit(USAGE, f"targets: {message}; see python -m targets --help\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; every error is one line."""
+    asked = _parser().parse_args(arguments)
+    try:
+        code: int = asked.command(asked)
+    except MENDED_BY_USER as error:
+        print(f"targets: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("targets: interrupted; the same command starts again", file=sys.stderr)
+        return INTERRUPTED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        prog="python -m targets",
+        description="Devices, their graphs and their engines.",
+        epilog=EXAMPLES,
+        formatter_class=form,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    listing = commands.add_parser("list", help="every target on a line")
+    listing.set_defaults(command=_list)
+    show = commands.add_parser("show", help="all that is known of a target")
+    show.add_argument("name")
+    show.set_defaults(command=_show)
+    check = commands.add_parser("lint", help="what TensorRT refuses in an int8 graph")
+    check.add_argument("graph", type=Path)
+    check.set_defaults(command=_lint)
+    roof = commands.add_parser("roofline", help="what a graph cannot be faster than, everywhere")
+    roof.add_argument("graph", type=Path, help="a float32 graph")
+    roof.add_argument("--batch", type=int, default=1)
+    roof.set_defaults(command=_roofline)
+    build = commands.add_parser("compile", help="make a bundle ready for a target, on it")
+    build.add_argument("bundle", type=Path)
+    build.add_argument("--target", required=True)
+    build.add_argument("--batch", type=int, default=1, help="images at a time (default 1)")
+    build.add_argument("--workspace", type=int, default=1024, help="MiB (default 1024)")
+    build.set_defaults(command=_compile)
+    return parser
+
+
+def _list(asked: argparse.Namespace) -> int:
+    print(target_list())
+    return 0
+
+
+def _show(asked: argparse.Namespace) -> int:
+    print(target_card(find(asked.name)))
+    return 0
+
+
+def _lint(asked: argparse.Namespace) -> int:
+    findings = lint(asked.graph)
+    for finding in findings:
+        print(finding)
+    refused = len(errors(findings))
+    print(f"{asked.graph}: {refused} errors, {len(findings) - refused} warnings")
+    return FAILED if refused else 0
+
+
+def _roofline(asked: argparse.Namespace) -> int:
+    print(floors(asked.graph, asked.batch))
+    return 0
+
+
+def _compile(asked: argparse.Namespace) -> int:
+    target = find(asked.target)
+    place = compile_bundle(asked.bundle, target, asked.batch, asked.workspace, print)
+    print(f"{target.name}: in {place}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""A bundle made ready for a target, on that target: by hand, or by a worker."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from targets.bundle_files import Manifest, open_bundle
+from targets.catalogue import CpuTarget, GpuTarget, JetsonTarget, Target
+from targets.compile_cpu import compile_for_cpu
+from targets.device import this_device
+from targets.durable_files import file_digest, write_durably
+from targets.engine_report import engine_report
+from targets.golden import load_golden
+from targets.preflight import preflight, ready, throttle_events
+from targets.tensorrt.failures import BuildError, Failure
+from targets.tensorrt.trtexec import find_trtexec
+from targets.tensorrt.twins import Bench, compile_twins
+
+Say = Callable[[str], None]
+
+
+class NotReadyError(RuntimeError):
+    """The device lacks something; what, has been said."""
+
+
+def compile_bundle(folder: Path, target: Target, batch: int, workspace: int, say: Say) -> Path:
+    """Compile a bundle's student for a target, into the bundle.
+
+    Args:
+        folder: The bundle.
+        target: What it is compiled for: this machine, or for a CPU one of its kind.
+        batch: Images at a time, to tune an engine for.
+        workspace: Scratch memory of an engine's builder, in MiB.
+        say: Where to say what happens.
+
+    Returns:
+        The folder with what was made.
+
+    Raises:
+        BundleError: When it is no whole bundle.
+        NotReadyError: When the device cannot build.
+        BuildError: When there is no engine in the end.
+        ParityError: When a graph compiled for a CPU does not mean the same.
+    """
+    manifest = open_bundle(folder)
+    place = folder / "targets" / target.name
+    place.mkdir(parents=True, exist_ok=True)
+    if isinstance(target, CpuTarget):
+        _for_cpu(folder, target, place, say)
+    else:
+        _engines(folder, manifest, target, place, batch, workspace, say)
+    return place
+
+
+def _for_cpu(folder: Path, target: CpuTarget, place: Path, say: Say) -> None:
+    graphs = {"fp32": "student.fp32.onnx", "int8": "student.int8-cpu.onnx"}
+    exported = {precision: folder / "graphs" / name for precision, name in graphs.items()}
+    made = compile_for_cpu(exported, load_golden(folder / "golden.npz"), target, place)
+    say(f"{target.name}: {made.said}")
+    write_durably(place / "compiled.json", json.dumps(made.notes, indent=1) + "\n")
+
+
+def _engines(
+    folder: Path,
+    manifest: Manifest,
+    target: JetsonTarget | GpuTarget,
+    place: Path,
+    batch: int,
+    workspace: int,
+    say: Say,
+) -> None:
+    if isinstance(target, GpuTarget):
+        raise BuildError(
+            Failure(
+                "not-here-yet",
+                "engines for a GPU that is no Jetson are not built yet",
+                "build with trtexec from graphs/ by hand",
+            )
+        )
+    checks = preflight(target, place)
+    for check in checks:
+        say(str(check))
+    if not ready(checks):
+        raise NotReadyError(f"{target.name}: this device is not ready to build")
+    gate = manifest["run"]["gate"]
+    device = this_device()
+    bench = Bench(
+        find_trtexec(),
+        device,
+        folder / "graphs",
+        place,
+        load_golden(folder / "golden.npz"),
+        gate["agreement"],
+        gate["confidence"],
+        say,
+    )
+    before = throttle_events()
+    checked, advice = compile_twins(bench, batch, workspace, target.has_int8)
+    report = engine_report(checked, advice, device, throttle_events() - before)
+    if report["throttled"]:
+        say(f"warning: throttled {report['throttled']} times while timing; use a stronger supply")
+    say(f"recommended: {advice.precision} ({advice.because})")
+    _note(folder, target.name, place, report)
+
+
+def _note(folder: Path, name: str, place: Path, report: dict[str, Any]) -> None:
+    """Enter the engines into the manifest, under the names the bundle's run used for the target."""
+    manifest = open_bundle(folder)
+    manifest.setdefault("engines", {})[name] = report
+    for path in sorted(place.iterdir()):
+        if path.suffix in (".engine", ".json"):
+            manifest["files"][str(path.relative_to(folder))] = file_digest(path)
+    write_durably(folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")

@@ -1,0 +1,51 @@
+"""What a device says of the engines it built: in JSON, beside them, and on its way back."""
+
+import dataclasses
+from typing import Any
+
+from targets.device import Device
+from targets.tensorrt.layers import in_float, reformats
+from targets.tensorrt.plan import Precision
+from targets.tensorrt.twins import SAME_ANSWER, Advice, Checked
+
+
+def engine_report(
+    checked: dict[Precision, Checked], advice: Advice, device: Device, throttled: int
+) -> dict[str, Any]:
+    """The report that stands in a bundle's manifest in place of `pending`.
+
+    Args:
+        checked: The engines.
+        advice: Which to deploy.
+        device: Where they were built.
+        throttled: Over-current events while they were timed.
+    """
+    return {
+        "engine": "built",
+        "device": dataclasses.asdict(device),
+        "recommended": advice.precision,
+        "because": advice.because,
+        "throttled": throttled,
+        "engines": {precision: _entry(each) for precision, each in checked.items()},
+    }
+
+
+def _entry(checked: Checked) -> dict[str, Any]:
+    table = checked.engine.table
+    return {
+        "file": checked.engine.path.name,
+        "reused": checked.engine.reused,
+        "milliseconds": checked.milliseconds,
+        "batch": checked.engine.options.batch,
+        "typing": checked.engine.options.typing,
+        "fingerprint": checked.engine.fingerprint.digest,
+        "same_answer_as_graph": {
+            "share": checked.same_answer,
+            "low": checked.same_low,
+            "high": checked.same_high,
+            "asked": SAME_ANSWER,
+        },
+        "verdict": checked.verdict.as_json(),
+        "layers_in_float": in_float(table),
+        "reformats": len(reformats(table)),
+    }

@@ -1,0 +1,167 @@
+"""Before a build: is this device ready, and if not, what is missing and what helps."""
+
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from targets.catalogue import JetsonTarget
+from targets.device import NotAJetsonError, printed, this_device
+from targets.tensorrt.failures import BuildError, diagnose
+from targets.tensorrt.trtexec import find_trtexec
+
+FREE_MEMORY_GB = 1.5
+"""A build of a small network wants about so much; the GPU shares it with everything else."""
+
+FREE_DISK_GB = 1.0
+
+ROOT = Path("/")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at.
+
+    Attributes:
+        name: What.
+        state: "ok", "warning" (a build will do, its timings may not) or "error".
+        found: What was seen.
+        remedy: What to do when it is not ok.
+    """
+
+    name: str
+    state: str
+    found: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """One line."""
+        rest = "" if self.state == "ok" else f"; {self.remedy}"
+        return f"{self.state:<7} {self.name}: {self.found}{rest}"
+
+
+def preflight(target: JetsonTarget | None, folder: Path, root: Path = ROOT) -> list[Check]:
+    """Look at everything a build needs.
+
+    Args:
+        target: What the device should be; None for the machine's own GPU.
+        folder: Where the engine will be written.
+        root: Where the system's files are.
+    """
+    looks: list[Callable[[], Check]] = [
+        *([] if target is None else [lambda: _device(target, root)]),
+        _trtexec,
+        _python_tensorrt,
+        lambda: _power_mode(target),
+        _clocks,
+        lambda: _memory(root),
+        lambda: _disk(folder),
+        _python,
+    ]
+    return [look() for look in looks]
+
+
+def ready(checks: list[Check]) -> bool:
+    """Whether a build can start."""
+    return not any(check.state == "error" for check in checks)
+
+
+def _device(target: JetsonTarget, root: Path) -> Check:
+    try:
+        device = this_device(root)
+    except NotAJetsonError as error:
+        return Check("device", "error", str(error), f"run this on a {target.title}")
+    if device.target != target.name:
+        return Check(
+            "device",
+            "error",
+            f"this is {device.target}, not {target.name}",
+            f"use --target {device.target}; engines of one are mistuned on the other",
+        )
+    return Check("device", "ok", f"{device.target}, L4T {device.l4t}, JetPack {device.jetpack}")
+
+
+def _trtexec() -> Check:
+    try:
+        found = find_trtexec()
+    except BuildError as error:
+        return Check("trtexec", "error", error.failure.diagnosis, error.failure.remedy)
+    return Check("trtexec", "ok", f"TensorRT {'.'.join(map(str, found.version))}, {found.path}")
+
+
+def _python_tensorrt() -> Check:
+    """Builds go through trtexec; that Python sees TensorRT too is what a missing library breaks."""
+    command = (sys.executable, "-c", "import tensorrt; print('version', tensorrt.__version__)")
+    said = printed(command)
+    found = re.search(r"version (\S+)", said)
+    if found:
+        return Check("tensorrt", "ok", f"Python imports {found[1]}")
+    failure = diagnose(said, 1)
+    if failure.kind == "no-dla-library":
+        return Check("tensorrt", "error", failure.diagnosis, failure.remedy)
+    return Check("tensorrt", "ok", "Python does not import it; trtexec builds")
+
+
+def _power_mode(target: JetsonTarget | None) -> Check:
+    found = re.search(r"NV Power Mode:\s*(\S+)", printed(("nvpmodel", "-q")))
+    if not found:
+        return Check(
+            "power mode", "warning", "nvpmodel does not tell", "run as root, or on a Jetson"
+        )
+    fastest = target.modes[0].name if target else found[1]
+    if found[1] != fastest:
+        remedy = f"timings will be those of {found[1]}; the fastest is {fastest} (nvpmodel -m)"
+        return Check("power mode", "warning", found[1], remedy)
+    return Check("power mode", "ok", found[1])
+
+
+def _clocks() -> Check:
+    """The GPU's clock is held when its least, greatest and present rate are one."""
+    said = printed(("jetson_clocks", "--show"))
+    pattern = r"^\S*gpu\S*\s+MinFreq=(\d+)\s+MaxFreq=(\d+)\s+CurrentFreq=(\d+)"
+    found = re.search(pattern, said, re.MULTILINE | re.IGNORECASE)
+    if not found:
+        return Check("clocks", "warning", "jetson_clocks does not tell", "run it as root")
+    if len(set(found.groups())) > 1:
+        megahertz = [int(rate) // 10**6 for rate in found.groups()]
+        seen = f"the GPU runs at {megahertz[2]} of {megahertz[0]} to {megahertz[1]} MHz"
+        return Check("clocks", "warning", seen, "hold them: sudo jetson_clocks")
+    return Check("clocks", "ok", f"the GPU is held at {int(found[2]) // 10**6} MHz")
+
+
+def _memory(root: Path) -> Check:
+    text = (root / "proc/meminfo").read_text()
+    found = re.search(r"MemAvailable:\s+(\d+) kB", text)
+    free = int(found[1]) * 1024 / 1e9 if found else 0.0
+    state = "ok" if free >= FREE_MEMORY_GB else "warning"
+    return Check(
+        "memory", state, f"{free:.1f} GB free", f"a build wants {FREE_MEMORY_GB} GB: stop what runs"
+    )
+
+
+def _disk(folder: Path) -> Check:
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    state = "ok" if free >= FREE_DISK_GB else "error"
+    return Check("disk", state, f"{free:.1f} GB free", f"{folder} needs {FREE_DISK_GB} GB")
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    state = "ok" if sys.version_info >= (3, 10) else "error"
+    return Check("python", state, version, "3.10 or newer is needed; see the device guide")
+
+
+def throttle_events(root: Path = ROOT) -> int:
+    """Over-current events since the start; a build's difference tells whether it was throttled."""
+    total = 0
+    for name in (root / "sys/class/hwmon").glob("hwmon*/name"):
+        try:
+            if name.read_text().strip() == "soctherm_oc":
+                counters = name.parent.glob("oc*_event_cnt")
+                total += sum(int(counter.read_text()) for counter in counters)
+        except (OSError, ValueError):
+            continue
+    return total
