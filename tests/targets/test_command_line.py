@@ -1,0 +1,122 @@
+"""`python -m targets` as a device runs it: in a process of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from targets import compile_bundle as compiling
+from targets.__main__ import main
+from tests.conftest import ROOT
+from tests.targets.standing_in import DEVICE, install_stand_in
+
+
+def run(*arguments):
+    """The exit code and all that was printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "targets", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_list_and_help():
+    code, said, _ = run("list")
+    assert code == 0
+    assert "orin-nano-8 (orin-nano)" in said
+    code, said, _ = run("--help")
+    assert code == 0
+    assert "python -m targets compile bundles/mnist-lenet5 --target orin-nano" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["show", "orinano"], 1, "unknown target 'orinano'; did you mean 'orin-nano'?"),
+        (["lint", "nowhere.onnx"], 1, "nowhere.onnx"),
+        (["compile", "nowhere", "--target", "local-cpu"], 1, "nowhere: no bundle"),
+        (["polish"], 64, "invalid choice: 'polish'"),
+        (["compile", "nowhere"], 64, "--target"),
+    ],
+)
+def test_an_error_is_one_line_and_a_conventional_code(arguments, code, complaint, capsys):
+    try:
+        given = main(arguments)
+    except SystemExit as stopped:
+        given = stopped.code
+    said = capsys.readouterr().err
+    assert given == code
+    assert complaint in said
+    assert said.count("\n") == 1 and said.startswith("targets: ")
+
+
+@pytest.mark.parametrize("name", ["nano", "orin-nx", "local-cpu", "arm", "local-gpu"])
+def test_show_tells_a_target(name, capsys):
+    assert main(["show", name]) == 0
+    said = capsys.readouterr().out
+    assert len(said.splitlines()) >= 1
+    if name == "nano":
+        assert "none: engines are FP16" in said and "0.47?" in said
+
+
+@pytest.fixture
+def bundle(same_bundle, tmp_path):
+    """A copy to write into."""
+    return shutil.copytree(same_bundle, tmp_path / "bundle")
+
+
+def test_lint_and_roofline_of_a_real_bundle(bundle, capsys):
+    assert main(["lint", str(bundle / "graphs" / "student.int8.onnx")]) == 0
+    assert "0 errors" in capsys.readouterr().out
+    assert main(["roofline", str(bundle / "graphs" / "student.fp32.onnx")]) == 0
+    said = capsys.readouterr().out
+    assert "thor-t5000" in said and "Floors, not latencies" in said
+
+
+def test_compile_for_this_cpu(bundle, capsys):
+    assert main(["compile", str(bundle), "--target", "x86-avx2"]) == 0
+    assert "x86-avx2: " in capsys.readouterr().out
+    notes = json.loads((bundle / "targets" / "x86-avx2" / "compiled.json").read_text())
+    assert notes["int8"]["parity"] >= 0.995
+
+
+def test_compile_on_a_device_enters_the_engines_into_the_manifest(
+    bundle, monkeypatch, tmp_path, capsys
+):
+    install_stand_in(monkeypatch, tmp_path, "10.3")
+    monkeypatch.setenv("STANDIN_FP16_MS", "2.0")
+    monkeypatch.setattr(compiling, "this_device", lambda: DEVICE)
+    monkeypatch.setattr(compiling, "preflight", lambda target, place: [])
+    assert main(["compile", str(bundle), "--target", "orin-nano"]) == 0
+    assert "recommended: int8 (2.00 times as fast as float16" in capsys.readouterr().out
+    manifest = compiling.open_bundle(bundle)
+    entry = manifest["engines"]["orin-nano-8"]
+    assert entry["engine"] == "built" and entry["recommended"] == "int8"
+    assert entry["engines"]["int8"]["verdict"]["images"] == 2000
+    assert "targets/orin-nano-8/student.int8.engine" in manifest["files"]
+
+
+def test_a_build_that_fails_leaves_the_bundle_as_it_was(bundle, monkeypatch, tmp_path, capsys):
+    before = (bundle / "manifest.json").read_bytes()
+    install_stand_in(monkeypatch, tmp_path, "8.5")
+    monkeypatch.setenv("STANDIN_FAILS", "memory")
+    monkeypatch.setattr(compiling, "this_device", lambda: DEVICE)
+    monkeypatch.setattr(compiling, "preflight", lambda target, place: [])
+    assert main(["compile", str(bundle), "--target", "orin-nano"]) == 1
+    assert "memory ran out while the engine was built; stop" in capsys.readouterr().err
+    assert (bundle / "manifest.json").read_bytes() == before
+    assert not list(bundle.rglob("*.engine"))
+
+
+def test_a_machine_that_is_no_jetson_is_told_so(bundle, capsys):
+    assert main(["compile", str(bundle), "--target", "orin-nano"]) == 1
+    said = capsys.readouterr()
+    assert "error   device: this machine is no Jetson" in said.out
+    assert "not ready to build" in said.err

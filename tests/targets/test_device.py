@@ -1,0 +1,164 @@
+"""What a Jetson is, read from files as devices have them and from what their commands print."""
+
+import pytest
+
+from targets import device as reading
+from targets import preflight as looking
+from targets.catalogue import find
+from targets.device import NotAJetsonError, this_device
+from targets.preflight import Check, preflight, ready, throttle_events
+from tests.targets.standing_in import install_stand_in
+
+RELEASES = {
+    "32.7.1": "# R32 (release), REVISION: 7.1, GCID: 29689809, BOARD: t186ref, EABI: aarch64, "
+    "DATE: Wed Feb  2 21:33:23 UTC 2022",
+    "35.4.1": "# R35 (release), REVISION: 4.1, GCID: 33958178, BOARD: t186ref, EABI: aarch64, "
+    "DATE: Tue Aug  1 19:57:35 UTC 2023",
+    "36.4.3": "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, "
+    "DATE: Wed Jan  8 01:49:37 UTC 2025\n# KERNEL_VARIANT: oot\nTARGET_USERSPACE_LIB_DIR=nvidia",
+    "39.2.0": "# R39 (release), REVISION: 2.0, GCID: 45755727, BOARD: generic, EABI: aarch64, "
+    "DATE: Mon Jun  1 09:28:48 PM UTC 2026",
+}
+
+MODE = "NVPM WARN: fan mode is not set!\nNV Power Mode: {}\n0\n"
+
+CLOCKS = """SOC family:tegra234  Machine:NVIDIA Jetson Orin Nano Developer Kit
+Online CPUs: 0-5
+cpu0:  Online=1 Governor=schedutil MinFreq=729600 MaxFreq=1510400 CurrentFreq=1510400
+GPU MinFreq={0} MaxFreq=624750000 CurrentFreq={0}
+Active GPU TPCs: 4
+EMC MinFreq=204000000 MaxFreq=2133000000 CurrentFreq=2133000000 FreqOverride=0
+"""
+
+
+@pytest.fixture
+def jetson(tmp_path, monkeypatch):
+    """The files of a device, and what its commands print."""
+
+    def _jetson(parts, l4t="36.4.3", cuda='{"cuda": {"version": "12.6.68"}}', mode="15W", clock=0):
+        tree = tmp_path / "proc" / "device-tree"
+        tree.mkdir(parents=True)
+        (tree / "compatible").write_text("\0".join((*parts, "nvidia,tegra234", "")))
+        (tmp_path / "etc").mkdir()
+        (tmp_path / "etc" / "nv_tegra_release").write_text(RELEASES[l4t])
+        toolkit = tmp_path / "usr" / "local" / "cuda"
+        toolkit.mkdir(parents=True)
+        name = "version.json" if cuda.startswith("{") else "version.txt"
+        (toolkit / name).write_text(cuda)
+        (tmp_path / "proc" / "meminfo").write_text("MemAvailable:    5000000 kB\n")
+        printed = {
+            "nvpmodel": MODE.format(mode),
+            "jetson_clocks": CLOCKS.format(clock or 306000000),
+        }
+        for module in (reading, looking):
+            monkeypatch.setattr(module, "printed", lambda command: printed.get(command[0], ""))
+        return tmp_path
+
+    return _jetson
+
+
+@pytest.mark.parametrize(
+    ("parts", "l4t", "target", "jetpack"),
+    [
+        (("nvidia,p3768-0000+p3767-0005", "nvidia,p3767-0005"), "36.4.3", "orin-nano-8", "6.1"),
+        (
+            ("nvidia,p3768-0000+p3767-0005-super", "nvidia,p3767-0005"),
+            "36.4.3",
+            "orin-nano-super",
+            "6.1",
+        ),
+        (("nvidia,p3768-0000+p3767-0000-super",), "39.2.0", "orin-nx-16-super", "7.2"),
+        (("nvidia,p3767-0001",), "35.4.1", "orin-nx-8", "5.1"),
+        (("nvidia,p3701-0004",), "36.4.3", "agx-orin-32", "6.1"),
+        (("nvidia,p4071-0000+p3834-0008", "nvidia,p3834-0008"), "39.2.0", "thor-t5000", "7.2"),
+        (("nvidia,p3509-0000+p3668-0000",), "32.7.1", "xavier-nx-8", "4.6.1"),
+        (("nvidia,p3449-0000+p3448-0002",), "32.7.1", "nano", "4.6.1"),
+    ],
+)
+def test_a_module_is_known_by_its_part_number(jetson, parts, l4t, target, jetpack):
+    device = this_device(jetson(parts, l4t))
+    assert (device.target, device.jetpack, device.l4t) == (target, jetpack, l4t)
+    assert device.compute_capability == find(target).compute_capability
+    assert (device.cuda, device.power_mode) == ("12.6.68", "15W")
+
+
+def test_an_old_toolkit_tells_its_version_in_text(jetson):
+    device = this_device(jetson(("nvidia,p3448-0000",), "32.7.1", cuda="CUDA Version 10.2.300\n"))
+    assert device.cuda == "10.2.300"
+
+
+def test_no_jetson(tmp_path):
+    with pytest.raises(NotAJetsonError, match="no Jetson"):
+        this_device(tmp_path)
+
+
+def test_an_unknown_module_is_named(jetson):
+    with pytest.raises(NotAJetsonError, match="p9999-0001"):
+        this_device(jetson(("nvidia,p9999-0001",)))
+
+
+def test_a_release_older_than_any_known_one(jetson):
+    with pytest.raises(NotAJetsonError, match=r"L4T 32\.7\.1: older than any JetPack"):
+        this_device(jetson(("nvidia,p3767-0005",), "32.7.1"))
+
+
+def states(checks):
+    return {check.name: check.state for check in checks}
+
+
+def test_a_ready_device(jetson, monkeypatch, tmp_path):
+    root = jetson(("nvidia,p3767-0005",), clock=624750000)
+    install_stand_in(monkeypatch, tmp_path, "10.3")
+    checks = preflight(find("orin-nano-8"), tmp_path, root)
+    assert ready(checks)
+    assert set(states(checks).values()) == {"ok"}
+    assert {"device", "trtexec", "power mode", "clocks", "memory", "disk"} <= states(checks).keys()
+
+
+def test_the_wrong_device_is_an_error_and_names_the_right_target(jetson, tmp_path):
+    root = jetson(("nvidia,p3767-0005",))
+    (check,) = [c for c in preflight(find("orin-nx-16"), tmp_path, root) if c.name == "device"]
+    assert check.state == "error"
+    assert "this is orin-nano-8, not orin-nx-16; use --target orin-nano-8" in str(check)
+
+
+def test_what_is_missing_is_told_with_its_remedy(jetson, monkeypatch, tmp_path):
+    root = jetson(("nvidia,p3767-0005",), mode="7W")
+    (root / "proc" / "meminfo").write_text("MemAvailable:    500000 kB\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    checks = {check.name: check for check in preflight(find("orin-nano-8"), tmp_path, root)}
+    assert not ready(list(checks.values()))
+    assert "install the package tensorrt" in str(checks["trtexec"])
+    assert "the fastest is 15W" in str(checks["power mode"])
+    assert "306 of 306 to 624 MHz; hold them: sudo jetson_clocks" in str(checks["clocks"])
+    assert "0.5 GB free; a build wants 1.5 GB" in str(checks["memory"])
+
+
+def test_the_missing_dla_library_is_diagnosed(jetson, monkeypatch, tmp_path):
+    root = jetson(("nvidia,p3767-0005",))
+    said = (
+        "ImportError: libnvdla_compiler.so: cannot open shared object file: No such file or "
+        "directory"
+    )
+    monkeypatch.setattr(looking, "printed", lambda command: said if "python" in command[0] else "")
+    (check,) = [c for c in preflight(find("orin-nano-8"), tmp_path, root) if c.name == "tensorrt"]
+    assert check.state == "error"
+    assert "install the package nvidia-l4t-dla-compiler" in str(check)
+
+
+def test_a_check_is_one_line():
+    assert str(Check("disk", "ok", "9.0 GB free", "unused")) == "ok      disk: 9.0 GB free"
+    assert str(Check("disk", "error", "full", "free some")) == "error   disk: full; free some"
+
+
+def test_throttling_is_counted_and_unreadable_sensors_are_passed_over(tmp_path):
+    folder = tmp_path / "sys" / "class" / "hwmon"
+    for index, name in enumerate(("soctherm_oc", "ina3221", "soctherm_oc")):
+        sensor = folder / f"hwmon{index}"
+        sensor.mkdir(parents=True)
+        (sensor / "name").write_text(f"{name}\n")
+        for counter in (1, 2, 3):
+            (sensor / f"oc{counter}_event_cnt").write_text(f"{counter}\n")
+    (folder / "hwmon2" / "oc1_event_cnt").write_text("nonsense")
+    assert throttle_events(tmp_path) == 6
+    assert throttle_events(tmp_path / "nowhere") == 0
