@@ -12,7 +12,7 @@ report.html                     the same for people
 import json
 import shutil
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ def _manifest(
     return {
         "name": config.name,
         "bundle": digest(files),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "teacher": {
             "architecture": notes["teacher"]["name"],
             "fingerprint": notes["teacher"]["fingerprint"],

@@ -20,12 +20,17 @@ from targets.tensorrt.twins import Bench, compile_twins
 Say = Callable[[str], None]
 
 
+REPORT = "report.json"
+
+
 class NotReadyError(RuntimeError):
     """The device lacks something; what, has been said."""
 
 
 def compile_bundle(folder: Path, target: Target, batch: int, workspace: int, say: Say) -> Path:
-    """Compile a bundle's student for a target, into the bundle.
+    """Compile a bundle's student for a target, into a folder `built/TARGET` beside its files.
+
+    The bundle itself stays as it is: what a device makes of it has a report of its own.
 
     Args:
         folder: The bundle.
@@ -35,7 +40,7 @@ def compile_bundle(folder: Path, target: Target, batch: int, workspace: int, say
         say: Where to say what happens.
 
     Returns:
-        The folder with what was made.
+        The folder with what was made; `report.json` in it is written last.
 
     Raises:
         BundleError: When it is no whole bundle.
@@ -44,21 +49,29 @@ def compile_bundle(folder: Path, target: Target, batch: int, workspace: int, say
         ParityError: When a graph compiled for a CPU does not mean the same.
     """
     manifest = open_bundle(folder)
-    place = folder / "targets" / target.name
+    place = folder / "built" / target.name
     place.mkdir(parents=True, exist_ok=True)
+    (place / REPORT).unlink(missing_ok=True)
     if isinstance(target, CpuTarget):
-        _for_cpu(folder, target, place, say)
+        report = _for_cpu(folder, target, place, say)
     else:
-        _engines(folder, manifest, target, place, batch, workspace, say)
+        report = _engines(folder, manifest, target, place, batch, workspace, say)
+    files = {
+        path.name: file_digest(path)
+        for path in sorted(place.iterdir())
+        if path.suffix in (".engine", ".json", ".onnx")
+    }
+    document = {"bundle": manifest["bundle"], "target": target.name, **report, "files": files}
+    write_durably(place / REPORT, json.dumps(document, indent=1) + "\n")
     return place
 
 
-def _for_cpu(folder: Path, target: CpuTarget, place: Path, say: Say) -> None:
+def _for_cpu(folder: Path, target: CpuTarget, place: Path, say: Say) -> dict[str, Any]:
     graphs = {"fp32": "student.fp32.onnx", "int8": "student.int8-cpu.onnx"}
     exported = {precision: folder / "graphs" / name for precision, name in graphs.items()}
     made = compile_for_cpu(exported, load_golden(folder / "golden.npz"), target, place)
     say(f"{target.name}: {made.said}")
-    write_durably(place / "compiled.json", json.dumps(made.notes, indent=1) + "\n")
+    return made.notes
 
 
 def _engines(
@@ -69,7 +82,7 @@ def _engines(
     batch: int,
     workspace: int,
     say: Say,
-) -> None:
+) -> dict[str, Any]:
     if isinstance(target, GpuTarget):
         raise BuildError(
             Failure(
@@ -101,14 +114,4 @@ def _engines(
     if report["throttled"]:
         say(f"warning: throttled {report['throttled']} times while timing; use a stronger supply")
     say(f"recommended: {advice.precision} ({advice.because})")
-    _note(folder, target.name, place, report)
-
-
-def _note(folder: Path, name: str, place: Path, report: dict[str, Any]) -> None:
-    """Enter the engines into the manifest, under the names the bundle's run used for the target."""
-    manifest = open_bundle(folder)
-    manifest.setdefault("engines", {})[name] = report
-    for path in sorted(place.iterdir()):
-        if path.suffix in (".engine", ".json"):
-            manifest["files"][str(path.relative_to(folder))] = file_digest(path)
-    write_durably(folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+    return report

@@ -12,7 +12,7 @@ from targets.tensorrt.twins import SAME_ANSWER, Advice, Checked
 def engine_report(
     checked: dict[Precision, Checked], advice: Advice, device: Device, throttled: int
 ) -> dict[str, Any]:
-    """The report that stands in a bundle's manifest in place of `pending`.
+    """What a bundle's manifest says in place of `pending`.
 
     Args:
         checked: The engines.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from targets.golden import Golden
 
 
-class Outcome(str, Enum):  # noqa: UP042 (StrEnum is not on Python 3.10, JetPack 6's)
+class Outcome(str, Enum):
     """Pass, fail, or not enough probes to tell."""
 
     PASS = "pass"

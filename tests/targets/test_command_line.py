@@ -10,6 +10,7 @@ import pytest
 
 from targets import compile_bundle as compiling
 from targets.__main__ import main
+from targets.bundle_files import open_bundle
 from tests.conftest import ROOT
 from tests.targets.standing_in import DEVICE, install_stand_in
 
@@ -83,36 +84,37 @@ def test_lint_and_roofline_of_a_real_bundle(bundle, capsys):
 def test_compile_for_this_cpu(bundle, capsys):
     assert main(["compile", str(bundle), "--target", "x86-avx2"]) == 0
     assert "x86-avx2: " in capsys.readouterr().out
-    notes = json.loads((bundle / "targets" / "x86-avx2" / "compiled.json").read_text())
-    assert notes["int8"]["parity"] >= 0.995
+    report = json.loads((bundle / "built" / "x86-avx2" / "report.json").read_text())
+    assert report["int8"]["parity"] >= 0.995
+    assert report["bundle"] == open_bundle(bundle)["bundle"]
 
 
-def test_compile_on_a_device_enters_the_engines_into_the_manifest(
-    bundle, monkeypatch, tmp_path, capsys
-):
+def test_compile_for_what_the_run_compiled_for_leaves_the_bundle_whole(bundle):
+    for _ in range(2):
+        assert main(["compile", str(bundle), "--target", "local-cpu"]) == 0
+
+
+def test_compile_on_a_device_leaves_engines_and_a_report(bundle, monkeypatch, tmp_path, capsys):
     install_stand_in(monkeypatch, tmp_path, "10.3")
     monkeypatch.setenv("STANDIN_FP16_MS", "2.0")
     monkeypatch.setattr(compiling, "this_device", lambda: DEVICE)
     monkeypatch.setattr(compiling, "preflight", lambda target, place: [])
     assert main(["compile", str(bundle), "--target", "orin-nano"]) == 0
     assert "recommended: int8 (2.00 times as fast as float16" in capsys.readouterr().out
-    manifest = compiling.open_bundle(bundle)
-    entry = manifest["engines"]["orin-nano-8"]
-    assert entry["engine"] == "built" and entry["recommended"] == "int8"
-    assert entry["engines"]["int8"]["verdict"]["images"] == 2000
-    assert "targets/orin-nano-8/student.int8.engine" in manifest["files"]
+    report = json.loads((bundle / "built" / "orin-nano-8" / "report.json").read_text())
+    assert report["engine"] == "built" and report["recommended"] == "int8"
+    assert report["engines"]["int8"]["verdict"]["images"] == 2000
+    assert {"student.int8.engine", "student.fp16.engine"} <= report["files"].keys()
 
 
 def test_a_build_that_fails_leaves_the_bundle_as_it_was(bundle, monkeypatch, tmp_path, capsys):
-    before = (bundle / "manifest.json").read_bytes()
     install_stand_in(monkeypatch, tmp_path, "8.5")
     monkeypatch.setenv("STANDIN_FAILS", "memory")
     monkeypatch.setattr(compiling, "this_device", lambda: DEVICE)
     monkeypatch.setattr(compiling, "preflight", lambda target, place: [])
     assert main(["compile", str(bundle), "--target", "orin-nano"]) == 1
     assert "memory ran out while the engine was built; stop" in capsys.readouterr().err
-    assert (bundle / "manifest.json").read_bytes() == before
-    assert not list(bundle.rglob("*.engine"))
+    assert not list(bundle.rglob("*.engine")) and not list(bundle.rglob("report.json"))
 
 
 def test_a_machine_that_is_no_jetson_is_told_so(bundle, capsys):
