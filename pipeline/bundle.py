@@ -147,7 +147,10 @@ def _manifest(
             for name in verdicts
         },
         "engines": {
-            name: {"engine": "pending", "build": f"datafree-edge compile BUNDLE --target {name}"}
+            name: {
+                "engine": "pending",
+                "build": f"python -m targets compile BUNDLE --target {name}",
+            }
             for name in engine_targets(config)
         },
         "files": files,

@@ -52,6 +52,8 @@ def summary(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
             ),
             (f"{name}: recommended", f"{target['recommended']}: {target['because']}"),
         ]
+    for name, entry in manifest["engines"].items():
+        rows.append((f"{name}: engine", f"{entry['engine']}; on the device: {entry['build']}"))
     rows += [
         ("verdict", f"{verdict['outcome']} (asked for {100 * verdict['threshold']:g} %)"),
         ("bundle", str(folder)),

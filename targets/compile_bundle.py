@@ -13,6 +13,8 @@ from targets.durable_files import file_digest, write_durably
 from targets.engine_report import engine_report
 from targets.golden import load_golden
 from targets.preflight import preflight, ready, throttle_events
+from targets.serving import write_serving
+from targets.tensorrt.bindings import find_bindings
 from targets.tensorrt.failures import BuildError, Failure
 from targets.tensorrt.trtexec import find_trtexec
 from targets.tensorrt.twins import Bench, compile_twins
@@ -59,7 +61,7 @@ def compile_bundle(folder: Path, target: Target, batch: int, workspace: int, say
     files = {
         path.name: file_digest(path)
         for path in sorted(place.iterdir())
-        if path.suffix in (".engine", ".json", ".onnx")
+        if path.suffix not in (".log", ".cache")
     }
     document = {"bundle": manifest["bundle"], "target": target.name, **report, "files": files}
     write_durably(place / REPORT, json.dumps(document, indent=1) + "\n")
@@ -98,8 +100,10 @@ def _engines(
         raise NotReadyError(f"{target.name}: this device is not ready to build")
     gate = manifest["run"]["gate"]
     device = this_device()
+    trtexec = find_trtexec()
     bench = Bench(
-        find_trtexec(),
+        find_bindings() or trtexec,
+        trtexec,
         device,
         folder / "graphs",
         place,
@@ -114,4 +118,6 @@ def _engines(
     if report["throttled"]:
         say(f"warning: throttled {report['throttled']} times while timing; use a stronger supply")
     say(f"recommended: {advice.precision} ({advice.because})")
+    if advice.precision is not None:
+        write_serving(place, checked[advice.precision].engine, manifest)
     return report

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import onnx
 
@@ -14,10 +14,23 @@ from targets.durable_files import file_digest, replace_durably, write_durably
 from targets.tensorrt.failures import BuildError, Failure
 from targets.tensorrt.fingerprint import Fingerprint, options_text
 from targets.tensorrt.layers import DetailsMissingError, Layer, layers
-from targets.tensorrt.plan import Options, Places, Shape, build_arguments, graph_role, typings
-from targets.tensorrt.trtexec import Trtexec
+from targets.tensorrt.plan import Options, Places, Shape, graph_role, typings
 
 Say = Callable[[str], None]
+
+
+class Builder(Protocol):
+    """What builds: the Python bindings where they import, trtexec elsewhere."""
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """TensorRT's, as numbers."""
+
+    def build(
+        self, options: Options, places: Places, shape: Shape, log: Path, seconds: float
+    ) -> None:
+        """Build an engine at `places.engine`, its layer table at `places.layers`."""
+
 
 BUILD_SECONDS = 3600.0
 """The longest a build may take; minutes are usual on a small Jetson."""
@@ -45,7 +58,7 @@ class Engine:
 
 
 def build(
-    trtexec: Trtexec, device: Device, graphs: Path, wanted: Options, folder: Path, say: Say
+    builder: Builder, device: Device, graphs: Path, wanted: Options, folder: Path, say: Say
 ) -> Engine:
     """Build an engine, or find that an earlier build made the very same one.
 
@@ -53,7 +66,7 @@ def build(
     became stands in the engine's options and in what is said.
 
     Args:
-        trtexec: Of this device.
+        builder: Of this device.
         device: This device.
         graphs: The bundle's folder of graphs.
         wanted: The engine, whose `typing` is this function's to choose.
@@ -63,11 +76,11 @@ def build(
     Raises:
         BuildError: When no way leads to an engine.
     """
-    ways = typings(trtexec.version)
+    ways = typings(builder.version)
     for typing in ways:
         options = dataclasses.replace(wanted, typing=typing)
         try:
-            return _build(trtexec, device, graphs, options, folder, say)
+            return _build(builder, device, graphs, options, folder, say)
         except BuildError as error:
             if typing == ways[-1] or error.failure.again:
                 raise
@@ -76,12 +89,12 @@ def build(
 
 
 def _build(
-    trtexec: Trtexec, device: Device, graphs: Path, options: Options, folder: Path, say: Say
+    builder: Builder, device: Device, graphs: Path, options: Options, folder: Path, say: Say
 ) -> Engine:
-    graph = graphs / f"student.{graph_role(options, trtexec.version)}.onnx"
+    graph = graphs / f"student.{graph_role(options, builder.version)}.onnx"
     fingerprint = Fingerprint(
         graph=file_digest(graph),
-        tensorrt=".".join(map(str, trtexec.version)),
+        tensorrt=".".join(map(str, builder.version)),
         cuda=device.cuda,
         compute_capability=device.compute_capability,
         device=device.target,
@@ -97,14 +110,13 @@ def _build(
     if known is not None:
         say(f"{path.name}: built again ({', '.join(fingerprint.differences(known.fingerprint))})")
     shape = _shape(graph)
-    places = _places(graph, path, folder, device, trtexec)
-    arguments = build_arguments(options, places, shape, trtexec.flags)
+    places = _places(graph, path, folder, device, builder.version)
     log = folder / f"build.{options.precision}.log"
     log.unlink(missing_ok=True)
     try:
-        trtexec.run(arguments, log, BUILD_SECONDS)
+        builder.build(options, places, shape, log, BUILD_SECONDS)
         if not places.engine.exists() or not places.engine.stat().st_size:
-            raise BuildError(Failure("no-engine", "trtexec left no engine", f"see {log}"))
+            raise BuildError(Failure("no-engine", "the build left no engine", f"see {log}"))
         table = _table(places.layers, say)
         replace_durably(places.engine, path)
     finally:
@@ -148,8 +160,10 @@ def _sidecar(engine: Engine) -> dict[str, Any]:
     }
 
 
-def _places(graph: Path, engine: Path, folder: Path, device: Device, trtexec: Trtexec) -> Places:
-    kept = (device.target, *trtexec.version, "cuda", device.cuda, device.power_mode)
+def _places(
+    graph: Path, engine: Path, folder: Path, device: Device, version: tuple[int, ...]
+) -> Places:
+    kept = (device.target, *version, "cuda", device.cuda, device.power_mode)
     cache = f"timing.{'-'.join(map(str, kept))}.cache"
     stem = engine.stem
     return Places(

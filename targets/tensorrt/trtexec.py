@@ -1,10 +1,8 @@
 """TensorRT's own command: found, asked what it knows, run under a time limit, its answers read."""
 
 import json
-import os
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 from collections.abc import Sequence
@@ -15,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from targets.tensorrt.failures import BuildError, Failure, diagnose
+from targets.tensorrt.plan import Options, Places, Shape, build_arguments
+from targets.tensorrt.process import run_logged
 
 PLACES = ("/usr/src/tensorrt/bin/trtexec", "/opt/tensorrt/bin/trtexec")
 """Where JetPack and NVIDIA's containers put it, beside the PATH."""
@@ -46,9 +46,18 @@ class Trtexec:
         Raises:
             BuildError: When it fails, is killed, or takes longer than it may.
         """
-        code = _run([self.path, *arguments], log, seconds)
-        if code != 0:
-            raise BuildError(diagnose(log.read_text(errors="replace"), code))
+        run_logged([self.path, *arguments], log, seconds)
+
+    def build(
+        self, options: Options, places: Places, shape: Shape, log: Path, seconds: float
+    ) -> None:
+        """Build an engine, without a run.
+
+        Raises:
+            BuildError: When there is none in the end.
+            UnsupportedError: When this trtexec lacks a flag that the engine needs.
+        """
+        self.run(build_arguments(options, places, shape, self.flags), log, seconds)
 
 
 def find_trtexec() -> Trtexec:
@@ -126,19 +135,3 @@ def _garbage(path: Path, error: Exception) -> Failure:
 def write_images(images: NDArray[np.generic], path: Path) -> None:
     """Images as `--loadInputs` takes them: raw, row by row."""
     path.write_bytes(np.ascontiguousarray(images).tobytes())
-
-
-def _run(command: Sequence[str], log: Path, seconds: float) -> int | None:
-    """The exit code; None when the time was up. Its children go with it."""
-    with log.open("ab") as file:
-        process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from targets.device import Device
 from targets.golden import Golden
 from targets.onnxruntime_cpu import answer_golden, open_session
-from targets.tensorrt.build import Engine, build
+from targets.tensorrt.build import Builder, Engine, build
 from targets.tensorrt.layers import in_float, reformats
 from targets.tensorrt.plan import (
     Options,
@@ -86,7 +86,8 @@ class Bench:
     """Where engines are built and run.
 
     Attributes:
-        trtexec: Of this device.
+        builder: Builds engines.
+        trtexec: Times them and puts the probes through them, whoever built them.
         device: This device.
         graphs: The bundle's folder of graphs.
         folder: For engines, sidecars and logs.
@@ -96,6 +97,7 @@ class Bench:
         say: Where to say what happens.
     """
 
+    builder: Builder
     trtexec: Trtexec
     device: Device
     graphs: Path
@@ -125,7 +127,7 @@ def compile_twins(
     for precision in wanted:
         options = Options(precision, "weak", batch, max(batch, _chunk(bench.golden)), workspace_mib)
         engines[precision] = build(
-            bench.trtexec, bench.device, bench.graphs, options, bench.folder, bench.say
+            bench.builder, bench.device, bench.graphs, options, bench.folder, bench.say
         )
     times = _timed(bench, engines)
     checked = {p: _checked(bench, engines[p], times[p]) for p in wanted}
@@ -222,7 +224,7 @@ def _checked(bench: Bench, engine: Engine, milliseconds: float) -> Checked:
 
 
 def _graph(bench: Bench, engine: Engine) -> Path:
-    return bench.graphs / f"student.{graph_role(engine.options, bench.trtexec.version)}.onnx"
+    return bench.graphs / f"student.{graph_role(engine.options, bench.builder.version)}.onnx"
 
 
 def _takes_pixels(bench: Bench, engine: Engine) -> bool:

@@ -29,9 +29,9 @@ def bench(monkeypatch, tmp_path, same_bundle):
         folder = tmp_path / "engines"
         folder.mkdir(exist_ok=True)
         probes = load_golden(same_bundle / "golden.npz")
-        return Bench(
-            find_trtexec(), DEVICE, same_bundle / "graphs", folder, probes, 0.9, 0.95, said
-        )
+        trtexec = find_trtexec()
+        graphs = same_bundle / "graphs"
+        return Bench(trtexec, trtexec, DEVICE, graphs, folder, probes, 0.9, 0.95, said)
 
     return _bench
 

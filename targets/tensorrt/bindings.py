@@ -1,0 +1,130 @@
+"""Building through TensorRT's Python bindings, in a process of its own.
+
+A build may take the process with it (out of memory, a crash in a driver) or hang; its parent keeps
+the log, the time limit and the diagnosis, as it does for trtexec.
+
+python -m targets.tensorrt.bindings BUILD.json
+"""
+
+import dataclasses
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from targets.device import printed
+from targets.tensorrt.plan import Options, Places, Shape
+from targets.tensorrt.process import run_logged
+
+
+@dataclasses.dataclass(frozen=True)
+class Bindings:
+    """TensorRT as this Python imports it.
+
+    Attributes:
+        version: As numbers.
+    """
+
+    version: tuple[int, ...]
+
+    def build(
+        self, options: Options, places: Places, shape: Shape, log: Path, seconds: float
+    ) -> None:
+        """Build an engine.
+
+        Raises:
+            BuildError: When there is none in the end.
+        """
+        job = {
+            "options": dataclasses.asdict(options),
+            "places": {name: str(path) for name, path in dataclasses.asdict(places).items()},
+            "shape": shape,
+        }
+        file = places.engine.with_suffix(".build.json")
+        file.write_text(json.dumps(job))
+        try:
+            run_logged([sys.executable, "-m", __name__, str(file)], log, seconds)
+        finally:
+            file.unlink()
+
+
+ASKED = "import tensorrt; print('version', tensorrt.__version__)"
+
+
+def find_bindings() -> Bindings | None:
+    """The bindings, asked for in another process: an import that crashes must not be ours."""
+    said = printed((sys.executable, "-c", ASKED))
+    found = re.search(r"version (\d+)\.(\d+)\.(\d+)", said)
+    return Bindings(tuple(map(int, found.groups()))) if found else None
+
+
+def main(file: str) -> int:
+    """The child: build what the file asks for; errors go to stderr, one a line."""
+    job = json.loads(Path(file).read_text())
+    places = Places(**{name: Path(path) for name, path in job["places"].items()})
+    trt = importlib.import_module("tensorrt")
+    builder = _Builder(trt, Options(**job["options"]), places, tuple(job["shape"]))
+    return builder.build()
+
+
+class _Builder:
+    def __init__(self, trt: Any, options: Options, places: Places, shape: Shape) -> None:
+        self.trt, self.options, self.places, self.shape = trt, options, places, shape
+        self.logger = trt.Logger(trt.Logger.VERBOSE)
+        self.builder = trt.Builder(self.logger)
+
+    def build(self) -> int:
+        network = self.builder.create_network(self._network_flags())
+        parser = self.trt.OnnxParser(network, self.logger)
+        if not parser.parse_from_file(str(self.places.graph)):
+            for index in range(parser.num_errors):
+                error = parser.get_error(index)
+                print(f"[E] node {error.node()}: {error.desc()}", file=sys.stderr)
+            return 1
+        config = self._config()
+        plan = self.builder.build_serialized_network(network, config)
+        if plan is None:
+            return 1
+        self.places.cache.write_bytes(bytes(config.get_timing_cache().serialize()))
+        self.places.layers.write_text(self._layers(plan))
+        self.places.engine.write_bytes(bytes(plan))
+        return 0
+
+    def _network_flags(self) -> int:
+        """Explicit batches are all there is since 10; strong typing is all there is since 11."""
+        known = self.trt.NetworkDefinitionCreationFlag
+        names = ["EXPLICIT_BATCH", *(["STRONGLY_TYPED"] if self.options.typing == "strong" else [])]
+        return sum(1 << int(getattr(known, name)) for name in names if hasattr(known, name))
+
+    def _config(self) -> Any:
+        trt, options = self.trt, self.options
+        config = self.builder.create_builder_config()
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        if options.typing == "weak":
+            for name in ("INT8", "FP16") if options.precision == "int8" else ("FP16",):
+                config.set_flag(getattr(trt.BuilderFlag, name))
+        if options.dla_core is not None:
+            config.default_device_type = trt.DeviceType.DLA
+            config.DLA_core = options.dla_core
+            config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+        if self.shape[0] is None:
+            profile = self.builder.create_optimization_profile()
+            batches = (1, options.batch, options.largest)
+            profile.set_shape("images", *((batch, *self.shape[1:]) for batch in batches))
+            config.add_optimization_profile(profile)
+        cache = self.places.cache
+        kept = config.create_timing_cache(cache.read_bytes() if cache.exists() else b"")
+        config.set_timing_cache(kept, False)
+        return config
+
+    def _layers(self, plan: Any) -> str:
+        engine = self.trt.Runtime(self.logger).deserialize_cuda_engine(plan)
+        inspector = engine.create_engine_inspector()
+        return str(inspector.get_engine_information(self.trt.LayerInformationFormat.JSON))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

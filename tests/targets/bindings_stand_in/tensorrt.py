@@ -1,0 +1,144 @@
+"""A stand-in for TensorRT's Python bindings, which cannot run here: names, calls, failures; no GPU.
+
+STANDIN_VERSION says which generation it plays: what left in 10 or 11 is missing then. STANDIN_FAILS
+is "parse" or "build". The "plan" it serializes is a note of what was asked of it.
+"""
+
+import json
+import os
+
+VERSION = os.environ["STANDIN_VERSION"]
+MAJOR = int(VERSION.partition(".")[0])
+FAILS = os.environ.get("STANDIN_FAILS", "")
+
+__version__ = f"{VERSION}.0"
+
+
+class Logger:
+    VERBOSE = 4
+
+    def __init__(self, severity):
+        self.severity = severity
+
+
+class NetworkDefinitionCreationFlag:
+    if MAJOR < 11:
+        EXPLICIT_BATCH = 0
+    if MAJOR >= 10:
+        STRONGLY_TYPED = 1
+
+
+class BuilderFlag:
+    GPU_FALLBACK = 3
+    if MAJOR < 11:
+        FP16, INT8 = 0, 1
+
+
+class MemoryPoolType:
+    WORKSPACE = 0
+
+
+class ProfilingVerbosity:
+    DETAILED = 2
+
+
+class DeviceType:
+    DLA = 1
+
+
+class LayerInformationFormat:
+    JSON = 1
+
+
+class Cache:
+    def __init__(self, blob):
+        self.blob = blob
+
+    def serialize(self):
+        return self.blob + b"+"
+
+
+class Profile:
+    def set_shape(self, name, least, best, most):
+        self.shapes = [name, least, best, most]
+
+
+class Config:
+    def __init__(self):
+        self.flags, self.profiles, self.pool = [], [], {}
+
+    def set_memory_pool_limit(self, pool, size):
+        self.pool[pool] = size
+
+    def set_flag(self, flag):
+        self.flags.append(flag)
+
+    def add_optimization_profile(self, profile):
+        self.profiles.append(profile.shapes)
+
+    def create_timing_cache(self, blob):
+        return Cache(blob)
+
+    def set_timing_cache(self, cache, ignore_mismatch):
+        assert not ignore_mismatch
+        self.cache = cache
+
+    def get_timing_cache(self):
+        return self.cache
+
+
+class Error:
+    def node(self):
+        return 7
+
+    def desc(self):
+        return "No importer registered for op: Mystery"
+
+
+class OnnxParser:
+    num_errors = 2
+
+    def __init__(self, network, logger):
+        self.network = network
+
+    def parse_from_file(self, path):
+        self.network["graph"] = path
+        return FAILS != "parse"
+
+    def get_error(self, index):
+        return Error()
+
+
+class Builder:
+    def __init__(self, logger):
+        pass
+
+    def create_network(self, flags):
+        return {"flags": flags}
+
+    def create_builder_config(self):
+        return Config()
+
+    def create_optimization_profile(self):
+        return Profile()
+
+    def build_serialized_network(self, network, config):
+        if FAILS == "build":
+            return None
+        asked = {k: v for k, v in vars(config).items() if k != "cache"}
+        return json.dumps({**network, **asked}).encode()
+
+
+class Runtime:
+    def __init__(self, logger):
+        pass
+
+    def deserialize_cuda_engine(self, plan):
+        return self
+
+    def create_engine_inspector(self):
+        return self
+
+    def get_engine_information(self, form):
+        row = {"Name": "conv", "LayerType": "Convolution", "Inputs": [{"Format/Datatype": "Int8"}]}
+        return json.dumps({"Layers": [row], "Bindings": ["images"]})

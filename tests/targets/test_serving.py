@@ -1,0 +1,85 @@
+"""Configurations for those who serve an engine, against the numbers they must come to."""
+
+import ast
+import configparser
+
+import pytest
+
+from targets.serving import LOADER, deepstream, triton, write_serving
+from targets.tensorrt.build import Engine
+from targets.tensorrt.fingerprint import Fingerprint
+from targets.tensorrt.plan import Options
+
+GRAY = {"shape": [1, 32, 32], "mean": [0.1307], "std": [0.3081], "value_range": [0, 1]}
+COLOUR = {
+    "shape": [3, 32, 32],
+    "mean": [0.485, 0.456, 0.406],
+    "std": [0.229, 0.224, 0.225],
+    "value_range": [0, 1],
+}
+
+
+def engine(folder, precision="int8", shape=(None, 1, 32, 32)):
+    options = Options(precision, "strong", batch=4, largest=500)
+    path = folder / f"student.{precision}.engine"
+    return Engine(path, Fingerprint(*"abcdefgh"), options, shape, [], False)
+
+
+def manifest(section=GRAY, names=("zero", "one"), preprocessing=False):
+    run = {"export": {"preprocessing": preprocessing}, "teacher": {"classes": 10}}
+    return {"input": section, "teacher": {"class_names": list(names)}, "run": run}
+
+
+def properties(text):
+    parser = configparser.ConfigParser()
+    parser.read_string(text)
+    return parser["property"]
+
+
+@pytest.mark.parametrize("pixel", [0, 1, 128, 255])
+def test_deepstream_normalises_as_the_teacher_does(tmp_path, pixel):
+    found = properties(deepstream(engine(tmp_path), GRAY, True))
+    factor, offset = float(found["net-scale-factor"]), float(found["offsets"])
+    assert factor * (pixel - offset) == pytest.approx((pixel / 255 - 0.1307) / 0.3081, abs=1e-5)
+    assert (found["infer-dims"], found["model-color-format"]) == ("1;32;32", "2")
+    assert (found["network-mode"], found["batch-size"]) == ("1", "4")
+    assert found["model-engine-file"] == "student.int8.engine"
+
+
+def test_deepstream_says_by_how_much_one_factor_is_off(tmp_path):
+    text = deepstream(engine(tmp_path, "fp16"), COLOUR, False)
+    assert "off by up to 1.3 %" in text
+    found = properties(text)
+    offsets = [float(offset) for offset in found["offsets"].split(";")]
+    assert offsets == pytest.approx([255 * mean for mean in COLOUR["mean"]], rel=1e-5)
+    assert float(found["net-scale-factor"]) == pytest.approx(1 / (255 * 0.226))
+    assert (found["network-mode"], found["model-color-format"]) == ("2", "0")
+    assert "labelfile-path" not in found
+
+
+def test_triton_takes_the_batch_the_engine_takes(tmp_path):
+    text = triton(engine(tmp_path), GRAY, manifest())
+    assert "max_batch_size: 500" in text
+    assert 'name: "images" data_type: TYPE_FP32 dims: [1, 32, 32]' in text
+    assert 'name: "logits" data_type: TYPE_FP32 dims: [10]' in text
+    fixed = triton(engine(tmp_path, shape=(2, 1, 32, 32)), GRAY, manifest(preprocessing=True))
+    assert "max_batch_size: 0" in fixed
+    assert "data_type: TYPE_UINT8 dims: [2, 1, 32, 32]" in fixed
+
+
+def test_all_files_are_written(tmp_path):
+    write_serving(tmp_path, engine(tmp_path), manifest())
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"deepstream.txt", "labels.txt", "config.pbtxt", "load.py"}
+    assert (tmp_path / "labels.txt").read_text() == "zero;one\n"
+    assert "student.int8.engine" in (tmp_path / "load.py").read_text()
+
+
+def test_what_takes_pixels_itself_gets_no_deepstream_file(tmp_path):
+    write_serving(tmp_path, engine(tmp_path), manifest(names=(), preprocessing=True))
+    assert {path.name for path in tmp_path.iterdir()} == {"config.pbtxt", "load.py"}
+
+
+def test_the_loader_is_python_and_short():
+    ast.parse(LOADER)
+    assert len([line for line in LOADER.splitlines() if line]) <= 24
