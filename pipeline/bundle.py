@@ -27,6 +27,9 @@ from targets.bundle_files import Manifest
 from targets.durable_files import file_digest, replace_durably
 from targets.verdict import Outcome
 
+COMPILE = "python -m targets compile BUNDLE"
+"""What builds an engine, on its device."""
+
 FASTER = 1.05
 """int8 is recommended when it is faster than fp32 by this factor: less is noise."""
 

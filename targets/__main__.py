@@ -14,6 +14,7 @@ from targets.compile_bundle import NotReadyError, compile_bundle
 from targets.compile_cpu import ParityError
 from targets.device import NotAJetsonError
 from targets.lint import errors, lint
+from targets.selftest import dry_run, selftest
 from targets.tables import floors, target_card, target_list
 from targets.tensorrt.failures import BuildError
 from targets.tensorrt.plan import UnsupportedError
@@ -31,6 +32,7 @@ EXAMPLES = """examples:
   python -m targets lint graphs/student.int8.onnx
   python -m targets roofline graphs/student.fp32.onnx
   python -m targets compile bundles/mnist-lenet5 --target orin-nano
+  python -m targets selftest
 """
 
 
@@ -80,6 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--batch", type=int, default=1, help="images at a time (default 1)")
     build.add_argument("--workspace", type=int, default=1024, help="MiB (default 1024)")
     build.set_defaults(command=_compile)
+    trial = commands.add_parser("selftest", help="try all of it on this device, and report")
+    trial.add_argument("--dry-run", action="store_true", help="say what would be done")
+    trial.add_argument("--report", type=Path, default=Path("selftest.zip"))
+    trial.set_defaults(command=_selftest)
     return parser
 
 
@@ -112,6 +118,13 @@ def _compile(asked: argparse.Namespace) -> int:
     place = compile_bundle(asked.bundle, target, asked.batch, asked.workspace, print)
     print(f"{target.name}: in {place}")
     return 0
+
+
+def _selftest(asked: argparse.Namespace) -> int:
+    if asked.dry_run:
+        dry_run(print)
+        return 0
+    return 0 if selftest(asked.report, print) else FAILED
 
 
 if __name__ == "__main__":
