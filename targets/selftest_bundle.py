@@ -35,10 +35,10 @@ def write_selftest_bundle(folder: Path, opset: int) -> None:
         opset: For all graphs but those that need 19.
     """
     rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (PROBES, *SHAPE), np.uint8)
+    blocks = rng.integers(0, 256, (PROBES, 3, 4, 4), np.uint8)
+    pixels = np.kron(blocks, np.ones((1, 1, 8, 8), np.uint8))
     mean, std = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
     weights = _weights(rng)
-    in_float = _network(weights, {}, opset)
     probes = Golden(
         pixels,
         mean,
@@ -48,6 +48,9 @@ def write_selftest_bundle(folder: Path, opset: int) -> None:
         np.zeros(PROBES, np.int64),
         np.zeros(PROBES, np.int64),
     )
+    # Without a bias that takes their mean away, random networks give one answer to everything.
+    weights["bias"] = -_activations(_network(weights, {}, opset), probes.images)["logits"].mean(0)
+    in_float = _network(weights, {}, opset)
     seen = _activations(in_float, probes.images)
     vars(probes)["teacher_logits"][:] = seen["logits"]
     scales = {name: float(np.abs(values).max() / 127) for name, values in seen.items()}
@@ -79,7 +82,8 @@ def _weights(rng: np.random.Generator) -> dict[str, Array]:
         "first": drawn(CHANNELS, 3, 3, 3),
         "second": drawn(CHANNELS, CHANNELS, 3, 3),
         "third": drawn(CHANNELS, CHANNELS, 3, 3),
-        "last": 4 * drawn(CLASSES, CHANNELS),
+        "last": drawn(CLASSES, CHANNELS),
+        "bias": np.zeros(CLASSES, np.float32),
     }
 
 
@@ -88,7 +92,7 @@ def _network(weights: dict[str, Array], scales: dict[str, float], opset: int) ->
     nodes: list[Any] = []
     constants: dict[str, NDArray[Any]] = {}
 
-    def pair(tensor: str, scale: NDArray[Any], **axis: int) -> str:
+    def pair(tensor: str, scale: NDArray[Any], **axis: Any) -> str:
         zero = np.zeros(scale.shape, np.int8)
         ends = [f"{tensor}_scale", f"{tensor}_zero"]
         constants.update(zip(ends, (scale, zero), strict=True))
@@ -111,8 +115,12 @@ def _network(weights: dict[str, Array], scales: dict[str, float], opset: int) ->
         if scales:
             largest = np.abs(weight).reshape(len(weight), -1).max(1)
             taken = pair(name, (largest / 127).astype(np.float32), axis=0)
-        kind, options = ("Gemm", {"transB": 1}) if weight.ndim == 2 else ("Conv", {"pads": [1] * 4})
-        nodes.append(helper.make_node(kind, [tensor, taken], [made], name=made, **options))
+        kind, rest = "Conv", []
+        options: dict[str, Any] = {"pads": [1] * 4}
+        if weight.ndim == 2:
+            kind, options, rest = "Gemm", {"transB": 1}, ["bias"]
+            constants["bias"] = weights["bias"]
+        nodes.append(helper.make_node(kind, [tensor, taken, *rest], [made], name=made, **options))
 
     def step(kind: str, taken: list[str], made: str) -> None:
         nodes.append(helper.make_node(kind, taken, [made], name=made))
@@ -168,7 +176,7 @@ def _manifest(folder: Path, opset: int) -> dict[str, Any]:
             "value_range": [0, 1],
         },
         "run": {
-            "gate": {"agreement": 0.9, "confidence": 0.95},
+            "gate": {"agreement": 0.85, "confidence": 0.95},
             "export": {"preprocessing": False, "opset": opset},
             "teacher": {"classes": CLASSES},
         },
