@@ -6,7 +6,9 @@ A floor, never a latency: real kernels stay well above it. Williams, Waterman, P
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx import ModelProto, NodeProto
 
 from targets.graph import LAYERS, Array, Graph, output_axis
@@ -66,17 +68,18 @@ class Floor:
 def demand(model: ModelProto, batch: int = 1) -> Demand:
     """What a float graph asks for at a batch size.
 
+    Shapes are those of a run in ONNX Runtime: inference alone does not follow computed padding.
+
     Raises:
-        ValueError: When a layer's output has no known shape, or its weights are not constant.
+        ValueError: When a layer's weights are not constant.
     """
-    model = _of_batch(model, batch)
-    shapes = _shapes(onnx.shape_inference.infer_shapes(model, strict_mode=True))
     graph = Graph(model)
+    shapes = _shapes(model, graph, batch)
     macs = weights = 0
     for layer in graph.layers():
         stored = graph.weight_of(layer)
-        if stored is None or layer.output[0] not in shapes:
-            raise ValueError(f"{layer.name}: its weights or its output's shape are not known")
+        if stored is None:
+            raise ValueError(f"{layer.name}: its weights are not constant")
         macs += _macs(layer, stored, shapes[layer.output[0]], shapes[layer.input[0]])
         weights += stored.size
     ends = [model.graph.input[0].name, *graph.outputs]
@@ -101,24 +104,23 @@ def floor(asked: Demand, tera: float, gigabytes: float, precision: str) -> Floor
     )
 
 
-def _of_batch(model: ModelProto, batch: int) -> ModelProto:
-    fixed = ModelProto()
-    fixed.CopyFrom(model)
-    del fixed.graph.value_info[:]
-    for value in (fixed.graph.input[0], *fixed.graph.output):
-        axis = value.type.tensor_type.shape.dim[0]
-        axis.Clear()
-        axis.dim_value = batch
-    return fixed
-
-
-def _shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
-    graph = model.graph
-    return {
-        value.name: tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)
-        for value in (*graph.input, *graph.value_info, *graph.output)
-        if all(axis.dim_value for axis in value.type.tensor_type.shape.dim)
-    }
+def _shapes(model: ModelProto, graph: Graph, batch: int) -> dict[str, tuple[int, ...]]:
+    """Of the layers' inputs and outputs and of the graph's, at a batch size."""
+    (images,) = model.graph.input
+    kind = onnx.helper.tensor_dtype_to_np_dtype(images.type.tensor_type.elem_type)
+    rest = (axis.dim_value for axis in images.type.tensor_type.shape.dim[1:])
+    taken = np.zeros((batch, *rest), kind)
+    wanted = {name for layer in graph.layers() for name in (layer.input[0], layer.output[0])}
+    names = sorted((wanted | graph.outputs) - {images.name})
+    seen = ModelProto()
+    seen.CopyFrom(model)
+    del seen.graph.output[:]
+    seen.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
+    )
+    session = ort.InferenceSession(seen.SerializeToString(), providers=["CPUExecutionProvider"])
+    given = session.run(names, {images.name: taken})
+    return {images.name: taken.shape, **{n: v.shape for n, v in zip(names, given, strict=True)}}
 
 
 def _macs(layer: NodeProto, weights: Array, given: tuple[int, ...], taken: tuple[int, ...]) -> int:

@@ -72,5 +72,7 @@ def test_list_lint_and_compile(bare, same_bundle, tmp_path):
     code, said = bare("compile", bundle, "--target", "local-cpu")
     assert (code, "int8" in said) == (0, True), said
     assert (bundle / "built" / "local-cpu" / "report.json").exists()
+    code, said = bare("selftest", "--dry-run")
+    assert (code, "student.int8-fp16.onnx" in said) == (0, True), said
     code, said = bare("compile", bundle, "--target", "orin-nano")
     assert (code, "this machine is no Jetson" in said) == (1, True), said
