@@ -6,14 +6,18 @@ prefect deployment run distill-and-quantize/local-cpu --watch
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import State, flow, get_run_logger, task
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed
 
 from pipeline.bundle import open_bundle, write_bundle
 from pipeline.chain import Step, chain, perform, with_made
 from pipeline.config import RunConfig
+from pipeline.engines import Order, delivered, orders, pending
 from pipeline.errors import InputError
 from pipeline.progress import LineReporter, Reporter, reporter
 from pipeline.run import check_run, default_output, default_store
@@ -31,13 +35,17 @@ _display: Reporter | None = None
 
 @flow(name="distill-and-quantize", persist_result=False)
 def distill_and_quantize(
-    run_file: str = "examples/mnist_lenet5/run.yaml", output: str | None = None
+    run_file: str = "examples/mnist_lenet5/run.yaml",
+    output: str | None = None,
+    wait: float = 1800.0,
 ) -> State[Any]:
     """From a teacher to a judged bundle.
 
     Args:
         run_file: The run file; a relative path starts at the deployment's folder.
         output: The bundle's folder; bundles/NAME when left out.
+        wait: Seconds that a device has for its engine; then it is pending in the bundle, and the
+            next run finds it if it was built meanwhile.
 
     Returns:
         Completed when the verdict is pass; else Failed, with the outcome as the state's name.
@@ -45,7 +53,7 @@ def distill_and_quantize(
     config = read_run_file(Path(run_file))
     folder = Path(output) if output else default_output(config)
     check_run(config, folder)
-    manifest = _run(config, Store(default_store()), folder)
+    manifest = _run(config, Store(default_store()), folder, wait)
     verdict = manifest["verdict"]
     if verdict is None:
         return Completed(message=f"below 8 bits nothing is exported; bundle in {folder}")
@@ -58,14 +66,39 @@ def distill_and_quantize(
     return Failed(message=line, name=Outcome(verdict["outcome"]).capitalize())
 
 
-def _run(config: RunConfig, store: Store, folder: Path) -> Manifest:
+def _run(config: RunConfig, store: Store, folder: Path, wait: float) -> Manifest:
     records: dict[str, StepRecord] = {}
     roles: dict[str, Artifact] = {}
     for step in chain(config):
         run_step = task(name=step.label, persist_result=False)(_perform)
         record = records[step.label] = run_step(step.label, config, roles, store)
         roles = with_made(roles, step, record, config)
-    return task(name="bundle", persist_result=False)(write_bundle)(config, records, store, folder)
+    ordered = orders(config, records, store)
+    asked = {order.name: _build_elsewhere.submit(order, store, wait) for order in ordered}
+    engines = {name: future.result() for name, future in asked.items()}
+    bundle = task(name="bundle", persist_result=False)(write_bundle)
+    return bundle(config, records, engines, store, folder)
+
+
+@task(name="engine", task_run_name="engine {order.name}", persist_result=False)
+def _build_elsewhere(order: Order, store: Store, wait: float) -> StepRecord:
+    """Have a device's worker build; what cannot be had now is pending, and the run goes on."""
+    done = delivered(store, order)
+    if done is not None:
+        return done
+    asked = {"store": store.url, "order": order.sha256, "key": order.key, "target": order.target}
+    name = f"compile-engine/{order.pool}"
+    try:
+        run = cast(FlowRun, run_deployment(name, parameters=asked, timeout=wait))
+    except ObjectNotFound:
+        return pending(order, f"there is no deployment {name}")
+    state = run.state
+    done = delivered(store, order)
+    if done is not None:
+        return done
+    if state is None or not state.is_final():
+        return pending(order, f"no worker of the pool {order.pool} was done within {wait:g} s")
+    return pending(order, state.message or f"the build ended {state.name}")
 
 
 def _perform(label: str, config: RunConfig, roles: dict[str, Artifact], store: Store) -> StepRecord:

@@ -4,6 +4,7 @@ manifest.json                   what is what, with the sha256 of every file
 graphs/student.*.onnx           the student as exported, in every form (steps/export.py)
 targets/NAME/model.*.onnx       the student as compiled for a target
 targets/NAME/verdict.json       what came of the probes there
+targets/NAME/student.*.engine   what a device built, with its report.json and all that goes with it
 golden.npz                      the probes, with the teacher's answers
 torch/quantized.*               below 8 bits: the fake-quantized student, and nothing else
 report.html                     the same for people
@@ -16,7 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from pipeline.chosen_targets import cpu_targets, engine_targets
+from pipeline.chosen_targets import cpu_targets
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.report import write_report
@@ -27,17 +28,25 @@ from targets.bundle_files import Manifest
 from targets.durable_files import file_digest, replace_durably
 from targets.verdict import Outcome
 
-COMPILE = "python -m targets compile BUNDLE"
-"""What builds an engine, on its device."""
-
 FASTER = 1.05
 """int8 is recommended when it is faster than fp32 by this factor: less is noise."""
 
 
 def write_bundle(
-    config: RunConfig, records: dict[str, StepRecord], store: Store, output: Path
+    config: RunConfig,
+    records: dict[str, StepRecord],
+    engines: dict[str, StepRecord],
+    store: Store,
+    output: Path,
 ) -> Manifest:
     """Put a run's artifacts together under `output`, in place of an earlier bundle there.
+
+    Args:
+        config: The run file.
+        records: What the steps made, by their labels.
+        engines: What devices sent back, or that it is pending, by the names in the run file.
+        store: Where the artifacts lie.
+        output: The bundle's folder.
 
     Raises:
         InputError: When `output` cannot be written, or holds something that is no bundle.
@@ -46,7 +55,7 @@ def write_bundle(
     check_output(output)
     beside = output.with_name(f".{output.name}.{uuid.uuid4().hex}.part")
     try:
-        for artifact, place in _places(config, records):
+        for artifact, place in [*_places(config, records), *_engine_places(engines)]:
             (beside / place).parent.mkdir(parents=True, exist_ok=True)
             path = store.get(artifact, (beside / place).parent)
             path.rename(beside / place)
@@ -58,7 +67,7 @@ def write_bundle(
                 for target in cpu_targets(config)
             }
         )
-        manifest = _manifest(config, records, verdicts, beside)
+        manifest = _manifest(config, records, engines, verdicts, beside)
         (beside / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         if manifest["verdict"]:
             write_report(manifest, records, beside)
@@ -119,8 +128,20 @@ def _places(config: RunConfig, records: dict[str, StepRecord]) -> list[tuple[Art
     return places
 
 
+def _engine_places(engines: dict[str, StepRecord]) -> list[tuple[Artifact, str]]:
+    return [
+        (artifact, f"targets/{name}/{artifact.name}")
+        for name, record in engines.items()
+        for artifact in record.artifacts.values()
+    ]
+
+
 def _manifest(
-    config: RunConfig, records: dict[str, StepRecord], verdicts: dict[str, Any], folder: Path
+    config: RunConfig,
+    records: dict[str, StepRecord],
+    engines: dict[str, StepRecord],
+    verdicts: dict[str, Any],
+    folder: Path,
 ) -> Manifest:
     files = {
         str(path.relative_to(folder)): file_digest(path)
@@ -149,13 +170,7 @@ def _manifest(
             name: _target_entry(notes[f"compile {name}"], verdicts[name], folder, name)
             for name in verdicts
         },
-        "engines": {
-            name: {
-                "engine": "pending",
-                "build": f"python -m targets compile BUNDLE --target {name}",
-            }
-            for name in engine_targets(config)
-        },
+        "engines": {name: record.notes for name, record in engines.items()},
         "files": files,
     }
 

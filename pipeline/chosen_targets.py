@@ -1,28 +1,55 @@
 """What a run is for: CPUs, compiled for and judged here, and engines, built where they will run."""
 
+from dataclasses import dataclass
+
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
-from targets.catalogue import CpuTarget, GpuTarget, JetsonTarget, UnknownTargetError, find
+from targets.catalogue import CpuTarget, JetsonTarget, Target, UnknownTargetError, find
 
 HERE = "local-cpu"
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """A target that is made ready where it will run.
+
+    Attributes:
+        target: What it is.
+        pool: The work pool whose workers are such devices, and the deployment they serve.
+    """
+
+    target: Target
+    pool: str
+
+
 def cpu_targets(config: RunConfig) -> dict[str, CpuTarget]:
-    """Those that ONNX Runtime compiles for, by name.
+    """Those that ONNX Runtime compiles for here, by name.
 
     A run that names none is judged on this machine's CPU: no student leaves without a verdict.
     """
-    chosen = {name: find(name) for name in config.targets}
-    cpus = {name: target for name, target in chosen.items() if isinstance(target, CpuTarget)}
+    cpus = {
+        name: target
+        for name in config.targets
+        if "@" not in name and isinstance(target := find(name), CpuTarget)
+    }
     here = find(HERE)
     assert isinstance(here, CpuTarget)
     return cpus or {HERE: here}
 
 
-def engine_targets(config: RunConfig) -> dict[str, JetsonTarget | GpuTarget]:
-    """Those that TensorRT builds an engine for, by name."""
-    chosen = {name: find(name) for name in config.targets}
-    return {name: t for name, t in chosen.items() if not isinstance(t, CpuTarget)}
+def targets_elsewhere(config: RunConfig) -> dict[str, Elsewhere]:
+    """Those that are made ready on their own device, by the name that the run file gives them.
+
+    An engine always is, by the pool that is called as its target; anything else where the run file
+    says so: TARGET@POOL.
+    """
+    found: dict[str, Elsewhere] = {}
+    for name in config.targets:
+        plain, _, pool = name.partition("@")
+        target = find(plain)
+        if pool or not isinstance(target, CpuTarget):
+            found[name] = Elsewhere(target, pool or target.name)
+    return found
 
 
 def check_targets(config: RunConfig) -> None:
@@ -32,12 +59,13 @@ def check_targets(config: RunConfig) -> None:
         InputError: With the nearest name, or the remedy.
     """
     try:
-        engines = engine_targets(config)
+        cpu_targets(config)
+        elsewhere = targets_elsewhere(config)
     except UnknownTargetError as error:
         raise InputError(f"targets: {error}") from None
-    for name, target in engines.items():
-        if isinstance(target, JetsonTarget):
-            newest = max(jetpack.opset for jetpack in target.jetpacks)
+    for name, place in elsewhere.items():
+        if isinstance(place.target, JetsonTarget):
+            newest = max(jetpack.opset for jetpack in place.target.jetpacks)
             if config.export.opset > newest:
                 raise InputError(
                     f"export.opset: {config.export.opset} is above {newest}, the highest that "

@@ -52,13 +52,22 @@ def summary(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
             ),
             (f"{name}: recommended", f"{target['recommended']}: {target['because']}"),
         ]
-    for name, entry in manifest["engines"].items():
-        rows.append((f"{name}: engine", f"{entry['engine']}; on the device: {entry['build']}"))
+    rows += [(f"{name}: built there", _built(entry)) for name, entry in manifest["engines"].items()]
     rows += [
         ("verdict", f"{verdict['outcome']} (asked for {100 * verdict['threshold']:g} %)"),
         ("bundle", str(folder)),
     ]
     return rows
+
+
+def _built(entry: dict[str, Any]) -> str:
+    """What a device said of its engine or graph, or that it is still to be made."""
+    if entry.get("engine") == "pending":
+        return f"pending ({entry['because']}); on the device: {entry['build']}"
+    if "recommended" in entry:
+        return f"{entry['recommended']}: {entry['because']}"
+    times = entry["milliseconds"]
+    return f"fp32 {times['fp32']:.3f} ms, int8 {times['int8']:.3f} ms"
 
 
 def _latency(target: dict[str, Any]) -> str:

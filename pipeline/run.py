@@ -7,6 +7,7 @@ from pipeline.bundle import check_output, write_bundle
 from pipeline.chain import run_chain
 from pipeline.chosen_targets import check_targets
 from pipeline.config import RunConfig
+from pipeline.engines import delivered, orders, pending
 from pipeline.progress import Reporter
 from pipeline.recipes import check_recipes
 from pipeline.store import Store
@@ -48,4 +49,8 @@ def execute(config: RunConfig, store: Store, output: Path, reporter: Reporter) -
     """
     check_run(config, output)
     records = run_chain(config, store, reporter)
-    return write_bundle(config, records, store, output)
+    engines = {
+        order.name: delivered(store, order) or pending(order, "no worker was asked for it")
+        for order in orders(config, records, store)
+    }
+    return write_bundle(config, records, engines, store, output)

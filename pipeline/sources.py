@@ -40,11 +40,16 @@ def factory_digest(architecture: str) -> str | None:
 
 @cache
 def source_digest(module: str) -> str:
-    """The sha256 over a module's source and that of all our modules it imports, at any depth."""
+    """The sha256 over a module's source and that of all our modules it imports, at any depth.
+
+    A table that lies beside a module under its name (catalogue.json) is part of its source.
+    """
     total = hashlib.sha256()
     for name in sorted(_closure(module)):
         total.update(f"{name}\0".encode())
         total.update(_file(name).read_bytes())
+        data = _file(name).with_suffix(".json")
+        total.update(data.read_bytes() if data.exists() else b"")
     return total.hexdigest()
 
 

@@ -55,11 +55,15 @@ class Store:
     Args:
         root: A folder or an fsspec URL.
 
+    Attributes:
+        url: The root, as it was given.
+
     Raises:
         InputError: When the root cannot be written.
     """
 
     def __init__(self, root: str) -> None:
+        self.url = root
         try:
             self._fs, self._root = fsspec.core.url_to_fs(root)
         except (ImportError, ValueError) as error:

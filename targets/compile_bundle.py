@@ -97,7 +97,8 @@ def _engines(
     for check in checks:
         say(str(check))
     if not ready(checks):
-        raise NotReadyError(f"{target.name}: this device is not ready to build")
+        missing = next(check for check in checks if check.state == "error")
+        raise NotReadyError(f"not ready to build: {missing.found}; {missing.remedy}")
     gate = manifest["run"]["gate"]
     device = this_device()
     trtexec = find_trtexec()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.bundle import open_bundle
 from tests.conftest import QUICK, ROOT, write_run
 
 BIN = Path(sys.executable).parent
@@ -123,3 +124,39 @@ def test_the_documented_commands_lead_to_a_judged_bundle(session, tmp_path, same
         f"{deployment_run} --param run_file={failing} --param output={tmp_path / 'failed'}", code=1
     )
     assert (tmp_path / "failed" / "manifest.json").exists()
+
+
+def test_what_is_made_elsewhere_is_pending_until_a_worker_there_has_made_it(
+    session, tmp_path, same_bundle
+):
+    """No deployment, nobody at work, then a worker: the rest of the bundle is whole each time."""
+    run_file = write_run(
+        tmp_path, name="same", student="same", targets=["local-cpu", "local-cpu@shelf"]
+    )
+
+    def run(wait):
+        output = tmp_path / f"bundle{wait}"
+        command = "prefect deployment run distill-and-quantize/local-cpu --watch"
+        parameters = f"--param run_file={run_file} --param output={output} --param wait={wait}"
+        assert "Completed" in session.run(f"{command} {parameters}")
+        manifest = open_bundle(output)
+        assert manifest["verdict"]["outcome"] == "pass"
+        return manifest["engines"]["local-cpu@shelf"], manifest["files"]
+
+    entry, _ = run(1)
+    assert (entry["engine"], entry["because"]) == (
+        "pending",
+        "there is no deployment compile-engine/shelf",
+    )
+    session.run("prefect work-pool create shelf --type process")
+    flow = "flows/compile_engine.py:compile_engine"
+    session.run(f"prefect --no-prompt deploy {flow} --name shelf --pool shelf")
+    entry, _ = run(5)
+    assert entry["because"] == "no worker of the pool shelf was done within 5 s"
+    session.start("prefect worker start --pool shelf --limit 1")
+    entry, files = run(200)
+    assert entry["int8"]["parity"] >= 0.995
+    assert "targets/local-cpu@shelf/model.int8.onnx" in files
+    # The order that waited was carried out too, or found done; the next run asks nobody.
+    again, _ = run(0)
+    assert again == entry

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.chain import chain
-from pipeline.chosen_targets import check_targets, cpu_targets, engine_targets
+from pipeline.chosen_targets import check_targets, cpu_targets, targets_elsewhere
 from pipeline.errors import InputError
 from pipeline.run_file import read_run_file
 from pipeline.weight_range import half_range
@@ -15,9 +15,15 @@ def config(folder, **changes):
 
 
 def test_cpus_and_engines_are_told_apart(tmp_path):
-    chosen = config(tmp_path, targets=["local-cpu", "orin-nano", "arm", "local-gpu"])
+    names = ["local-cpu", "orin-nano", "arm", "local-gpu", "arm-dotprod@shelf", "thor@lab"]
+    chosen = config(tmp_path, targets=names)
     assert list(cpu_targets(chosen)) == ["local-cpu", "arm"]
-    assert list(engine_targets(chosen)) == ["orin-nano", "local-gpu"]
+    assert {name: place.pool for name, place in targets_elsewhere(chosen).items()} == {
+        "orin-nano": "orin-nano-8",
+        "local-gpu": "local-gpu",
+        "arm-dotprod@shelf": "shelf",
+        "thor@lab": "lab",
+    }
     labels = [step.label for step in chain(chosen)]
     assert labels[-4:] == ["compile local-cpu", "validate local-cpu", "compile arm", "validate arm"]
 

@@ -1,0 +1,93 @@
+"""The flow `compile-engine`: what a device's worker does with an order. It needs no torch.
+
+prefect worker start --pool orin-nano-8 --limit 1
+"""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import State, flow, get_run_logger, task
+from prefect.client.schemas.objects import TaskRun
+from prefect.states import Completed, Failed
+
+from pipeline.engines import STEP, fetch, send
+from pipeline.errors import InputError
+from pipeline.store import Store
+from targets.catalogue import UnknownTargetError, find
+from targets.compile_bundle import NotReadyError, compile_bundle
+from targets.compile_cpu import ParityError
+from targets.device import NotAJetsonError
+from targets.tensorrt.failures import BuildError
+from targets.tensorrt.plan import UnsupportedError
+
+WORK = Path.home() / ".cache" / "datafree-edge" / "built"
+"""Where orders lie while they are worked on; a second try finds what the first has built."""
+
+FINAL = (
+    *(BuildError, NotReadyError, ParityError, NotAJetsonError),
+    *(UnknownTargetError, UnsupportedError, InputError),
+)
+"""Failures that a person must look at; what is told is their one line."""
+
+
+def _may_pass(_: Any, __: TaskRun, state: State[Any]) -> bool:
+    """Whether another try may end otherwise: a full disk, memory, a link that broke."""
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, BuildError):
+        return error.failure.again
+    return isinstance(error, OSError)
+
+
+@flow(name="compile-engine", persist_result=False, timeout_seconds=3 * 3600)
+def compile_engine(store: str, order: str, key: str, target: str, batch: int = 1) -> State[Any]:
+    """Fetch an order, build what it asks for on this machine, and send it back.
+
+    Args:
+        store: Folder or URL of the store, as this machine reaches it.
+        order: The order's sha256.
+        key: Under which the result is recorded.
+        target: What this machine is to be.
+        batch: Images at a time, to tune an engine for.
+
+    Returns:
+        Completed once the store holds the result; Failed, with one line, when there is none.
+    """
+    try:
+        opened = Store(store)
+        if opened.recall(STEP, key) is not None:
+            return Completed(message=f"{target}: built before")
+        folder = WORK / order[:16]
+        _fetch(opened, order, folder)
+        place = _build(folder, target, batch)
+        _send(opened, key, place)
+    except FINAL as error:
+        return Failed(message=f"{target}: {error}")
+    except OSError as error:
+        return Failed(message=f"{target}: {error.strerror or error} ({error.filename or 'store'})")
+    return Completed(message=f"{target}: built")
+
+
+TRIES: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay_seconds": [10, 60],
+    "retry_condition_fn": _may_pass,
+}
+    "retries": 2,
+    "retry_delay_seconds": [10, 60],
+    "retry_condition_fn": _may_pass,
+}
+
+
+@task(name="fetch", persist_result=False, **TRIES)
+def _fetch(store: Store, order: str, folder: Path) -> None:
+    fetch(store, order, folder)
+
+
+@task(name="build", persist_result=False, **TRIES)
+def _build(folder: Path, target: str, batch: int) -> Path:
+    return compile_bundle(folder, find(target), batch, 1024, get_run_logger().info)
+
+
+@task(name="send", persist_result=False, **TRIES)
+def _send(store: Store, key: str, place: Path) -> None:
+    send(store, key, place)

@@ -1,0 +1,113 @@
+"""What is built on a device of its own: the order that goes out, and what comes back.
+
+Both lie in the store; device and host need nothing in common but its URL. No torch, no Prefect.
+"""
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.chosen_targets import targets_elsewhere
+from pipeline.config import RunConfig
+from pipeline.errors import InputError
+from pipeline.sources import source_digest
+from pipeline.store import Artifact, StepRecord, Store, digest
+from targets.compile_bundle import REPORT
+
+STEP = "engine"
+
+COMPILE = "python -m targets compile BUNDLE"
+"""What does the same by hand, on the device."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a device is asked for.
+
+    Attributes:
+        name: The target as the run file names it.
+        target: Its name in the catalogue.
+        pool: The work pool of such devices.
+        sha256: Of the order in the store: a small bundle's manifest.
+        key: Under which the store will know what came of it.
+    """
+
+    name: str
+    target: str
+    pool: str
+    sha256: str
+    key: str
+
+
+def orders(config: RunConfig, records: dict[str, StepRecord], store: Store) -> list[Order]:
+    """Put an order into the store for every target that is made ready elsewhere."""
+    elsewhere = targets_elsewhere(config)
+    if not elsewhere or not config.quantize.exported:
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "order.json"
+        path.write_text(json.dumps(_document(config, records), sort_keys=True))
+        sha256 = store.put(path, path.name).sha256
+    code = source_digest("targets.compile_bundle")
+    made = []
+    for name, place in elsewhere.items():
+        target = place.target.name
+        key = digest({"order": sha256, "target": target, "pool": place.pool, "code": code})
+        made.append(Order(name, target, place.pool, sha256, key))
+    return made
+
+
+def fetch(store: Store, sha256: str, folder: Path) -> None:
+    """Lay out what an order speaks of, as the bundle that `compile_bundle` reads.
+
+    Raises:
+        InputError: When something is missing, damaged, or meant for a place outside the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    document = json.loads(store.get(Artifact("manifest.json", sha256, 0), folder).read_text())
+    for name, digest_of_file in document["files"].items():
+        place = folder / name
+        if not place.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"order {sha256[:12]}: names a file outside its folder: {name}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        store.get(Artifact(place.name, digest_of_file, 0), place.parent)
+
+
+def send(store: Store, key: str, place: Path) -> None:
+    """Put all that was built into the store; the record comes last, so that none is half there."""
+    report: dict[str, Any] = json.loads((place / REPORT).read_text())
+    artifacts = {name: store.put(place / name, name) for name in (*report["files"], REPORT)}
+    store.record(STEP, key, StepRecord(artifacts, report))
+
+
+def delivered(store: Store, order: Order) -> StepRecord | None:
+    """What a device has sent back, if it has."""
+    return store.recall(STEP, order.key)
+
+
+def pending(order: Order, why: str) -> StepRecord:
+    """What stands in a bundle for an engine that is not there."""
+    by_hand = f"{COMPILE} --target {order.target}"
+    return StepRecord({}, {"engine": "pending", "because": why, "build": by_hand})
+
+
+def _document(config: RunConfig, records: dict[str, StepRecord]) -> dict[str, Any]:
+    files = {
+        f"graphs/{artifact.name}": artifact.sha256
+        for artifact in records["export"].artifacts.values()
+    }
+    files["golden.npz"] = records["probe"].artifacts["golden"].sha256
+    dumped = config.model_dump(mode="json", exclude={"teacher": {"weights"}})
+    return {
+        "bundle": digest(files),
+        "teacher": {"class_names": list(config.teacher.class_names)},
+        "input": dumped["input"],
+        "run": {
+            "gate": dumped["gate"],
+            "export": dumped["export"],
+            "teacher": {"classes": config.teacher.classes},
+        },
+        "files": files,
+    }
