@@ -72,10 +72,6 @@ TRIES: dict[str, Any] = {
     "retry_delay_seconds": [10, 60],
     "retry_condition_fn": _may_pass,
 }
-    "retries": 2,
-    "retry_delay_seconds": [10, 60],
-    "retry_condition_fn": _may_pass,
-}
 
 
 @task(name="fetch", persist_result=False, **TRIES)

@@ -93,22 +93,25 @@ class Session:
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory, quick_store):
+    """The section's commands as they stand, up to the one that starts a run."""
+    configure, server, pool, worker, deploy, _ = documented("With Prefect")
+    assert server == "prefect server start &"
+    assert worker == "prefect worker start --pool local &"
     started = Session(tmp_path_factory.mktemp("home"), quick_store)
-    yield started
-    started.close()
+    try:
+        started.run(configure.replace("4200", str(started.port)))
+        started.start(server.removesuffix(" &"))
+        started.wait_until_up()
+        started.run(pool)
+        started.start(worker.removesuffix(" &"))
+        started.run(deploy)
+        yield started
+    finally:
+        started.close()
 
 
 def test_the_documented_commands_lead_to_a_judged_bundle(session, tmp_path, same_bundle):
-    configure, server, pool, worker, deploy, deployment_run = documented("With Prefect")
-    assert server == "prefect server start &"
-    assert worker == "prefect worker start --pool local &"
-    session.run(configure.replace("4200", str(session.port)))
-    session.start(server.removesuffix(" &"))
-    session.wait_until_up()
-    session.run(pool)
-    session.start(worker.removesuffix(" &"))
-    session.run(deploy)
-
+    *_, deployment_run = documented("With Prefect")
     # The documented command runs the demo, which takes minutes: a quick run file stands in for it,
     # a teacher that passes and a student that fails.
     assert deployment_run == "prefect deployment run distill-and-quantize/local-cpu --watch"
