@@ -106,7 +106,7 @@ def test_a_damaged_object_is_refused_on_the_device(tmp_path, store, records):
     (order,) = orders(config(tmp_path, targets=["thor"]), records, store)
     sha256 = records["probe"].artifacts["golden"].sha256
     (tmp_path / "store" / "objects" / sha256[:2] / sha256).write_text("other")
-    with pytest.raises(InputError, match="golden.npz .* is damaged"):
+    with pytest.raises(InputError, match=r"golden.npz .* is damaged"):
         fetch(store, order.sha256, tmp_path / "device")
 
 
