@@ -126,6 +126,8 @@ def _replay(recipe: "Recipe") -> str | None:
         return f"update {recipe.update.kind} needs replayed images: set a memory"
     if kept and schedule.fresh_batches == 0:
         return "the student would never see the generator's images: set fresh_batches"
+    if schedule.fresh == "mixed" and not kept:
+        return "fresh mixed blends what a generator draws at will: set synthesizer generator"
     if schedule.shares_a_batch and schedule.fresh_batches != 1:
         return f"fresh {schedule.fresh} is one batch for the whole round: set fresh_batches to 1"
     if schedule.shares_a_batch and schedule.generator_steps == 0:

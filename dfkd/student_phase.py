@@ -25,7 +25,8 @@ class Learnt:
     """What the student's phase leaves.
 
     Attributes:
-        lesson: The last fresh batch; None when the student learnt from memory alone.
+        lesson: The last fresh batch, what was not blended of it; None when the student learnt from
+            memory alone.
         loss: Of the last step.
         gradient: Its norm.
     """
@@ -65,6 +66,7 @@ class StudentPhase:
         self.parameters = [p for p in student.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(recipe.student, self.parameters)
         self.replayed = round(recipe.memory.share * recipe.schedule.batch)
+        self._unblended: Lesson | None = None
         self.after_step: Callable[[], None] = lambda: None
         self.averaged: AveragedModel | None = None
         if recipe.average:
@@ -81,10 +83,11 @@ class StudentPhase:
         Raises:
             NotFiniteError: Before the student takes it up.
         """
+        self._unblended = None
         lessons = self._fresh(drafted)
         shared = self.recipe.schedule.shares_a_batch
         set_rates(self.optimizer, factor)
-        learnt = Learnt(lessons[-1] if lessons else None, 0.0, 0.0)
+        learnt = Learnt(self._unblended or (lessons[-1] if lessons else None), 0.0, 0.0)
         for step in range(self.recipe.schedule.student_steps):
             new = lessons[0 if shared else step] if shared or step < len(lessons) else None
             replayed = None
@@ -144,6 +147,10 @@ class StudentPhase:
         needs = ("attention",) if self.recipe.objective.attention else ()
         seen = self.teacher.answer(images, needs)
         self.teacher.counts.images += 0 if again else count
+        if self.recipe.schedule.fresh == "mixed":
+            # Blends of one class are of many: what the generator draws shows in the others alone.
+            half = len(images) // 2
+            self._unblended = Lesson(images[half:], seen.logits[half:])
         return selected(Lesson(images, seen.logits, seen.maps), self.recipe)
 
     def state_dict(self) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class TestBadInput:
         assert "house-quantize" in line
 
     def test_unknown_target(self, tmp_path):
-        line = refused(tmp_path, "run", write_run(tmp_path, targets=["local-gpu"]))
+        line = refused(tmp_path, "run", write_run(tmp_path, targets=["local-cpus"]))
         assert "'local-cpu'" in line
 
     def test_unwritable_output(self, tmp_path):

@@ -105,7 +105,11 @@ def memory(kind):
 
     def put(parts):
         schedule = parts["schedule"]
-        if kind == "none" and parts["synthesizer"].kind == "generator" and schedule.fresh == "new":
+        if (
+            kind == "none"
+            and parts["synthesizer"].kind == "generator"
+            and not schedule.shares_a_batch
+        ):
             schedule = replace(schedule, fresh_batches=schedule.student_steps)
         return {**parts, "memory": chosen, "schedule": schedule}
 
@@ -142,7 +146,7 @@ def update(name, chosen):
 
 def fresh(kind):
     def put(parts):
-        batches = 2 if kind == "new" else 1
+        batches = 2 if kind in ("new", "mixed") else 1
         if parts["synthesizer"].kind != "generator":
             batches = 0
         return {**parts, "schedule": replace(parts["schedule"], fresh=kind, fresh_batches=batches)}
@@ -209,6 +213,7 @@ OF_A_KEPT_GENERATOR = (
     "objective attention",
     "update meta",
     "update meta, first order",
+    "fresh mixed",
     "fresh same-latents",
     "fresh generator-batch",
 )

@@ -3,7 +3,6 @@ import onnx
 import pytest
 
 from targets import onnxruntime_cpu
-from targets.catalogue import UnknownTargetError, find
 from targets.onnxruntime_cpu import (
     ProviderError,
     answer,
@@ -49,8 +48,3 @@ def test_another_provider_is_an_error_not_a_fallback(graph, monkeypatch):
     monkeypatch.setattr(onnxruntime_cpu.ort, "InferenceSession", Elsewhere)
     with pytest.raises(ProviderError, match="OtherExecutionProvider"):
         open_session(graph)
-
-
-def test_an_unknown_target_names_the_nearest():
-    with pytest.raises(UnknownTargetError, match="did you mean 'local-cpu'"):
-        find("local-gpu")
