@@ -162,6 +162,10 @@ REFUSED = {
         )
         for fresh in ("same-latents", "generator-batch")
     },
+    "blending what is made for a pool": (
+        made("pixels", schedule=Schedule(fresh_batches=0, fresh="mixed")),
+        "fresh mixed blends what a generator draws at will: set synthesizer generator",
+    ),
     "batches that nobody learns from": (
         kept(schedule=Schedule(fresh_batches=3, student_steps=2)),
         r"fresh_batches \(3\) exceeds student_steps \(2\): batches .* nobody learns from",
