@@ -63,6 +63,9 @@ def check_targets(config: RunConfig) -> None:
         elsewhere = targets_elsewhere(config)
     except UnknownTargetError as error:
         raise InputError(f"targets: {error}") from None
+    nowhere = next((name for name in config.targets if name.endswith("@")), None)
+    if nowhere:
+        raise InputError(f"targets: {nowhere!r} names no pool; write {nowhere}POOL")
     for name, place in elsewhere.items():
         if isinstance(place.target, JetsonTarget):
             newest = max(jetpack.opset for jetpack in place.target.jetpacks)

@@ -68,6 +68,7 @@ def compile_for_cpu(
         compiled = compile_graph(handed, folder / f"model.{precision}.onnx")
         path = compiled.path if target.is_here else handed
         files[precision] = path
+        (handed if target.is_here else compiled.path).unlink()
         notes[precision] = {
             "parity": _parity(graph, path, golden, precision),
             "integer_layers": compiled.integer_layers if target.is_here else None,

@@ -51,7 +51,7 @@ def this_device(root: Path = Path("/")) -> Device:
         jetpack=_jetpack(l4t, target),
         cuda=_cuda(root),
         compute_capability=target.compute_capability,
-        power_mode=_power_mode(),
+        power_mode=power_mode(),
     )
 
 
@@ -102,7 +102,8 @@ def _cuda(root: Path) -> str:
     return "unknown"
 
 
-def _power_mode() -> str:
+def power_mode() -> str:
+    """As nvpmodel calls it; "unknown" where it does not tell."""
     found = re.search(r"NV Power Mode:\s*(\S+)", printed(("nvpmodel", "-q")))
     return found[1] if found else "unknown"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from targets.catalogue import JetsonTarget
-from targets.device import NotAJetsonError, printed, this_device
+from targets.device import NotAJetsonError, power_mode, printed, this_device
 from targets.tensorrt.bindings import ASKED
 from targets.tensorrt.failures import BuildError, diagnose
 from targets.tensorrt.trtexec import find_trtexec
@@ -105,16 +105,14 @@ def _python_tensorrt() -> Check:
 
 
 def _power_mode(target: JetsonTarget | None) -> Check:
-    found = re.search(r"NV Power Mode:\s*(\S+)", printed(("nvpmodel", "-q")))
-    if not found:
-        return Check(
-            "power mode", "warning", "nvpmodel does not tell", "run as root, or on a Jetson"
-        )
-    fastest = target.modes[0].name if target else found[1]
-    if found[1] != fastest:
-        remedy = f"timings will be those of {found[1]}; the fastest is {fastest} (nvpmodel -m)"
-        return Check("power mode", "warning", found[1], remedy)
-    return Check("power mode", "ok", found[1])
+    mode = power_mode()
+    if mode == "unknown":
+        return Check("power mode", "warning", "nvpmodel does not tell", "run it as root")
+    fastest = target.modes[0].name if target else mode
+    if mode != fastest:
+        remedy = f"timings will be those of {mode}; the fastest is {fastest} (nvpmodel -m)"
+        return Check("power mode", "warning", mode, remedy)
+    return Check("power mode", "ok", mode)
 
 
 def _clocks() -> Check:

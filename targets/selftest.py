@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import platform
-import shutil
 import sys
 import tempfile
 import zipfile
@@ -18,6 +17,7 @@ from targets.bundle_files import BundleError
 from targets.catalogue import JetsonTarget, find
 from targets.compile_bundle import NotReadyError, compile_bundle
 from targets.device import printed, this_device
+from targets.durable_files import replace_durably
 from targets.preflight import preflight
 from targets.selftest_bundle import write_selftest_bundle
 from targets.tensorrt.failures import BuildError
@@ -33,6 +33,9 @@ from targets.tensorrt.trtexec import find_trtexec
 
 Say = Callable[[str], None]
 
+OPSET = 13
+"""The newest that every JetPack reads."""
+
 COMMANDS = (
     ("nvpmodel", "-q"),
     ("jetson_clocks", "--show"),
@@ -46,7 +49,7 @@ def dry_run(say: Say) -> None:
     """Say what a selftest would do here: graphs it would build, commands it would run."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_selftest_bundle(folder / "bundle", 13)
+        write_selftest_bundle(folder / "bundle", OPSET)
         forms = sorted(path.name for path in (folder / "bundle" / "graphs").iterdir())
     say(f"graphs: {', '.join(forms)}")
     try:
@@ -95,8 +98,7 @@ def selftest(report: Path, say: Say) -> bool:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        opset = min(13, *(jetpack.opset for jetpack in target.jetpacks))
-        write_selftest_bundle(folder / "bundle", opset)
+        write_selftest_bundle(folder / "bundle", OPSET)
         passed = _tried(folder / "bundle", target, tell)
         built = folder / "bundle" / "built" / target.name
         built.mkdir(parents=True, exist_ok=True)
@@ -141,4 +143,4 @@ def _pack(folder: Path, report: Path) -> None:
         for path in sorted(folder.iterdir()):
             if path.suffix not in (".engine", ".cache"):
                 archive.write(path, path.name)
-    shutil.move(beside, report)
+    replace_durably(beside, report)

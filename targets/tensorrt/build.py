@@ -13,7 +13,7 @@ from targets.device import Device
 from targets.durable_files import file_digest, replace_durably, write_durably
 from targets.tensorrt.failures import BuildError, Failure
 from targets.tensorrt.fingerprint import Fingerprint, options_text
-from targets.tensorrt.layers import DetailsMissingError, Layer, layers
+from targets.tensorrt.layers import DetailsMissingError, Layer, layers, summary
 from targets.tensorrt.plan import Options, Places, Shape, graph_role, typings
 
 Say = Callable[[str], None]
@@ -121,6 +121,8 @@ def _build(
         replace_durably(places.engine, path)
     finally:
         places.engine.unlink(missing_ok=True)
+    if table:
+        say(f"{path.name}: {summary(table)}")
     engine = Engine(path, fingerprint, options, shape, table, reused=False)
     write_durably(_sidecar_place(path), json.dumps(_sidecar(engine), indent=1) + "\n")
     return engine

@@ -45,6 +45,7 @@ def test_an_engine_saturates_nothing(tmp_path):
     ("targets", "opset", "complaint"),
     [
         (["orinano"], 17, "targets: unknown target 'orinano'; did you mean 'orin-nano'?"),
+        (["arm@"], 17, "targets: 'arm@' names no pool; write arm@POOL"),
         (["nano"], 17, "17 is above 13, the highest that TensorRT reads on nano"),
     ],
 )

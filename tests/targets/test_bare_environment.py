@@ -31,6 +31,7 @@ def bare(request, tmp_path):
     """A command in an environment that holds only what a device needs."""
     python = interpreter(request.param)
     if python is None:
+        # A machine need not have every Python; the skip names the one that is missing.
         pytest.skip(f"needs python{request.param} on the PATH")
     subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
     own = tmp_path / "venv" / "bin" / "python"

@@ -55,7 +55,8 @@ def test_each_generation_is_asked_in_its_own_words(
     asked, version, typing, precision, network, flags
 ):
     built = asked(version, Options(precision, typing, batch=2, largest=8, workspace_mib=64))
-    assert (built["flags"], built["graph"].endswith("g.onnx")) == (flags or built["flags"], True)
+    assert (built["network_flags"], built["flags"]) == (network, flags)
+    assert built["graph"].endswith("g.onnx")
     assert built["pool"] == {"0": 64 << 20}
     assert built["profiles"] == [["images", [1, 3, 8, 8], [2, 3, 8, 8], [8, 3, 8, 8]]]
     assert built["profiling_verbosity"] == 2
@@ -224,6 +225,7 @@ def fetch(wheel, folder, unpacked):
     )
     found = list(folder.glob("*.whl"))
     if not found:
+        # NVIDIA's wheels are not ours to commit: without the network there is nothing to look at.
         pytest.skip(f"{wheel} cannot be fetched: {fetched.stderr[-200:]}")
     zipfile.ZipFile(found[0]).extractall(unpacked)
 

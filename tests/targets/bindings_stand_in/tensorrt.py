@@ -114,7 +114,7 @@ class Builder:
         pass
 
     def create_network(self, flags):
-        return {"flags": flags}
+        return {"network_flags": flags}
 
     def create_builder_config(self):
         return Config()
