@@ -16,8 +16,7 @@ from dfkd.models import build
 from pipeline.batch_norm_folding import folded
 from pipeline.onnx_export import exported
 from pipeline.torchvision_on_cpu import import_torchvision
-from targets.catalogue import JetsonTarget, PowerMode, jetsons
-from targets.roofline import LAUNCH_MICROSECONDS, Demand, demand, floor
+from targets.roofline import LAUNCH_MICROSECONDS, Demand, demand, floors
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -35,12 +34,7 @@ Row = dict[str, object]
 def main() -> None:
     """Write results/roofline.json and roofline.md."""
     asked = {net: demand_of(net) for net in NETS}
-    rows = [
-        row
-        for net, needs in asked.items()
-        for target in jetsons()
-        for row in _rows(net, needs, target, target.modes[0])
-    ]
+    rows = [row for net, needs in asked.items() for row in _rows(net, needs)]
     (RESULTS / "roofline.json").write_text(json.dumps(rows, indent=1) + "\n")
     (RESULTS / "roofline.md").write_text(_page(asked, rows))
 
@@ -63,16 +57,15 @@ def demand_of(net: str) -> Demand:
         return demand(onnx.load(path))
 
 
-def _rows(net: str, needs: Demand, target: JetsonTarget, mode: PowerMode) -> list[Row]:
+def _rows(net: str, needs: Demand) -> list[Row]:
     rows: list[Row] = []
-    for precision in ("int8", "fp16") if target.has_int8 else ("fp16",):
-        found = floor(needs, target.peak(precision, mode), target.bandwidth(mode), precision)
+    for place, found in floors(needs):
         rows.append(
             {
                 "net": net,
-                "target": target.name,
-                "mode": mode.name,
-                "precision": precision,
+                "target": place.target.name,
+                "mode": place.mode.name,
+                "precision": place.precision,
                 "arithmetic_ms": round(found.arithmetic, 6),
                 "memory_ms": round(found.memory, 6),
                 "launch_ms": round(found.launch, 6),

@@ -111,13 +111,10 @@ def lint(
     from targets import lint as rules
 
     try:
-        findings = rules.lint(graph)
+        lines, refused = rules.told(graph)
     except ValueError as error:
         raise InputError(str(error)) from None
-    for finding in findings:
-        typer.echo(finding)
-    refused = len(rules.errors(findings))
-    typer.echo(f"{graph}: {refused} errors, {len(findings) - refused} warnings")
+    typer.echo("\n".join(lines))
     raise typer.Exit(1 if refused else 0)
 
 

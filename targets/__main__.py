@@ -13,9 +13,9 @@ from targets.catalogue import UnknownTargetError, find
 from targets.compile_bundle import NotReadyError, compile_bundle
 from targets.compile_cpu import ParityError
 from targets.device import NotAJetsonError
-from targets.lint import errors, lint
+from targets.lint import told
 from targets.selftest import dry_run, selftest
-from targets.tables import floors, target_card, target_list
+from targets.tables import floor_table, target_card, target_list
 from targets.tensorrt.failures import BuildError
 from targets.tensorrt.plan import UnsupportedError
 
@@ -100,16 +100,13 @@ def _show(asked: argparse.Namespace) -> int:
 
 
 def _lint(asked: argparse.Namespace) -> int:
-    findings = lint(asked.graph)
-    for finding in findings:
-        print(finding)
-    refused = len(errors(findings))
-    print(f"{asked.graph}: {refused} errors, {len(findings) - refused} warnings")
+    lines, refused = told(asked.graph)
+    print("\n".join(lines))
     return FAILED if refused else 0
 
 
 def _roofline(asked: argparse.Namespace) -> int:
-    print(floors(asked.graph, asked.batch))
+    print(floor_table(asked.graph, asked.batch))
     return 0
 
 

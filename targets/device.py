@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from targets.catalogue import JetsonTarget, jetsons
+from targets.catalogue import JetPack, JetsonTarget, jetsons
 
 
 class NotAJetsonError(RuntimeError):
@@ -25,6 +25,7 @@ class Device:
         cuda: Version of CUDA.
         compute_capability: Of the GPU.
         power_mode: As nvpmodel calls it.
+        opset: The highest ONNX opset that its TensorRT reads.
     """
 
     target: str
@@ -33,6 +34,7 @@ class Device:
     cuda: str
     compute_capability: str
     power_mode: str
+    opset: int
 
 
 def this_device(root: Path = Path("/")) -> Device:
@@ -45,13 +47,15 @@ def this_device(root: Path = Path("/")) -> Device:
         NotAJetsonError: Saying what is missing.
     """
     target, l4t = _target(root), _l4t(root)
+    jetpack = _jetpack(l4t, target)
     return Device(
         target=target.name,
         l4t=l4t,
-        jetpack=_jetpack(l4t, target),
+        jetpack=jetpack.name,
         cuda=_cuda(root),
         compute_capability=target.compute_capability,
         power_mode=power_mode(),
+        opset=jetpack.opset,
     )
 
 
@@ -79,12 +83,12 @@ def _l4t(root: Path) -> str:
     return f"{found[1]}.{found[2]}"
 
 
-def _jetpack(l4t: str, module: JetsonTarget) -> str:
+def _jetpack(l4t: str, module: JetsonTarget) -> JetPack:
     """The last of the module's JetPacks that is not newer than this release."""
     older = [jetpack for jetpack in module.jetpacks if _numbers(jetpack.l4t) <= _numbers(l4t)]
     if not older:
         raise NotAJetsonError(f"{module.title} with L4T {l4t}: older than any JetPack known here")
-    return older[-1].name
+    return older[-1]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

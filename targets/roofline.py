@@ -4,6 +4,7 @@ A floor, never a latency: real kernels stay well above it. Williams, Waterman, P
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import onnx
 import onnxruntime as ort
 from onnx import ModelProto, NodeProto
 
+from targets.catalogue import JetsonTarget, PowerMode, jetsons
 from targets.graph import LAYERS, Array, Graph, output_axis
 
 LAUNCH_MICROSECONDS = 2.0
@@ -102,6 +104,30 @@ def floor(asked: Demand, tera: float, gigabytes: float, precision: str) -> Floor
         memory=moved / (gigabytes * 1e9) * 1e3,
         launch=asked.kernels * LAUNCH_MICROSECONDS / 1e3,
     )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a floor holds.
+
+    Attributes:
+        target: The module.
+        mode: Its fastest power mode.
+        precision: Of the weights.
+    """
+
+    target: JetsonTarget
+    mode: PowerMode
+    precision: str
+
+
+def floors(asked: Demand) -> Iterator[tuple[Place, Floor]]:
+    """The bounds on every Jetson in its fastest mode, in every precision that it has."""
+    for target in jetsons():
+        mode = target.modes[0]
+        for precision in ("int8", "fp16") if target.has_int8 else ("fp16",):
+            tera, gigabytes = target.peak(precision, mode), target.bandwidth(mode)
+            yield Place(target, mode, precision), floor(asked, tera, gigabytes, precision)
 
 
 def _shapes(model: ModelProto, graph: Graph, batch: int) -> dict[str, tuple[int, ...]]:

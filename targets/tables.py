@@ -5,8 +5,8 @@ from pathlib import Path
 
 import onnx
 
-from targets.catalogue import CpuTarget, JetsonTarget, PowerMode, Target, jetsons, table
-from targets.roofline import LAUNCH_MICROSECONDS, demand, floor
+from targets.catalogue import CpuTarget, JetsonTarget, PowerMode, Target, table
+from targets.roofline import LAUNCH_MICROSECONDS, demand, floors
 
 MODES = ("power mode", "GPU MHz", "SMs", "int8 TOPS", "fp16 TFLOPS", "GB/s")
 SOFTWARE = ("JetPack", "L4T", "CUDA", "TensorRT", "Python", "opset", "accelerators")
@@ -60,16 +60,13 @@ def target_card(target: Target) -> str:
     return "\n\n".join([target.name, *parts])
 
 
-def floors(graph: Path, batch: int) -> str:
+def floor_table(graph: Path, batch: int) -> str:
     """What a graph cannot be faster than, on every Jetson in its fastest mode."""
     asked = demand(onnx.load(graph), batch)
     rows = [("target", "power mode", "precision", "at least ms", "bound by")]
-    for target in jetsons():
-        mode = target.modes[0]
-        for precision in ("int8", "fp16") if target.has_int8 else ("fp16",):
-            found = floor(asked, target.peak(precision, mode), target.bandwidth(mode), precision)
-            least = f"{found.milliseconds:.4f}"
-            rows.append((target.name, mode.name, precision, least, found.bound))
+    for place, found in floors(asked):
+        least = f"{found.milliseconds:.4f}"
+        rows.append((place.target.name, place.mode.name, place.precision, least, found.bound))
     assumptions = (
         f"{asked.macs:,} MACs, {asked.weights:,} weights, {asked.kernels} kernels at batch {batch}."
         "\nFloors, not latencies: the dense peak of the GPU, weights and images through memory "

@@ -13,7 +13,7 @@ from targets.graph import Graph
 from targets.lint import refused, slower
 from targets.lint.finding import Finding
 
-__all__ = ["Finding", "errors", "lint", "lint_model"]
+__all__ = ["Finding", "errors", "lint", "lint_model", "told"]
 
 
 def lint(path: Path) -> list[Finding]:
@@ -39,3 +39,19 @@ def lint_model(model: ModelProto) -> list[Finding]:
 def errors(findings: list[Finding]) -> list[Finding]:
     """Those that a device would refuse."""
     return [finding for finding in findings if finding.severity == "error"]
+
+
+def told(path: Path) -> tuple[list[str], bool]:
+    """What people read of a file's findings, a line each and one that counts them.
+
+    Returns:
+        The lines, and whether TensorRT would refuse the graph.
+
+    Raises:
+        OSError: When it cannot be read.
+        ValueError: When it is no ONNX file.
+    """
+    findings = lint(path)
+    refused = len(errors(findings))
+    count = f"{path}: {refused} errors, {len(findings) - refused} warnings"
+    return [*map(str, findings), count], refused > 0

@@ -8,13 +8,23 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import onnx
+from onnx import ModelProto
 
 from targets.device import Device
 from targets.durable_files import file_digest, replace_durably, write_durably
+from targets.graph import Graph
 from targets.tensorrt.failures import BuildError, Failure
 from targets.tensorrt.fingerprint import Fingerprint, options_text
 from targets.tensorrt.layers import DetailsMissingError, Layer, layers, summary
-from targets.tensorrt.plan import Options, Places, Shape, graph_role, typings
+from targets.tensorrt.plan import (
+    Options,
+    Places,
+    Shape,
+    UnsupportedError,
+    check_graph,
+    graph_role,
+    typings,
+)
 
 Say = Callable[[str], None]
 
@@ -75,14 +85,15 @@ def build(
 
     Raises:
         BuildError: When no way leads to an engine.
+        UnsupportedError: When the graph is above what this device's parser reads.
     """
     ways = typings(builder.version)
     for typing in ways:
         options = dataclasses.replace(wanted, typing=typing)
         try:
             return _build(builder, device, graphs, options, folder, say)
-        except BuildError as error:
-            if typing == ways[-1] or error.failure.again:
+        except (BuildError, UnsupportedError) as error:
+            if typing == ways[-1] or (isinstance(error, BuildError) and error.failure.again):
                 raise
             say(f"{options.precision}, {typing}ly typed: {error}; trying the other way")
     raise AssertionError("there is always a way of typing")
@@ -109,7 +120,9 @@ def _build(
         return known
     if known is not None:
         say(f"{path.name}: built again ({', '.join(fingerprint.differences(known.fingerprint))})")
-    shape = _shape(graph)
+    model = onnx.load(graph)
+    check_graph(Graph(model).opset, device.opset, f"JetPack {device.jetpack}")
+    shape = _shape(model)
     places = _places(graph, path, folder, device, builder.version)
     log = folder / f"build.{options.precision}.log"
     log.unlink(missing_ok=True)
@@ -177,8 +190,8 @@ def _places(
     )
 
 
-def _shape(graph: Path) -> Shape:
-    (images,) = onnx.load(graph).graph.input
+def _shape(model: ModelProto) -> Shape:
+    (images,) = model.graph.input
     return tuple(axis.dim_value or None for axis in images.type.tensor_type.shape.dim)
 
 

@@ -14,6 +14,7 @@ DEVICE = Device(
     cuda="12.6",
     compute_capability="8.7",
     power_mode="15W",
+    opset=20,
 )
 
 

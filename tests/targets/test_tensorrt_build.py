@@ -8,7 +8,7 @@ import pytest
 from targets.tensorrt import build as building
 from targets.tensorrt.build import build, reopen
 from targets.tensorrt.failures import BuildError
-from targets.tensorrt.plan import Options
+from targets.tensorrt.plan import Options, UnsupportedError
 from targets.tensorrt.trtexec import find_trtexec, parse_banner
 from tests.targets.graphs import quantized_convolution
 from tests.targets.standing_in import DEVICE, install_stand_in
@@ -218,6 +218,12 @@ def test_what_may_pass_is_not_tried_the_other_way(make, said):
     with pytest.raises(BuildError):
         make("10.3", fails="memory")
     assert not any("trying" in line for line in said)
+
+
+def test_a_graph_above_the_parsers_opset_is_refused_before_it_is_built(make, folder):
+    with pytest.raises(UnsupportedError, match=r"opset 17 is above 13.* JetPack 6\.1 reads"):
+        make(device=dataclasses.replace(DEVICE, opset=13))
+    assert not list(folder.iterdir())
 
 
 def test_no_trtexec_is_one_line(monkeypatch, tmp_path):
