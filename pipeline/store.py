@@ -6,11 +6,14 @@ Nothing passes between steps that does not lie here. Any fsspec URL will do as a
     steps/<step>/<key>.json         what a step made: its artifacts, and notes that no digest covers
 """
 
+import errno
 import hashlib
 import json
 import shutil
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +52,10 @@ class StepRecord:
     notes: dict[str, Any]
 
 
+class StoreUnreachableError(OSError):
+    """A store did not answer as one should; another try may find that it does."""
+
+
 class Store:
     """A content-addressed store.
 
@@ -70,7 +77,8 @@ class Store:
             raise InputError(f"store {root}: cannot be opened ({error})") from None
         self._local = Path(self._root) if "file" in _protocols(self._fs) else None
         try:
-            self._fs.makedirs(f"{self._root}/objects", exist_ok=True)
+            with self._reached():
+                self._fs.makedirs(f"{self._root}/objects", exist_ok=True)
         except OSError as error:
             raise InputError(f"store {root}: cannot be written ({error.strerror})") from None
 
@@ -78,7 +86,7 @@ class Store:
         """Take a file in, under the digest of its content; a second time costs nothing."""
         artifact = Artifact(name, file_digest(path), path.stat().st_size)
         place = self._object(artifact.sha256)
-        if not self._fs.exists(place):
+        if not self._has(place):
             self._write(place, path)
         return artifact
 
@@ -89,19 +97,25 @@ class Store:
             InputError: When it is missing or damaged.
         """
         target = folder / artifact.name
+        if target.exists() and file_digest(target) == artifact.sha256:
+            return target
+        beside = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
         try:
-            self._fs.get_file(self._object(artifact.sha256), str(target))
+            with self._reached():
+                self._fs.get_file(self._object(artifact.sha256), str(beside))
+            if file_digest(beside) != artifact.sha256:
+                raise InputError(
+                    f"store {self._root}: {artifact.name} ({artifact.sha256[:12]}) is damaged; "
+                    "delete that object and the steps folder, and run again"
+                )
+            replace_durably(beside, target)
         except FileNotFoundError:
             raise InputError(
                 f"store {self._root}: {artifact.name} ({artifact.sha256[:12]}) is gone; "
                 "delete the store's steps folder and run again"
             ) from None
-        if file_digest(target) != artifact.sha256:
-            target.unlink()
-            raise InputError(
-                f"store {self._root}: {artifact.name} ({artifact.sha256[:12]}) is damaged; "
-                "delete that object and the steps folder, and run again"
-            )
+        finally:
+            beside.unlink(missing_ok=True)
         return target
 
     def record(self, step: str, key: str, record: StepRecord) -> None:
@@ -118,7 +132,9 @@ class Store:
             InputError: When the record of it is damaged.
         """
         try:
-            document = json.loads(self._fs.cat_file(self._step(step, key)))
+            with self._reached():
+                text = self._fs.cat_file(self._step(step, key))
+            document = json.loads(text)
             artifacts = {role: Artifact(**a) for role, a in document["artifacts"].items()}
             notes = document["notes"]
         except FileNotFoundError:
@@ -126,7 +142,7 @@ class Store:
         except (ValueError, KeyError, TypeError, AttributeError):
             place = self._step(step, key)
             raise InputError(f"store: {place} is damaged; delete it and run again") from None
-        if not all(self._fs.exists(self._object(a.sha256)) for a in artifacts.values()):
+        if not all(self._has(self._object(a.sha256)) for a in artifacts.values()):
             return None
         return StepRecord(artifacts, notes)
 
@@ -141,12 +157,28 @@ class Store:
     def _step(self, step: str, key: str) -> str:
         return f"{self._root}/steps/{step}/{key}.json"
 
+    def _has(self, place: str) -> bool:
+        with self._reached():
+            found: bool = self._fs.exists(place)
+        return found
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Whatever a store's own library raises becomes an OSError, as that of a disk is."""
+        try:
+            yield
+        except OSError:
+            raise
+        except Exception as error:
+            raise StoreUnreachableError(errno.EIO, str(error), self.url) from error
+
     def _write(self, place: str, source: Path) -> None:
         """Whole or not at all: an object store does that by itself, a folder by renaming."""
-        self._fs.makedirs(place.rsplit("/", 1)[0], exist_ok=True)
-        if self._local is None:
-            self._fs.put_file(str(source), place)
-            return
+        with self._reached():
+            self._fs.makedirs(place.rsplit("/", 1)[0], exist_ok=True)
+            if self._local is None:
+                self._fs.put_file(str(source), place)
+                return
         beside = Path(f"{place}.{uuid.uuid4().hex}.part")
         try:
             shutil.copyfile(source, beside)

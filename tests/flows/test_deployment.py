@@ -1,22 +1,12 @@
 """The README's commands, against a real Prefect server and a real worker on loopback."""
 
-import os
 import re
-import shlex
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
 
 import pytest
 
 from pipeline.bundle import open_bundle
 from tests.conftest import QUICK, ROOT, write_run
-
-BIN = Path(sys.executable).parent
+from tests.flows.session import Session, free_port
 
 
 def documented(heading):
@@ -26,80 +16,16 @@ def documented(heading):
     return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
 
 
-class Session:
-    """A user's terminal: processes that share an environment and end together."""
-
-    def __init__(self, home, store):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/api"
-        self.logs, self.running = home, []
-        self.environment = {
-            **os.environ,
-            "PATH": f"{BIN}:{os.environ['PATH']}",
-            "HOME": str(home),
-            "PREFECT_HOME": str(home / "prefect"),
-            "PREFECT_SERVER_API_PORT": str(self.port),
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "PREFECT_WORKER_QUERY_SECONDS": "2",
-            "DATAFREE_EDGE_STORE": str(store),
-            # A home of its own would build NNCF's kernels again.
-            "TORCH_EXTENSIONS_DIR": os.environ.get(
-                "TORCH_EXTENSIONS_DIR", str(Path.home() / ".cache" / "torch_extensions")
-            ),
-        }
-
-    def start(self, command):
-        log = (self.logs / f"{len(self.running)}.log").open("w")
-        arguments = {"cwd": ROOT, "env": self.environment, "stdout": log, "stderr": log}
-        process = subprocess.Popen(shlex.split(command), start_new_session=True, **arguments)
-        self.running.append(process)
-
-    def run(self, command, code=0):
-        done = subprocess.run(
-            shlex.split(command),
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=400,
-        )
-        assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}\n{self.log()}"
-        return done.stdout
-
-    def log(self):
-        return "\n".join(path.read_text()[-3000:] for path in self.logs.glob("*.log"))
-
-    def wait_until_up(self):
-        for _ in range(180):
-            try:
-                urllib.request.urlopen(f"{self.url}/health", timeout=2)
-                return
-            except OSError:
-                time.sleep(0.5)
-        raise AssertionError(self.log())
-
-    def close(self):
-        for process in reversed(self.running):
-            os.killpg(process.pid, signal.SIGTERM)
-        for process in self.running:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-
-
 @pytest.fixture(scope="module")
 def session(tmp_path_factory, quick_store):
     """The section's commands as they stand, up to the one that starts a run."""
     configure, server, pool, worker, deploy, _ = documented("With Prefect")
     assert server == "prefect server start &"
     assert worker == "prefect worker start --pool local &"
-    started = Session(tmp_path_factory.mktemp("home"), quick_store)
+    port = free_port()
+    started = Session(tmp_path_factory.mktemp("home"), f"http://127.0.0.1:{port}/api", quick_store)
     try:
-        started.run(configure.replace("4200", str(started.port)))
+        started.run(configure.replace("4200", str(port)))
         started.start(server.removesuffix(" &"))
         started.wait_until_up()
         started.run(pool)

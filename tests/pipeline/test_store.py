@@ -1,9 +1,10 @@
 import threading
+from pathlib import Path
 
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.store import Artifact, StepRecord, Store
+from pipeline.store import Artifact, StepRecord, Store, StoreUnreachableError
 
 
 @pytest.fixture
@@ -45,8 +46,46 @@ def test_a_step_is_recalled_only_while_all_it_made_is_there(store, artifact, tmp
     assert store.recall("step", "other") is None
     objects(tmp_path)[0].unlink()
     assert store.recall("step", "key") is None
+    (tmp_path / "out").mkdir()
     with pytest.raises(InputError, match="is gone"):
-        store.get(artifact, tmp_path)
+        store.get(artifact, tmp_path / "out")
+
+
+def test_what_is_there_already_is_not_fetched_again_and_half_a_file_is(store, artifact, tmp_path):
+    (tmp_path / "out").mkdir()
+    half = tmp_path / "out" / "a.bin"
+    half.write_bytes(b"cont")
+    assert store.get(artifact, tmp_path / "out").read_bytes() == b"content"
+    objects(tmp_path)[0].unlink()
+    assert store.get(artifact, tmp_path / "out") == half
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.bin"]
+
+
+def test_a_transfer_that_breaks_leaves_nothing_under_the_final_name(
+    store, artifact, tmp_path, monkeypatch
+):
+    def breaks(source, target):
+        Path(target).write_bytes(b"cont")
+        raise ConnectionResetError
+
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(store._fs, "get_file", breaks)
+    with pytest.raises(ConnectionResetError):
+        store.get(artifact, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_whatever_a_far_store_raises_is_an_error_of_the_system(artifact, tmp_path, monkeypatch):
+    class TheirError(Exception):
+        pass
+
+    def breaks(place):
+        raise TheirError("nobody answers")
+
+    far = Store("memory://far")
+    monkeypatch.setattr(far._fs, "cat_file", breaks)
+    with pytest.raises(StoreUnreachableError, match=r"nobody answers.*memory://far"):
+        far.recall("step", "key")
 
 
 @pytest.mark.parametrize(
