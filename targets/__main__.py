@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--target", required=True)
     build.add_argument("--batch", type=int, default=1, help="images at a time (default 1)")
     build.add_argument("--workspace", type=int, default=1024, help="MiB (default 1024)")
+    build.add_argument("--dla-core", type=int, help="an accelerator to build for, not the GPU")
     build.set_defaults(command=_compile)
     trial = commands.add_parser("selftest", help="try all of it on this device, and report")
     trial.add_argument("--dry-run", action="store_true", help="say what would be done")
@@ -112,7 +113,8 @@ def _roofline(asked: argparse.Namespace) -> int:
 
 def _compile(asked: argparse.Namespace) -> int:
     target = find(asked.target)
-    place = compile_bundle(asked.bundle, target, asked.batch, asked.workspace, print)
+    sizes = (asked.batch, asked.workspace)
+    place = compile_bundle(asked.bundle, target, *sizes, print, asked.dla_core)
     print(f"{target.name}: in {place}")
     return 0
 

@@ -15,7 +15,9 @@ from targets.golden import load_golden
 from targets.preflight import preflight, ready, throttle_events
 from targets.serving import write_serving
 from targets.tensorrt.bindings import find_bindings
+from targets.tensorrt.dla import check_dla
 from targets.tensorrt.failures import BuildError, Failure
+from targets.tensorrt.plan import UnsupportedError
 from targets.tensorrt.trtexec import find_trtexec
 from targets.tensorrt.twins import Bench, compile_twins
 
@@ -29,7 +31,14 @@ class NotReadyError(RuntimeError):
     """The device lacks something; what, has been said."""
 
 
-def compile_bundle(folder: Path, target: Target, batch: int, workspace: int, say: Say) -> Path:
+def compile_bundle(
+    folder: Path,
+    target: Target,
+    batch: int,
+    workspace: int,
+    say: Say,
+    dla_core: int | None = None,
+) -> Path:
     """Compile a bundle's student for a target, into a folder `built/TARGET` beside its files.
 
     The bundle itself stays as it is: what a device makes of it has a report of its own.
@@ -40,6 +49,8 @@ def compile_bundle(folder: Path, target: Target, batch: int, workspace: int, say
         batch: Images at a time, to tune an engine for.
         workspace: Scratch memory of an engine's builder, in MiB.
         say: Where to say what happens.
+        dla_core: An accelerator of the device, to build for in place of its GPU; what is made for
+            it lies in `built/TARGET-dlaCORE`.
 
     Returns:
         The folder with what was made; `report.json` in it is written last.
@@ -48,20 +59,25 @@ def compile_bundle(folder: Path, target: Target, batch: int, workspace: int, say
         BundleError: When it is no whole bundle.
         NotReadyError: When the device cannot build.
         BuildError: When there is no engine in the end.
+        UnsupportedError: When it has no such accelerator, or its TensorRT cannot use it.
         ParityError: When a graph compiled for a CPU does not mean the same.
     """
     manifest = open_bundle(folder)
     place = folder / "built" / target.name
+    if dla_core is not None:
+        place = place.with_name(f"{target.name}-dla{dla_core}")
     place.mkdir(parents=True, exist_ok=True)
     (place / REPORT).unlink(missing_ok=True)
     if isinstance(target, CpuTarget):
+        if dla_core is not None:
+            raise UnsupportedError(f"{target.name} is a CPU; leave out --dla-core")
         report = _for_cpu(folder, target, place, say)
     else:
-        report = _engines(folder, manifest, target, place, batch, workspace, say)
+        report = _engines(folder, manifest, target, place, batch, workspace, say, dla_core)
     files = {
         path.name: file_digest(path)
         for path in sorted(place.iterdir())
-        if path.suffix not in (".log", ".cache")
+        if path.is_file() and path.suffix not in (".log", ".cache")
     }
     document = {"bundle": manifest["bundle"], "target": target.name, **report, "files": files}
     write_durably(place / REPORT, json.dumps(document, indent=1) + "\n")
@@ -84,6 +100,7 @@ def _engines(
     batch: int,
     workspace: int,
     say: Say,
+    dla_core: int | None,
 ) -> dict[str, Any]:
     if isinstance(target, GpuTarget):
         raise BuildError(
@@ -101,6 +118,9 @@ def _engines(
         raise NotReadyError(f"not ready to build: {missing.found}; {missing.remedy}")
     gate = manifest["run"]["gate"]
     device = this_device()
+    if dla_core is not None:
+        jetpack = next(each for each in target.jetpacks if each.name == device.jetpack)
+        check_dla(target, jetpack, dla_core)
     trtexec = find_trtexec()
     bench = Bench(
         find_bindings() or trtexec,
@@ -112,6 +132,7 @@ def _engines(
         gate["agreement"],
         gate["confidence"],
         say,
+        dla_core,
     )
     before = throttle_events()
     checked, advice = compile_twins(bench, batch, workspace, target.has_int8)

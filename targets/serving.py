@@ -29,7 +29,7 @@ def write_serving(place: Path, engine: Engine, manifest: Manifest) -> None:
     classes = list(manifest["teacher"]["class_names"])
     section = manifest["input"]
     write_durably(place / "config.pbtxt", triton(engine, section, manifest))
-    write_durably(place / "load.py", LOADER.replace("ENGINE", engine.path.name))
+    write_durably(place / "load.py", loader(engine))
     if not manifest["run"]["export"]["preprocessing"]:
         write_durably(place / "deepstream.txt", deepstream(engine, section, bool(classes)))
     if classes:
@@ -53,6 +53,7 @@ def deepstream(engine: Engine, section: Mapping[str, Any], labelled: bool) -> st
     off = max(abs(one / mean_std - 1) for one in std)
     offsets = [(mean - low) * 255 / (high - low) for mean in section["mean"]]
     channels, height, width = section["shape"]
+    core = engine.options.dla_core
     lines = ["[property]", "gpu-id=0", f"model-engine-file={engine.path.name}"]
     if off:
         lines.append(f"# one factor serves all channels; it is off by up to {100 * off:.1f} %")
@@ -67,6 +68,7 @@ def deepstream(engine: Engine, section: Mapping[str, Any], labelled: bool) -> st
         "process-mode=1",
         "output-blob-names=logits",
         *(["labelfile-path=labels.txt"] if labelled else []),
+        *([] if core is None else ["enable-dla=1", f"use-dla-core={core}"]),
         "classifier-threshold=0.0",
         "# nvinfer takes the outputs for probabilities, these are logits: the order is the same",
     ]
@@ -92,8 +94,27 @@ default_model_filename: "{engine.path.name}"
 max_batch_size: {engine.options.largest if free else 0}
 input [{{ name: "images" data_type: {taken} dims: [{lead}{dims}] }}]
 output [{{ name: "logits" data_type: TYPE_FP32 dims: [{lead}{classes}] }}]
-"""
+{_accelerator(engine)}"""
 
+
+def _accelerator(engine: Engine) -> str:
+    core = engine.options.dla_core
+    if core is None:
+        return ""
+    second = f"secondary_devices [{{ kind: KIND_NVDLA device_id: {core} }}]"
+    return f"instance_group [{{ kind: KIND_GPU gpus: [0] {second} }}]\n"
+
+
+def loader(engine: Engine) -> str:
+    """A short program that runs an engine."""
+    text, core = LOADER.replace("ENGINE", engine.path.name), engine.options.dla_core
+    if core is None:
+        return text
+    runtime = f"runtime = {RUNTIME}\nruntime.DLA_core = {core}\n"
+    return text.replace(f"engine = {RUNTIME}", f"{runtime}engine = runtime")
+
+
+RUNTIME = "trt.Runtime(trt.Logger())"
 
 LOADER = '''"""Runs ENGINE with TensorRT 8.5 or newer and CUDA's runtime, nothing else."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from targets.device import printed
-from targets.tensorrt.plan import Options, Places, Shape
+from targets.tensorrt.plan import DLA_CACHE, Options, Places, Shape
 from targets.tensorrt.process import run_logged
 
 
@@ -84,6 +84,8 @@ class _Builder:
                 print(f"[E] node {error.node()}: {error.desc()}", file=sys.stderr)
             return 1
         config = self._config()
+        if self.options.dla_core is not None:
+            self._report(network, config)
         plan = self.builder.build_serialized_network(network, config)
         if plan is None:
             return 1
@@ -91,6 +93,13 @@ class _Builder:
         self.places.layers.write_text(self._layers(plan))
         self.places.engine.write_bytes(bytes(plan))
         return 0
+
+    def _report(self, network: Any, config: Any) -> None:
+        """Say of every layer whether the accelerator can run it, before anything is built."""
+        for index in range(network.num_layers):
+            layer = network.get_layer(index)
+            can = "can" if config.can_run_on_DLA(layer) else "cannot"
+            print(f"[DLA] {can} run {layer.name}", file=sys.stderr)
 
     def _network_flags(self) -> int:
         """Explicit batches are all there is since 10; strong typing is all there is since 11."""
@@ -110,6 +119,9 @@ class _Builder:
             config.default_device_type = trt.DeviceType.DLA
             config.DLA_core = options.dla_core
             config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+            if options.precision == "int8":
+                cache = self.places.graph.with_name(DLA_CACHE)
+                config.int8_calibrator = self.calibrator = _cache_only(trt, cache.read_bytes())
         if self.shape[0] is None:
             profile = self.builder.create_optimization_profile()
             batches = (1, options.batch, options.largest)
@@ -124,6 +136,26 @@ class _Builder:
         engine = self.trt.Runtime(self.logger).deserialize_cuda_engine(plan)
         inspector = engine.create_engine_inspector()
         return str(inspector.get_engine_information(self.trt.LayerInformationFormat.JSON))
+
+
+def _cache_only(trt: Any, scales: bytes) -> Any:
+    """What TensorRT takes for a calibrator: it hands over scales and refuses to calibrate."""
+
+    class CacheOnly(trt.IInt8EntropyCalibrator2):  # type: ignore[misc]
+        def read_calibration_cache(self) -> bytes:
+            return scales
+
+        def write_calibration_cache(self, cache: Any) -> None:
+            """What was handed over may come back; it is kept already."""
+
+        def get_batch_size(self) -> int:
+            return 1
+
+        def get_batch(self, names: Any) -> None:
+            print("[E] the cache of scales was not accepted", file=sys.stderr)
+            return None
+
+    return CacheOnly()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from onnx import ModelProto
 from targets.device import Device
 from targets.durable_files import file_digest, replace_durably, write_durably
 from targets.graph import Graph
+from targets.tensorrt.dla import shares
 from targets.tensorrt.failures import BuildError, Failure
 from targets.tensorrt.fingerprint import Fingerprint, options_text
 from targets.tensorrt.layers import DetailsMissingError, Layer, layers, summary
@@ -87,7 +88,7 @@ def build(
         BuildError: When no way leads to an engine.
         UnsupportedError: When the graph is above what this device's parser reads.
     """
-    ways = typings(builder.version)
+    ways = typings(builder.version, wanted.dla_core)
     for typing in ways:
         options = dataclasses.replace(wanted, typing=typing)
         try:
@@ -136,6 +137,8 @@ def _build(
         places.engine.unlink(missing_ok=True)
     if table:
         say(f"{path.name}: {summary(table)}")
+    if options.dla_core is not None:
+        say(f"{path.name}: {shares(log.read_text(errors='replace'))}")
     engine = Engine(path, fingerprint, options, shape, table, reused=False)
     write_durably(_sidecar_place(path), json.dumps(_sidecar(engine), indent=1) + "\n")
     return engine

@@ -51,12 +51,18 @@ class Options:
     dla_core: int | None = None
 
 
-def typings(version: tuple[int, ...]) -> tuple[Typing, ...]:
-    """The ways of typing to try with a TensorRT, the better first.
+DLA_GRAPH, DLA_CACHE = "dla", "student.dla.cache"
+"""What an accelerator is built from, at either precision: a float graph, and scales beside it."""
+
+
+def typings(version: tuple[int, ...], dla_core: int | None = None) -> tuple[Typing, ...]:
+    """The ways of typing to try with a TensorRT, the better first; an accelerator has one.
 
     Weak typing left in 11. Strong typing, there since 10, gives what the graph says, but float16
     scales were refused on Orin by 10.16 (NVIDIA/TensorRT#4832): then weak typing still works.
     """
+    if dla_core is not None:
+        return ("weak",)
     if version[0] >= 11:
         return ("strong",)
     return ("strong", "weak") if version[0] == 10 else ("weak",)
@@ -64,6 +70,8 @@ def typings(version: tuple[int, ...]) -> tuple[Typing, ...]:
 
 def graph_role(options: Options, version: tuple[int, ...]) -> str:
     """Which of the bundle's graphs is built from."""
+    if options.dla_core is not None:
+        return DLA_GRAPH
     return GRAPHS[options.precision, options.typing, version[0] < 10]
 
 
@@ -131,7 +139,10 @@ def build_arguments(
         # Missing before 8.2, where no layer table can be had.
         arguments += [telling] if telling.partition("=")[0] in flags else []
     if options.dla_core is not None:
-        arguments += [f"--useDLACore={options.dla_core}", "--allowGPUFallback"]
+        # Since 10 it tells where layers run to those alone who want to hear everything.
+        arguments += [f"--useDLACore={options.dla_core}", "--allowGPUFallback", "--verbose"]
+        if options.precision == "int8":
+            arguments.append(f"--calib={places.graph.with_name(DLA_CACHE)}")
     return [*arguments, _without_run(flags)]
 
 

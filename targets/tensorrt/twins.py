@@ -13,6 +13,7 @@ from targets.device import Device
 from targets.golden import Golden
 from targets.onnxruntime_cpu import answer_golden, open_session
 from targets.tensorrt.build import Builder, Engine, build
+from targets.tensorrt.dla import lower
 from targets.tensorrt.layers import in_float, reformats
 from targets.tensorrt.plan import (
     Options,
@@ -38,6 +39,8 @@ Both round differently, so that closeness of numbers is no test (NVIDIA/Model-Op
 """
 
 RUN_SECONDS = 300.0
+
+QUANTIZED, FLOAT = "student.int8.onnx", "student.fp32.onnx"
 
 Say = Callable[[str], None]
 
@@ -95,6 +98,7 @@ class Bench:
         threshold: Agreement with the teacher that the run asked for.
         confidence: Of the intervals.
         say: Where to say what happens.
+        dla_core: The accelerator to build for; None for the GPU.
     """
 
     builder: Builder
@@ -106,6 +110,7 @@ class Bench:
     threshold: float
     confidence: float
     say: Say
+    dla_core: int | None = None
 
 
 def compile_twins(
@@ -124,10 +129,14 @@ def compile_twins(
     """
     wanted: tuple[Precision, ...] = ("int8", "fp16") if with_int8 else ("fp16",)
     engines: dict[Precision, Engine] = {}
+    largest, graphs = max(batch, _chunk(bench.golden)), bench.graphs
+    if bench.dla_core is not None:
+        largest, graphs = batch, bench.folder / "lowered"
+        lower(bench.graphs / QUANTIZED, bench.golden, batch, bench.builder.version, graphs)
     for precision in wanted:
-        options = Options(precision, "weak", batch, max(batch, _chunk(bench.golden)), workspace_mib)
+        options = Options(precision, "weak", batch, largest, workspace_mib, bench.dla_core)
         engines[precision] = build(
-            bench.builder, bench.device, bench.graphs, options, bench.folder, bench.say
+            bench.builder, bench.device, graphs, options, bench.folder, bench.say
         )
     times = _timed(bench, engines)
     checked = {p: _checked(bench, engines[p], times[p]) for p in wanted}
@@ -224,6 +233,9 @@ def _checked(bench: Bench, engine: Engine, milliseconds: float) -> Checked:
 
 
 def _graph(bench: Bench, engine: Engine) -> Path:
+    """What an engine means to compute; an accelerator's graph has lost its Q/DQ."""
+    if engine.options.dla_core is not None:
+        return bench.graphs / (QUANTIZED if engine.options.precision == "int8" else FLOAT)
     return bench.graphs / f"student.{graph_role(engine.options, bench.builder.version)}.onnx"
 
 

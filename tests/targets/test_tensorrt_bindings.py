@@ -15,7 +15,7 @@ from targets.serving import LOADER
 from targets.tensorrt import bindings
 from targets.tensorrt.bindings import find_bindings
 from targets.tensorrt.failures import BuildError
-from targets.tensorrt.plan import Options, Places
+from targets.tensorrt.plan import DLA_CACHE, Options, Places
 
 STAND_IN = Path(__file__).parent / "bindings_stand_in"
 
@@ -70,6 +70,15 @@ def test_an_accelerator_falls_back_to_the_gpu(asked):
     built = asked("8.6", Options("fp16", "weak", dla_core=1), (1, 3, 8, 8))
     assert (built["default_device_type"], built["DLA_core"]) == (1, 1)
     assert 3 in built["flags"]
+    assert "scales" not in built
+
+
+def test_an_accelerator_is_asked_first_and_gets_its_scales_for_int8(asked, tmp_path):
+    (tmp_path / DLA_CACHE).write_text("TRT-8600-EntropyCalibration2\n")
+    built = asked("8.6", Options("int8", "weak", dla_core=0), (1, 3, 8, 8))
+    assert built["scales"] == "TRT-8600-EntropyCalibration2\n"
+    log = (tmp_path / "log").read_text()
+    assert "[DLA] can run conv\n[DLA] cannot run softmax\n" in log
 
 
 def test_the_timing_cache_grows_and_the_layers_are_kept(asked, tmp_path):
@@ -119,6 +128,8 @@ GONE = {
         "trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH",
         "trt.BuilderFlag.FP16",
         "trt.BuilderFlag.INT8",
+        "trt.IInt8EntropyCalibrator2",
+        "trt.IBuilderConfig.int8_calibrator",
     },
 }
 """Names that a generation lacks, every one of which is asked for only where it is there."""
@@ -133,8 +144,10 @@ MEMBERS = {
     "IBuilderConfig": (
         *("set_memory_pool_limit", "profiling_verbosity", "set_flag", "default_device_type"),
         *("DLA_core", "add_optimization_profile", "create_timing_cache", "set_timing_cache"),
-        "get_timing_cache",
+        *("get_timing_cache", "can_run_on_DLA", "int8_calibrator"),
     ),
+    "INetworkDefinition": ("num_layers", "get_layer"),
+    "ILayer": ("name",),
     "IOptimizationProfile": ("set_shape",),
     "ITimingCache": ("serialize",),
     "Runtime": ("deserialize_cuda_engine",),
@@ -203,7 +216,11 @@ def test_every_name_is_in_the_real_bindings(version, tmp_path):
     unpacked = tmp_path / "unpacked"
     fetch(wheel, tmp_path, unpacked)
     libraries = empty_libraries(tmp_path / "libraries", soname, next(unpacked.rglob("*.so")))
-    asked = [sorted(names_used() - GONE[version]), sorted(GONE[version]), MEMBERS]
+    members = {
+        kind: [name for name in names if f"trt.{kind}.{name}" not in GONE[version]]
+        for kind, names in MEMBERS.items()
+    }
+    asked = [sorted(names_used() - GONE[version]), sorted(GONE[version]), members]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(asked)],
         env={**os.environ, "LD_LIBRARY_PATH": str(libraries), "PYTHONPATH": str(unpacked)},

@@ -1,0 +1,20 @@
+"""The systemd unit of a device's worker, as systemd itself reads it."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_systemd_finds_nothing_to_say(tmp_path):
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--user", ROOT / "targets" / "worker.service"],
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
