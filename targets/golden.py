@@ -1,5 +1,6 @@
 """golden.npz: probe images with the teacher's answers, for checking an artifact anywhere."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,14 @@ class Golden:
         normalised = (raw - self.mean.reshape(column)) / self.std.reshape(column)
         images: NDArray[np.float32] = normalised.astype(np.float32)
         return images
+
+    def some(self, count: int) -> "Golden":
+        """So many of them, evenly out of all; all when there are no more."""
+        chosen = np.unique(np.linspace(0, len(self.pixels) - 1, count).astype(np.int64))
+        if count >= len(self.pixels):
+            return self
+        per_image = ("pixels", "teacher_logits", "generator", "asked")
+        return dataclasses.replace(self, **{name: vars(self)[name][chosen] for name in per_image})
 
     def save(self, path: Path) -> None:
         """Write an .npz file; the same content gives the same bytes."""

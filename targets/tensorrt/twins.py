@@ -190,6 +190,10 @@ def _timed(bench: Bench, engines: dict[Precision, Engine]) -> dict[Precision, fl
     return medians
 
 
+RUNS = 200
+"""How often trtexec is started, at most, to put probes through an engine: seconds each on a small
+Jetson. An engine of a fixed batch is judged on fewer, and its interval is the wider."""
+
 NUMBERS = 2_000_000
 """Of the probes put through an engine at a time, where its batch is not fixed: what a small Jetson
 holds with all activations."""
@@ -199,10 +203,10 @@ def _chunk(golden: Golden) -> int:
     return max(1, min(500, NUMBERS // int(golden.pixels[0].size)))
 
 
-def _answers(bench: Bench, engine: Engine, folder: Path) -> NDArray[np.float32]:
-    """Logits (N, K) of an engine for the probes, the last batch filled up with the first image."""
-    images = bench.golden.pixels if _takes_pixels(bench, engine) else bench.golden.images
-    size = engine.shape[0] or _chunk(bench.golden)
+def _answers(bench: Bench, engine: Engine, golden: Golden, folder: Path) -> NDArray[np.float32]:
+    """Logits (N, K) of an engine for probes, the last batch filled up with the first image."""
+    images = golden.pixels if _takes_pixels(bench, engine) else golden.images
+    size = _size(bench, engine)
     log = bench.folder / f"answer.{engine.options.precision}.log"
     places = _places(engine, folder)
     parts = []
@@ -218,16 +222,23 @@ def _answers(bench: Bench, engine: Engine, folder: Path) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
+def _size(bench: Bench, engine: Engine) -> int:
+    """Probes that go through an engine at a time."""
+    return engine.shape[0] or _chunk(bench.golden)
+
+
 def _checked(bench: Bench, engine: Engine, milliseconds: float) -> Checked:
+    golden = bench.golden.some(_size(bench, engine) * RUNS)
     with tempfile.TemporaryDirectory() as name:
-        given = _answers(bench, engine, Path(name))
-    meant = answer_golden(open_session(_graph(bench, engine), optimised=False), bench.golden)
+        given = _answers(bench, engine, golden, Path(name))
+    meant = answer_golden(open_session(_graph(bench, engine), optimised=False), golden)
     same = int((given.argmax(1) == meant.argmax(1)).sum())
     low, high = wilson(same, len(given), bench.confidence)
-    verdict = judge(bench.golden, given, bench.threshold, bench.confidence)
+    verdict = judge(golden, given, bench.threshold, bench.confidence)
     bench.say(
         f"{engine.options.precision}: {verdict.outcome}, agreement with the teacher "
-        f"{100 * verdict.agreement:.2f} %, with its graph {100 * same / len(given):.2f} %"
+        f"{100 * verdict.agreement:.2f} %, with its graph {100 * same / len(given):.2f} %, "
+        f"on {len(given)} probes"
     )
     return Checked(engine, milliseconds, same / len(given), low, high, verdict)
 

@@ -1,5 +1,6 @@
 """`python -m targets` as a device runs it: in a process of its own."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import pytest
 from targets import compile_bundle as compiling
 from targets.__main__ import main
 from targets.bundle_files import open_bundle
+from targets.tensorrt import twins
 from tests.conftest import ROOT
 from tests.targets.standing_in import DEVICE, install_stand_in
 
@@ -105,6 +107,40 @@ def test_compile_on_a_device_leaves_engines_and_a_report(bundle, monkeypatch, tm
     assert report["engine"] == "built" and report["recommended"] == "int8"
     assert report["engines"]["int8"]["verdict"]["images"] == 2000
     assert {"student.int8.engine", "student.fp16.engine"} <= report["files"].keys()
+
+
+def test_compile_for_an_accelerator(bundle, monkeypatch, tmp_path, capsys):
+    install_stand_in(monkeypatch, tmp_path, "8.5")
+    nx = dataclasses.replace(DEVICE, target="orin-nx-16", jetpack="5.1", opset=17)
+    monkeypatch.setattr(compiling, "this_device", lambda: nx)
+    monkeypatch.setattr(compiling, "preflight", lambda target, place: [])
+    command = ["compile", str(bundle), "--target", "orin-nx", "--batch", "50", "--dla-core"]
+    assert main([*command, "1"]) == 0
+    said = capsys.readouterr().out
+    assert "1 pieces on the DLA, 1 layers on the GPU (SHUFFLE: flatten)" in said
+    place = bundle / "built" / "orin-nx-16-dla1"
+    report = json.loads((place / "report.json").read_text())
+    assert report["engines"]["int8"]["verdict"]["images"] == 2000
+    # The stand-in computes the lowered graph in float, which answers almost as int8 does.
+    assert 0.95 < report["engines"]["int8"]["same_answer_as_graph"]["share"] < 1
+    assert "enable-dla=1\nuse-dla-core=1" in (place / "deepstream.txt").read_text()
+    assert "kind: KIND_NVDLA device_id: 1" in (place / "config.pbtxt").read_text()
+    assert "runtime.DLA_core = 1" in (place / "load.py").read_text()
+    assert main([*command, "2"]) == 1
+    assert "orin-nx-16 has 2 accelerators, 0 to 1" in capsys.readouterr().err
+
+
+def test_an_engine_of_a_fixed_batch_is_judged_on_what_time_allows(
+    bundle, monkeypatch, tmp_path, capsys
+):
+    install_stand_in(monkeypatch, tmp_path, "8.5")
+    monkeypatch.setattr(twins, "RUNS", 3)
+    nx = dataclasses.replace(DEVICE, target="orin-nx-16", jetpack="5.1", opset=17)
+    monkeypatch.setattr(compiling, "this_device", lambda: nx)
+    monkeypatch.setattr(compiling, "preflight", lambda target, place: [])
+    command = ["compile", str(bundle), "--target", "orin-nx", "--batch", "32", "--dla-core", "0"]
+    assert main(command) == 0
+    assert "on 96 probes" in capsys.readouterr().out
 
 
 def test_a_build_that_fails_leaves_the_bundle_as_it_was(bundle, monkeypatch, tmp_path, capsys):

@@ -83,6 +83,12 @@ def build(given):
         engine.touch()
     if FAILS in ("empty", "nothing"):
         return
+    if "--useDLACore" in given:
+        if "--int8" in given:
+            text = Path(given["--calib"]).read_text()
+            assert text.startswith(f"TRT-{BANNER[1:]}-EntropyCalibration2\n"), text[:60]
+        print("[V] [TRT] [DlaLayer] {ForeignNode[conv1...fc1]}")
+        print("[V] [TRT] [GpuLayer] SHUFFLE: flatten")
     engine.write_text(json.dumps({"graph": str(graph), "arguments": sys.argv[1:]}))
     if "--exportLayerInfo" in given:
         text = "garbage {" if FAILS == "garbage" else json.dumps(layer_table(graph))
