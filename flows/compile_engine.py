@@ -14,9 +14,9 @@ from pipeline.engines import STEP, fetch, send
 from pipeline.errors import InputError
 from pipeline.store import Store
 from targets.catalogue import UnknownTargetError, find
-from targets.compile_bundle import NotReadyError, compile_bundle
+from targets.compile_bundle import NotReadyError, Wanted, compile_bundle
 from targets.compile_cpu import ParityError
-from targets.device import NotAJetsonError
+from targets.device import NoDeviceError
 from targets.tensorrt.failures import BuildError
 from targets.tensorrt.plan import UnsupportedError
 
@@ -24,7 +24,7 @@ WORK = Path.home() / ".cache" / "datafree-edge" / "built"
 """Where orders lie while they are worked on; a second try finds what the first has built."""
 
 FINAL = (
-    *(BuildError, NotReadyError, ParityError, NotAJetsonError),
+    *(BuildError, NotReadyError, ParityError, NoDeviceError),
     *(UnknownTargetError, UnsupportedError, InputError),
 )
 """Failures that a person must look at; what is told is their one line."""
@@ -39,7 +39,9 @@ def _may_pass(_: Any, __: TaskRun, state: State[Any]) -> bool:
 
 
 @flow(name="compile-engine", persist_result=False, timeout_seconds=3 * 3600)
-def compile_engine(store: str, order: str, key: str, target: str, batch: int = 1) -> State[Any]:
+def compile_engine(
+    store: str, order: str, key: str, target: str, batch: int = 1, dla_core: int | None = None
+) -> State[Any]:
     """Fetch an order, build what it asks for on this machine, and send it back.
 
     Args:
@@ -48,6 +50,7 @@ def compile_engine(store: str, order: str, key: str, target: str, batch: int = 1
         key: Under which the result is recorded.
         target: What this machine is to be.
         batch: Images at a time, to tune an engine for.
+        dla_core: An accelerator to build for in place of the GPU; a deployment of its own sets it.
 
     Returns:
         Completed once the store holds the result; Failed, with one line, when there is none.
@@ -58,7 +61,7 @@ def compile_engine(store: str, order: str, key: str, target: str, batch: int = 1
             return Completed(message=f"{target}: built before")
         folder = WORK / order[:16]
         _fetch(opened, order, folder)
-        place = _build(folder, target, batch)
+        place = _build(folder, target, Wanted(batch, dla_core=dla_core))
         _send(opened, key, place)
     except FINAL as error:
         return Failed(message=f"{target}: {error}")
@@ -80,8 +83,8 @@ def _fetch(store: Store, order: str, folder: Path) -> None:
 
 
 @task(name="build", persist_result=False, **TRIES)
-def _build(folder: Path, target: str, batch: int) -> Path:
-    return compile_bundle(folder, find(target), batch, 1024, get_run_logger().info)
+def _build(folder: Path, target: str, wanted: Wanted) -> Path:
+    return compile_bundle(folder, find(target), wanted, get_run_logger().info)
 
 
 @task(name="send", persist_result=False, **TRIES)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from targets.bundle_files import BundleError
 from targets.catalogue import UnknownTargetError, find
-from targets.compile_bundle import NotReadyError, compile_bundle
+from targets.compile_bundle import NotReadyError, Wanted, compile_bundle
 from targets.compile_cpu import ParityError
-from targets.device import NotAJetsonError
+from targets.device import NoDeviceError
 from targets.lint import told
 from targets.selftest import dry_run, selftest
 from targets.tables import floor_table, target_card, target_list
@@ -22,7 +22,7 @@ from targets.tensorrt.plan import UnsupportedError
 FAILED, USAGE, INTERRUPTED = 1, 64, 130
 
 MENDED_BY_USER = (
-    *(BundleError, BuildError, NotAJetsonError, NotReadyError, ParityError),
+    *(BundleError, BuildError, NoDeviceError, NotReadyError, ParityError),
     *(UnknownTargetError, UnsupportedError, ValueError, OSError),
 )
 
@@ -113,8 +113,8 @@ def _roofline(asked: argparse.Namespace) -> int:
 
 def _compile(asked: argparse.Namespace) -> int:
     target = find(asked.target)
-    sizes = (asked.batch, asked.workspace)
-    place = compile_bundle(asked.bundle, target, *sizes, print, asked.dla_core)
+    wanted = Wanted(asked.batch, asked.workspace, asked.dla_core)
+    place = compile_bundle(asked.bundle, target, wanted, print)
     print(f"{target.name}: in {place}")
     return 0
 

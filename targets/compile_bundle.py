@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from targets.bundle_files import Manifest, open_bundle
 from targets.catalogue import CpuTarget, GpuTarget, JetsonTarget, Target
 from targets.compile_cpu import compile_for_cpu
-from targets.device import this_device
+from targets.device import this_device, this_gpu
 from targets.durable_files import file_digest, write_durably
 from targets.engine_report import engine_report
 from targets.golden import load_golden
@@ -16,7 +17,6 @@ from targets.preflight import preflight, ready, throttle_events
 from targets.serving import write_serving
 from targets.tensorrt.bindings import find_bindings
 from targets.tensorrt.dla import check_dla
-from targets.tensorrt.failures import BuildError, Failure
 from targets.tensorrt.plan import UnsupportedError
 from targets.tensorrt.trtexec import find_trtexec
 from targets.tensorrt.twins import Bench, compile_twins
@@ -31,14 +31,23 @@ class NotReadyError(RuntimeError):
     """The device lacks something; what, has been said."""
 
 
-def compile_bundle(
-    folder: Path,
-    target: Target,
-    batch: int,
-    workspace: int,
-    say: Say,
-    dla_core: int | None = None,
-) -> Path:
+@dataclass(frozen=True)
+class Wanted:
+    """What an engine is to be; a CPU takes none of it.
+
+    Attributes:
+        batch: Images at a time, to tune for.
+        workspace_mib: Scratch memory of the builder.
+        dla_core: An accelerator of the device, to build for in place of its GPU; what is made for
+            it lies in `built/TARGET-dlaCORE`.
+    """
+
+    batch: int = 1
+    workspace_mib: int = 1024
+    dla_core: int | None = None
+
+
+def compile_bundle(folder: Path, target: Target, wanted: Wanted, say: Say) -> Path:
     """Compile a bundle's student for a target, into a folder `built/TARGET` beside its files.
 
     The bundle itself stays as it is: what a device makes of it has a report of its own.
@@ -46,11 +55,8 @@ def compile_bundle(
     Args:
         folder: The bundle.
         target: What it is compiled for: this machine, or for a CPU one of its kind.
-        batch: Images at a time, to tune an engine for.
-        workspace: Scratch memory of an engine's builder, in MiB.
+        wanted: What an engine is to be.
         say: Where to say what happens.
-        dla_core: An accelerator of the device, to build for in place of its GPU; what is made for
-            it lies in `built/TARGET-dlaCORE`.
 
     Returns:
         The folder with what was made; `report.json` in it is written last.
@@ -64,16 +70,16 @@ def compile_bundle(
     """
     manifest = open_bundle(folder)
     place = folder / "built" / target.name
-    if dla_core is not None:
-        place = place.with_name(f"{target.name}-dla{dla_core}")
+    if wanted.dla_core is not None:
+        place = place.with_name(f"{target.name}-dla{wanted.dla_core}")
     place.mkdir(parents=True, exist_ok=True)
     (place / REPORT).unlink(missing_ok=True)
     if isinstance(target, CpuTarget):
-        if dla_core is not None:
+        if wanted.dla_core is not None:
             raise UnsupportedError(f"{target.name} is a CPU; leave out --dla-core")
         report = _for_cpu(folder, target, place, say)
     else:
-        report = _engines(folder, manifest, target, place, batch, workspace, say, dla_core)
+        report = _engines(folder, manifest, target, place, wanted, say)
     files = {
         path.name: file_digest(path)
         for path in sorted(place.iterdir())
@@ -97,30 +103,20 @@ def _engines(
     manifest: Manifest,
     target: JetsonTarget | GpuTarget,
     place: Path,
-    batch: int,
-    workspace: int,
+    wanted: Wanted,
     say: Say,
-    dla_core: int | None,
 ) -> dict[str, Any]:
-    if isinstance(target, GpuTarget):
-        raise BuildError(
-            Failure(
-                "not-here-yet",
-                "engines for a GPU that is no Jetson are not built yet",
-                "build with trtexec from graphs/ by hand",
-            )
-        )
-    checks = preflight(target, place)
+    jetson = target if isinstance(target, JetsonTarget) else None
+    checks = preflight(jetson, place)
     for check in checks:
         say(str(check))
     if not ready(checks):
         missing = next(check for check in checks if check.state == "error")
         raise NotReadyError(f"not ready to build: {missing.found}; {missing.remedy}")
     gate = manifest["run"]["gate"]
-    device = this_device()
-    if dla_core is not None:
-        jetpack = next(each for each in target.jetpacks if each.name == device.jetpack)
-        check_dla(target, jetpack, dla_core)
+    device = this_device() if jetson else this_gpu()
+    if wanted.dla_core is not None:
+        check_dla(jetson, device.jetpack, wanted.dla_core)
     trtexec = find_trtexec()
     bench = Bench(
         find_bindings() or trtexec,
@@ -132,10 +128,10 @@ def _engines(
         gate["agreement"],
         gate["confidence"],
         say,
-        dla_core,
+        wanted.dla_core,
     )
     before = throttle_events()
-    checked, advice = compile_twins(bench, batch, workspace, target.has_int8)
+    checked, advice = compile_twins(bench, wanted.batch, wanted.workspace_mib, device.has_int8)
     report = engine_report(checked, advice, device, throttle_events() - before)
     if report["throttled"]:
         say(f"warning: throttled {report['throttled']} times while timing; use a stronger supply")

@@ -1,4 +1,4 @@
-"""The Jetson this runs on: model, software, power mode, and which target it is."""
+"""What builds an engine here: a Jetson and which target it is, or a machine with a GPU."""
 
 import json
 import re
@@ -9,23 +9,35 @@ from pathlib import Path
 
 from targets.catalogue import JetPack, JetsonTarget, jetsons
 
+NO_INT8 = ("5.0", "5.2", "5.3", "6.0", "6.2")
+"""Compute capabilities without the integer dot product that TensorRT's int8 kernels need."""
 
-class NotAJetsonError(RuntimeError):
+
+class NoDeviceError(RuntimeError):
+    """This machine is not what an engine was to be built on."""
+
+
+class NotAJetsonError(NoDeviceError):
     """This machine is no Jetson, or one that the catalogue does not know."""
+
+
+class NoGpuError(NoDeviceError):
+    """This machine has no GPU that NVIDIA's driver knows."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A Jetson, as an engine's fingerprint knows it.
+    """A Jetson or another GPU, as an engine's fingerprint knows it.
 
     Attributes:
-        target: Its name in the catalogue.
-        l4t: Board support package, e.g. "36.4.3".
-        jetpack: The catalogue's name for that generation of JetPacks.
+        target: Its name in the catalogue; of a GPU that is no Jetson, its own: "nvidia-l4".
+        l4t: Board support package, e.g. "36.4.3"; of another GPU, its driver.
+        jetpack: The catalogue's name for that generation of JetPacks; "" without.
         cuda: Version of CUDA.
         compute_capability: Of the GPU.
-        power_mode: As nvpmodel calls it.
-        opset: The highest ONNX opset that its TensorRT reads.
+        power_mode: As nvpmodel calls it; "" where there is none.
+        opset: The highest ONNX opset that its TensorRT reads; None where the parser has to say.
+        has_int8: Whether TensorRT has int8 kernels for it.
     """
 
     target: str
@@ -34,7 +46,8 @@ class Device:
     cuda: str
     compute_capability: str
     power_mode: str
-    opset: int
+    opset: int | None
+    has_int8: bool = True
 
 
 def this_device(root: Path = Path("/")) -> Device:
@@ -56,6 +69,31 @@ def this_device(root: Path = Path("/")) -> Device:
         compute_capability=target.compute_capability,
         power_mode=power_mode(),
         opset=jetpack.opset,
+        has_int8=target.has_int8,
+    )
+
+
+def this_gpu(root: Path = Path("/")) -> Device:
+    """Read what GPU this machine has: the first, as CUDA counts them.
+
+    Raises:
+        NoGpuError: When the driver tells of none.
+    """
+    asked = ("nvidia-smi", "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
+    lines = printed(asked).strip().splitlines()
+    fields = [field.strip() for field in lines[0].split(",")] if lines else []
+    if len(fields) != 3 or not re.fullmatch(r"\d+\.\d+", fields[1]):
+        raise NoGpuError("nvidia-smi tells of no GPU; install NVIDIA's driver")
+    name, capability, driver = fields
+    return Device(
+        target=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),
+        l4t=f"driver {driver}",
+        jetpack="",
+        cuda=_cuda(root),
+        compute_capability=capability,
+        power_mode="",
+        opset=None,
+        has_int8=capability not in NO_INT8,
     )
 
 

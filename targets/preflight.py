@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from targets.catalogue import JetsonTarget
-from targets.device import NotAJetsonError, power_mode, printed, this_device
+from targets.device import (
+    NoGpuError,
+    NotAJetsonError,
+    power_mode,
+    printed,
+    this_device,
+    this_gpu,
+)
 from targets.tensorrt.bindings import ASKED
 from targets.tensorrt.failures import BuildError, diagnose
 from targets.tensorrt.trtexec import find_trtexec
@@ -53,10 +60,10 @@ def preflight(target: JetsonTarget | None, folder: Path, root: Path = ROOT) -> l
     """
     looks: list[Callable[[], Check]] = [
         *([] if target is None else [lambda: _device(target, root)]),
+        *([_gpu] if target is None else []),
         _trtexec,
         _python_tensorrt,
-        lambda: _power_mode(target),
-        _clocks,
+        *([] if target is None else [lambda: _power_mode(target), _clocks]),
         lambda: _memory(root),
         lambda: _disk(folder),
         _python,
@@ -84,6 +91,17 @@ def _device(target: JetsonTarget, root: Path) -> Check:
     return Check("device", "ok", f"{device.target}, L4T {device.l4t}, JetPack {device.jetpack}")
 
 
+def _gpu() -> Check:
+    try:
+        gpu = this_gpu()
+    except NoGpuError as error:
+        found, _, remedy = str(error).partition("; ")
+        return Check("gpu", "error", found, remedy)
+    return Check(
+        "gpu", "ok", f"{gpu.target}, {gpu.l4t}, compute capability {gpu.compute_capability}"
+    )
+
+
 def _trtexec() -> Check:
     try:
         found = find_trtexec()
@@ -104,11 +122,11 @@ def _python_tensorrt() -> Check:
     return Check("tensorrt", "ok", "Python does not import it; trtexec builds")
 
 
-def _power_mode(target: JetsonTarget | None) -> Check:
+def _power_mode(target: JetsonTarget) -> Check:
     mode = power_mode()
     if mode == "unknown":
         return Check("power mode", "warning", "nvpmodel does not tell", "run it as root")
-    fastest = target.modes[0].name if target else mode
+    fastest = target.modes[0].name
     if mode != fastest:
         remedy = f"timings will be those of {mode}; the fastest is {fastest} (nvpmodel -m)"
         return Check("power mode", "warning", mode, remedy)

@@ -15,7 +15,7 @@ import onnxruntime as ort
 
 from targets.bundle_files import BundleError
 from targets.catalogue import JetsonTarget, find
-from targets.compile_bundle import NotReadyError, compile_bundle
+from targets.compile_bundle import NotReadyError, Wanted, compile_bundle
 from targets.device import printed, this_device
 from targets.durable_files import replace_durably
 from targets.preflight import preflight
@@ -118,7 +118,7 @@ def selftest(report: Path, say: Say) -> bool:
 
 def _tried(bundle: Path, target: JetsonTarget, say: Say) -> bool:
     try:
-        place = compile_bundle(bundle, target, 1, 512, say)
+        place = compile_bundle(bundle, target, Wanted(workspace_mib=512), say)
     except (BuildError, NotReadyError, BundleError) as error:
         say(f"failed: {error}")
         return False

@@ -122,7 +122,8 @@ def _build(
     if known is not None:
         say(f"{path.name}: built again ({', '.join(fingerprint.differences(known.fingerprint))})")
     model = onnx.load(graph)
-    check_graph(Graph(model).opset, device.opset, f"JetPack {device.jetpack}")
+    if device.opset is not None:
+        check_graph(Graph(model).opset, device.opset, f"JetPack {device.jetpack}")
     shape = _shape(model)
     places = _places(graph, path, folder, device, builder.version)
     log = folder / f"build.{options.precision}.log"

@@ -16,7 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto, numpy_helper
 
-from targets.catalogue import JetPack, JetsonTarget
+from targets.catalogue import JetsonTarget
 from targets.durable_files import write_durably
 from targets.golden import Golden
 from targets.graph import MOVES, PAIR, Graph, attribute
@@ -32,16 +32,23 @@ Scales = dict[str, float]
 """Of a tensor, by its name: a value is its scale times -127 to 127."""
 
 
-def check_dla(target: JetsonTarget, jetpack: JetPack, core: int) -> None:
+def check_dla(target: JetsonTarget | None, jetpack_name: str, core: int) -> None:
     """Refuse an accelerator that is not there, or that this TensorRT cannot use.
+
+    Args:
+        target: The module; None for a machine that is no Jetson.
+        jetpack_name: That is installed on it.
+        core: The accelerator, from 0.
 
     Raises:
         UnsupportedError: Saying which of the two, and what to do.
     """
-    cores = int(target.dla.split()[0]) if target.dla else 0
-    if core >= cores:
-        there = f"has {cores} accelerators, 0 to {cores - 1}" if cores else "has no accelerator"
-        raise UnsupportedError(f"{target.name} {there}; leave out --dla-core, or name another")
+    cores = int(target.dla.split()[0]) if target is not None and target.dla else 0
+    if target is None or not 0 <= core < cores:
+        name = "this machine" if target is None else target.name
+        there = f"has {cores} accelerators, from 0" if cores else "has no accelerator"
+        raise UnsupportedError(f"{name} {there}; leave out --dla-core, or name another")
+    jetpack = next(each for each in target.jetpacks if each.name == jetpack_name)
     if jetpack.dla.startswith("none"):
         raise UnsupportedError(
             f"JetPack {jetpack.name} cannot use the DLA ({jetpack.dla}); build for the GPU"

@@ -109,6 +109,17 @@ def test_compile_on_a_device_leaves_engines_and_a_report(bundle, monkeypatch, tm
     assert {"student.int8.engine", "student.fp16.engine"} <= report["files"].keys()
 
 
+def test_compile_for_the_gpu_of_this_machine(bundle, monkeypatch, tmp_path, capsys):
+    install_stand_in(monkeypatch, tmp_path, "11.1")
+    gpu = dataclasses.replace(DEVICE, target="nvidia-p100", jetpack="", opset=None, has_int8=False)
+    monkeypatch.setattr(compiling, "this_gpu", lambda: gpu)
+    monkeypatch.setattr(compiling, "preflight", lambda target, place: [])
+    assert main(["compile", str(bundle), "--target", "local-gpu"]) == 0
+    assert "recommended: fp16 (this device has no int8)" in capsys.readouterr().out
+    report = json.loads((bundle / "built" / "local-gpu" / "report.json").read_text())
+    assert report["device"]["target"] == "nvidia-p100"
+
+
 def test_compile_for_an_accelerator(bundle, monkeypatch, tmp_path, capsys):
     install_stand_in(monkeypatch, tmp_path, "8.5")
     nx = dataclasses.replace(DEVICE, target="orin-nx-16", jetpack="5.1", opset=17)
@@ -127,7 +138,7 @@ def test_compile_for_an_accelerator(bundle, monkeypatch, tmp_path, capsys):
     assert "kind: KIND_NVDLA device_id: 1" in (place / "config.pbtxt").read_text()
     assert "runtime.DLA_core = 1" in (place / "load.py").read_text()
     assert main([*command, "2"]) == 1
-    assert "orin-nx-16 has 2 accelerators, 0 to 1" in capsys.readouterr().err
+    assert "orin-nx-16 has 2 accelerators, from 0" in capsys.readouterr().err
 
 
 def test_an_engine_of_a_fixed_batch_is_judged_on_what_time_allows(

@@ -5,7 +5,7 @@ import pytest
 from targets import device as reading
 from targets import preflight as looking
 from targets.catalogue import find
-from targets.device import NotAJetsonError, this_device
+from targets.device import NoGpuError, NotAJetsonError, this_device, this_gpu
 from targets.preflight import Check, preflight, ready, throttle_events
 from tests.targets.standing_in import install_stand_in
 
@@ -132,6 +132,37 @@ def test_what_is_missing_is_told_with_its_remedy(jetson, monkeypatch, tmp_path):
     assert "the fastest is 15W" in str(checks["power mode"])
     assert "306 of 306 to 624 MHz; hold them: sudo jetson_clocks" in str(checks["clocks"])
     assert "0.5 GB free; a build wants 1.5 GB" in str(checks["memory"])
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "capability", "has_int8"),
+    [
+        ("NVIDIA L4, 8.9, 560.35.03\n", "nvidia-l4", "8.9", True),
+        ("NVIDIA GeForce GTX 1080, 6.1, 535.1\nNVIDIA L4, 8.9, 535.1", None, "6.1", True),
+        ("Tesla P100-PCIE-16GB, 6.0, 535.1\n", "tesla-p100-pcie-16gb", "6.0", False),
+    ],
+)
+def test_a_gpu_that_is_no_jetson(monkeypatch, tmp_path, line, name, capability, has_int8):
+    monkeypatch.setattr(reading, "printed", lambda command: line)
+    gpu = this_gpu(tmp_path)
+    assert gpu.target == (name or "nvidia-geforce-gtx-1080")
+    assert (gpu.compute_capability, gpu.has_int8, gpu.opset) == (capability, has_int8, None)
+    assert gpu.l4t.startswith("driver 5")
+
+
+@pytest.mark.parametrize("line", ["", "No devices were found\n", "NVIDIA-SMI has failed, a, b\n"])
+def test_without_a_gpu_it_is_one_line(monkeypatch, tmp_path, line):
+    monkeypatch.setattr(reading, "printed", lambda command: line)
+    with pytest.raises(NoGpuError, match="tells of no GPU; install NVIDIA's driver"):
+        this_gpu()
+    check = next(check for check in preflight(None, tmp_path) if check.name == "gpu")
+    assert str(check) == "error   gpu: nvidia-smi tells of no GPU; install NVIDIA's driver"
+
+
+def test_a_gpu_has_neither_power_modes_nor_jetson_clocks(monkeypatch, tmp_path):
+    monkeypatch.setattr(reading, "printed", lambda command: "NVIDIA L4, 8.9, 560.35.03\n")
+    names = [check.name for check in preflight(None, tmp_path)]
+    assert names == ["gpu", "trtexec", "tensorrt", "memory", "disk", "python"]
 
 
 def test_the_missing_dla_library_is_diagnosed(jetson, monkeypatch, tmp_path):
