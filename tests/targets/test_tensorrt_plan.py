@@ -90,6 +90,17 @@ def nearest(tensorrt):
 
 
 @pytest.mark.parametrize("target", jetsons(), ids=lambda target: target.name)
+def test_every_row_gets_the_command_of_its_generation(target):
+    """With each of its JetPacks; without int8, the float16 one alone."""
+    for jetpack in target.jetpacks:
+        version = nearest(jetpack.tensorrt)
+        for precision in ("int8", "fp16") if target.has_int8 else ("fp16",):
+            options = Options(precision, typings(NUMBERS[version])[0], largest=8)
+            built = build_arguments(options, PLACES, DYNAMIC, FLAGS[version]["flags"])
+            assert " ".join(built) == EXPECTED[version][precision], jetpack.name
+
+
+@pytest.mark.parametrize("target", jetsons(), ids=lambda target: target.name)
 @pytest.mark.parametrize("shape", [DYNAMIC, (1, 3, 32, 32)], ids=["any-batch", "fixed"])
 def test_no_device_is_asked_for_a_flag_it_lacks(target, shape):
     for jetpack in target.jetpacks:
