@@ -39,9 +39,7 @@ def _may_pass(_: Any, __: TaskRun, state: State[Any]) -> bool:
 
 
 @flow(name="compile-engine", persist_result=False, timeout_seconds=3 * 3600)
-def compile_engine(
-    store: str, order: str, key: str, target: str, batch: int = 1, dla_core: int | None = None
-) -> State[Any]:
+def compile_engine(store: str, order: str, key: str, target: str) -> State[Any]:
     """Fetch an order, build what it asks for on this machine, and send it back.
 
     Args:
@@ -49,20 +47,16 @@ def compile_engine(
         order: The order's sha256.
         key: Under which the result is recorded.
         target: What this machine is to be.
-        batch: Images at a time, to tune an engine for.
-        dla_core: An accelerator to build for in place of the GPU; a deployment of its own sets it.
 
     Returns:
         Completed once the store holds the result; Failed, with one line, when there is none.
     """
     try:
-        opened = Store(store)
-        if opened.recall(STEP, key) is not None:
-            return Completed(message=f"{target}: built before")
         folder = WORK / order[:16]
-        _fetch(opened, order, folder)
-        place = _build(folder, target, Wanted(batch, dla_core=dla_core))
-        _send(opened, key, place)
+        if not _fetch(store, order, key, folder):
+            return Completed(message=f"{target}: built before")
+        place = _build(folder, target)
+        _send(store, key, place)
     except FINAL as error:
         return Failed(message=f"{target}: {error}")
     except OSError as error:
@@ -78,15 +72,20 @@ TRIES: dict[str, Any] = {
 
 
 @task(name="fetch", persist_result=False, **TRIES)
-def _fetch(store: Store, order: str, folder: Path) -> None:
-    fetch(store, order, folder)
+def _fetch(store: str, order: str, key: str, folder: Path) -> bool:
+    """Whether there is anything to do; its files are there then."""
+    opened = Store(store)
+    if opened.recall(STEP, key) is not None:
+        return False
+    fetch(opened, order, folder)
+    return True
 
 
 @task(name="build", persist_result=False, **TRIES)
-def _build(folder: Path, target: str, wanted: Wanted) -> Path:
-    return compile_bundle(folder, find(target), wanted, get_run_logger().info)
+def _build(folder: Path, target: str) -> Path:
+    return compile_bundle(folder, find(target), Wanted(), get_run_logger().info)
 
 
 @task(name="send", persist_result=False, **TRIES)
-def _send(store: Store, key: str, place: Path) -> None:
-    send(store, key, place)
+def _send(store: str, key: str, place: Path) -> None:
+    send(Store(store), key, place)

@@ -67,6 +67,7 @@ class Store:
 
     Raises:
         InputError: When the root cannot be written.
+        StoreUnreachableError: When it does not answer; so do all methods.
     """
 
     def __init__(self, root: str) -> None:
@@ -79,8 +80,11 @@ class Store:
         try:
             with self._reached():
                 self._fs.makedirs(f"{self._root}/objects", exist_ok=True)
+        except StoreUnreachableError:
+            raise
         except OSError as error:
-            raise InputError(f"store {root}: cannot be written ({error.strerror})") from None
+            why = error.strerror or error
+            raise InputError(f"store {root}: cannot be written ({why})") from None
 
     def put(self, path: Path, name: str) -> Artifact:
         """Take a file in, under the digest of its content; a second time costs nothing."""
@@ -101,19 +105,13 @@ class Store:
             return target
         beside = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
         try:
-            with self._reached():
-                self._fs.get_file(self._object(artifact.sha256), str(beside))
+            self._fetch(artifact, beside)
             if file_digest(beside) != artifact.sha256:
                 raise InputError(
                     f"store {self._root}: {artifact.name} ({artifact.sha256[:12]}) is damaged; "
                     "delete that object and the steps folder, and run again"
                 )
             replace_durably(beside, target)
-        except FileNotFoundError:
-            raise InputError(
-                f"store {self._root}: {artifact.name} ({artifact.sha256[:12]}) is gone; "
-                "delete the store's steps folder and run again"
-            ) from None
         finally:
             beside.unlink(missing_ok=True)
         return target
@@ -157,6 +155,17 @@ class Store:
     def _step(self, step: str, key: str) -> str:
         return f"{self._root}/steps/{step}/{key}.json"
 
+    def _fetch(self, artifact: Artifact, place: Path) -> None:
+        place.touch()  # A folder that is missing here is no file that is missing there.
+        try:
+            with self._reached():
+                self._fs.get_file(self._object(artifact.sha256), str(place))
+        except FileNotFoundError:
+            raise InputError(
+                f"store {self._root}: {artifact.name} ({artifact.sha256[:12]}) is gone; "
+                "delete the store's steps folder and run again"
+            ) from None
+
     def _has(self, place: str) -> bool:
         with self._reached():
             found: bool = self._fs.exists(place)
@@ -167,7 +176,7 @@ class Store:
         """Whatever a store's own library raises becomes an OSError, as that of a disk is."""
         try:
             yield
-        except OSError:
+        except (OSError, TypeError, AttributeError):
             raise
         except Exception as error:
             raise StoreUnreachableError(errno.EIO, str(error), self.url) from error

@@ -115,11 +115,12 @@ def _engines(
         raise NotReadyError(f"not ready to build: {missing.found}; {missing.remedy}")
     gate = manifest["run"]["gate"]
     device = this_device() if jetson else this_gpu()
-    if wanted.dla_core is not None:
-        check_dla(jetson, device.jetpack, wanted.dla_core)
     trtexec = find_trtexec()
+    builder = find_bindings() or trtexec
+    if wanted.dla_core is not None:
+        check_dla(jetson, device.jetpack, wanted.dla_core, builder.version)
     bench = Bench(
-        find_bindings() or trtexec,
+        builder,
         trtexec,
         device,
         folder / "graphs",

@@ -31,7 +31,7 @@ def engine_report(
 
 
 def _entry(checked: Checked) -> dict[str, Any]:
-    table = checked.engine.table
+    table, shares = checked.engine.table, checked.engine.shares
     return {
         "file": checked.engine.path.name,
         "reused": checked.engine.reused,
@@ -46,6 +46,9 @@ def _entry(checked: Checked) -> dict[str, Any]:
             "asked": SAME_ANSWER,
         },
         "verdict": checked.verdict.as_json(),
+        "dla_core": checked.engine.options.dla_core,
+        "on_dla": list(shares.on_dla) if shares else None,
+        "fell_back_to_gpu": list(shares.on_gpu) if shares else None,
         "layers_in_float": in_float(table),
         "reformats": len(reformats(table)),
     }

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+NUMBERS = 2_000_000
+"""Of a chunk's images: all activations of so many fit into a small Jetson's memory."""
+
 
 @dataclass(frozen=True)
 class Golden:
@@ -38,6 +41,11 @@ class Golden:
         normalised = (raw - self.mean.reshape(column)) / self.std.reshape(column)
         images: NDArray[np.float32] = normalised.astype(np.float32)
         return images
+
+    @property
+    def chunk(self) -> int:
+        """How many of them a small Jetson can put through a network at a time."""
+        return max(1, min(500, NUMBERS // int(self.pixels[0].size)))
 
     def some(self, count: int) -> "Golden":
         """So many of them, evenly out of all; all when there are no more."""

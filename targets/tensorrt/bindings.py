@@ -90,8 +90,8 @@ class _Builder:
         if plan is None:
             return 1
         self.places.cache.write_bytes(bytes(config.get_timing_cache().serialize()))
-        self.places.layers.write_text(self._layers(plan))
         self.places.engine.write_bytes(bytes(plan))
+        self.places.layers.write_text(self._layers(plan))
         return 0
 
     def _report(self, network: Any, config: Any) -> None:
@@ -133,7 +133,12 @@ class _Builder:
         return config
 
     def _layers(self, plan: Any) -> str:
-        engine = self.trt.Runtime(self.logger).deserialize_cuda_engine(plan)
+        runtime = self.trt.Runtime(self.logger)
+        if self.options.dla_core is not None:
+            runtime.DLA_core = self.options.dla_core
+        engine = runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            return ""
         inspector = engine.create_engine_inspector()
         return str(inspector.get_engine_information(self.trt.LayerInformationFormat.JSON))
 

@@ -13,7 +13,7 @@ from onnx import ModelProto
 from targets.device import Device
 from targets.durable_files import file_digest, replace_durably, write_durably
 from targets.graph import Graph
-from targets.tensorrt.dla import shares
+from targets.tensorrt.dla import Shares, shares
 from targets.tensorrt.failures import BuildError, Failure
 from targets.tensorrt.fingerprint import Fingerprint, options_text
 from targets.tensorrt.layers import DetailsMissingError, Layer, layers, summary
@@ -58,6 +58,8 @@ class Engine:
         shape: Of its input.
         table: Its layers; empty where this TensorRT tells names only.
         reused: Whether it was found, not built.
+        shares: What runs on the accelerator it was built for, and what fell back to the GPU; None
+            for the GPU's own engines, and where TensorRT does not tell.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class Engine:
     shape: Shape
     table: list[Layer]
     reused: bool
+    shares: Shares | None = None
 
 
 def build(
@@ -138,9 +141,10 @@ def _build(
         places.engine.unlink(missing_ok=True)
     if table:
         say(f"{path.name}: {summary(table)}")
+    found = None if options.dla_core is None else shares(log.read_text(errors="replace"))
     if options.dla_core is not None:
-        say(f"{path.name}: {shares(log.read_text(errors='replace'))}")
-    engine = Engine(path, fingerprint, options, shape, table, reused=False)
+        say(f"{path.name}: {found or 'this TensorRT does not tell what runs on the DLA'}")
+    engine = Engine(path, fingerprint, options, shape, table, reused=False, shares=found)
     write_durably(_sidecar_place(path), json.dumps(_sidecar(engine), indent=1) + "\n")
     return engine
 
@@ -158,9 +162,16 @@ def reopen(path: Path) -> Engine | None:
             tuple(document["input"]["shape"]),
             [Layer(**row) for row in document["layers"]],
             reused=True,
+            shares=_shares(document["shares"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _shares(document: dict[str, list[str]] | None) -> Shares | None:
+    if document is None:
+        return None
+    return Shares(tuple(document["on_dla"]), tuple(document["on_gpu"]))
 
 
 def _sidecar_place(path: Path) -> Path:
@@ -175,6 +186,7 @@ def _sidecar(engine: Engine) -> dict[str, Any]:
         "options": dataclasses.asdict(engine.options),
         "input": {"name": "images", "shape": engine.shape},
         "output": {"name": "logits"},
+        "shares": dataclasses.asdict(engine.shares) if engine.shares else None,
         "layers": [dataclasses.asdict(layer) for layer in engine.table],
     }
 

@@ -51,8 +51,8 @@ class Options:
     dla_core: int | None = None
 
 
-DLA_GRAPH, DLA_CACHE = "dla", "student.dla.cache"
-"""What an accelerator is built from, at either precision: a float graph, and scales beside it."""
+DLA_CACHE = "student.dla.cache"
+"""The scales of an accelerator's int8 engine, beside its float graph."""
 
 
 def typings(version: tuple[int, ...], dla_core: int | None = None) -> tuple[Typing, ...]:
@@ -71,7 +71,7 @@ def typings(version: tuple[int, ...], dla_core: int | None = None) -> tuple[Typi
 def graph_role(options: Options, version: tuple[int, ...]) -> str:
     """Which of the bundle's graphs is built from."""
     if options.dla_core is not None:
-        return DLA_GRAPH
+        return f"dla-{options.precision}"
     return GRAPHS[options.precision, options.typing, version[0] < 10]
 
 

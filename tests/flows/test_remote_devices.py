@@ -36,6 +36,9 @@ ENVIRONMENT = {
     **{name: "" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")},
 }
 
+OWN_CHECKOUT = " by the code that lies on the device"
+"""What the device's checkout says and the host's does not."""
+
 WORKER = "prefect worker start --pool shelf --limit 1"
 
 RUN = """
@@ -76,11 +79,13 @@ def host(machines, tmp_path_factory):
 
 @pytest.fixture
 def device(machines, host, tmp_path):
-    """A machine with a disk and a checkout of its own, without what trains, and no worker yet."""
+    """A machine with a disk and a checkout of its own, and no worker yet."""
     home = tmp_path / "device"
     checkout = home / "checkout"
     for package in ("flows", "pipeline", "targets"):
         shutil.copytree(ROOT / package, checkout / package)
+    flow = checkout / "flows" / "compile_engine.py"
+    flow.write_text(flow.read_text().replace(': built")', f': built{OWN_CHECKOUT}")'))
     store = host.environment["DATAFREE_EDGE_STORE"]
     session = Session(
         home, API, store, machines.device, home, **ENVIRONMENT, PYTHONPATH=str(checkout)
@@ -134,34 +139,33 @@ def test_what_a_device_builds_comes_back(host, device, tmp_path):
     device.start(WORKER)
     entry = Run(host, tmp_path, 1, wait=120).entry()
     assert entry["int8"]["parity"] >= 0.995, entry
+    assert OWN_CHECKOUT in device.log()
 
 
 def test_a_link_cut_while_the_order_is_fetched_costs_a_try(machines, host, device, tmp_path):
-    machines.slow(machines.host, 400)
-    device.start(WORKER)
-    run = Run(host, tmp_path, 2, wait=200)
-    wait_for(lambda: (p for p in work(device).rglob("*.part") if p.stat().st_size))
-    machines.cut()
-    machines.fast(machines.host)
-    time.sleep(8)
-    machines.mend()
+    with machines.slowed(machines.host, 400):
+        device.start(WORKER)
+        run = Run(host, tmp_path, 2, wait=200)
+        wait_for(lambda: work(device).rglob("*.part"))
+        time.sleep(0.5)
+        with machines.cut():
+            time.sleep(8)
     entry = run.entry()
     assert "int8" in entry, entry
+    assert "Retry 1/2 will start" in device.log()
 
 
 def test_a_link_cut_for_good_while_sending_leaves_it_pending(machines, host, device, tmp_path):
-    machines.slow(machines.device, 200)
-    device.start(WORKER)
-    run = Run(host, tmp_path, 3, wait=40)
-    wait_for(lambda: work(device).rglob("report.json"))
-    machines.cut()
-    entry = run.entry()
+    with machines.slowed(machines.device, 200):
+        device.start(WORKER)
+        run = Run(host, tmp_path, 3, wait=40)
+        wait_for(lambda: work(device).rglob("report.json"))
+        with machines.cut():
+            entry = run.entry()
     assert (entry["engine"], entry["because"]) == (
         "pending",
         "no worker of the pool shelf was done within 40 s",
     )
-    machines.fast(machines.device)
-    machines.mend()
     assert "int8" in Run(host, tmp_path, 3, wait=200).entry()
 
 

@@ -4,6 +4,7 @@ import itertools
 import os
 import signal
 import subprocess
+from contextlib import contextmanager
 
 HOST, DEVICE = "10.77.0.1", "10.77.0.2"
 """Their addresses; nothing else is reachable from either."""
@@ -44,27 +45,31 @@ class TwoMachines:
             for link in ("lo", "cable"):
                 _do("ip", "-n", name, "link", "set", link, "up")
 
-    def slow(self, end, kilobits):
-        """What one end sends passes at so many kilobits a second from now on.
+    @contextmanager
+    def slowed(self, end, kilobits):
+        """What one end sends passes at so many kilobits a second.
 
         Args:
             end: `self.host` or `self.device`.
             kilobits: A second.
         """
+        shaping = ("tc", "-n", end[-1], "qdisc")
         shape = ("rate", f"{kilobits}kbit", "burst", "16kb", "latency", "400ms")
-        _do("tc", "-n", end[-1], "qdisc", "replace", "dev", "cable", "root", "tbf", *shape)
+        _do(*shaping, "add", "dev", "cable", "root", "tbf", *shape)
+        try:
+            yield
+        finally:
+            _do(*shaping, "delete", "dev", "cable", "root")
 
-    def fast(self, end):
-        """As it was."""
-        _do("tc", "-n", end[-1], "qdisc", "delete", "dev", "cable", "root")
-
+    @contextmanager
     def cut(self):
         """Nothing passes; neither side is told."""
-        _do("ip", "-n", self._names[1], "link", "set", "cable", "down")
-
-    def mend(self):
-        """Whole again."""
-        _do("ip", "-n", self._names[1], "link", "set", "cable", "up")
+        link = ("ip", "-n", self._names[1], "link", "set", "cable")
+        _do(*link, "down")
+        try:
+            yield
+        finally:
+            _do(*link, "up")
 
     def kill(self, end):
         """Every process there, at once."""

@@ -137,6 +137,9 @@ def test_compile_for_an_accelerator(bundle, monkeypatch, tmp_path, capsys):
     assert "enable-dla=1\nuse-dla-core=1" in (place / "deepstream.txt").read_text()
     assert "kind: KIND_NVDLA device_id: 1" in (place / "config.pbtxt").read_text()
     assert "runtime.DLA_core = 1" in (place / "load.py").read_text()
+    int8 = report["engines"]["int8"]
+    assert (int8["dla_core"], int8["fell_back_to_gpu"]) == (1, ["SHUFFLE: flatten"])
+    assert report["engines"]["fp16"]["same_answer_as_graph"]["share"] == 1
     assert main([*command, "2"]) == 1
     assert "orin-nx-16 has 2 accelerators, from 0" in capsys.readouterr().err
 

@@ -2,10 +2,11 @@
 
 import ast
 import configparser
+import dataclasses
 
 import pytest
 
-from targets.serving import LOADER, deepstream, triton, write_serving
+from targets.serving import LOADER, deepstream, loader, triton, write_serving
 from targets.tensorrt.build import Engine
 from targets.tensorrt.fingerprint import Fingerprint
 from targets.tensorrt.plan import Options
@@ -78,6 +79,15 @@ def test_all_files_are_written(tmp_path):
 def test_what_takes_pixels_itself_gets_no_deepstream_file(tmp_path):
     write_serving(tmp_path, engine(tmp_path), manifest(names=(), preprocessing=True))
     assert {path.name for path in tmp_path.iterdir()} == {"config.pbtxt", "load.py"}
+
+
+def test_an_accelerators_loader_names_its_core(tmp_path):
+    made = engine(tmp_path)
+    options = dataclasses.replace(made.options, dla_core=1)
+    text = loader(dataclasses.replace(made, options=options))
+    ast.parse(text)
+    assert "runtime.DLA_core = 1\nengine = runtime.deserialize_cuda_engine(" in text
+    assert "DLA" not in loader(made)
 
 
 def test_the_loader_is_python_and_short():

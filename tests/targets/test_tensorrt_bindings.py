@@ -150,7 +150,7 @@ MEMBERS = {
     "ILayer": ("name",),
     "IOptimizationProfile": ("set_shape",),
     "ITimingCache": ("serialize",),
-    "Runtime": ("deserialize_cuda_engine",),
+    "Runtime": ("deserialize_cuda_engine", "DLA_core"),
     "ICudaEngine": ("create_engine_inspector", "create_execution_context"),
     "EngineInspector": ("get_engine_information",),
     "IExecutionContext": (

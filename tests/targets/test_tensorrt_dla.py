@@ -1,4 +1,4 @@
-"""Lowering for an accelerator: the same numbers without Q/DQ, and a scale for every tensor."""
+"""Lowering for an accelerator: the same numbers without Q/DQ, and the scales beside it."""
 
 import dataclasses
 import struct
@@ -10,11 +10,21 @@ import pytest
 from onnx import helper, numpy_helper
 
 from targets.catalogue import find
-from targets.golden import load_golden
+from targets.golden import Golden, load_golden
 from targets.graph import PAIR, Graph
-from targets.tensorrt.dla import cache_text, check_dla, lower, shares, spread, without_pairs
-from targets.tensorrt.plan import DLA_CACHE, Options, UnsupportedError
+from targets.tensorrt.dla import (
+    cache_text,
+    check_dla,
+    float_tensors,
+    lower,
+    shares,
+    spread,
+    without_pairs,
+)
+from targets.tensorrt.plan import DLA_CACHE, Options, UnsupportedError, build_arguments
+from targets.tensorrt.twins import SAME_ANSWER
 from tests.targets.graphs import SCALE, Builder, quantized_convolution
+from tests.targets.test_tensorrt_plan import FLAGS, PLACES
 
 ORIN = find("orin-nx-16")
 
@@ -93,18 +103,24 @@ def test_a_tensor_with_two_scales_keeps_the_larger():
     assert without_pairs(model) == {"images": pytest.approx(0.3)}
 
 
-def test_what_has_no_scale_gets_it_from_the_probes(same_bundle, tmp_path):
-    golden = load_golden(same_bundle / "golden.npz")
-    golden = dataclasses.replace(golden, pixels=golden.pixels[:200])
-    lower(same_bundle / "graphs" / "student.int8.onnx", golden, 4, (8, 5, 2), tmp_path)
-    model = onnx.load(tmp_path / "student.dla.onnx")
+def first(golden, count):
+    return dataclasses.replace(golden, pixels=golden.pixels[:count])
+
+
+@pytest.mark.parametrize("count", [50, 700])
+def test_what_has_no_scale_gets_it_from_the_probes(same_bundle, tmp_path, count):
+    """Fewer than go through at a time, and more."""
+    golden = first(load_golden(same_bundle / "golden.npz"), count)
+    assert golden.chunk == 500
+    lower(same_bundle / "graphs", golden, 4, (8, 5, 2), tmp_path)
+    model = onnx.load(tmp_path / "student.dla-int8.onnx")
     header, *rows = (tmp_path / DLA_CACHE).read_text().splitlines()
     assert header == "TRT-8502-EntropyCalibration2"
     scales = dict(row.split(": ") for row in rows)
     named = {name for node in model.graph.node for name in node.output} | {"images"}
     assert named == scales.keys()
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 4
-    free = onnx.load(tmp_path / "student.dla.onnx")
+    free = onnx.load(tmp_path / "student.dla-int8.onnx")
     for value in (*free.graph.input, *free.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     logits = run(free, golden.images)
@@ -122,26 +138,85 @@ def test_the_cache_is_written_as_tensorrt_writes_it(version, number):
 
 
 def test_the_same_bundle_gives_the_same_graph_and_other_scales_another(same_bundle, tmp_path):
-    graph = same_bundle / "graphs" / "student.int8.onnx"
     golden = load_golden(same_bundle / "golden.npz")
-    few = dataclasses.replace(golden, pixels=golden.pixels[:100])
-    for name, probes in (("a", golden), ("b", golden), ("c", few)):
-        lower(graph, probes, 1, (10, 3, 0), tmp_path / name)
-    a, b, c = ((tmp_path / name / "student.dla.onnx").read_bytes() for name in "abc")
+    for name, probes in (("a", golden), ("b", golden), ("c", first(golden, 100))):
+        lower(same_bundle / "graphs", probes, 1, (10, 3, 0), tmp_path / name)
+    a, b, c = ((tmp_path / name / "student.dla-int8.onnx").read_bytes() for name in "abc")
     assert a == b != c
+    plain = onnx.load(tmp_path / "a" / "student.dla-fp16.onnx")
+    meant = onnx.load(same_bundle / "graphs" / "student.fp32.onnx")
+    image = golden.images[:1]
+    assert np.array_equal(run(plain, image), run(meant, image))
+
+
+def test_weights_that_tensorrt_quantizes_anew_answer_the_same(same_bundle):
+    """By each channel's largest value, as it does where weights have no scale of their own."""
+    model = onnx.load(same_bundle / "graphs" / "student.int8.onnx")
+    golden = load_golden(same_bundle / "golden.npz")
+    meant = run(model, golden.images)
+    scales = without_pairs(model)
+    graph = Graph(model)
+    for layer in graph.layers():
+        weights = graph.constants[layer.input[1]]
+        others = tuple(range(1, weights.ndim))
+        step = np.abs(weights).max(others, keepdims=True) / 127
+        anew = (np.rint(weights / step) * step).astype(np.float32)
+        stored = next(t for t in model.graph.initializer if t.name == layer.input[1])
+        stored.CopyFrom(numpy_helper.from_array(anew, layer.input[1]))
+    given = run(with_pairs_again(model, scales), golden.images)
+    assert (given.argmax(1) == meant.argmax(1)).mean() >= SAME_ANSWER
+
+
+def test_a_layer_kept_in_float_stays_so(tmp_path):
+    """Neither what it gives nor what is only moved of it has a scale."""
+    build = Builder()
+    inside = build.add("Relu", build.convolution(build.pair("images"), 3, 8))
+    weight = build.constant(np.ones((4, 8, 1, 1), np.float32))
+    kept = build.add("Conv", build.pair(inside), weight)
+    cut = build.add("Relu", kept)
+    model = build.finish(build.convolution(build.pair(cut), 4, 4), 3)
+    assert float_tensors(model) == {kept, cut}
+    for name in ("int8", "fp32"):
+        onnx.save(model, tmp_path / f"student.{name}.onnx")
+    shape = (3, 3, 8, 8)
+    pixels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    ends = (np.zeros(3, np.float32), np.ones(3, np.float32), np.array([0, 1], np.float32))
+    golden = Golden(pixels, *ends, np.zeros((3, 4), np.float32), np.zeros(3), np.zeros(3))
+    lower(tmp_path, golden, 1, (8, 5, 2), tmp_path / "lowered")
+    rows = (tmp_path / "lowered" / DLA_CACHE).read_text().splitlines()[1:]
+    scaled = {row.partition(":")[0] for row in rows}
+    assert inside in scaled
+    assert not {kept, cut} & scaled
+
+
+def test_the_input_of_a_cut_keeps_its_range_where_another_needs_it():
+    build = Builder()
+    convolved = build.convolution(build.pair("images"), 3, 4)
+    rectified = build.pair(build.add("Relu", convolved))
+    model = build.finish(build.add("Add", build.convolution(rectified, 4, 4), convolved), 3)
+    scales = without_pairs(model)
+    spread(model, scales)
+    assert convolved not in scales
+
+
+def test_what_no_dla_knows_is_refused():
+    with pytest.raises(UnsupportedError, match=r"no symmetric pair.*build for the GPU"):
+        without_pairs(quantized_convolution(activation_zero=np.int8(3)))
 
 
 def test_what_is_not_there_is_refused():
-    check_dla(ORIN, "6.1", 1)
+    check_dla(ORIN, "6.1", 1, (10, 3, 0))
     for core in (2, -1):
         with pytest.raises(UnsupportedError, match="has 2 accelerators, from 0"):
-            check_dla(ORIN, "6.1", core)
+            check_dla(ORIN, "6.1", core, (10, 3, 0))
     with pytest.raises(UnsupportedError, match=r"JetPack 7\.2 cannot use the DLA.*build for the G"):
-        check_dla(ORIN, "7.2", 0)
+        check_dla(ORIN, "7.2", 0, (10, 16, 2))
     with pytest.raises(UnsupportedError, match="orin-nano-8 has no accelerator"):
-        check_dla(find("orin-nano-8"), "6.1", 0)
+        check_dla(find("orin-nano-8"), "6.1", 0, (10, 3, 0))
     with pytest.raises(UnsupportedError, match="this machine has no accelerator"):
-        check_dla(None, "", 0)
+        check_dla(None, "", 0, (10, 3, 0))
+    with pytest.raises(UnsupportedError, match=r"TensorRT 10\.8\.0 cannot use the DLA"):
+        check_dla(ORIN, "6.1", 0, (10, 8, 0))
 
 
 def test_a_log_tells_what_fell_back():
@@ -152,13 +227,10 @@ def test_a_log_tells_what_fell_back():
 """
     found = shares(log)
     assert str(found) == "1 pieces on the DLA, 1 layers on the GPU (SHUFFLE: flatten)"
-    assert str(shares("")) == "0 pieces on the DLA, 0 layers on the GPU"
+    assert shares("[I] nothing of the sort") is None
 
 
 def test_the_scales_are_handed_over_for_int8_alone(tmp_path):
-    from targets.tensorrt.plan import build_arguments
-    from tests.targets.test_tensorrt_plan import FLAGS, PLACES
-
     for precision, expected in (("int8", 1), ("fp16", 0)):
         options = Options(precision, "weak", dla_core=0)
         for version in ("8.2", "8.6", "10.3"):
