@@ -7,7 +7,7 @@ from benchmarks.common_setting import common
 from benchmarks.data import MNIST_INPUT
 from benchmarks.mnist_variants import VARIANTS
 from dfkd.budget import Plan, for_teacher_passes, passes_per_round
-from dfkd.compatibility import lacking_batch_norm
+from dfkd.compatibility import lacking_batch_norm, without_batch_norm
 from dfkd.images import ImageSpec
 from dfkd.recipe import Recipe
 from dfkd.recipes import PUBLISHED, RECIPES
@@ -126,6 +126,8 @@ class Job:
     def digest(self) -> str:
         """Of all that the row depends on except the engine: another one is another run."""
         recipe = replace(self.composition(), citation="", reported={}, notes=())
+        if not TEACHERS[self.teacher].batch_norm:
+            recipe = replace(recipe, terms=without_batch_norm(recipe))
         parts = (recipe, self.plan(), TEACHERS[self.teacher], self.seed)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 

@@ -177,6 +177,11 @@ def lacking_batch_norm(recipe: "Recipe") -> Term | None:
     return None
 
 
+def without_batch_norm(recipe: "Recipe") -> tuple[Term, ...]:
+    """The terms that a teacher without batch norm can serve."""
+    return tuple(term for term in recipe.terms if "batch norm" not in NEEDS[term.name])
+
+
 def pair_fault(recipe: "Recipe", teacher: str, student: str) -> str | None:
     """Why a recipe does not suit a pair of registry architectures; None when it may.
 

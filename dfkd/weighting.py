@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dfkd.compatibility import lacking_batch_norm
+from dfkd.compatibility import lacking_batch_norm, without_batch_norm
 from dfkd.composition import Term, Wrapper
 from dfkd.looks import batch_norms
 from dfkd.needs import NEEDS
@@ -80,7 +80,7 @@ def usable_terms(recipe: Recipe, teacher: nn.Module) -> tuple[Term, ...]:
         raise RecipeError(
             f"recipe {recipe.name} needs batch norm (term {lacking.name}); the teacher has none"
         )
-    return tuple(term for term in recipe.terms if "batch norm" not in NEEDS[term.name])
+    return without_batch_norm(recipe)
 
 
 class Weighting:
