@@ -21,7 +21,7 @@ from pipeline.engines import Order, delivered, orders, pending
 from pipeline.errors import InputError
 from pipeline.progress import LineReporter, Reporter, reporter
 from pipeline.run import check_run, default_output, default_store
-from pipeline.run_file import read_run_file
+from pipeline.run_file import Changes, read_run_file
 from pipeline.store import Artifact, StepRecord, Store
 from targets.bundle_files import Manifest
 from targets.verdict import Outcome
@@ -36,6 +36,12 @@ _display: Reporter | None = None
 @flow(name="distill-and-quantize", persist_result=False)
 def distill_and_quantize(
     run_file: str = "examples/mnist_lenet5/run.yaml",
+    teacher: str | None = None,
+    student: str | None = None,
+    recipe: str | None = None,
+    targets: list[str] | None = None,
+    budget: int | None = None,
+    seed: int | None = None,
     output: str | None = None,
     wait: float = 1800.0,
 ) -> State[Any]:
@@ -43,6 +49,12 @@ def distill_and_quantize(
 
     Args:
         run_file: The run file; a relative path starts at the deployment's folder.
+        teacher: Other weights than the run file's, a path or a URL.
+        student: Another student: an architecture, or "same".
+        recipe: Another recipe to distil by.
+        targets: Other targets.
+        budget: Other student steps.
+        seed: Another seed.
         output: The bundle's folder; bundles/NAME when left out.
         wait: Seconds that a device has for its engine; then it is pending in the bundle, and the
             next run finds it if it was built meanwhile.
@@ -50,7 +62,9 @@ def distill_and_quantize(
     Returns:
         Completed when the verdict is pass; else Failed, with the outcome as the state's name.
     """
-    config = read_run_file(Path(run_file))
+    chosen = tuple(targets) if targets is not None else None
+    changes = Changes(teacher, student, recipe, chosen, budget, seed)
+    config = read_run_file(Path(run_file), changes)
     folder = Path(output) if output else default_output(config)
     check_run(config, folder)
     manifest = _run(config, Store(default_store()), folder, wait)

@@ -14,9 +14,9 @@ from rich.console import Console
 from pipeline.bundle import open_bundle
 from pipeline.errors import InputError
 from pipeline.progress import reporter
-from pipeline.recipes import chosen_recipe, with_recipe
+from pipeline.recipes import chosen_recipe
 from pipeline.run import check_run, default_output, default_store, execute
-from pipeline.run_file import read_run_file
+from pipeline.run_file import Changes, read_run_file
 from pipeline.store import Store
 
 USAGE, INTERRUPTED = 64, 130
@@ -51,7 +51,7 @@ def run(
     """
     from pipeline.report import summary_table
 
-    config = with_recipe(read_run_file(run_file), recipe)
+    config = read_run_file(run_file, Changes(recipe=recipe))
     folder = (output or default_output(config)).absolute()
     with reporter() as progress:
         manifest = execute(config, Store(store), folder, progress)

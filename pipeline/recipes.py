@@ -56,11 +56,3 @@ def chosen_recipe(name: str, overrides: dict[str, float]) -> Recipe:
         return recipe.overridden(overrides)
     except RecipeError as error:
         raise InputError(f"recipe {name}: {error}") from None
-
-
-def with_recipe(config: RunConfig, name: str | None) -> RunConfig:
-    """A run that distils by another recipe, without the overrides meant for the first."""
-    if name is None:
-        return config
-    distill = config.distill.model_copy(update={"recipe": name, "overrides": {}})
-    return config.model_copy(update={"distill": distill})

@@ -1,6 +1,7 @@
 """Reading a run file: YAML in, a checked configuration out, every fault in one line."""
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,36 @@ from pipeline.config import RunConfig, Section
 from pipeline.errors import InputError
 
 
-def read_run_file(path: Path) -> RunConfig:
+@dataclass(frozen=True)
+class Changes:
+    """What a command line or a form sets in place of a run file; None leaves its own word.
+
+    Attributes:
+        teacher: The teacher's weights.
+        student: An architecture, or "same".
+        recipe: To distil by; the run file's overrides were meant for its own, and go with it.
+        targets: All that the run is for.
+        budget: Student steps of the distillation.
+        seed: Of the run.
+    """
+
+    teacher: str | None = None
+    student: str | None = None
+    recipe: str | None = None
+    targets: tuple[str, ...] | None = None
+    budget: int | None = None
+    seed: int | None = None
+
+
+AS_IT_IS = Changes()
+
+
+def read_run_file(path: Path, changes: Changes = AS_IT_IS) -> RunConfig:
     """Read and check a run file; a relative `teacher.weights` is taken from its folder.
+
+    Args:
+        path: The file.
+        changes: Made to what it says, before it is checked.
 
     Raises:
         InputError: When it is missing, no YAML, or says something the schema does not allow.
@@ -25,12 +54,33 @@ def read_run_file(path: Path) -> RunConfig:
         raise InputError(f"{path}: not YAML ({_one_line(error)})") from None
     if not isinstance(document, dict):
         raise InputError(f"{path}: a run file is a mapping of sections, see examples/")
-    config = parse_run(document, str(path))
+    config = parse_run(_changed(document, changes), str(path))
     weights = config.teacher.weights
     if "://" not in weights and not Path(weights).is_absolute():
         weights = str(path.parent / weights)
     teacher = config.teacher.model_copy(update={"weights": weights})
     return config.model_copy(update={"teacher": teacher})
+
+
+def _changed(document: dict[str, Any], changes: Changes) -> dict[str, Any]:
+    """The document as it would read with the changes written into it."""
+    whole: dict[str, Any] = {"targets": changes.targets, "seed": changes.seed}
+    if changes.student:
+        same = changes.student == "same"
+        whole["student"] = "same" if same else {"architecture": changes.student}
+    parts: dict[str, dict[str, Any]] = {"teacher": {}, "distill": {}}
+    if changes.teacher:
+        parts["teacher"]["weights"] = changes.teacher
+    if changes.recipe:
+        parts["distill"] |= {"recipe": changes.recipe, "overrides": {}}
+    if changes.budget is not None:
+        parts["distill"]["budget"] = {"steps": changes.budget}
+    for name, part in parts.items():
+        section = document.get(name, {})
+        # What is no section is left for the check to complain of.
+        if part and isinstance(section, dict):
+            whole[name] = {**section, **part}
+    return {**document, **{name: value for name, value in whole.items() if value is not None}}
 
 
 def parse_run(document: dict[str, Any], source: str) -> RunConfig:

@@ -63,20 +63,22 @@ def test_what_is_made_elsewhere_is_pending_until_a_worker_there_has_made_it(
         tmp_path, name="same", student="same", targets=["local-cpu", "local-cpu@shelf"]
     )
 
-    def run(wait):
-        output = tmp_path / f"bundle{wait}"
-        command = "prefect deployment run distill-and-quantize/local-cpu --watch"
+    def run(wait, deployment="local-cpu", target="local-cpu@shelf"):
+        output = tmp_path / f"bundle-{target}-{wait}"
+        command = f"prefect deployment run distill-and-quantize/{deployment} --watch"
         parameters = f"--param run_file={run_file} --param output={output} --param wait={wait}"
         assert "Completed" in session.run(f"{command} {parameters}")
         manifest = open_bundle(output)
         assert manifest["verdict"]["outcome"] == "pass"
-        return manifest["engines"]["local-cpu@shelf"], manifest["files"]
+        return manifest["engines"][target], manifest["files"]
 
     entry, _ = run(1)
     assert (entry["engine"], entry["because"]) == (
         "pending",
         "there is no deployment compile-engine/shelf",
     )
+    entry, _ = run(1, "orin-nano", "orin-nano")
+    assert entry["because"] == "there is no deployment compile-engine/orin-nano-8"
     session.run("prefect work-pool create shelf --type process")
     session.run("prefect --no-prompt deploy --prefect-file flows/devices.yaml --name shelf")
     entry, _ = run(5)

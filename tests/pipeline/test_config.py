@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from pipeline.config import Budget
 from pipeline.errors import InputError
 from pipeline.recipes import check_recipes
-from pipeline.run_file import parse_run, read_run_file
-from tests.conftest import EXAMPLE, QUICK
+from pipeline.run_file import Changes, parse_run, read_run_file
+from tests.conftest import EXAMPLE, QUICK, write_run
 
 
 def changed(**sections):
@@ -25,6 +25,35 @@ def fault(document):
 def test_the_example_is_a_run_file_whose_weights_lie_beside_it():
     config = read_run_file(EXAMPLE / "run.yaml")
     assert config.teacher.weights == str(EXAMPLE / "teacher.safetensors")
+
+
+def test_what_is_set_over_reads_as_if_it_stood_in_the_run_file(tmp_path):
+    distill = {**QUICK["distill"], "recipe": "dafl", "overrides": {"batch": 32}}
+    run_file = write_run(tmp_path, distill=distill)
+    changes = Changes("/else/t.safetensors", "lenet5", "nayer", ("local-cpu", "thor"), 7, 3)
+    config = read_run_file(run_file, changes)
+    assert config.teacher.weights == "/else/t.safetensors"
+    assert config.teacher.architecture == "lenet5"
+    assert config.student.architecture == "lenet5"
+    assert (config.distill.recipe, config.distill.overrides) == ("nayer", {})
+    assert (config.distill.budget.steps, config.seed) == (7, 3)
+    assert config.targets == ("local-cpu", "thor")
+    assert read_run_file(run_file, Changes(student="same")).student == "same"
+    assert read_run_file(run_file, Changes()) == read_run_file(run_file)
+    assert read_run_file(run_file, Changes(budget=7)).distill.overrides == {"batch": 32}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (Changes(student="lenet", targets=()), "targets"),
+        (Changes(budget=-1), "distill.budget.steps"),
+        (Changes(seed=-1), "seed"),
+    ],
+)
+def test_what_is_set_over_is_checked_as_well(tmp_path, changes, says):
+    with pytest.raises(InputError, match=says):
+        read_run_file(write_run(tmp_path), changes)
 
 
 @pytest.mark.parametrize(
