@@ -1,11 +1,15 @@
 """golden.npz: probe images with the teacher's answers, for checking an artifact anywhere."""
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 NUMBERS = 2_000_000
 """Of a chunk's images: all activations of so many fit into a small Jetson's memory."""
@@ -58,6 +62,13 @@ class Golden:
     def save(self, path: Path) -> None:
         """Write an .npz file; the same content gives the same bytes."""
         np.savez_compressed(path, **vars(self))
+
+
+def whole_batches(images: NDArray[Pixel], size: int) -> Iterator[NDArray[Pixel]]:
+    """Images (N, ...) in batches of a size, the last filled up with the first image."""
+    for start in range(0, len(images), size):
+        part = images[start : start + size]
+        yield np.concatenate([part, np.repeat(images[:1], size - len(part), 0)])
 
 
 def load_golden(path: Path) -> Golden:

@@ -13,7 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from targets.golden import Golden
+from targets.golden import Golden, whole_batches
 from targets.instruction_sets import Cpu
 from targets.integer_relu import with_integer_relus
 from targets.unsigned import with_unsigned_activations
@@ -103,14 +103,8 @@ def answer_golden(session: ort.InferenceSession, golden: Golden) -> Logits:
 def answer(session: ort.InferenceSession, images: Images, batch: int = 100) -> Logits:
     """Logits (N, K) for images (N, C, H, W); a graph of a fixed batch is run so many at a time."""
     fixed = session.get_inputs()[0].shape[0]
-    size, spare = batch, 0
-    if isinstance(fixed, int):
-        size, spare = fixed, -len(images) % fixed
-    filled = np.concatenate([images, np.repeat(images[:1], spare, 0)])
-    parts = [
-        session.run(["logits"], {"images": filled[start : start + size]})[0]
-        for start in range(0, len(filled), size)
-    ]
+    size = fixed if isinstance(fixed, int) else min(batch, len(images))
+    parts = [session.run(["logits"], {"images": part})[0] for part in whole_batches(images, size)]
     return np.concatenate(parts)[: len(images)]
 
 

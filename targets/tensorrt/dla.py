@@ -22,7 +22,7 @@ from onnx import ModelProto, NodeProto, ValueInfoProto, numpy_helper
 
 from targets.catalogue import JetsonTarget
 from targets.durable_files import replace_durably, write_durably
-from targets.golden import Golden
+from targets.golden import Golden, whole_batches
 from targets.graph import LAYERS, MOVES, PAIR, Graph, attribute, name_of
 from targets.tensorrt.plan import DLA_CACHE, UnsupportedError
 from targets.weights import store_weights_as_int8
@@ -191,10 +191,8 @@ def seen_scales(model: ModelProto, but: set[str], golden: Golden) -> Scales:
     images = golden.images if is_float else golden.pixels
     size = taken.type.tensor_type.shape.dim[0].dim_value or min(golden.chunk, len(images))
     largest = {taken.name: np.abs(images).max()} if is_float and taken.name not in but else {}
-    for start in range(0, len(images), size):
-        part = images[start : start + size]
-        filled = np.concatenate([part, np.repeat(images[:1], size - len(part), 0)])
-        for name, value in zip(wanted, session.run(wanted, {taken.name: filled}), strict=True):
+    for batch in whole_batches(images, size):
+        for name, value in zip(wanted, session.run(wanted, {taken.name: batch}), strict=True):
             if value.dtype == np.float32:
                 largest[name] = max(largest.get(name, 0.0), np.abs(value).max())
     return {name: max(float(value), EPSILON) / 127 for name, value in largest.items()}

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from targets.device import Device
-from targets.golden import Golden
+from targets.golden import Golden, whole_batches
 from targets.onnxruntime_cpu import answer_golden, open_session
 from targets.tensorrt.build import Builder, Engine, build
 from targets.tensorrt.dla import FLOAT, QUANTIZED, lower
@@ -210,16 +210,14 @@ def _answers(bench: Bench, engine: Engine, golden: Golden, folder: Path) -> NDAr
     log = bench.folder / f"answer.{engine.options.precision}.log"
     places = _places(engine, folder)
     parts = []
-    for start in range(0, len(images), size):
-        part = images[start : start + size]
-        filled = np.concatenate([part, np.repeat(images[:1], size - len(part), 0)])
-        write_images(filled, folder / "images.raw")
+    for batch in whole_batches(images, size):
+        write_images(batch, folder / "images.raw")
         arguments = answer_arguments(
             engine.options, places, engine.shape, folder / "images.raw", folder / "out.json", size
         )
         bench.trtexec.run(arguments, log, RUN_SECONDS)
-        parts.append(read_answers(folder / "out.json", size)[: len(part)])
-    return np.concatenate(parts)
+        parts.append(read_answers(folder / "out.json", size))
+    return np.concatenate(parts)[: len(images)]
 
 
 def _fixed_batch(bench: Bench) -> int:
