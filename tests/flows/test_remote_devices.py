@@ -45,7 +45,7 @@ RUN = """
 import json, sys
 from flows.distill_and_quantize import distill_and_quantize
 run_file, output, wait = sys.argv[1:]
-distill_and_quantize(run_file, output, float(wait), return_state=True)
+distill_and_quantize(run_file, output=output, wait=float(wait), return_state=True)
 """
 
 
@@ -54,6 +54,7 @@ def machines():
     try:
         made = TwoMachines()
     except NoNamespacesError as error:
+        # Making namespaces takes root and a kernel that has them; without, there is one machine.
         pytest.skip(f"no network namespaces here: {error}")
     yield made
     made.close()
