@@ -39,7 +39,9 @@ def _may_pass(_: Any, __: TaskRun, state: State[Any]) -> bool:
 
 
 @flow(name="compile-engine", persist_result=False, timeout_seconds=3 * 3600)
-def compile_engine(store: str, order: str, key: str, target: str) -> State[Any]:
+def compile_engine(
+    store: str, order: str, key: str, target: str, dla_core: int | None = None
+) -> State[Any]:
     """Fetch an order, build what it asks for on this machine, and send it back.
 
     Args:
@@ -47,6 +49,7 @@ def compile_engine(store: str, order: str, key: str, target: str) -> State[Any]:
         order: The order's sha256.
         key: Under which the result is recorded.
         target: What this machine is to be.
+        dla_core: The deep-learning accelerator to build for; None for the GPU.
 
     Returns:
         Completed once the store holds the result; Failed, with one line, when there is none.
@@ -55,7 +58,7 @@ def compile_engine(store: str, order: str, key: str, target: str) -> State[Any]:
         folder = WORK / order[:16]
         if not _fetch(store, order, key, folder):
             return Completed(message=f"{target}: built before")
-        place = _build(folder, target)
+        place = _build(folder, target, dla_core)
         _send(store, key, place)
     except FINAL as error:
         return Failed(message=f"{target}: {error}")
@@ -82,8 +85,9 @@ def _fetch(store: str, order: str, key: str, folder: Path) -> bool:
 
 
 @task(name="build", persist_result=False, **TRIES)
-def _build(folder: Path, target: str) -> Path:
-    return compile_bundle(folder, find(target), Wanted(), get_run_logger().info)
+def _build(folder: Path, target: str, dla_core: int | None) -> Path:
+    wanted = Wanted(dla_core=dla_core)
+    return compile_bundle(folder, find(target), wanted, get_run_logger().info)
 
 
 @task(name="send", persist_result=False, **TRIES)

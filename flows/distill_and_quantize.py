@@ -100,7 +100,13 @@ def _build_elsewhere(order: Order, store: Store, wait: float) -> StepRecord:
     done = delivered(store, order)
     if done is not None:
         return done
-    asked = {"store": store.url, "order": order.sha256, "key": order.key, "target": order.target}
+    asked = {
+        "store": store.url,
+        "order": order.sha256,
+        "key": order.key,
+        "target": order.target,
+        "dla_core": order.dla_core,
+    }
     name = f"compile-engine/{order.pool}"
     try:
         run = cast(FlowRun, run_deployment(name, parameters=asked, timeout=wait))

@@ -1,5 +1,6 @@
 """What a run is for: CPUs, compiled for and judged here, and engines, built where they will run."""
 
+import re
 from dataclasses import dataclass
 
 from pipeline.config import RunConfig
@@ -16,10 +17,12 @@ class Elsewhere:
     Attributes:
         target: What it is.
         pool: The work pool whose workers are such devices, and the deployment they serve.
+        dla_core: The deep-learning accelerator to build for; None for the GPU.
     """
 
     target: Target
     pool: str
+    dla_core: int | None = None
 
 
 def cpu_targets(config: RunConfig) -> dict[str, CpuTarget]:
@@ -30,7 +33,7 @@ def cpu_targets(config: RunConfig) -> dict[str, CpuTarget]:
     cpus = {
         name: target
         for name in config.targets
-        if "@" not in name and isinstance(target := find(name), CpuTarget)
+        if "@" not in name and isinstance(target := find(_without_core(name)[0]), CpuTarget)
     }
     here = find(HERE)
     assert isinstance(here, CpuTarget)
@@ -41,15 +44,22 @@ def targets_elsewhere(config: RunConfig) -> dict[str, Elsewhere]:
     """Those that are made ready on their own device, by the name that the run file gives them.
 
     An engine always is, by the pool that is called as its target; anything else where the run file
-    says so: TARGET@POOL.
+    says so: TARGET@POOL. TARGET-dla0 is the first deep-learning accelerator of that Jetson.
     """
     found: dict[str, Elsewhere] = {}
     for name in config.targets:
-        plain, _, pool = name.partition("@")
+        called, _, pool = name.partition("@")
+        plain, core = _without_core(called)
         target = find(plain)
         if pool or not isinstance(target, CpuTarget):
-            found[name] = Elsewhere(target, pool or target.name)
+            found[name] = Elsewhere(target, pool or target.name, core)
     return found
+
+
+def _without_core(called: str) -> tuple[str, int | None]:
+    """A target's own name, and the accelerator of it that is meant."""
+    named = re.fullmatch(r"(.+)-dla(\d+)", called)
+    return (named[1], int(named[2])) if named else (called, None)
 
 
 def check_targets(config: RunConfig) -> None:
@@ -66,6 +76,12 @@ def check_targets(config: RunConfig) -> None:
     nowhere = next((name for name in config.targets if name.endswith("@")), None)
     if nowhere:
         raise InputError(f"targets: {nowhere!r} names no pool; write {nowhere}POOL")
+    for name in config.targets:
+        plain, core = _without_core(name.partition("@")[0])
+        cores = getattr(find(plain), "dla_cores", 0)
+        if core is not None and core >= cores:
+            there = f"{cores} accelerators, from 0" if cores else "no accelerator"
+            raise InputError(f"targets: {name!r}: {plain} has {there}; write {plain}")
     for name, place in elsewhere.items():
         if isinstance(place.target, JetsonTarget):
             newest = max(jetpack.opset for jetpack in place.target.jetpacks)

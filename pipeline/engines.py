@@ -30,6 +30,7 @@ class Order:
         name: The target as the run file names it.
         target: Its name in the catalogue.
         pool: The work pool of such devices.
+        dla_core: The deep-learning accelerator to build for; None for the GPU.
         sha256: Of the order in the store: a small bundle's manifest.
         key: Under which the store will know what came of it.
     """
@@ -37,6 +38,7 @@ class Order:
     name: str
     target: str
     pool: str
+    dla_core: int | None
     sha256: str
     key: str
 
@@ -53,9 +55,10 @@ def orders(config: RunConfig, records: dict[str, StepRecord], store: Store) -> l
     code = source_digest("targets.compile_bundle")
     made = []
     for name, place in elsewhere.items():
-        target = place.target.name
-        key = digest({"order": sha256, "target": target, "pool": place.pool, "code": code})
-        made.append(Order(name, target, place.pool, sha256, key))
+        target, core = place.target.name, place.dla_core
+        what = {"order": sha256, "target": target, "dla_core": core, "pool": place.pool}
+        key = digest({**what, "code": code})
+        made.append(Order(name, target, place.pool, core, sha256, key))
     return made
 
 
@@ -89,7 +92,8 @@ def delivered(store: Store, order: Order) -> StepRecord | None:
 
 def pending(order: Order, why: str) -> StepRecord:
     """What stands in a bundle for an engine that is not there."""
-    by_hand = f"{COMPILE} --target {order.target}"
+    on_dla = "" if order.dla_core is None else f" --dla-core {order.dla_core}"
+    by_hand = f"{COMPILE} --target {order.target}{on_dla}"
     return StepRecord({}, {"engine": "pending", "because": why, "build": by_hand})
 
 

@@ -169,6 +169,11 @@ class JetsonTarget:
         """Whether int8 engines exist for it; where not, engines are float16."""
         return self.architecture.int8 > 0
 
+    @property
+    def dla_cores(self) -> int:
+        """How many deep-learning accelerators it has."""
+        return int(self.dla.split()[0]) if self.dla else 0
+
     def peak(self, precision: str, mode: PowerMode) -> float:
         """Dense peak of the GPU alone, in 10^12 operations a second; 0 where there is no int8."""
         operations = self.architecture.int8 if precision == "int8" else self.architecture.fp16

@@ -16,6 +16,7 @@ def config(folder, **changes):
 
 def test_cpus_and_engines_are_told_apart(tmp_path):
     names = ["local-cpu", "orin-nano", "arm", "local-gpu", "arm-dotprod@shelf", "thor@lab"]
+    names += ["orin-nx-dla1", "orin-nx-dla0@lab"]
     chosen = config(tmp_path, targets=names)
     assert list(cpu_targets(chosen)) == ["local-cpu", "arm"]
     assert {name: place.pool for name, place in targets_elsewhere(chosen).items()} == {
@@ -23,7 +24,11 @@ def test_cpus_and_engines_are_told_apart(tmp_path):
         "local-gpu": "local-gpu",
         "arm-dotprod@shelf": "shelf",
         "thor@lab": "lab",
+        "orin-nx-dla1": "orin-nx-16",
+        "orin-nx-dla0@lab": "lab",
     }
+    cores = [place.dla_core for place in targets_elsewhere(chosen).values()]
+    assert cores == [None, None, None, None, 1, 0]
     labels = [step.label for step in chain(chosen)]
     assert labels[-4:] == ["compile local-cpu", "validate local-cpu", "compile arm", "validate arm"]
 
@@ -46,6 +51,9 @@ def test_an_engine_saturates_nothing(tmp_path):
     [
         (["orinano"], 17, "targets: unknown target 'orinano'; did you mean 'orin-nano'?"),
         (["arm@"], 17, "targets: 'arm@' names no pool; write arm@POOL"),
+        (["orin-nx-dla2"], 17, "'orin-nx-dla2': orin-nx has 2 accelerators, from 0; write orin-nx"),
+        (["orin-nano-dla0@lab"], 17, "orin-nano has no accelerator; write orin-nano"),
+        (["arm-dla0"], 17, "arm has no accelerator; write arm"),
         (["nano"], 17, "17 is above 13, the highest that TensorRT reads on nano"),
     ],
 )

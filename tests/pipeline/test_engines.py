@@ -74,7 +74,7 @@ def built(folder, **report):
     return folder
 
 
-ORDER = Order("orin-nano", "orin-nano-8", "orin-nano-8", "0" * 64, "1" * 64)
+ORDER = Order("orin-nano", "orin-nano-8", "orin-nano-8", None, "0" * 64, "1" * 64)
 
 
 def test_what_is_sent_back_is_found_by_the_order(tmp_path, store):
@@ -117,3 +117,12 @@ def test_pending_says_why_and_what_builds_it_by_hand():
         "because": "nobody was asked",
         "build": "python -m targets compile BUNDLE --target orin-nano-8",
     }
+
+
+def test_an_order_for_an_accelerator_is_another_and_says_so(tmp_path, store, records):
+    chosen = config(tmp_path, targets=["orin-nx", "orin-nx-dla0", "orin-nx-dla1"])
+    gpu, *dla = orders(chosen, records, store)
+    assert [gpu.dla_core, *(order.dla_core for order in dla)] == [None, 0, 1]
+    assert len({order.key for order in (gpu, *dla)}) == 3
+    by_hand = "python -m targets compile BUNDLE --target orin-nx-16 --dla-core 1"
+    assert pending(dla[1], "nobody was asked").notes["build"] == by_hand
