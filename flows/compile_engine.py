@@ -10,8 +10,9 @@ from prefect import State, flow, get_run_logger, task
 from prefect.client.schemas.objects import TaskRun
 from prefect.states import Completed, Failed
 
-from pipeline.engines import STEP, fetch, send
+from pipeline.engines import STEP, send
 from pipeline.errors import InputError
+from pipeline.laid_out import lay_out
 from pipeline.store import Store
 from targets.catalogue import UnknownTargetError, find
 from targets.compile_bundle import NotReadyError, Wanted, compile_bundle
@@ -80,7 +81,7 @@ def _fetch(store: str, order: str, key: str, folder: Path) -> bool:
     opened = Store(store)
     if opened.recall(STEP, key) is not None:
         return False
-    fetch(opened, order, folder)
+    lay_out(opened, order, folder)
     return True
 
 

@@ -71,7 +71,7 @@ def write_bundle(
         (beside / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         if manifest["verdict"]:
             write_report(manifest, records, beside)
-        _swap(beside, output)
+        swap(beside, output)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return manifest
@@ -234,8 +234,11 @@ def _recommendation(
     return {"recommended": passed[0], "because": reason}
 
 
-def _swap(written: Path, final: Path) -> None:
-    """A folder cannot be renamed over a full one: the old bundle steps aside first."""
+def swap(written: Path, final: Path) -> None:
+    """Put a written folder in place of a bundle.
+
+    A folder cannot be renamed over a full one: the old bundle steps aside first.
+    """
     aside = final.with_name(f".{final.name}.{uuid.uuid4().hex}.old")
     if final.exists():
         final.rename(aside)

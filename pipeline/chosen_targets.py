@@ -9,6 +9,9 @@ from targets.catalogue import CpuTarget, JetsonTarget, Target, UnknownTargetErro
 
 HERE = "local-cpu"
 
+POOL = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""What a work pool may be called."""
+
 
 @dataclass(frozen=True)
 class Elsewhere:
@@ -73,9 +76,11 @@ def check_targets(config: RunConfig) -> None:
         elsewhere = targets_elsewhere(config)
     except UnknownTargetError as error:
         raise InputError(f"targets: {error}") from None
-    nowhere = next((name for name in config.targets if name.endswith("@")), None)
-    if nowhere:
-        raise InputError(f"targets: {nowhere!r} names no pool; write {nowhere}POOL")
+    for name in config.targets:
+        called, at, pool = name.partition("@")
+        # A folder of the bundle is called as the target.
+        if at and not re.fullmatch(POOL, pool):
+            raise InputError(f"targets: {name!r} names no pool; write {called}@POOL")
     for name in config.targets:
         plain, core = _without_core(name.partition("@")[0])
         cores = getattr(find(plain), "dla_cores", 0)

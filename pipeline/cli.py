@@ -32,6 +32,8 @@ app = typer.Typer(
 )
 
 RunFile = Annotated[Path, typer.Argument(help="A run file, see examples/.", metavar="RUN.yaml")]
+StoreUrl = Annotated[str, typer.Option("--store", help="Folder or URL of the store.")]
+STORE = default_store()
 Output = Annotated[Path | None, typer.Option(help="The bundle's folder.  [default: bundles/NAME]")]
 
 
@@ -42,7 +44,7 @@ def run(
         str | None, typer.Option(help="Distil by this recipe instead of the run file's.")
     ] = None,
     output: Output = None,
-    store: Annotated[str, typer.Option(help="Folder or URL of the store.")] = default_store(),
+    store: StoreUrl = STORE,
 ) -> None:
     """Distil, quantize, export, compile and judge; write a bundle.
 
@@ -116,6 +118,62 @@ def lint(
         raise InputError(str(error)) from None
     typer.echo("\n".join(lines))
     raise typer.Exit(1 if refused else 0)
+
+
+@app.command(epilog="Examples: datafree-edge service; datafree-edge service mnist-lenet5")
+def service(
+    name: Annotated[str | None, typer.Argument(help="Show this one's history.")] = None,
+    store: StoreUrl = STORE,
+) -> None:
+    """List the bundles in service: of every name the last that passed in a deployment's run."""
+    from pipeline.service_tables import history_table, service_table
+
+    opened = Store(store)
+    Console().print(history_table(opened, name) if name else service_table(opened))
+
+
+@app.command(epilog="Example: datafree-edge fetch mnist-lenet5 --output mnist-lenet5")
+def fetch(name: str, output: Output = None, store: StoreUrl = STORE) -> None:
+    """Lay out the bundle in service in a folder."""
+    from pipeline.service import fetch
+
+    place = output or Path("bundles") / name
+    release = fetch(Store(store), name, place)
+    typer.echo(f"{name}: bundle {release.bundle[:12]} in {place}")
+
+
+@app.command("roll-back", epilog="Example: datafree-edge roll-back mnist-lenet5")
+def roll_back(
+    name: str,
+    to: Annotated[str, typer.Option(help="First digits of the bundle.  [default: the last]")] = "",
+    store: StoreUrl = STORE,
+) -> None:
+    """Put an earlier bundle back into service; `service NAME` lists them."""
+    from pipeline.service import roll_back
+
+    release = roll_back(Store(store), name, to)
+    typer.echo(f"{name}: bundle {release.bundle[:12]} is in service again")
+
+
+@app.command(epilog="Example: datafree-edge collect --days 30 --dry-run")
+def collect(
+    days: Annotated[int, typer.Option(help="What nobody wrote for so long can go.")] = 30,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
+    store: StoreUrl = STORE,
+) -> None:
+    """Free the store of what no bundle in service refers to."""
+    from datetime import timedelta
+
+    from pipeline.garbage import collect, find_garbage
+
+    opened = Store(store)
+    garbage = find_garbage(opened, timedelta(days=days))
+    if not dry_run:
+        collect(opened, garbage)
+    typer.echo(
+        f"{len(garbage.records)} steps and {len(garbage.objects)} files, "
+        f"{garbage.size / 1e6:.1f} MB, {'could go' if dry_run else 'are gone'}"
+    )
 
 
 def _exit_code(outcome: str) -> int:

@@ -199,7 +199,7 @@ class GateSection(Section):
 class RunConfig(Section):
     """A whole run file."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,127}$")]
     teacher: TeacherSection
     input: InputSection
     student: Literal["same"] | StudentSection

@@ -11,9 +11,8 @@ from typing import Any
 
 from pipeline.chosen_targets import targets_elsewhere
 from pipeline.config import RunConfig
-from pipeline.errors import InputError
 from pipeline.sources import source_digest
-from pipeline.store import Artifact, StepRecord, Store, digest
+from pipeline.store import StepRecord, Store, digest
 from targets.compile_bundle import REPORT
 
 STEP = "engine"
@@ -60,22 +59,6 @@ def orders(config: RunConfig, records: dict[str, StepRecord], store: Store) -> l
         key = digest({**what, "code": code})
         made.append(Order(name, target, place.pool, core, sha256, key))
     return made
-
-
-def fetch(store: Store, sha256: str, folder: Path) -> None:
-    """Lay out what an order speaks of, as the bundle that `compile_bundle` reads.
-
-    Raises:
-        InputError: When something is missing, damaged, or meant for a place outside the folder.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    document = json.loads(store.get(Artifact("manifest.json", sha256, 0), folder).read_text())
-    for name, digest_of_file in document["files"].items():
-        place = folder / name
-        if not place.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"order {sha256[:12]}: names a file outside its folder: {name}")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        store.get(Artifact(place.name, digest_of_file, 0), place.parent)
 
 
 def send(store: Store, key: str, place: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from pipeline.chosen_targets import HERE
 from pipeline.config import RunConfig, Section
 from pipeline.errors import InputError
 
@@ -20,7 +21,7 @@ class Changes:
         teacher: The teacher's weights.
         student: An architecture, or "same".
         recipe: To distil by; the run file's overrides were meant for its own, and go with it.
-        targets: All that the run is for.
+        targets: All that the run is for; its bundle is another one then, and so is its name.
         budget: Student steps of the distillation.
         seed: Of the run.
     """
@@ -65,6 +66,10 @@ def read_run_file(path: Path, changes: Changes = AS_IT_IS) -> RunConfig:
 def _changed(document: dict[str, Any], changes: Changes) -> dict[str, Any]:
     """The document as it would read with the changes written into it."""
     whole: dict[str, Any] = {"targets": changes.targets, "seed": changes.seed}
+    own = document.get("targets", RunConfig.model_fields["targets"].default)
+    if changes.targets is not None and list(changes.targets) != list(own):
+        others = [name for name in changes.targets if name != HERE] or [HERE]
+        whole["name"] = ".".join([str(document.get("name")), *others]).replace("@", "-").lower()
     if changes.student:
         same = changes.student == "same"
         whole["student"] = "same" if same else {"architecture": changes.student}

@@ -4,24 +4,25 @@ Nothing passes between steps that does not lie here. Any fsspec URL will do as a
 
     objects/ab/abcdef...            a file, under its sha256
     steps/<step>/<key>.json         what a step made: its artifacts, and notes that no digest covers
+    logs/<kind>/<name>/<time>.json  what happened, an entry a file: two writers lose nothing
 """
 
-import errno
 import hashlib
 import json
-import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from pipeline.errors import InputError
+from pipeline.files import Files, Kept
 from targets.durable_files import file_digest, replace_durably
+
+FRESH = timedelta(days=1)
+"""A file that is put in again after so long is written again, so that nobody takes it for old."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,6 @@ class StepRecord:
     notes: dict[str, Any]
 
 
-class StoreUnreachableError(OSError):
-    """A store did not answer as one should; another try may find that it does."""
-
-
 class Store:
     """A content-addressed store.
 
@@ -72,26 +69,14 @@ class Store:
 
     def __init__(self, root: str) -> None:
         self.url = root
-        try:
-            self._fs, self._root = fsspec.core.url_to_fs(root)
-        except (ImportError, ValueError) as error:
-            raise InputError(f"store {root}: cannot be opened ({error})") from None
-        self._local = Path(self._root) if "file" in _protocols(self._fs) else None
-        try:
-            with self._reached():
-                self._fs.makedirs(f"{self._root}/objects", exist_ok=True)
-        except StoreUnreachableError:
-            raise
-        except OSError as error:
-            why = error.strerror or error
-            raise InputError(f"store {root}: cannot be written ({why})") from None
+        self._files = Files(root)
 
     def put(self, path: Path, name: str) -> Artifact:
         """Take a file in, under the digest of its content; a second time costs nothing."""
         artifact = Artifact(name, file_digest(path), path.stat().st_size)
-        place = self._object(artifact.sha256)
-        if not self._has(place):
-            self._write(place, path)
+        place = _object(artifact.sha256)
+        if not self._files.has(place) or _age(self._files.modified(place)) > FRESH:
+            self._files.write(place, path)
         return artifact
 
     def get(self, artifact: Artifact, folder: Path) -> Path:
@@ -108,7 +93,7 @@ class Store:
             self._fetch(artifact, beside)
             if file_digest(beside) != artifact.sha256:
                 raise InputError(
-                    f"store {self._root}: {artifact.name} ({artifact.sha256[:12]}) is damaged; "
+                    f"store {self.url}: {artifact.name} ({artifact.sha256[:12]}) is damaged; "
                     "delete that object and the steps folder, and run again"
                 )
             replace_durably(beside, target)
@@ -116,12 +101,18 @@ class Store:
             beside.unlink(missing_ok=True)
         return target
 
+    def read(self, sha256: str) -> bytes:
+        """The content of an artifact.
+
+        Raises:
+            InputError: When it is missing or damaged.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            return self.get(Artifact("content", sha256, 0), Path(folder)).read_bytes()
+
     def record(self, step: str, key: str, record: StepRecord) -> None:
         """Note that a step is finished; only now will `recall` find it."""
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            json.dump(asdict(record), file, sort_keys=True)
-            file.flush()
-            self._write(self._step(step, key), Path(file.name))
+        self._files.write_json(_step(step, key), asdict(record))
 
     def recall(self, step: str, key: str) -> StepRecord | None:
         """What an earlier run of the same step made, if all of it is still there.
@@ -130,70 +121,81 @@ class Store:
             InputError: When the record of it is damaged.
         """
         try:
-            with self._reached():
-                text = self._fs.cat_file(self._step(step, key))
-            document = json.loads(text)
-            artifacts = {role: Artifact(**a) for role, a in document["artifacts"].items()}
-            notes = document["notes"]
+            record = self._record(_step(step, key))
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            place = self._step(step, key)
-            raise InputError(f"store: {place} is damaged; delete it and run again") from None
-        if not all(self._has(self._object(a.sha256)) for a in artifacts.values()):
+        if not all(self._files.has(_object(a.sha256)) for a in record.artifacts.values()):
             return None
-        return StepRecord(artifacts, notes)
+        return record
+
+    def append(self, log: str, entry: dict[str, Any]) -> None:
+        """Add an entry to a log that only grows, KIND/NAME; the writers' clocks give the order."""
+        stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
+        place = f"logs/{log}/{stamp}-{uuid.uuid4().hex[:8]}.json"
+        self._files.write_json(place, {**entry, "when": stamp})
+
+    def entries(self, log: str) -> list[dict[str, Any]]:
+        """All entries of a log, each with its time as `when`, the oldest first.
+
+        Raises:
+            InputError: When one of them is damaged.
+        """
+        found = []
+        for place in self._files.listed(f"logs/{log}"):
+            if place.endswith(".json"):
+                try:
+                    found.append(dict(json.loads(self._files.read(place))))
+                except (ValueError, TypeError):
+                    raise InputError(f"store: {place} is damaged; delete it") from None
+        return found
+
+    def logs(self, kind: str) -> list[str]:
+        """Names of the logs of a kind."""
+        return [place.rsplit("/", 1)[1] for place in self._files.listed(f"logs/{kind}")]
+
+    def records(self) -> Iterator[tuple[Kept, StepRecord]]:
+        """Every finished step.
+
+        Raises:
+            InputError: When a record is damaged.
+        """
+        for kept in self._files.below("steps"):
+            yield kept, self._record(kept.place)
+
+    def objects(self) -> Iterator[Kept]:
+        """Every artifact's file; it is called as its digest."""
+        return self._files.below("objects")
+
+    def delete(self, kept: Kept) -> None:
+        """Delete a file, unless it was written again since it was looked at."""
+        try:
+            unchanged = self._files.modified(kept.place) == kept.modified
+        except FileNotFoundError:
+            return
+        if unchanged:
+            self._files.delete(kept.place)
 
     def checkpoints(self, step: str, key: str) -> Path:
         """The local folder for an unfinished step's checkpoints; it need not exist."""
-        root = self._local or Path(tempfile.gettempdir()) / "datafree-edge"
+        root = self._files.local or Path(tempfile.gettempdir()) / "datafree-edge"
         return root / "checkpoints" / f"{step}-{key[:16]}"
 
-    def _object(self, sha256: str) -> str:
-        return f"{self._root}/objects/{sha256[:2]}/{sha256}"
-
-    def _step(self, step: str, key: str) -> str:
-        return f"{self._root}/steps/{step}/{key}.json"
-
-    def _fetch(self, artifact: Artifact, place: Path) -> None:
-        place.touch()  # A folder that is missing here is no file that is missing there.
+    def _record(self, place: str) -> StepRecord:
         try:
-            with self._reached():
-                self._fs.get_file(self._object(artifact.sha256), str(place))
+            document = json.loads(self._files.read(place))
+            artifacts = {role: Artifact(**a) for role, a in document["artifacts"].items()}
+            return StepRecord(artifacts, document["notes"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(f"store: {place} is damaged; delete it and run again") from None
+
+    def _fetch(self, artifact: Artifact, path: Path) -> None:
+        try:
+            self._files.fetch(_object(artifact.sha256), path)
         except FileNotFoundError:
             raise InputError(
-                f"store {self._root}: {artifact.name} ({artifact.sha256[:12]}) is gone; "
+                f"store {self.url}: {artifact.name} ({artifact.sha256[:12]}) is gone; "
                 "delete the store's steps folder and run again"
             ) from None
-
-    def _has(self, place: str) -> bool:
-        with self._reached():
-            found: bool = self._fs.exists(place)
-        return found
-
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """Whatever a store's own library raises becomes an OSError, as that of a disk is."""
-        try:
-            yield
-        except (OSError, TypeError, AttributeError):
-            raise
-        except Exception as error:
-            raise StoreUnreachableError(errno.EIO, str(error), self.url) from error
-
-    def _write(self, place: str, source: Path) -> None:
-        """Whole or not at all: an object store does that by itself, a folder by renaming."""
-        with self._reached():
-            self._fs.makedirs(place.rsplit("/", 1)[0], exist_ok=True)
-            if self._local is None:
-                self._fs.put_file(str(source), place)
-                return
-        beside = Path(f"{place}.{uuid.uuid4().hex}.part")
-        try:
-            shutil.copyfile(source, beside)
-            replace_durably(beside, Path(place))
-        finally:
-            beside.unlink(missing_ok=True)
 
 
 def digest(value: Any) -> str:
@@ -201,5 +203,13 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _protocols(fs: Any) -> tuple[str, ...]:
-    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+def _age(modified: datetime) -> timedelta:
+    return datetime.now(timezone.utc) - modified
+
+
+def _object(sha256: str) -> str:
+    return f"objects/{sha256[:2]}/{sha256}"
+
+
+def _step(step: str, key: str) -> str:
+    return f"steps/{step}/{key}.json"

@@ -51,6 +51,7 @@ def test_an_engine_saturates_nothing(tmp_path):
     [
         (["orinano"], 17, "targets: unknown target 'orinano'; did you mean 'orin-nano'?"),
         (["arm@"], 17, "targets: 'arm@' names no pool; write arm@POOL"),
+        (["arm@../../elsewhere"], 17, "'arm@../../elsewhere' names no pool; write arm@POOL"),
         (["orin-nx-dla2"], 17, "'orin-nx-dla2': orin-nx has 2 accelerators, from 0; write orin-nx"),
         (["orin-nano-dla0@lab"], 17, "orin-nano has no accelerator; write orin-nano"),
         (["arm-dla0"], 17, "arm has no accelerator; write arm"),

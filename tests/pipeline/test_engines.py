@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from pipeline.engines import Order, delivered, fetch, orders, pending, send
+from pipeline.engines import Order, delivered, orders, pending, send
 from pipeline.errors import InputError
+from pipeline.laid_out import lay_out
 from pipeline.run_file import read_run_file
 from pipeline.store import StepRecord, Store
 from targets.bundle_files import open_bundle
@@ -43,7 +44,7 @@ def test_an_order_lays_out_what_a_device_needs_and_nothing_else(tmp_path, store,
     assert (nano.name, nano.target, nano.pool) == ("orin-nano", "orin-nano-8", "orin-nano-8")
     assert (shelf.name, shelf.target, shelf.pool) == ("arm@shelf", "arm", "shelf")
     assert (nano.sha256 == shelf.sha256, nano.key == shelf.key) == (True, False)
-    fetch(store, nano.sha256, tmp_path / "device")
+    lay_out(store, nano.sha256, tmp_path / "device")
     manifest = open_bundle(tmp_path / "device")
     names = {"golden.npz", "graphs/student.fp32.onnx", "graphs/student.int8.onnx"}
     assert manifest["files"].keys() == names
@@ -98,7 +99,7 @@ def test_an_order_that_names_a_place_outside_its_folder_is_refused(tmp_path, sto
     path.write_text(json.dumps({"files": {"../../stolen": "0" * 64}}))
     sha256 = store.put(path, path.name).sha256
     with pytest.raises(InputError, match="outside its folder"):
-        fetch(store, sha256, tmp_path / "device")
+        lay_out(store, sha256, tmp_path / "device")
     assert not (tmp_path / "stolen").exists()
 
 
@@ -107,7 +108,7 @@ def test_a_damaged_object_is_refused_on_the_device(tmp_path, store, records):
     sha256 = records["probe"].artifacts["golden"].sha256
     (tmp_path / "store" / "objects" / sha256[:2] / sha256).write_text("other")
     with pytest.raises(InputError, match=r"golden.npz .* is damaged"):
-        fetch(store, order.sha256, tmp_path / "device")
+        lay_out(store, order.sha256, tmp_path / "device")
 
 
 def test_pending_says_why_and_what_builds_it_by_hand():

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.store import Artifact, StepRecord, Store, StoreUnreachableError
+from pipeline.files import StoreUnreachableError
+from pipeline.store import Artifact, StepRecord, Store
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_a_transfer_that_breaks_leaves_nothing_under_the_final_name(
         raise ConnectionResetError
 
     (tmp_path / "out").mkdir()
-    monkeypatch.setattr(store._fs, "get_file", breaks)
+    monkeypatch.setattr(store._files._fs, "get_file", breaks)
     with pytest.raises(ConnectionResetError):
         store.get(artifact, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
@@ -83,7 +84,7 @@ def test_whatever_a_far_store_raises_is_an_error_of_the_system(artifact, tmp_pat
         raise TheirError("nobody answers")
 
     far = Store("memory://far")
-    monkeypatch.setattr(far._fs, "cat_file", breaks)
+    monkeypatch.setattr(far._files._fs, "cat_file", breaks)
     with pytest.raises(StoreUnreachableError, match=r"nobody answers.*memory://far"):
         far.recall("step", "key")
 
@@ -105,7 +106,7 @@ def test_a_write_that_breaks_off_leaves_nothing_under_a_final_name(store, tmp_pa
         target.write_bytes(b"con")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipeline.store.shutil.copyfile", disk_full)
+    monkeypatch.setattr("pipeline.files.shutil.copyfile", disk_full)
     with pytest.raises(OSError, match="No space"):
         store.put(tmp_path / "a.bin", "a.bin")
     assert not objects(tmp_path)

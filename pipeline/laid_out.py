@@ -1,0 +1,32 @@
+"""A bundle out of the store: a manifest by its digest, and every file that it names."""
+
+import json
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.store import Artifact, Store
+
+
+def lay_out(store: Store, sha256: str, folder: Path) -> None:
+    """Lay out a manifest of the store with all its files, as a bundle is.
+
+    Args:
+        store: Where they lie.
+        sha256: Of the manifest.
+        folder: Where to; what is there already and the same is not fetched again.
+
+    Raises:
+        InputError: When something is missing, damaged, or meant for a place outside the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = store.get(Artifact("manifest.json", sha256, 0), folder).read_text()
+    try:
+        files = {str(name): str(digest) for name, digest in json.loads(text)["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"manifest {sha256[:12]}: names no files") from None
+    for name, digest in files.items():
+        place = folder / name
+        if not place.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"manifest {sha256[:12]}: names a file outside its folder: {name}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        store.get(Artifact(place.name, digest, 0), place.parent)

@@ -1,0 +1,184 @@
+"""What is in service: moved by a verdict alone, and back by one command."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from pipeline import garbage as garbage_module
+from pipeline.errors import InputError
+from pipeline.files import Files
+from pipeline.garbage import collect, find_garbage
+from pipeline.service import fetch, history, names, publish, roll_back
+from pipeline.store import StepRecord, Store, digest
+from targets.bundle_files import open_bundle
+from targets.durable_files import file_digest
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request, tmp_path):
+    url = str(tmp_path / "store") if request.param == "folder" else f"memory://{tmp_path.name}"
+    return Store(url)
+
+
+def bundle(folder, content, outcome="pass", name="net"):
+    """A bundle as far as service looks at it."""
+    (folder / "graphs").mkdir(parents=True)
+    (folder / "graphs" / "student.onnx").write_text(content)
+    (folder / "report.html").write_text(f"<p>{content}")
+    files = {"graphs/student.onnx": file_digest(folder / "graphs" / "student.onnx")}
+    manifest = {
+        "name": name,
+        "bundle": digest(files),
+        "teacher": {"fingerprint": "f" * 64},
+        "verdict": {"outcome": outcome, "agreement": 0.95},
+        "files": files,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Bundles by a letter."""
+    return {letter: bundle(tmp_path / f"bundle-{letter}", letter) for letter in "abc"}
+
+
+def current(store, tmp_path, name="net"):
+    fetch(store, name, tmp_path / "current")
+    open_bundle(tmp_path / "current")
+    assert (tmp_path / "current" / "report.html").exists()
+    return (tmp_path / "current" / "graphs" / "student.onnx").read_text()
+
+
+def test_the_last_that_passed_is_in_service(store, made, tmp_path):
+    assert publish(store, made["a"])
+    assert publish(store, made["b"])
+    assert not publish(store, made["b"])
+    assert (names(store), len(history(store, "net"))) == (["net"], 2)
+    assert current(store, tmp_path) == "b"
+
+
+@pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
+def test_what_did_not_pass_leaves_the_last_good_one(store, made, tmp_path, outcome):
+    publish(store, made["a"])
+    assert not publish(store, bundle(tmp_path / "worse", "worse", outcome))
+    assert current(store, tmp_path) == "a"
+
+
+def test_rolling_back_twice_goes_back_two_steps(store, made, tmp_path):
+    for each in made.values():
+        publish(store, each)
+    seen = [current(store, tmp_path)]
+    for _ in range(2):
+        roll_back(store, "net")
+        seen.append(current(store, tmp_path))
+    assert seen == ["c", "b", "a"]
+    with pytest.raises(InputError, match="none was before it"):
+        roll_back(store, "net")
+
+
+def test_a_teacher_that_came_back_is_one_step_of_its_own(store, made, tmp_path):
+    for letter in "aba":
+        assert publish(store, made[letter])
+    roll_back(store, "net")
+    assert current(store, tmp_path) == "b"
+    roll_back(store, "net")
+    assert current(store, tmp_path) == "a"
+
+
+def test_what_was_rolled_back_from_stays_out_until_a_person_wants_it(store, made, tmp_path):
+    publish(store, made["a"])
+    publish(store, made["b"])
+    roll_back(store, "net")
+    assert not publish(store, made["b"])
+    assert current(store, tmp_path) == "a"
+    b = history(store, "net")[1].bundle
+    roll_back(store, "net", b[:8])
+    assert current(store, tmp_path) == "b"
+    assert publish(store, made["c"])
+    assert publish(store, made["b"])
+
+
+def test_a_bundle_that_never_was_cannot_be_put_back(store, made):
+    with pytest.raises(InputError, match="net: nothing is in service"):
+        roll_back(store, "net")
+    publish(store, made["a"])
+    with pytest.raises(InputError, match="0 others begin with ffff"):
+        roll_back(store, "net", "ffff")
+
+
+def test_what_is_fetched_is_checked_and_takes_no_strangers_place(store, made, tmp_path):
+    publish(store, made["a"])
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    (stranger / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="is no bundle"):
+        fetch(store, "net", stranger)
+    assert (stranger / "thesis.tex").exists()
+
+
+def old(monkeypatch, days=40):
+    """As if all that is written so far had been written long ago."""
+    modified = Files.modified
+    shift = timedelta(days=days)
+    monkeypatch.setattr(Files, "modified", lambda files, place: modified(files, place) - shift)
+
+
+def kept(store, tmp_path, step, content):
+    path = tmp_path / f"{step}.bin"
+    path.write_text(content)
+    store.record(step, "key", StepRecord({"role": store.put(path, path.name)}, {}))
+
+
+def test_garbage_is_what_is_old_and_in_no_bundle(store, made, tmp_path, monkeypatch):
+    publish(store, made["a"])
+    publish(store, made["b"])
+    kept(store, tmp_path, "export", "a")
+    kept(store, tmp_path, "distill", "a student of long ago")
+    assert find_garbage(store, timedelta(days=30)) == garbage_module.Garbage((), ())
+    old(monkeypatch)
+    found = find_garbage(store, timedelta(days=30))
+    assert [record.place for record in found.records] == ["steps/distill/key.json"]
+    assert [file.size for file in found.objects] == [len("a student of long ago")]
+    collect(store, found)
+    assert store.recall("distill", "key") is None
+    assert store.recall("export", "key") is not None
+    roll_back(store, "net")
+    assert current(store, tmp_path) == "a"
+
+
+def test_what_was_written_again_meanwhile_stays(store, tmp_path, monkeypatch):
+    """A run that finds an old file there puts it in anew, and wins against the collector."""
+    kept(store, tmp_path, "distill", "wanted again")
+    with monkeypatch.context() as long_ago:
+        old(long_ago)
+        found = find_garbage(store, timedelta(days=30))
+    assert len(found.objects) == 1
+    kept(store, tmp_path, "distill", "wanted again")
+    collect(store, found)
+    assert store.recall("distill", "key") is not None
+
+
+def test_a_file_that_is_put_in_again_is_young_again(tmp_path, monkeypatch):
+    store = Store(str(tmp_path / "store"))
+    kept(store, tmp_path, "distill", "x")
+    before = [entry.modified for entry in store.objects()]
+    old(monkeypatch, days=2)
+    kept(store, tmp_path, "distill", "x")
+    after = [entry.modified + timedelta(days=2) for entry in store.objects()]
+    assert after > before
+
+
+def test_nothing_young_is_ever_garbage(store):
+    with pytest.raises(InputError, match="2 days old at least"):
+        find_garbage(store, timedelta(days=1))
+
+
+def test_releases_of_two_names_do_not_meet(store, made, tmp_path):
+    publish(store, made["a"])
+    publish(store, bundle(tmp_path / "other", "other", name="other"))
+    assert names(store) == ["net", "other"]
+    assert current(store, tmp_path) == "a"
+    assert replace(history(store, "other")[0], when="").because == "passed"
