@@ -8,26 +8,32 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
-from prefect import State, flow, get_run_logger, task
+from prefect import State, flow, get_run_logger, runtime, task
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
+from prefect.events import emit_event
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed
 
+from flows.one_at_a_time import one_at_a_time
+from flows.run_page import PageReporter, show
 from pipeline.bundle import open_bundle, write_bundle
-from pipeline.chain import Step, chain, perform, with_made
+from pipeline.chain import Step, chain, found_done, perform, step_key, with_made
 from pipeline.config import RunConfig
 from pipeline.engines import Order, delivered, orders, pending
 from pipeline.errors import InputError
-from pipeline.progress import LineReporter, Reporter, reporter
+from pipeline.progress import Reporter, reporter
 from pipeline.run import check_run, default_output, default_store
 from pipeline.run_file import Changes, read_run_file
-from pipeline.store import Artifact, StepRecord, Store
+from pipeline.service import publish
+from pipeline.store import Artifact, StepRecord, Store, digest
 from targets.bundle_files import Manifest
 from targets.verdict import Outcome
 
 JUDGED = ("Completed", *(o.capitalize() for o in Outcome if o is not Outcome.PASS))
 """States of a flow run that came to a verdict."""
+
+ACCEPTED, REJECTED = "bundle.accepted", "bundle.rejected"
 
 _display: Reporter | None = None
 """Where progress goes when a terminal watches this process; workers use the run's log."""
@@ -42,6 +48,7 @@ def distill_and_quantize(
     targets: list[str] | None = None,
     budget: int | None = None,
     seed: int | None = None,
+    force: bool = False,
     output: str | None = None,
     wait: float = 1800.0,
 ) -> State[Any]:
@@ -55,6 +62,7 @@ def distill_and_quantize(
         targets: Other targets.
         budget: Other student steps.
         seed: Another seed.
+        force: Take a new seed, so that everything is done anew; the log says which.
         output: The bundle's folder; bundles/NAME when left out.
         wait: Seconds that a device has for its engine; then it is pending in the bundle, and the
             next run finds it if it was built meanwhile.
@@ -63,8 +71,9 @@ def distill_and_quantize(
         Completed when the verdict is pass; else Failed, with the outcome as the state's name.
     """
     chosen = tuple(targets) if targets is not None else None
+    seed = _new_seed() if force else seed
     changes = Changes(teacher, student, recipe, chosen, budget, seed)
-    config = read_run_file(Path(run_file), changes)
+    config = read_run_file(run_file, changes)
     folder = Path(output) if output else default_output(config)
     check_run(config, folder)
     manifest = _run(config, Store(default_store()), folder, wait)
@@ -91,7 +100,31 @@ def _run(config: RunConfig, store: Store, folder: Path, wait: float) -> Manifest
     asked = {order.name: _build_elsewhere.submit(order, store, wait) for order in ordered}
     engines = {name: future.result() for name, future in asked.items()}
     bundle = task(name="bundle", persist_result=False)(write_bundle)
-    return bundle(config, records, engines, store, folder)
+    manifest = bundle(config, records, engines, store, folder)
+    if manifest["verdict"]:
+        show(manifest, records, folder)
+        _serve(manifest, store, folder)
+    return manifest
+
+
+@task(name="service", persist_result=False)
+def _serve(manifest: Manifest, store: Store, folder: Path) -> None:
+    """What passed is in service from now on; what did not is told, and changes nothing."""
+    verdict = manifest["verdict"]
+    passed = verdict["outcome"] == Outcome.PASS
+    moved = publish(store, folder)
+    if passed and not moved:
+        return
+    emit_event(
+        ACCEPTED if passed else REJECTED,
+        resource={
+            "prefect.resource.id": f"datafree-edge.bundle.{manifest['name']}",
+            "prefect.resource.name": manifest["name"],
+        },
+        payload={"bundle": manifest["bundle"], "verdict": verdict["outcome"]},
+    )
+    said = "in service from now on" if passed else "not put into service"
+    get_run_logger().info(f"{manifest['name']}: bundle {manifest['bundle'][:12]} {said}")
 
 
 @task(name="engine", task_run_name="engine {order.name}", persist_result=False)
@@ -123,8 +156,20 @@ def _build_elsewhere(order: Order, store: Store, wait: float) -> StepRecord:
 
 def _perform(label: str, config: RunConfig, roles: dict[str, Artifact], store: Store) -> StepRecord:
     step: Step = next(step for step in chain(config) if step.label == label)
-    say = _display or LineReporter(get_run_logger().info)
-    return perform(step, config, roles, store, say)
+    say = _display or PageReporter(get_run_logger().info, label)
+    done = found_done(step, config, roles, store)
+    if done is not None:
+        say.say(f"{label}: found done")
+        return done
+    with one_at_a_time(step_key(step, config, roles)):
+        return perform(step, config, roles, store, say)
+
+
+def _new_seed() -> int:
+    """The same for every try of a flow run."""
+    seed = int(digest(str(runtime.flow_run.id))[:7], 16)
+    get_run_logger().info(f"forced: seed {seed}")
+    return seed
 
 
 def main(run_file: str) -> int:
@@ -135,7 +180,7 @@ def main(run_file: str) -> int:
     from pipeline.report import summary_table
 
     try:
-        folder = default_output(read_run_file(Path(run_file)))
+        folder = default_output(read_run_file(run_file))
         with reporter() as _display:
             state = distill_and_quantize(run_file, return_state=True)
         if state.name not in JUDGED:

@@ -158,11 +158,11 @@ def perform(
     Returns:
         Its artifacts and notes; the notes' `reused` tells whether it was found done.
     """
-    key = step_key(step, config, roles)
-    known = store.recall(step.name, key)
+    known = found_done(step, config, roles, store)
     if known is not None:
         reporter.say(f"{step.label}: found done")
-        return StepRecord(known.artifacts, {**known.notes, "reused": True})
+        return known
+    key = step_key(step, config, roles)
     checkpoints = store.checkpoints(step.name, key)
     with tempfile.TemporaryDirectory(prefix="datafree-edge-") as private:
         inputs, outputs = Path(private, "inputs"), Path(private, "outputs")
@@ -176,6 +176,12 @@ def perform(
     store.record(step.name, key, record)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return StepRecord(artifacts, {**made.notes, "reused": False})
+
+
+def found_done(step: Step, config: RunConfig, roles: Roles, store: Store) -> StepRecord | None:
+    """What an earlier run made of the same step, if one did; its notes say `reused`."""
+    known = store.recall(step.name, step_key(step, config, roles))
+    return known and StepRecord(known.artifacts, {**known.notes, "reused": True})
 
 
 def step_key(step: Step, config: RunConfig, roles: Roles) -> str:

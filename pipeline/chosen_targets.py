@@ -65,6 +65,13 @@ def _without_core(called: str) -> tuple[str, int | None]:
     return (named[1], int(named[2])) if named else (called, None)
 
 
+def all_names(config: RunConfig) -> tuple[str, ...]:
+    """Every name of every target that the run file names, without pools and accelerators."""
+    plain = (find(_without_core(name.partition("@")[0])[0]) for name in config.targets)
+    names = {name for target in plain for name in (target.name, *getattr(target, "also", ()))}
+    return tuple(sorted(names))
+
+
 def check_targets(config: RunConfig) -> None:
     """Refuse a run for a target that is unknown, or that cannot read its graphs.
 

@@ -31,14 +31,23 @@ def check_run(config: RunConfig, output: Path) -> None:
     """Refuse, before any work is done, a run that cannot end well.
 
     Raises:
-        InputError: When the weights are not there, a target or recipe is unknown or does not
-            suit, or the output cannot be written.
+        InputError: As `check_config`, or when the output cannot be written.
+    """
+    check_config(config)
+    check_output(output)
+
+
+def check_config(config: RunConfig) -> None:
+    """Refuse a run file that no run could end well with.
+
+    Raises:
+        InputError: When the weights are not there, or a target or recipe is unknown or does not
+            suit.
     """
     check_targets(config)
     half_range(config)
     check_recipes(config)
     check_weights(config.teacher.weights)
-    check_output(output)
 
 
 def execute(config: RunConfig, store: Store, output: Path, reporter: Reporter) -> Manifest:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import yaml
 from pydantic import ValidationError
 
@@ -37,28 +38,31 @@ class Changes:
 AS_IT_IS = Changes()
 
 
-def read_run_file(path: Path, changes: Changes = AS_IT_IS) -> RunConfig:
+def read_run_file(place: Path | str, changes: Changes = AS_IT_IS) -> RunConfig:
     """Read and check a run file; a relative `teacher.weights` is taken from its folder.
 
     Args:
-        path: The file.
+        place: The file, or its URL.
         changes: Made to what it says, before it is checked.
 
     Raises:
         InputError: When it is missing, no YAML, or says something the schema does not allow.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML ({_one_line(error)})") from None
+        with fsspec.open(str(place), "rt", encoding="utf-8") as file:
+            document = yaml.safe_load(file.read())
+    except (OSError, ImportError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{place}: cannot be read ({why})") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{place}: not YAML ({_one_line(error)})") from None
     if not isinstance(document, dict):
-        raise InputError(f"{path}: a run file is a mapping of sections, see examples/")
-    config = parse_run(_changed(document, changes), str(path))
+        raise InputError(f"{place}: a run file is a mapping of sections, see examples/")
+    config = parse_run(_changed(document, changes), str(place))
     weights = config.teacher.weights
     if "://" not in weights and not Path(weights).is_absolute():
-        weights = str(path.parent / weights)
+        folder, slash, _ = str(place).rpartition("/")
+        weights = f"{folder}{slash}{weights}"
     teacher = config.teacher.model_copy(update={"weights": weights})
     return config.model_copy(update={"teacher": teacher})
 

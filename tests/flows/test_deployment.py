@@ -1,39 +1,10 @@
 """The README's commands, against a real Prefect server and a real worker on loopback."""
 
-import re
-
-import pytest
-
 from pipeline.bundle import open_bundle
-from tests.conftest import QUICK, ROOT, write_run
-from tests.flows.session import Session, free_port
-
-
-def documented(heading):
-    """The commands of a README section, in order."""
-    section = (ROOT / "README.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
-    block = re.search(r"```sh\n(.*?)```", section, re.DOTALL).group(1)
-    return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
-
-
-@pytest.fixture(scope="module")
-def session(tmp_path_factory, quick_store):
-    """The section's commands as they stand, up to the one that starts a run."""
-    configure, server, pool, worker, deploy, _ = documented("With Prefect")
-    assert server == "prefect server start &"
-    assert worker == "prefect worker start --pool local &"
-    port = free_port()
-    started = Session(tmp_path_factory.mktemp("home"), f"http://127.0.0.1:{port}/api", quick_store)
-    try:
-        started.run(configure.replace("4200", str(port)))
-        started.start(server.removesuffix(" &"))
-        started.wait_until_up()
-        started.run(pool)
-        started.start(worker.removesuffix(" &"))
-        started.run(deploy)
-        yield started
-    finally:
-        started.close()
+from pipeline.service import history
+from pipeline.store import Store
+from tests.conftest import QUICK, write_run
+from tests.flows.conftest import documented
 
 
 def test_the_documented_commands_lead_to_a_judged_bundle(session, tmp_path, same_bundle):
@@ -46,13 +17,16 @@ def test_the_documented_commands_lead_to_a_judged_bundle(session, tmp_path, same
         f"{deployment_run} --param run_file={passing} --param output={tmp_path / 'passed'}"
     )
     assert "Completed" in out
-    assert (tmp_path / "passed" / "manifest.json").exists()
+    passed = open_bundle(tmp_path / "passed")["bundle"]
+    store = Store(session.environment["DATAFREE_EDGE_STORE"])
+    assert history(store, "same")[-1].bundle == passed
 
     failing = write_run(tmp_path, distill={**QUICK["distill"], "budget": {"steps": 0}})
     session.run(
         f"{deployment_run} --param run_file={failing} --param output={tmp_path / 'failed'}", code=1
     )
-    assert (tmp_path / "failed" / "manifest.json").exists()
+    assert open_bundle(tmp_path / "failed")["verdict"]["outcome"] != "pass"
+    assert history(store, "quick") == []
 
 
 def test_what_is_made_elsewhere_is_pending_until_a_worker_there_has_made_it(

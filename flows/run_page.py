@@ -1,0 +1,86 @@
+"""What stands on a run's page: the verdict, its stages and their time, the engines, progress."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from pipeline.progress import LineReporter
+from pipeline.report import summary
+from pipeline.store import StepRecord
+from targets.bundle_files import Manifest
+
+EVERY = 5.0
+"""Seconds between two looks of the server at how far a phase is."""
+
+
+class PageReporter(LineReporter):
+    """Lines for the run's log, and a bar on its page for every phase.
+
+    Args:
+        write: Takes a line.
+        step: Whose phases they are.
+    """
+
+    def __init__(self, write: Callable[[str], None], step: str) -> None:
+        super().__init__(write)
+        self._step, self._phase, self._told = step, "", 0.0
+        self._bar: UUID | None = None
+
+    def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
+        """Write a line if it is time for one, and move the bar."""
+        super().phase(name, done, total, losses)
+        now = time.monotonic()
+        if name == self._phase and done < total and now - self._told < EVERY:
+            return
+        percent = 100.0 * done / max(total, 1)
+        if name != self._phase or self._bar is None:
+            bar = create_progress_artifact(
+                percent, key=_key("progress", self._step), description=f"{self._step}: {name}"
+            )
+            assert isinstance(bar, UUID)  # Not a coroutine: no event loop runs here.
+            self._bar = bar
+        else:
+            update_progress_artifact(self._bar, percent)
+        self._phase, self._told = name, now
+
+
+def show(manifest: Manifest, records: dict[str, StepRecord], folder: Path) -> None:
+    """Put verdict, stages and engines on the page of the run that asks."""
+    rows = [f"| {label} | {value} |" for label, value in summary(manifest, folder)]
+    head = [f"# {manifest['name']}", "", "| | |", "| --- | --- |"]
+    create_markdown_artifact(
+        "\n".join([*head, *rows]),
+        key=_key("verdict", manifest["name"]),
+        description="Agreement with the teacher on synthetic probes; pictures: report.html",
+    )
+    stages = [
+        {
+            "stage": label,
+            "": "found done" if record.notes.get("reused") else "done",
+            "artifacts": ", ".join(f"{a.name} {a.sha256[:12]}" for a in record.artifacts.values()),
+        }
+        for label, record in records.items()
+    ]
+    create_table_artifact(stages, key=_key("stages", manifest["name"]))
+    engines = [{"target": name, **_shown(entry)} for name, entry in manifest["engines"].items()]
+    if engines:
+        create_table_artifact(engines, key=_key("engines", manifest["name"]))
+
+
+def _shown(entry: dict[str, object]) -> dict[str, str]:
+    wanted = ("engine", "recommended", "because", "build")
+    return {name: str(entry.get(name, "")) for name in wanted}
+
+
+def _key(what: str, name: str) -> str:
+    """As Prefect takes them: small letters, digits, dashes."""
+    return f"{what}-{re.sub('[^a-z0-9]+', '-', name.lower())}".strip("-")

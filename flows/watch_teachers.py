@@ -1,0 +1,56 @@
+"""The flow `watch-teachers`: says what changed in a registry, once for every real change.
+
+prefect deployment run watch-teachers/registry --param registry=s3://bucket/teachers
+"""
+
+from prefect import State, flow, get_run_logger
+from prefect.events import emit_event
+from prefect.states import Completed, Failed
+
+from pipeline.errors import InputError
+from pipeline.registry import Change, changes, note
+from pipeline.run import default_store
+from pipeline.store import Store
+
+UPDATED, REJECTED = "teacher.updated", "teacher.rejected"
+
+WANTED = "wanted"
+"""Label that an event's teacher carries for every target that its run file names."""
+
+
+@flow(name="watch-teachers", persist_result=False, timeout_seconds=3600)
+def watch_teachers(registry: str = "registry", pause: float = 10.0) -> State[None]:
+    """Look for teachers that changed, and emit `teacher.updated` or `teacher.rejected` for each.
+
+    Args:
+        registry: Folder or URL of the registry.
+        pause: Seconds in which a teacher's folder must not change to count as whole.
+    """
+    log, store, told = get_run_logger(), Store(default_store()), []
+    try:
+        for change in changes(registry, store, pause):
+            _tell(change)
+            note(registry, store, change)
+            said = f"refused: {change.refused}" if change.refused else "changed"
+            log.info(f"{change.name}: {said}")
+            told.append(change.name)
+    except InputError as error:
+        return Failed(message=str(error))
+    return Completed(message=f"changed: {', '.join(told) or 'none'}")
+
+
+def _tell(change: Change) -> None:
+    labels = {target: WANTED for target in change.targets}
+    emit_event(
+        REJECTED if change.refused else UPDATED,
+        resource={
+            "prefect.resource.id": f"datafree-edge.teacher.{change.name}",
+            "prefect.resource.name": change.name,
+            **labels,
+        },
+        payload={
+            "run_file": change.run_file,
+            "fingerprint": change.fingerprint,
+            "reason": change.refused,
+        },
+    )

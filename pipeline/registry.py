@@ -1,0 +1,153 @@
+"""The registry of teachers: a folder or any fsspec URL, with a folder for every teacher.
+
+    REGISTRY/NAME/run.yaml              its run file; `teacher.weights` is taken from this folder
+    REGISTRY/NAME/teacher.safetensors   or whatever the run file calls it
+
+What was seen of it stands in a log of the store, so that whoever looks next, on whatever machine,
+tells a changed teacher from a touched file.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import torch
+
+from pipeline.chosen_targets import all_names
+from pipeline.errors import InputError
+from pipeline.networks import check_architectures, image_spec
+from pipeline.run import check_config
+from pipeline.run_file import read_run_file
+from pipeline.store import Store, digest
+from pipeline.teachers import fingerprint, load_teacher, parse_weights
+from pipeline.weights_file import read_weights
+
+KIND = "teachers"
+
+RUN_FILE = "run.yaml"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A teacher that is not what it was.
+
+    Attributes:
+        name: Of its folder.
+        run_file: Place of its run file.
+        targets: All names of those in the run file; none when it was refused.
+        fingerprint: Of the teacher and all that its run file says; "" when it was refused.
+        refused: Why it cannot be used; "" when it can.
+        look: What its folder looked like.
+    """
+
+    name: str
+    run_file: str
+    targets: tuple[str, ...]
+    fingerprint: str
+    refused: str
+    look: str
+
+
+def changes(
+    registry: str, store: Store, pause: float, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Change]:
+    """The teachers that changed since they were last noted.
+
+    Only what looks different is read at all, and only when it looks the same again after a while:
+    what is still being written is left for the next time.
+
+    Args:
+        registry: Folder or URL.
+        store: Where it stands what was seen.
+        pause: Seconds in which a folder must not change.
+        sleep: Waits so long.
+
+    Raises:
+        InputError: When there is no such registry.
+    """
+    before = _looks(registry)
+    seen = {name: _seen(store, registry, name) for name in before}
+    new = [name for name, look in before.items() if seen[name].get("look") != look]
+    if not new:
+        return
+    sleep(pause)
+    after = _looks(registry)
+    for name in new:
+        if after.get(name) != before[name]:
+            continue
+        change = _read(registry, name, before[name])
+        if change.fingerprint and change.fingerprint == seen[name].get("fingerprint"):
+            # Touched, or the same once more: noted, so that it is not read every time.
+            note(registry, store, change)
+        else:
+            yield change
+
+
+def note(registry: str, store: Store, change: Change) -> None:
+    """Note that a change was made known; only now `changes` stops to tell it."""
+    entry = {"look": change.look, "fingerprint": change.fingerprint, "refused": change.refused}
+    store.append(_log(registry, change.name), entry)
+
+
+def _read(registry: str, name: str, look: str) -> Change:
+    place = f"{registry.rstrip('/')}/{name}/{RUN_FILE}"
+    try:
+        config = read_run_file(place)
+        _stays_inside(config.teacher.weights, place)
+        check_config(config)
+        check_architectures(config)
+        section = config.teacher
+        state = parse_weights(read_weights(section.weights), section.weights)
+        load_teacher(section, image_spec(config.input), state, torch.device("cpu"))
+        said = config.model_dump(mode="json", exclude={"teacher": {"weights"}})
+        known = digest({"teacher": fingerprint(section, state), "run": said})
+    except InputError as error:
+        return Change(name, place, (), "", str(error), look)
+    return Change(name, place, all_names(config), known, "", look)
+
+
+def _stays_inside(weights: str, run_file: str) -> None:
+    """What lies elsewhere would change unseen, and may be none of who fills the registry.
+
+    Raises:
+        InputError: When the weights do not lie in the run file's own folder.
+    """
+    folder = run_file.rpartition("/")[0]
+    if "://" in folder:
+        inside = weights.startswith(f"{folder}/") and ".." not in weights.split("/")
+    else:
+        inside = Path(weights).resolve().is_relative_to(Path(folder).resolve())
+    if not inside:
+        raise InputError(f"{run_file}: teacher.weights must lie beside it: {weights}")
+
+
+def _looks(registry: str) -> dict[str, str]:
+    """Of every teacher's folder: a digest of its files' names, sizes and times."""
+    try:
+        fs, root = fsspec.core.url_to_fs(registry)
+        fs.invalidate_cache()
+        found: dict[str, dict[str, Any]] = fs.find(root, detail=True)
+        there = bool(found) or fs.exists(root)
+    except (OSError, ImportError, ValueError) as error:
+        raise InputError(f"registry {registry}: cannot be read ({error})") from None
+    if not there:
+        raise InputError(f"registry {registry}: no such folder")
+    files: dict[str, list[Any]] = {}
+    for place, known in sorted(found.items()):
+        name, _, rest = place[len(root) :].lstrip("/").partition("/")
+        if rest:
+            files.setdefault(name, []).append([rest, known["size"], str(fs.modified(place))])
+    entries = {name for name, inside in files.items() if RUN_FILE in (file[0] for file in inside)}
+    return {name: digest(files[name]) for name in sorted(entries)}
+
+
+def _seen(store: Store, registry: str, name: str) -> dict[str, Any]:
+    entries = store.entries(_log(registry, name))
+    return entries[-1] if entries else {}
+
+
+def _log(registry: str, name: str) -> str:
+    return f"{KIND}/{digest(registry.rstrip('/'))[:16]}-{name}"
