@@ -45,6 +45,6 @@ def batch_norm_images(work: Work, teacher: nn.Module) -> tuple[Tensor, dict[str,
         plan=Plan(ZEROQ.schedule.warmup_rounds, 0),
         seed=work.config.seed,
     )
-    notes = train(loop, "quantize: images", work.checkpoints / "zeroq.checkpoint", work.reporter)
+    notes = train(loop, "quantize: images", work)
     assert isinstance(loop.memory, ImagePool)
     return loop.memory.images, notes

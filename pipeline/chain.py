@@ -1,7 +1,6 @@
 """The steps of a run in their order, and how one of them is done or found done."""
 
 import importlib
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -163,18 +162,18 @@ def perform(
         reporter.say(f"{step.label}: found done")
         return known
     key = step_key(step, config, roles)
-    checkpoints = store.checkpoints(step.name, key)
+    unfinished = store.unfinished(step.name, key)
     with tempfile.TemporaryDirectory(prefix="datafree-edge-") as private:
         inputs, outputs = Path(private, "inputs"), Path(private, "outputs")
         inputs.mkdir()
         outputs.mkdir()
         files = {role.split("@")[0]: store.get(roles[role], inputs) for role in step.needs}
-        work = Work(config, files, outputs, checkpoints, reporter, step.target)
+        work = Work(config, files, outputs, unfinished, reporter, step.target)
         made: Made = importlib.import_module(step.module).run(work)
         artifacts = {role: store.put(path, path.name) for role, path in made.files.items()}
     record = StepRecord(artifacts, made.notes)
     store.record(step.name, key, record)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    unfinished.clear()
     return StepRecord(artifacts, {**made.notes, "reused": False})
 
 

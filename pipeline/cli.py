@@ -171,7 +171,8 @@ def collect(
     if not dry_run:
         collect(opened, garbage)
     typer.echo(
-        f"{len(garbage.records)} steps and {len(garbage.objects)} files, "
+        f"{len(garbage.records)} steps, {len(garbage.objects)} files, "
+        f"{len(garbage.checkpoints)} checkpoints, "
         f"{garbage.size / 1e6:.1f} MB, {'could go' if dry_run else 'are gone'}"
     )
 

@@ -19,15 +19,17 @@ class Garbage:
     Attributes:
         records: Of steps; without one the step is done again when it is asked for.
         objects: Files that nothing refers to.
+        checkpoints: Of steps that nobody went on with.
     """
 
     records: tuple[Kept, ...]
     objects: tuple[Kept, ...]
+    checkpoints: tuple[Kept, ...] = ()
 
     @property
     def size(self) -> int:
         """Of the files, in bytes."""
-        return sum(kept.size for kept in self.objects)
+        return sum(kept.size for kept in (*self.objects, *self.checkpoints))
 
 
 def find_garbage(store: Store, age: timedelta) -> Garbage:
@@ -55,10 +57,11 @@ def find_garbage(store: Store, age: timedelta) -> Garbage:
         for kept in store.objects()
         if kept.modified < before and kept.place.rsplit("/", 1)[1] not in alive
     ]
-    return Garbage(tuple(records), tuple(objects))
+    checkpoints = [kept for kept in store.checkpoints() if kept.modified < before]
+    return Garbage(tuple(records), tuple(objects), tuple(checkpoints))
 
 
 def collect(store: Store, garbage: Garbage) -> None:
     """Delete it: records first, so that none is left that speaks of a file that is gone."""
-    for kept in (*garbage.records, *garbage.objects):
+    for kept in (*garbage.records, *garbage.objects, *garbage.checkpoints):
         store.delete(kept)

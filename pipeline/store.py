@@ -4,6 +4,7 @@ Nothing passes between steps that does not lie here. Any fsspec URL will do as a
 
     objects/ab/abcdef...            a file, under its sha256
     steps/<step>/<key>.json         what a step made: its artifacts, and notes that no digest covers
+    checkpoints/<step>-<key>/...    what an unfinished step has come to
     logs/<kind>/<name>/<time>.json  what happened, an entry a file: two writers lose nothing
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.files import Files, Kept
+from pipeline.unfinished import Unfinished
 from targets.durable_files import file_digest, replace_durably
 
 FRESH = timedelta(days=1)
@@ -175,10 +177,13 @@ class Store:
         if unchanged:
             self._files.delete(kept.place)
 
-    def checkpoints(self, step: str, key: str) -> Path:
-        """The local folder for an unfinished step's checkpoints; it need not exist."""
-        root = self._files.local or Path(tempfile.gettempdir()) / "datafree-edge"
-        return root / "checkpoints" / f"{step}-{key[:16]}"
+    def unfinished(self, step: str, key: str) -> Unfinished:
+        """What earlier tries of a step have come to."""
+        return Unfinished(self._files, f"checkpoints/{step}-{key[:16]}")
+
+    def checkpoints(self) -> Iterator[Kept]:
+        """Every file of an unfinished step."""
+        return self._files.below("checkpoints")
 
     def _record(self, place: str) -> StepRecord:
         try:

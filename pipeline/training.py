@@ -1,8 +1,6 @@
 """Running the loop so that it can be watched, interrupted and taken up again."""
 
-import os
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,14 +8,12 @@ from torch import nn
 
 from dfkd.loop import DivergedError, Loop, Plan, Round
 from dfkd.recipe import Recipe, RecipeError
+from pipeline.checkpoint import Checkpoint
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.networks import image_spec
 from pipeline.progress import Reporter
-from targets.durable_files import replace_durably
-
-SAVE_EVERY = 15.0
-"""Seconds between two checkpoints."""
+from pipeline.work import Work
 
 CURVE_POINTS = 200
 """At most so many points of the losses are kept."""
@@ -67,14 +63,13 @@ def make_loop(
         raise InputError(str(error)) from None
 
 
-def train(loop: Loop, phase: str, checkpoint: Path, reporter: Reporter) -> dict[str, Any]:
+def train(loop: Loop, phase: str, work: Work) -> dict[str, Any]:
     """Run a loop to its end, from its checkpoint if there is one.
 
     Args:
         loop: Freshly built, the same way as the one that left the checkpoint.
-        phase: What to call it in the progress display.
-        checkpoint: Written now and then; removed at the end.
-        reporter: Told of every round.
+        phase: What to call it in the progress display; also the checkpoint's name.
+        work: Keeps a checkpoint now and then, and is told of every round.
 
     Returns:
         Notes: the losses and each term's share of the gradient over the run, roll-backs, what it
@@ -84,39 +79,34 @@ def train(loop: Loop, phase: str, checkpoint: Path, reporter: Reporter) -> dict[
         InputError: When the loop goes wrong again after every roll-back.
     """
     started = last = time.monotonic()
-    curve: list[dict[str, float]] = []
-    shares: list[dict[str, float]] = []
-    earlier = 0.0
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    kept = Checkpoint(work, phase)
+    saved = kept.load() or {"curve": [], "shares": [], "seconds": 0.0, "elsewhere": []}
+    curve, shares, earlier = saved["curve"], saved["shares"], saved["seconds"]
+    if "loop" in saved:
         loop.load_state_dict(saved["loop"])
-        curve, shares, earlier = saved["curve"], saved["shares"], saved["seconds"]
-        reporter.say(f"{phase}: going on from a checkpoint")
 
     def watch(now: Round) -> None:
         nonlocal last
-        reporter.phase(phase, now.number, now.total, now.losses)
+        work.reporter.phase(phase, now.number, now.total, now.losses)
         if now.event:
-            reporter.say(f"{phase}: {now.event}")
+            work.reporter.say(f"{phase}: {now.event}")
         if now.shares:
             shares.append(now.shares)
         if now.number % -(-now.total // CURVE_POINTS) == 0:
             curve.append({**now.losses, "confidence": now.confidence})
-        if time.monotonic() - last > SAVE_EVERY:
+        if time.monotonic() - last > kept.every:
             seconds = earlier + time.monotonic() - started
-            state = {"loop": loop.state_dict(), "curve": curve, "shares": shares}
-            _save({**state, "seconds": seconds}, checkpoint)
+            kept.save({**saved, "loop": loop.state_dict(), "seconds": seconds})
             last = time.monotonic()
 
     try:
         loop.run(watch)
     except DivergedError as error:
         raise InputError(f"{phase}: {error}; lower the learning rates by overrides") from None
-    checkpoint.unlink(missing_ok=True)
     return {
         "curve": curve,
         "shares": shares,
-        "health": list(loop.health.events),
+        "health": [*saved["elsewhere"], *loop.health.events],
         "terms": [term.name for term in loop.terms],
         "cost": vars(loop.counts),
         "seconds": round(earlier + time.monotonic() - started, 1),
@@ -133,13 +123,3 @@ def say_dropped_terms(loop: Loop, reporter: Reporter) -> None:
 def cpu_state(network: nn.Module) -> dict[str, torch.Tensor]:
     """A network's weights as contiguous tensors on the CPU, ready for a safetensors file."""
     return {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-
-
-def _save(state: dict[str, Any], checkpoint: Path) -> None:
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    beside = checkpoint.with_name(f"{checkpoint.name}.{os.getpid()}.part")
-    try:
-        torch.save(state, beside)
-        replace_durably(beside, checkpoint)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.config import RunConfig
 from pipeline.progress import Reporter
+from pipeline.unfinished import Unfinished
 
 PRECISIONS = ("int8", "fp32")
 """What a target gets a compiled artifact of; the first is the one that the run is about."""
@@ -19,8 +20,7 @@ class Work:
         config: The run file.
         inputs: The files the step asked for, by role.
         folder: For the files it makes; nobody else's.
-        checkpoints: For what a next try can go on from; outlives an interruption, and is shared
-            with whoever does the same step at the same time.
+        unfinished: What a next try can go on from, here or elsewhere.
         reporter: Where to say how far it is.
         target: The target it works for, if it works for one.
     """
@@ -28,7 +28,7 @@ class Work:
     config: RunConfig
     inputs: dict[str, Path]
     folder: Path
-    checkpoints: Path
+    unfinished: Unfinished
     reporter: Reporter
     target: str = ""
 

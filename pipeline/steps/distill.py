@@ -41,7 +41,7 @@ def run(work: Work) -> Made:
         seed=config.seed,
     )
     say_dropped_terms(loop, work.reporter)
-    notes = train(loop, "distill", work.checkpoints / "distill.checkpoint", work.reporter)
+    notes = train(loop, "distill", work)
     assert loop.delivered is not None
     files: dict[str, nn.Module] = {"student": loop.delivered}
     if goes_on(recipe):

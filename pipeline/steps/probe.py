@@ -43,8 +43,7 @@ def run(work: Work) -> Made:
             seed=seed,
         )
         phase = f"probe generator {index + 1}"
-        checkpoint = work.checkpoints / f"probe-{index}.checkpoint"
-        notes[phase] = train(loop, phase, checkpoint, work.reporter)
+        notes[phase] = train(loop, phase, work)
         share = (gate.images + index) // gate.generators
         images, labels = _draw(loop.synthesizer, loop.rng, share)
         pixels.append(_as_pixels(images, spec))

@@ -113,8 +113,7 @@ def _generator(
         seed=config.seed,
     )
     say_dropped_terms(warmup, work.reporter)
-    checkpoint = work.checkpoints / "warm-up.checkpoint"
-    notes["warm-up"] = train(warmup, "quantize: generator", checkpoint, work.reporter)
+    notes["warm-up"] = train(warmup, "quantize: generator", work)
     return recipe, generator
 
 
@@ -139,8 +138,7 @@ def _fine_tune(
         plan=plan,
         seed=config.seed,
     )
-    checkpoint = work.checkpoints / "quantize.checkpoint"
-    return train(loop, "quantize", checkpoint, work.reporter)
+    return train(loop, "quantize", work)
 
 
 def _with_frozen_generator(recipe: Recipe) -> Recipe:

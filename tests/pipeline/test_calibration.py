@@ -13,8 +13,10 @@ from dfkd.synthesis import Synthesis
 from dfkd.terms.batch_norm import batch_norm_of_images
 from pipeline import calibration
 from pipeline.calibration import batch_norm_images, drawn, noise
+from pipeline.files import Files
 from pipeline.networks import image_spec
 from pipeline.run_file import read_run_file
+from pipeline.unfinished import Unfinished
 from pipeline.work import Work
 from tests.conftest import QUICK, ROOT, write_run
 
@@ -68,7 +70,7 @@ def test_batch_norm_images_match_the_teachers_statistics(tmp_path, monkeypatch):
     teacher = build("resnet20", spec, 10, width=0.5).eval().requires_grad_(False)
     trained = ROOT / "benchmarks" / "teachers" / "resnet20" / "teacher.safetensors"
     teacher.load_state_dict(load_file(trained))
-    work = Work(chosen, {}, tmp_path, tmp_path / "checkpoints", Silent())
+    work = Work(chosen, {}, tmp_path, Unfinished(Files(str(tmp_path)), "checkpoints"), Silent())
     images, notes = batch_norm_images(work, teacher)
 
     def distance(x):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline import training
+from pipeline import checkpoint
 from pipeline.chain import chain, perform, with_made
 from pipeline.run_file import read_run_file
 from pipeline.store import Store
@@ -39,7 +39,7 @@ def run_to(step_name, config, store, reporter):
 def test_a_step_broken_off_goes_on_to_the_same_weights(
     tmp_path, monkeypatch, step, phase, at, role
 ):
-    monkeypatch.setattr(training, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "SAVE_EVERY", 0.0)
     budgets = {
         "distill": {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}},
         "quantize": {
@@ -64,3 +64,37 @@ def test_a_step_broken_off_goes_on_to_the_same_weights(
     # What was seen after the last checkpoint is seen again; nothing else is missing or twice.
     assert len(notes[0]["curve"]) == len(notes[1]["curve"])
     assert not list((tmp_path / "broken").rglob("*.checkpoint"))
+
+
+def test_another_machine_goes_on_from_a_far_store_and_says_that_it_is_not_exact(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(checkpoint, "SEND_EVERY", 0.0)
+    short = {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}}
+    config = read_run_file(write_run(tmp_path, distill=short))
+    far = Store(f"memory://{tmp_path.name}")
+    with pytest.raises(KeyboardInterrupt):
+        run_to("distill", config, far, Impatient("distill", 2))
+    assert len(list(far.checkpoints())) == 1
+    monkeypatch.setattr(checkpoint, "machine", lambda: "a machine of another make")
+    second = Impatient()
+    record, _ = run_to("distill", config, far, second)
+    (line,) = record.notes["health"]
+    assert "so not bit for bit" in line
+    assert line in second.lines
+    assert list(far.checkpoints()) == []
+
+
+def test_a_damaged_checkpoint_costs_the_time_and_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SAVE_EVERY", 0.0)
+    short = {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}}
+    config = read_run_file(write_run(tmp_path, distill=short))
+    store = Store(str(tmp_path / "store"))
+    with pytest.raises(KeyboardInterrupt):
+        run_to("distill", config, store, Impatient("distill", 2))
+    (kept,) = store.checkpoints()
+    path = tmp_path / "store" / kept.place
+    path.write_bytes(path.read_bytes()[:500])
+    second = Impatient()
+    run_to("distill", config, store, second)
+    assert any("the checkpoint is damaged, starts anew" in line for line in second.lines)

@@ -1,0 +1,71 @@
+"""A loop's checkpoint: where it is kept, and whether what comes of it is exact."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.work import Work
+from targets.instruction_sets import this_cpu
+
+SAVE_EVERY, SEND_EVERY = 15.0, 60.0
+"""Seconds between two checkpoints: to a disk, and over a network."""
+
+
+class Checkpoint:
+    """The checkpoint of one phase of a step.
+
+    Args:
+        work: The step.
+        phase: Which.
+
+    Attributes:
+        every: Seconds between two of them.
+    """
+
+    def __init__(self, work: Work, phase: str) -> None:
+        self._work, self._phase = work, phase
+        self._name = f"{phase.replace(':', '').replace(' ', '-')}.checkpoint"
+        self.every = SEND_EVERY if work.unfinished.is_far else SAVE_EVERY
+
+    def load(self) -> dict[str, Any] | None:
+        """What was saved last, if anything was; says so, and whether it goes on exactly.
+
+        On another kind of CPU, with other threads or another torch, sums are rounded otherwise:
+        `elsewhere` in what is returned holds a line about every such machine.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "checkpoint")
+            if not self._work.unfinished.fetch(self._name, path):
+                return None
+            try:
+                saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+                there = saved["machine"]
+            except Exception as error:  # torch raises half a dozen types
+                self._say(f"the checkpoint is damaged, starts anew ({type(error).__name__})")
+                return None
+        self._say("going on from a checkpoint")
+        if there != machine():
+            line = f"{self._phase}: went on from a checkpoint of {there}, so not bit for bit"
+            self._work.reporter.say(line)
+            saved["elsewhere"] = [*saved["elsewhere"], line]
+        return saved
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep a state in place of the last."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "checkpoint")
+            torch.save({**state, "machine": machine()}, path)
+            self._work.unfinished.keep(self._name, path)
+
+    def _say(self, line: str) -> None:
+        self._work.reporter.say(f"{self._phase}: {line}")
+
+
+def machine() -> str:
+    """What the bits of a run depend on, beside its seed."""
+    names = [this_cpu().model, f"{torch.get_num_threads()} threads", f"torch {torch.__version__}"]
+    if torch.cuda.is_available():
+        names.append(torch.cuda.get_device_name())
+    return ", ".join(names)
