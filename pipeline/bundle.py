@@ -5,9 +5,10 @@ graphs/student.*.onnx           the student as exported, in every form (steps/ex
 targets/NAME/model.*.onnx       the student as compiled for a target
 targets/NAME/verdict.json       what came of the probes there
 targets/NAME/student.*.engine   what a device built, with its report.json and all that goes with it
-golden.npz                      the probes, with the teacher's answers
+golden.npz                      the probes, with the teacher's answers; not where they are private
 torch/quantized.*               below 8 bits: the fake-quantized student, and nothing else
 report.html                     the same for people
+manifest.sig                    the signer's, where there is one
 """
 
 import json
@@ -21,11 +22,13 @@ from pipeline.chosen_targets import cpu_targets
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.report import write_report
+from pipeline.signature import sign_if_asked
 from pipeline.store import Artifact, StepRecord, Store, digest
 from pipeline.work import PRECISIONS
 from targets import bundle_files
-from targets.bundle_files import Manifest
+from targets.bundle_files import MANIFEST, REPORT, Manifest
 from targets.durable_files import file_digest, replace_durably
+from targets.golden import GOLDEN
 from targets.verdict import Outcome
 
 FASTER = 1.05
@@ -68,9 +71,11 @@ def write_bundle(
             }
         )
         manifest = _manifest(config, records, engines, verdicts, beside)
-        (beside / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         if manifest["verdict"]:
             write_report(manifest, records, beside)
+            manifest["report"] = file_digest(beside / REPORT)
+        (beside / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        sign_if_asked(beside)
         swap(beside, output)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -93,7 +98,7 @@ def check_output(output: Path) -> None:
             f"output {output}: cannot be written ({error.strerror}); choose another by --output"
         ) from None
     empty = output.is_dir() and not any(output.iterdir())
-    if output.exists() and not empty and not (output / "manifest.json").is_file():
+    if output.exists() and not empty and not (output / MANIFEST).is_file():
         raise InputError(f"output {output}: exists and is no bundle; choose another by --output")
 
 
@@ -114,10 +119,9 @@ def _places(config: RunConfig, records: dict[str, StepRecord]) -> list[tuple[Art
         made = records["quantize"].artifacts.values()
         return [(artifact, f"torch/{artifact.name}") for artifact in made]
     graphs = records["export"].artifacts
-    places = [
-        *((graph, f"graphs/student.{role}.onnx") for role, graph in graphs.items()),
-        (records["probe"].artifacts["golden"], "golden.npz"),
-    ]
+    places = [(graph, f"graphs/student.{role}.onnx") for role, graph in graphs.items()]
+    if not config.private:
+        places.append((records["probe"].artifacts["golden"], GOLDEN))
     for target in cpu_targets(config):
         for precision in ("fp32", "int8"):
             place = f"targets/{target}/model.{precision}.onnx"

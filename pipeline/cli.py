@@ -34,6 +34,7 @@ app = typer.Typer(
 RunFile = Annotated[Path, typer.Argument(help="A run file, see examples/.", metavar="RUN.yaml")]
 StoreUrl = Annotated[str, typer.Option("--store", help="Folder or URL of the store.")]
 STORE = default_store()
+BundleFolder = Annotated[Path, typer.Argument(help="A bundle's folder.")]
 Output = Annotated[Path | None, typer.Option(help="The bundle's folder.  [default: bundles/NAME]")]
 
 
@@ -85,7 +86,7 @@ def recipes(
 
 @app.command(epilog="Example: datafree-edge validate bundles/mnist-lenet5")
 def validate(
-    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    bundle: BundleFolder,
     model: Annotated[
         Path | None, typer.Option(help="Judge this ONNX file instead of the bundle's int8 one.")
     ] = None,
@@ -100,6 +101,32 @@ def validate(
         f"synthetic probes, asked for {100 * verdict.threshold:g} %"
     )
     raise typer.Exit(verdict.outcome.exit_code)
+
+
+@app.command(epilog="Example: datafree-edge sign bundles/mnist-lenet5 --key signing.pem")
+def sign(
+    bundle: BundleFolder,
+    key: Annotated[Path, typer.Option(help="Private Ed25519 key, PEM without a password.")],
+) -> None:
+    """Sign a bundle, so that others can tell that it is as you left it."""
+    from pipeline.signature import sign
+
+    open_bundle(bundle)
+    sign(bundle, key)
+    typer.echo(f"{bundle}: signed")
+
+
+@app.command(epilog="Example: datafree-edge verify bundles/mnist-lenet5 --key public.pem")
+def verify(
+    bundle: BundleFolder,
+    key: Annotated[Path, typer.Option(help="The signer's public key, PEM.")],
+) -> None:
+    """Check every file of a bundle against its manifest, and the manifest's signature."""
+    from pipeline.signature import verify
+
+    verify(bundle, key)
+    open_bundle(bundle)
+    typer.echo(f"{bundle}: whole, and signed by {key}")
 
 
 @app.command(epilog="Example: datafree-edge lint student.int8.onnx")

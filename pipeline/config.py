@@ -197,7 +197,13 @@ class GateSection(Section):
 
 
 class RunConfig(Section):
-    """A whole run file."""
+    """A whole run file.
+
+    Attributes:
+        private: Keep the probes, and pictures of them, out of the bundle: what a generator draws
+            may show something of what the teacher was trained on. They stay in the store, and go
+            to devices that build engines, which need them.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,127}$")]
     teacher: TeacherSection
@@ -208,5 +214,6 @@ class RunConfig(Section):
     export: ExportSection = ExportSection()
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("local-cpu",)
     gate: GateSection = GateSection()
+    private: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"

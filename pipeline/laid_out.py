@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.store import Artifact, Store
+from targets.bundle_files import MANIFEST, lies_in, named_files
 
 
 def lay_out(store: Store, sha256: str, folder: Path) -> None:
@@ -19,14 +20,14 @@ def lay_out(store: Store, sha256: str, folder: Path) -> None:
         InputError: When something is missing, damaged, or meant for a place outside the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    text = store.get(Artifact("manifest.json", sha256, 0), folder).read_text()
+    text = store.get(Artifact(MANIFEST, sha256, 0), folder).read_text()
     try:
-        files = {str(name): str(digest) for name, digest in json.loads(text)["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+        files = named_files(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"manifest {sha256[:12]}: names no files") from None
     for name, digest in files.items():
         place = folder / name
-        if not place.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"manifest {sha256[:12]}: names a file outside its folder: {name}")
+        if not lies_in(folder, name):
+            raise InputError(f"manifest {sha256[:12]}: names a file outside its folder: {name!r}")
         place.parent.mkdir(parents=True, exist_ok=True)
         store.get(Artifact(place.name, digest, 0), place.parent)

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from pipeline.store import StepRecord
-from targets.golden import Golden, load_golden
-
-Manifest = dict[str, Any]
+from targets.bundle_files import REPORT, Manifest
+from targets.golden import GOLDEN, Golden, load_golden
 
 
 def summary(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
@@ -90,13 +89,14 @@ def summary_table(manifest: Manifest, folder: Path) -> Table:
 
 
 def write_report(manifest: Manifest, records: dict[str, StepRecord], folder: Path) -> None:
-    """Write report.html: the table, samples of the probes, the losses, the classes."""
+    """Write report.html: the table, samples of the probes if they are there, losses, classes."""
     environment = Environment(
         loader=PackageLoader("pipeline", "templates"), autoescape=select_autoescape()
     )
-    golden = load_golden(folder / "golden.npz")
+    probes = folder / GOLDEN
+    samples = {"Probes: images no student was taught on": probes} if probes.exists() else {}
     pictures = {
-        "Probes: images no student was taught on": _probe_grid(golden),
+        **{title: _probe_grid(load_golden(path)) for title, path in samples.items()},
         "Losses while distilling and fine-tuning": _curves(records),
         "Each term's share of the generator's gradient": _shares(records),
         "Probes and agreement by class": _classes(manifest["verdict"]),
@@ -106,7 +106,7 @@ def write_report(manifest: Manifest, records: dict[str, StepRecord], folder: Pat
         rows=summary(manifest, Path()),
         pictures={title: _as_png(figure) for title, figure in pictures.items()},
     )
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    (folder / REPORT).write_text(page, encoding="utf-8")
 
 
 def _probe_grid(golden: Golden, columns: int = 10, rows: int = 4) -> Figure:

@@ -14,6 +14,8 @@ from pipeline.bundle import check_output, open_bundle, swap
 from pipeline.errors import InputError
 from pipeline.laid_out import lay_out
 from pipeline.store import Artifact, Store
+from targets.bundle_files import MANIFEST, SIGNATURE, named_files
+from targets.durable_files import file_digest
 from targets.verdict import Outcome
 
 KIND = "service"
@@ -28,14 +30,14 @@ class Release:
     Attributes:
         bundle: Its digest.
         manifest: The sha256 of its manifest in the store.
-        report: The sha256 of its report; "" when it has none.
+        signature: The sha256 of its signature; "" when it is not signed.
         because: "passed", or "instead of" the bundle that it was put back for.
         when: Since when, in UTC.
     """
 
     bundle: str
     manifest: str
-    report: str
+    signature: str
     because: str
     when: str = ""
 
@@ -86,12 +88,12 @@ def publish(store: Store, folder: Path) -> bool:
     current = releases[-1].bundle if releases else ""
     if manifest["bundle"] in {current, *_set_aside(releases)}:
         return False
-    for file in manifest["files"]:
+    for file in (*named_files(manifest), MANIFEST):
         store.put(folder / file, Path(file).name)
-    report = folder / "report.html"
-    shown = store.put(report, report.name).sha256 if report.exists() else ""
-    kept = store.put(folder / "manifest.json", "manifest.json").sha256
-    _enter(store, name, Release(manifest["bundle"], kept, shown, PASSED))
+    signature = folder / SIGNATURE
+    signed = store.put(signature, SIGNATURE).sha256 if signature.exists() else ""
+    kept = file_digest(folder / MANIFEST)
+    _enter(store, name, Release(manifest["bundle"], kept, signed, PASSED))
     return True
 
 
@@ -134,8 +136,8 @@ def fetch(store: Store, name: str, output: Path) -> Release:
     beside = output.with_name(f".{output.name}.{uuid.uuid4().hex}.part")
     try:
         lay_out(store, release.manifest, beside)
-        if release.report:
-            store.get(Artifact("report.html", release.report, 0), beside)
+        if release.signature:
+            store.get(Artifact(SIGNATURE, release.signature, 0), beside)
         open_bundle(beside)
         swap(beside, output)
     finally:
@@ -148,9 +150,8 @@ def kept_alive(store: Store) -> set[str]:
     alive: set[str] = set()
     for name in names(store):
         for release in history(store, name):
-            alive |= {release.manifest, release.report} - {""}
-            manifest = json.loads(store.read(release.manifest))
-            alive |= set(manifest["files"].values())
+            alive |= {release.manifest, release.signature} - {""}
+            alive |= set(named_files(json.loads(store.read(release.manifest))).values())
     return alive
 
 

@@ -10,6 +10,7 @@ Nothing passes between steps that does not lie here. Any fsspec URL will do as a
 
 import hashlib
 import json
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.files import Files, Kept
 from pipeline.unfinished import Unfinished
+from targets.bundle_files import lies_in
 from targets.durable_files import file_digest, replace_durably
 
 FRESH = timedelta(days=1)
@@ -35,11 +37,21 @@ class Artifact:
         name: Its file name in a bundle, e.g. "student.int8.onnx".
         sha256: Of its content.
         size: In bytes.
+
+    Raises:
+        InputError: When the name is none of a file, or the digest none: they come from records and
+            manifests, and become places on a disk.
     """
 
     name: str
     sha256: str
     size: int
+
+    def __post_init__(self) -> None:
+        if "/" in self.name or not lies_in(Path(), self.name):
+            raise InputError(f"artifact {self.name!r}: is no file's name")
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise InputError(f"artifact {self.name}: {self.sha256!r} is no sha256")
 
 
 @dataclass(frozen=True)

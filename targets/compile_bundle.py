@@ -12,7 +12,7 @@ from targets.compile_cpu import compile_for_cpu
 from targets.device import this_device, this_gpu
 from targets.durable_files import file_digest, write_durably
 from targets.engine_report import engine_report
-from targets.golden import load_golden
+from targets.golden import golden_of
 from targets.preflight import preflight, ready, throttle_events
 from targets.serving import write_serving
 from targets.tensorrt.bindings import find_bindings
@@ -93,7 +93,7 @@ def compile_bundle(folder: Path, target: Target, wanted: Wanted, say: Say) -> Pa
 def _for_cpu(folder: Path, target: CpuTarget, place: Path, say: Say) -> dict[str, Any]:
     graphs = {"fp32": "student.fp32.onnx", "int8": "student.int8-cpu.onnx"}
     exported = {precision: folder / "graphs" / name for precision, name in graphs.items()}
-    made = compile_for_cpu(exported, load_golden(folder / "golden.npz"), target, place)
+    made = compile_for_cpu(exported, golden_of(folder), target, place)
     say(f"{target.name}: {made.said}")
     return made.notes
 
@@ -125,7 +125,7 @@ def _engines(
         device,
         folder / "graphs",
         place,
-        load_golden(folder / "golden.npz"),
+        golden_of(folder),
         gate["agreement"],
         gate["confidence"],
         say,

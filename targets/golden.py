@@ -9,7 +9,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from targets.bundle_files import BundleError
+
 Pixel = TypeVar("Pixel", bound=np.generic)
+
+GOLDEN = "golden.npz"
 
 NUMBERS = 2_000_000
 """Of a chunk's images: all activations of so many fit into a small Jetson's memory."""
@@ -69,6 +73,19 @@ def whole_batches(images: NDArray[Pixel], size: int) -> Iterator[NDArray[Pixel]]
     for start in range(0, len(images), size):
         part = images[start : start + size]
         yield np.concatenate([part, np.repeat(images[:1], size - len(part), 0)])
+
+
+def golden_of(bundle: Path) -> Golden:
+    """A bundle's probes.
+
+    Raises:
+        BundleError: When it was made to keep them private.
+        OSError: When they cannot be read.
+        ValueError: When they are no such file.
+    """
+    if not (bundle / GOLDEN).exists():
+        raise BundleError(f"{bundle}: holds no probes to judge by, its run file says private: true")
+    return load_golden(bundle / GOLDEN)
 
 
 def load_golden(path: Path) -> Golden:

@@ -14,7 +14,10 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from pipeline.service import history, publish
+from pipeline.store import Store
 from tests.conftest import EXAMPLE, QUICK, ROOT, write_run
+from tests.pipeline.test_service import bundle
 from tests.targets.graphs import quantized_convolution
 
 
@@ -173,7 +176,10 @@ def test_check_finds_what_a_run_would_stumble_over(tmp_path, changes, says):
     assert says in refused(tmp_path, "check", write_run(tmp_path, **changes))
 
 
-@pytest.mark.parametrize("name", ["run", "check", "validate", "recipes"])
+COMMANDS = ["run", "check", "validate", "recipes", "service", "fetch", "roll-back", "collect"]
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "sign", "verify", "lint"])
 def test_help_shows_an_example(name, tmp_path):
     code, out, _ = run(name, "--help", store=tmp_path)
     assert code == 0
@@ -294,6 +300,26 @@ def test_run_again_finds_everything_done(tmp_path, quick_store):
         code, _, err = run("run", run_file, "--output", tmp_path / name, store=quick_store)
         assert code == 2
     assert err.count("found done") == 7
+
+
+def test_what_is_in_service_is_listed_fetched_rolled_back_and_collected(tmp_path):
+    store = tmp_path / "store"
+    for letter in "ab":
+        publish(Store(str(store)), bundle(tmp_path / letter, letter))
+    newest, oldest = (r.bundle[:12] for r in reversed(history(Store(str(store)), "net")))
+    code, out, _ = run("service", store=store)
+    assert (code, newest in out, oldest in out) == (0, True, False)
+    code, out, _ = run("service", "net", store=store)
+    assert (code, newest in out, oldest in out) == (0, True, True)
+    code, out, _ = run("roll-back", "net", store=store)
+    assert out == f"net: bundle {oldest} is in service again\n"
+    code, out, _ = run("fetch", "net", "--output", tmp_path / "out", store=store)
+    assert out == f"net: bundle {oldest} in {tmp_path / 'out'}\n"
+    code, out, _ = run("collect", "--dry-run", store=store)
+    assert out.startswith("0 steps, 0 files, 0 checkpoints, 0.0 MB, could go")
+    code, _, err = run("roll-back", "net", store=store)
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert "none was before it" in err
 
 
 class TestLint:

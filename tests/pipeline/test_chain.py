@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import onnx
@@ -7,6 +8,7 @@ import pytest
 from pipeline.bundle import _worst, open_bundle
 from pipeline.chain import chain, perform, run_chain
 from pipeline.errors import InputError
+from pipeline.rejudge import rejudge
 from pipeline.run import check_run, execute
 from pipeline.run_file import read_run_file
 from pipeline.store import Store
@@ -68,6 +70,27 @@ def test_the_bundle_holds_what_it_should(finished):
     assert "<img" in (bundle / "report.html").read_text()
     assert "weights" not in manifest["run"]["teacher"], "a path is no part of the manifest"
     assert manifest["name"] == config.name
+
+
+def test_a_private_run_keeps_probes_and_pictures_of_them_out(finished, quick_store, tmp_path):
+    _, open_manifest, _ = finished
+    config = read_run_file(write_run(tmp_path, private=True))
+    manifest = execute(config, Store(str(quick_store)), tmp_path / "bundle", Silent())
+    assert set(open_manifest["files"]) - set(manifest["files"]) == {"golden.npz"}
+    assert manifest["verdict"] == open_manifest["verdict"]
+    page = (tmp_path / "bundle" / "report.html").read_text()
+    assert "Probes and agreement by class" in page
+    assert "Probes: images" not in page
+    with pytest.raises(InputError, match="private: true"):
+        rejudge(tmp_path / "bundle", manifest, None)
+
+
+def test_a_report_that_was_changed_is_noticed(finished, tmp_path):
+    shutil.copytree(finished[2], tmp_path / "bundle")
+    report = tmp_path / "bundle" / "report.html"
+    report.write_text(report.read_text().replace("fail", "pass"))
+    with pytest.raises(InputError, match=r"report\.html is not the file"):
+        open_bundle(tmp_path / "bundle")
 
 
 def test_the_exported_graphs_mean_what_torch_meant(finished):

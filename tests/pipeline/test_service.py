@@ -34,6 +34,7 @@ def bundle(folder, content, outcome="pass", name="net"):
         "teacher": {"fingerprint": "f" * 64},
         "verdict": {"outcome": outcome, "agreement": 0.95},
         "files": files,
+        "report": file_digest(folder / "report.html"),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
