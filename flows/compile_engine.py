@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from prefect import State, flow, get_run_logger, task
-from prefect.client.schemas.objects import TaskRun
 from prefect.states import Completed, Failed
 
+from flows.tries import TRIES
 from pipeline.engines import STEP, send
 from pipeline.errors import InputError
 from pipeline.laid_out import lay_out
@@ -29,14 +29,6 @@ FINAL = (
     *(UnknownTargetError, UnsupportedError, InputError),
 )
 """Failures that a person must look at; what is told is their one line."""
-
-
-def _may_pass(_: Any, __: TaskRun, state: State[Any]) -> bool:
-    """Whether another try may end otherwise: a full disk, memory, a link that broke."""
-    error = state.result(raise_on_failure=False)
-    if isinstance(error, BuildError):
-        return error.failure.again
-    return isinstance(error, OSError)
 
 
 @flow(name="compile-engine", persist_result=False, timeout_seconds=3 * 3600)
@@ -66,13 +58,6 @@ def compile_engine(
     except OSError as error:
         return Failed(message=f"{target}: {error.strerror or error} ({error.filename or 'store'})")
     return Completed(message=f"{target}: built")
-
-
-TRIES: dict[str, Any] = {
-    "retries": 2,
-    "retry_delay_seconds": [10, 60],
-    "retry_condition_fn": _may_pass,
-}
 
 
 @task(name="fetch", persist_result=False, **TRIES)

@@ -17,6 +17,7 @@ from prefect.states import Completed, Failed
 
 from flows.one_at_a_time import one_at_a_time
 from flows.run_page import PageReporter, show
+from flows.tries import TRIES
 from pipeline.bundle import open_bundle, write_bundle
 from pipeline.chain import Step, chain, found_done, perform, step_key, with_made
 from pipeline.config import RunConfig
@@ -93,13 +94,13 @@ def _run(config: RunConfig, store: Store, folder: Path, wait: float) -> Manifest
     records: dict[str, StepRecord] = {}
     roles: dict[str, Artifact] = {}
     for step in chain(config):
-        run_step = task(name=step.label, persist_result=False)(_perform)
+        run_step = task(name=step.label, persist_result=False, **TRIES)(_perform)
         record = records[step.label] = run_step(step.label, config, roles, store)
         roles = with_made(roles, step, record, config)
     ordered = orders(config, records, store)
     asked = {order.name: _build_elsewhere.submit(order, store, wait) for order in ordered}
     engines = {name: future.result() for name, future in asked.items()}
-    bundle = task(name="bundle", persist_result=False)(write_bundle)
+    bundle = task(name="bundle", persist_result=False, **TRIES)(write_bundle)
     manifest = bundle(config, records, engines, store, folder)
     if manifest["verdict"]:
         show(manifest, records, folder)
@@ -107,7 +108,7 @@ def _run(config: RunConfig, store: Store, folder: Path, wait: float) -> Manifest
     return manifest
 
 
-@task(name="service", persist_result=False)
+@task(name="service", persist_result=False, **TRIES)
 def _serve(manifest: Manifest, store: Store, folder: Path) -> None:
     """What passed is in service from now on; what did not is told, and changes nothing."""
     verdict = manifest["verdict"]

@@ -1,6 +1,7 @@
 """Reading a run file: YAML in, a checked configuration out, every fault in one line."""
 
 import difflib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,9 @@ class Changes:
 
     Attributes:
         teacher: The teacher's weights.
-        student: An architecture, or "same".
+        student: An architecture, or "same"; another one's bundle has another name.
         recipe: To distil by; the run file's overrides were meant for its own, and go with it.
-        targets: All that the run is for; its bundle is another one then, and so is its name.
+        targets: All that the run is for; for others than the run file's, under another name.
         budget: Student steps of the distillation.
         seed: Of the run.
     """
@@ -70,13 +71,10 @@ def read_run_file(place: Path | str, changes: Changes = AS_IT_IS) -> RunConfig:
 def _changed(document: dict[str, Any], changes: Changes) -> dict[str, Any]:
     """The document as it would read with the changes written into it."""
     whole: dict[str, Any] = {"targets": changes.targets, "seed": changes.seed}
-    own = document.get("targets", RunConfig.model_fields["targets"].default)
-    if changes.targets is not None and list(changes.targets) != list(own):
-        others = [name for name in changes.targets if name != HERE] or [HERE]
-        whole["name"] = ".".join([str(document.get("name")), *others]).replace("@", "-").lower()
     if changes.student:
         same = changes.student == "same"
         whole["student"] = "same" if same else {"architecture": changes.student}
+    whole["name"] = _name(document, whole)
     parts: dict[str, dict[str, Any]] = {"teacher": {}, "distill": {}}
     if changes.teacher:
         parts["teacher"]["weights"] = changes.teacher
@@ -90,6 +88,20 @@ def _changed(document: dict[str, Any], changes: Changes) -> dict[str, Any]:
         if part and isinstance(section, dict):
             whole[name] = {**section, **part}
     return {**document, **{name: value for name, value in whole.items() if value is not None}}
+
+
+def _name(document: dict[str, Any], whole: dict[str, Any]) -> str | None:
+    """Another student, or one for other targets, is another product and has another name."""
+    apart = []
+    if whole.get("student") and whole["student"] != document.get("student"):
+        other = whole["student"]
+        apart.append(other if other == "same" else other["architecture"])
+    own = document.get("targets", RunConfig.model_fields["targets"].default)
+    if whole["targets"] is not None and list(whole["targets"]) != list(own):
+        apart += [name for name in whole["targets"] if name != HERE] or [HERE]
+    if not apart:
+        return None
+    return re.sub("[^a-z0-9._-]+", "-", ".".join([str(document.get("name")), *apart]).lower())
 
 
 def parse_run(document: dict[str, Any], source: str) -> RunConfig:

@@ -44,6 +44,27 @@ def test_what_is_set_over_reads_as_if_it_stood_in_the_run_file(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        (Changes(recipe="dafl", budget=7, seed=3, teacher="t.pt"), "quick"),
+        (Changes(targets=("local-cpu",)), "quick"),
+        (Changes(student="lenet5-half"), "quick"),
+        (Changes(student="same"), "quick.same"),
+        (Changes(targets=("local-cpu", "thor@Lab")), "quick.thor-lab"),
+        (Changes(student="my.nets:Tiny", targets=("arm",)), "quick.my.nets-tiny.arm"),
+    ],
+)
+def test_another_product_has_another_name(tmp_path, changes, name):
+    """Or the bundle for one device would take the place of that for another."""
+    assert read_run_file(write_run(tmp_path), changes).name == name
+
+
+def test_a_run_file_for_engines_that_is_run_for_this_cpu_alone(tmp_path):
+    run_file = write_run(tmp_path, targets=["local-cpu", "thor"])
+    assert read_run_file(run_file, Changes(targets=("local-cpu",))).name == "quick.local-cpu"
+
+
+@pytest.mark.parametrize(
     ("changes", "says"),
     [
         (Changes(student="lenet", targets=()), "targets"),

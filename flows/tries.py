@@ -1,0 +1,23 @@
+"""What is tried again: that which may end otherwise, and never that which cannot."""
+
+from typing import Any
+
+from prefect import State
+from prefect.client.schemas.objects import TaskRun
+
+from targets.tensorrt.failures import BuildError
+
+
+def _may_pass(_: Any, __: TaskRun, state: State[Any]) -> bool:
+    """A full disk, memory, a link that broke."""
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, BuildError):
+        return error.failure.again
+    return isinstance(error, OSError)
+
+
+TRIES: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay_seconds": [10, 60],
+    "retry_condition_fn": _may_pass,
+}
