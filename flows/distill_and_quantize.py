@@ -23,6 +23,7 @@ from pipeline.chain import Step, chain, found_done, perform, step_key, with_made
 from pipeline.config import RunConfig
 from pipeline.engines import Order, delivered, orders, pending
 from pipeline.errors import InputError
+from pipeline.metrics import recorded
 from pipeline.progress import Reporter, reporter
 from pipeline.run import check_run, default_output, default_store
 from pipeline.run_file import Changes, read_run_file
@@ -52,6 +53,7 @@ def distill_and_quantize(
     force: bool = False,
     output: str | None = None,
     wait: float = 1800.0,
+    metrics: str | None = None,
 ) -> State[Any]:
     """From a teacher to a judged bundle.
 
@@ -67,6 +69,7 @@ def distill_and_quantize(
         output: The bundle's folder; bundles/NAME when left out.
         wait: Seconds that a device has for its engine; then it is pending in the bundle, and the
             next run finds it if it was built meanwhile.
+        metrics: Folder for the steps' losses, as JSON lines and for TensorBoard.
 
     Returns:
         Completed when the verdict is pass; else Failed, with the outcome as the state's name.
@@ -77,7 +80,8 @@ def distill_and_quantize(
     config = read_run_file(run_file, changes)
     folder = Path(output) if output else default_output(config)
     check_run(config, folder)
-    manifest = _run(config, Store(default_store()), folder, wait)
+    kept = Path(metrics) if metrics else None
+    manifest = _run(config, Store(default_store()), folder, wait, kept)
     verdict = manifest["verdict"]
     if verdict is None:
         return Completed(message=f"below 8 bits nothing is exported; bundle in {folder}")
@@ -90,12 +94,14 @@ def distill_and_quantize(
     return Failed(message=line, name=Outcome(verdict["outcome"]).capitalize())
 
 
-def _run(config: RunConfig, store: Store, folder: Path, wait: float) -> Manifest:
+def _run(
+    config: RunConfig, store: Store, folder: Path, wait: float, metrics: Path | None
+) -> Manifest:
     records: dict[str, StepRecord] = {}
     roles: dict[str, Artifact] = {}
     for step in chain(config):
         run_step = task(name=step.label, persist_result=False, **TRIES)(_perform)
-        record = records[step.label] = run_step(step.label, config, roles, store)
+        record = records[step.label] = run_step(step.label, config, roles, store, metrics)
         roles = with_made(roles, step, record, config)
     ordered = orders(config, records, store)
     asked = {order.name: _build_elsewhere.submit(order, store, wait) for order in ordered}
@@ -155,15 +161,20 @@ def _build_elsewhere(order: Order, store: Store, wait: float) -> StepRecord:
     return pending(order, state.message or f"the build ended {state.name}")
 
 
-def _perform(label: str, config: RunConfig, roles: dict[str, Artifact], store: Store) -> StepRecord:
+def _perform(
+    label: str, config: RunConfig, roles: dict[str, Artifact], store: Store, metrics: Path | None
+) -> StepRecord:
     step: Step = next(step for step in chain(config) if step.label == label)
     say = _display or PageReporter(get_run_logger().info, label)
     done = found_done(step, config, roles, store)
     if done is not None:
         say.say(f"{label}: found done")
         return done
-    with one_at_a_time(step_key(step, config, roles)):
-        return perform(step, config, roles, store, say)
+    with (
+        one_at_a_time(step_key(step, config, roles)),
+        recorded(say, metrics, config.name, label) as watched,
+    ):
+        return perform(step, config, roles, store, watched)
 
 
 def _new_seed() -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.chosen_targets import cpu_targets
 from pipeline.config import RunConfig, StudentSection
+from pipeline.metrics import recorded
 from pipeline.progress import Reporter
 from pipeline.recipes import chosen_recipe, goes_on
 from pipeline.sources import factory_digest, source_digest
@@ -202,11 +203,21 @@ def with_made(roles: Roles, step: Step, record: StepRecord, config: RunConfig) -
     return {**roles, **made}
 
 
-def run_chain(config: RunConfig, store: Store, reporter: Reporter) -> dict[str, StepRecord]:
-    """All steps of a run, one after another; by their labels."""
+def run_chain(
+    config: RunConfig, store: Store, reporter: Reporter, metrics: Path | None = None
+) -> dict[str, StepRecord]:
+    """All steps of a run, one after another; by their labels.
+
+    Args:
+        config: The run file.
+        store: Where to look first and to keep what is made.
+        reporter: Where they say how far they are.
+        metrics: Folder for their losses; None keeps none.
+    """
     records: dict[str, StepRecord] = {}
     roles: Roles = {}
     for step in chain(config):
-        record = records[step.label] = perform(step, config, roles, store, reporter)
+        with recorded(reporter, metrics, config.name, step.label) as watched:
+            record = records[step.label] = perform(step, config, roles, store, watched)
         roles = with_made(roles, step, record, config)
     return records

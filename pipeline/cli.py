@@ -46,6 +46,9 @@ def run(
     ] = None,
     output: Output = None,
     store: StoreUrl = STORE,
+    metrics: Annotated[
+        Path | None, typer.Option(help="Folder for losses: JSON lines, TensorBoard.")
+    ] = None,
 ) -> None:
     """Distil, quantize, export, compile and judge; write a bundle.
 
@@ -57,7 +60,7 @@ def run(
     config = read_run_file(run_file, Changes(recipe=recipe))
     folder = (output or default_output(config)).absolute()
     with reporter() as progress:
-        manifest = execute(config, Store(store), folder, progress)
+        manifest = execute(config, Store(store), folder, progress, metrics)
     Console().print(summary_table(manifest, folder))
     verdict = manifest["verdict"]
     raise typer.Exit(_exit_code(verdict["outcome"]) if verdict else 0)

@@ -50,14 +50,20 @@ def check_config(config: RunConfig) -> None:
     check_weights(config.teacher.weights)
 
 
-def execute(config: RunConfig, store: Store, output: Path, reporter: Reporter) -> Manifest:
-    """All steps, then the bundle; returns its manifest.
+def execute(
+    config: RunConfig,
+    store: Store,
+    output: Path,
+    reporter: Reporter,
+    metrics: Path | None = None,
+) -> Manifest:
+    """All steps, then the bundle; returns its manifest. Arguments as for `run_chain`.
 
     Raises:
         InputError: When the user must mend something.
     """
     check_run(config, output)
-    records = run_chain(config, store, reporter)
+    records = run_chain(config, store, reporter, metrics)
     engines = {
         order.name: delivered(store, order) or pending(order, "no worker was asked for it")
         for order in orders(config, records, store)
