@@ -27,7 +27,7 @@ from pipeline.metrics import recorded
 from pipeline.progress import Reporter, reporter
 from pipeline.run import check_run, default_output, default_store
 from pipeline.run_file import Changes, read_run_file
-from pipeline.service import publish
+from pipeline.service import Published, publish
 from pipeline.store import Artifact, StepRecord, Store, digest
 from targets.bundle_files import Manifest
 from targets.verdict import Outcome
@@ -109,7 +109,7 @@ def _run(
     bundle = task(name="bundle", persist_result=False, **TRIES)(write_bundle)
     manifest = bundle(config, records, engines, store, folder)
     if manifest["verdict"]:
-        show(manifest, records, folder)
+        show(manifest, records, folder, get_run_logger().warning)
         _serve(manifest, store, folder)
     return manifest
 
@@ -117,21 +117,22 @@ def _run(
 @task(name="service", persist_result=False, **TRIES)
 def _serve(manifest: Manifest, store: Store, folder: Path) -> None:
     """What passed is in service from now on; what did not is told, and changes nothing."""
-    verdict = manifest["verdict"]
-    passed = verdict["outcome"] == Outcome.PASS
-    moved = publish(store, folder)
-    if passed and not moved:
+    outcome = publish(store, folder, manifest["bundle"])
+    get_run_logger().info(f"{manifest['name']}: bundle {manifest['bundle'][:12]} {outcome}")
+    if outcome == Published.THERE:
         return
     emit_event(
-        ACCEPTED if passed else REJECTED,
+        ACCEPTED if outcome == Published.NOW else REJECTED,
         resource={
             "prefect.resource.id": f"datafree-edge.bundle.{manifest['name']}",
             "prefect.resource.name": manifest["name"],
         },
-        payload={"bundle": manifest["bundle"], "verdict": verdict["outcome"]},
+        payload={
+            "bundle": manifest["bundle"],
+            "verdict": manifest["verdict"]["outcome"],
+            "reason": str(outcome),
+        },
     )
-    said = "in service from now on" if passed else "not put into service"
-    get_run_logger().info(f"{manifest['name']}: bundle {manifest['bundle'][:12]} {said}")
 
 
 @task(name="engine", task_run_name="engine {order.name}", persist_result=False)
@@ -170,8 +171,10 @@ def _perform(
     if done is not None:
         say.say(f"{label}: found done")
         return done
+    key = step_key(step, config, roles)
+    unfinished = store.unfinished(step.name, key)
     with (
-        one_at_a_time(step_key(step, config, roles)),
+        one_at_a_time(key, unfinished.is_worked_on, say.say),
         recorded(say, metrics, config.name, label) as watched,
     ):
         return perform(step, config, roles, store, watched)

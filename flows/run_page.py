@@ -32,7 +32,7 @@ class PageReporter(LineReporter):
 
     def __init__(self, write: Callable[[str], None], step: str) -> None:
         super().__init__(write)
-        self._step, self._phase, self._told = step, "", 0.0
+        self._step, self._phase, self._told, self._is_off = step, "", 0.0, False
         self._bar: UUID | None = None
 
     def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
@@ -41,7 +41,16 @@ class PageReporter(LineReporter):
         now = time.monotonic()
         if name == self._phase and done < total and now - self._told < EVERY:
             return
-        percent = 100.0 * done / max(total, 1)
+        self._told = now
+        if self._is_off:
+            return
+        try:
+            self._move(name, 100.0 * done / max(total, 1))
+        except Exception as error:  # The server's, the network's: the training is none of theirs.
+            self._is_off = True
+            self.say(f"no bar on the page any more ({type(error).__name__}: {error})")
+
+    def _move(self, name: str, percent: float) -> None:
         if name != self._phase or self._bar is None:
             bar = create_progress_artifact(
                 percent, key=_key("progress", self._step), description=f"{self._step}: {name}"
@@ -50,11 +59,30 @@ class PageReporter(LineReporter):
             self._bar = bar
         else:
             update_progress_artifact(self._bar, percent)
-        self._phase, self._told = name, now
+        self._phase = name
 
 
-def show(manifest: Manifest, records: dict[str, StepRecord], folder: Path) -> None:
-    """Put verdict, stages and engines on the page of the run that asks."""
+def show(
+    manifest: Manifest,
+    records: dict[str, StepRecord],
+    folder: Path,
+    warn: Callable[[str], None],
+) -> None:
+    """Put verdict, stages and engines on the page of the run that asks, if the server takes them.
+
+    Args:
+        manifest: Of the bundle.
+        records: What the steps made, by their labels.
+        folder: The bundle's.
+        warn: Takes a line.
+    """
+    try:
+        _show(manifest, records, folder)
+    except Exception as error:  # The bundle is there, whatever the page says.
+        warn(f"nothing more on the run's page ({type(error).__name__}: {error})")
+
+
+def _show(manifest: Manifest, records: dict[str, StepRecord], folder: Path) -> None:
     rows = [f"| {label} | {value} |" for label, value in summary(manifest, folder)]
     head = [f"# {manifest['name']}", "", "| | |", "| --- | --- |"]
     create_markdown_artifact(

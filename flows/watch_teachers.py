@@ -15,7 +15,10 @@ from pipeline.store import Store
 UPDATED, REJECTED = "teacher.updated", "teacher.rejected"
 
 WANTED = "wanted"
-"""Label that an event's teacher carries for every target that its run file names."""
+"""Label that an event's teacher carries for every target that its run file names; the payload's
+`targets` has what it says of it: TARGET, TARGET@POOL, TARGET-dla0."""
+
+HERE = "local-cpu"
 
 
 @flow(name="watch-teachers", persist_result=False, timeout_seconds=3600)
@@ -28,7 +31,7 @@ def watch_teachers(registry: str = "registry", pause: float = 10.0) -> State[Non
     """
     log, store, told = get_run_logger(), Store(default_store()), []
     try:
-        for change in changes(registry, store, pause):
+        for change in changes(registry, store, pause, log.warning):
             _tell(change)
             note(registry, store, change)
             said = f"refused: {change.refused}" if change.refused else "changed"
@@ -50,6 +53,11 @@ def _tell(change: Change) -> None:
         },
         payload={
             "run_file": change.run_file,
+            # A verdict comes first: from this CPU, whatever else the run is for.
+            "targets": {
+                called: chosen if called == HERE else [HERE, *chosen]
+                for called, chosen in change.targets.items()
+            },
             "fingerprint": change.fingerprint,
             "reason": change.refused,
         },

@@ -31,6 +31,9 @@ from targets.durable_files import file_digest, replace_durably
 from targets.golden import GOLDEN
 from targets.verdict import Outcome
 
+NEEDED = {"name", "bundle", "run", "teacher", "targets", "engines", "verdict"}
+"""What the manifest of a run's bundle has beside its files."""
+
 FASTER = 1.05
 """int8 is recommended when it is faster than fp32 by this factor: less is noise."""
 
@@ -109,9 +112,12 @@ def open_bundle(folder: Path) -> Manifest:
         InputError: When it is no bundle, or a file is missing, changed or outside the folder.
     """
     try:
-        return bundle_files.open_bundle(folder)
+        manifest = bundle_files.open_bundle(folder)
     except bundle_files.BundleError as error:
         raise InputError(str(error)) from None
+    if missing := sorted(NEEDED - manifest.keys()):
+        raise InputError(f"{folder}: no bundle of a run (its manifest has no {missing[0]!r})")
+    return manifest
 
 
 def _places(config: RunConfig, records: dict[str, StepRecord]) -> list[tuple[Artifact, str]]:
@@ -163,10 +169,7 @@ def _manifest(
             "class_names": list(config.teacher.class_names),
         },
         "student": notes.get("distill", notes["teacher"])["name"],
-        "health": [
-            *notes.get("distill", {}).get("health", []),
-            *notes["quantize"].get("fine-tuning", {}).get("health", []),
-        ],
+        "health": [line for noted in notes.values() for line in _health(noted)],
         "input": config.input.model_dump(mode="json"),
         "run": config.model_dump(mode="json", exclude={"teacher": {"weights"}}),
         "verdict": _worst(verdicts),
@@ -177,6 +180,12 @@ def _manifest(
         "engines": {name: record.notes for name, record in engines.items()},
         "files": files,
     }
+
+
+def _health(notes: dict[str, Any]) -> list[str]:
+    """What every phase of a step has to say of its training."""
+    phases = [notes, *(part for part in notes.values() if isinstance(part, dict))]
+    return [line for phase in phases for line in phase.get("health", [])]
 
 
 def _worst(verdicts: dict[str, Any]) -> dict[str, Any] | None:

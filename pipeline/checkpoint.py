@@ -32,8 +32,8 @@ class Checkpoint:
     def load(self) -> dict[str, Any] | None:
         """What was saved last, if anything was; says so, and whether it goes on exactly.
 
-        On another kind of CPU, with other threads or another torch, sums are rounded otherwise:
-        `elsewhere` in what is returned holds a line about every such machine.
+        On another CPU, or with other threads, sums are rounded otherwise: `elsewhere` in what is
+        returned holds a line about every such machine. (Another torch is another step.)
         """
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "checkpoint")
@@ -53,11 +53,14 @@ class Checkpoint:
         return saved
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep a state in place of the last."""
+        """Keep a state in place of the last; one that cannot be kept is no reason to stop."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "checkpoint")
-            torch.save({**state, "machine": machine()}, path)
-            self._work.unfinished.keep(self._name, path)
+            try:
+                torch.save({**state, "machine": machine()}, path)
+                self._work.unfinished.keep(self._name, path)
+            except OSError as error:
+                self._say(f"no checkpoint could be kept ({error.strerror or error})")
 
     def _say(self, line: str) -> None:
         self._work.reporter.say(f"{self._phase}: {line}")
@@ -65,7 +68,7 @@ class Checkpoint:
 
 def machine() -> str:
     """What the bits of a run depend on, beside its seed."""
-    names = [this_cpu().model, f"{torch.get_num_threads()} threads", f"torch {torch.__version__}"]
+    names = [this_cpu().model, f"{torch.get_num_threads()} threads"]
     if torch.cuda.is_available():
         names.append(torch.cuda.get_device_name())
     return ", ".join(names)

@@ -65,11 +65,14 @@ def _without_core(called: str) -> tuple[str, int | None]:
     return (named[1], int(named[2])) if named else (called, None)
 
 
-def all_names(config: RunConfig) -> tuple[str, ...]:
-    """Every name of every target that the run file names, without pools and accelerators."""
-    plain = (find(_without_core(name.partition("@")[0])[0]) for name in config.targets)
-    names = {name for target in plain for name in (target.name, *getattr(target, "also", ()))}
-    return tuple(sorted(names))
+def by_target(config: RunConfig) -> dict[str, list[str]]:
+    """What the run file names, pools and accelerators and all, by every name of its target."""
+    chosen: dict[str, list[str]] = {}
+    for name in config.targets:
+        target = find(_without_core(name.partition("@")[0])[0])
+        for called in (target.name, *getattr(target, "also", ())):
+            chosen.setdefault(called, []).append(name)
+    return chosen
 
 
 def check_targets(config: RunConfig) -> None:

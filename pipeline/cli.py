@@ -199,7 +199,7 @@ def collect(
     opened = Store(store)
     garbage = find_garbage(opened, timedelta(days=days))
     if not dry_run:
-        collect(opened, garbage)
+        garbage = collect(opened, garbage)
     typer.echo(
         f"{len(garbage.records)} steps, {len(garbage.objects)} files, "
         f"{len(garbage.checkpoints)} checkpoints, "

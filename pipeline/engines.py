@@ -20,6 +20,8 @@ STEP = "engine"
 COMPILE = "python -m targets compile BUNDLE"
 """What does the same by hand, on the device."""
 
+NOT_BY_HAND = "a worker of its pool alone: the bundle keeps its probes private"
+
 
 @dataclass(frozen=True)
 class Order:
@@ -31,6 +33,7 @@ class Order:
         pool: The work pool of such devices.
         dla_core: The deep-learning accelerator to build for; None for the GPU.
         sha256: Of the order in the store: a small bundle's manifest.
+        build: What builds it without an order.
         key: Under which the store will know what came of it.
     """
 
@@ -40,6 +43,7 @@ class Order:
     dla_core: int | None
     sha256: str
     key: str
+    build: str
 
 
 def orders(config: RunConfig, records: dict[str, StepRecord], store: Store) -> list[Order]:
@@ -57,7 +61,9 @@ def orders(config: RunConfig, records: dict[str, StepRecord], store: Store) -> l
         target, core = place.target.name, place.dla_core
         what = {"order": sha256, "target": target, "dla_core": core, "pool": place.pool}
         key = digest({**what, "code": code})
-        made.append(Order(name, target, place.pool, core, sha256, key))
+        by_hand = f"{COMPILE} --target {target}" + ("" if core is None else f" --dla-core {core}")
+        build = NOT_BY_HAND if config.private else by_hand
+        made.append(Order(name, target, place.pool, core, sha256, key, build))
     return made
 
 
@@ -75,9 +81,7 @@ def delivered(store: Store, order: Order) -> StepRecord | None:
 
 def pending(order: Order, why: str) -> StepRecord:
     """What stands in a bundle for an engine that is not there."""
-    on_dla = "" if order.dla_core is None else f" --dla-core {order.dla_core}"
-    by_hand = f"{COMPILE} --target {order.target}{on_dla}"
-    return StepRecord({}, {"engine": "pending", "because": why, "build": by_hand})
+    return StepRecord({}, {"engine": "pending", "because": why, "build": order.build})
 
 
 def _document(config: RunConfig, records: dict[str, StepRecord]) -> dict[str, Any]:

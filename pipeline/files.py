@@ -1,5 +1,6 @@
 """Files under one root, on any file system that fsspec knows: written whole, or not at all."""
 
+import contextlib
 import errno
 import json
 import shutil
@@ -55,7 +56,8 @@ class Files:
     def __init__(self, url: str) -> None:
         self.url = url
         try:
-            self._fs, self._root = fsspec.core.url_to_fs(url)
+            # A listing that is remembered would hide what others have written since.
+            self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             raise InputError(f"store {url}: cannot be opened ({error})") from None
         self.local = Path(self._root) if "file" in _protocols(self._fs) else None
@@ -119,7 +121,6 @@ class Files:
     def listed(self, folder: str) -> list[str]:
         """Places of what lies directly in a folder, by name; none where there is no folder."""
         with self._reached():
-            self._fs.invalidate_cache()
             try:
                 found: list[str] = self._fs.ls(self._full(folder), detail=False)
             except FileNotFoundError:
@@ -128,14 +129,15 @@ class Files:
         return [f"{folder}/{name}" for name in sorted(names)]
 
     def below(self, folder: str) -> Iterator[Kept]:
-        """All whole files in a folder, at any depth."""
+        """All files in a folder, at any depth, also what a writer that was killed left half."""
         with self._reached():
-            self._fs.invalidate_cache()
             found: dict[str, dict[str, Any]] = self._fs.find(self._full(folder), detail=True)
         for full, known in sorted(found.items()):
-            if not full.endswith(".part"):
-                place = full[len(self._root) :].lstrip("/")
-                yield Kept(place, int(known["size"]), self.modified(place))
+            place = full[len(self._root) :].lstrip("/")
+            time = known.get("LastModified")  # S3's; asked for one by one it takes minutes.
+            with contextlib.suppress(FileNotFoundError):
+                modified = time if isinstance(time, datetime) else self.modified(place)
+                yield Kept(place, int(known["size"]), modified)
 
     def modified(self, place: str) -> datetime:
         """When a file was written last.

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta, timezone
 from pipeline.errors import InputError
 from pipeline.files import Kept
 from pipeline.service import kept_alive
-from pipeline.store import FRESH, Store
+from pipeline.store import Store
 
-LEAST = 2 * FRESH
-"""Nothing younger is ever garbage: a step's files lie in the store before its record does."""
+LEAST = timedelta(days=7)
+"""Nothing younger is ever garbage: a step's files lie in the store before its record does, and a
+run that was started so long ago may still want what its first steps made."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,11 @@ def find_garbage(store: Store, age: timedelta) -> Garbage:
     return Garbage(tuple(records), tuple(objects), tuple(checkpoints))
 
 
-def collect(store: Store, garbage: Garbage) -> None:
-    """Delete it: records first, so that none is left that speaks of a file that is gone."""
-    for kept in (*garbage.records, *garbage.objects, *garbage.checkpoints):
-        store.delete(kept)
+def collect(store: Store, garbage: Garbage) -> Garbage:
+    """Delete it: records first, so that none is left that speaks of a file that is gone.
+
+    Returns:
+        What is gone; what someone wrote again meanwhile stays.
+    """
+    kinds = (garbage.records, garbage.objects, garbage.checkpoints)
+    return Garbage(*(tuple(kept for kept in kind if store.delete(kept)) for kind in kinds))

@@ -1,7 +1,7 @@
 """A bundle out of the store: a manifest by its digest, and every file that it names."""
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
 from pipeline.store import Artifact, Store
@@ -25,6 +25,9 @@ def lay_out(store: Store, sha256: str, folder: Path) -> None:
         files = named_files(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"manifest {sha256[:12]}: names no files") from None
+    folders = {str(above) for name in files for above in PurePosixPath(name).parents}
+    if both := sorted(folders & files.keys()):
+        raise InputError(f"manifest {sha256[:12]}: has {both[0]!r} for a file and for a folder")
     for name, digest in files.items():
         place = folder / name
         if not lies_in(folder, name):

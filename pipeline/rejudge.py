@@ -20,9 +20,15 @@ def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
     """
     if not manifest["targets"]:
         raise InputError(f"{folder}: holds no compiled artifact, below 8 bits nothing is exported")
-    first = next(iter(manifest["targets"].values()))
-    path = model or folder / first["int8"]["file"]
-    gate = manifest["run"]["gate"]
+    try:
+        own = next(iter(manifest["targets"].values()))["int8"]["file"]
+        gate = manifest["run"]["gate"]
+        threshold, confidence = float(gate["agreement"]), float(gate["confidence"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InputError(f"{folder}: its manifest names no artifact or no threshold") from None
+    if own not in manifest["files"]:
+        raise InputError(f"{folder}: its manifest names a file that is not the bundle's: {own!r}")
+    path = model or folder / own
     try:
         golden = golden_of(folder)
     except BundleError as error:
@@ -39,4 +45,4 @@ def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
         raise InputError(
             f"{path}: answers with {logits.shape[1:]}, not {np.shape(golden.teacher_logits)[1:]}"
         )
-    return judge(golden, logits, gate["agreement"], gate["confidence"])
+    return judge(golden, logits, threshold, confidence)

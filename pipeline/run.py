@@ -10,6 +10,7 @@ from pipeline.config import RunConfig
 from pipeline.engines import delivered, orders, pending
 from pipeline.progress import Reporter
 from pipeline.recipes import check_recipes
+from pipeline.signature import check_key
 from pipeline.store import Store
 from pipeline.weight_range import half_range
 from pipeline.weights_file import check_weights
@@ -31,9 +32,10 @@ def check_run(config: RunConfig, output: Path) -> None:
     """Refuse, before any work is done, a run that cannot end well.
 
     Raises:
-        InputError: As `check_config`, or when the output cannot be written.
+        InputError: As `check_config`, or when the output cannot be written or signed.
     """
     check_config(config)
+    check_key()
     check_output(output)
 
 

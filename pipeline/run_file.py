@@ -96,12 +96,15 @@ def _name(document: dict[str, Any], whole: dict[str, Any]) -> str | None:
     if whole.get("student") and whole["student"] != document.get("student"):
         other = whole["student"]
         apart.append(other if other == "same" else other["architecture"])
-    own = document.get("targets", RunConfig.model_fields["targets"].default)
-    if whole["targets"] is not None and list(whole["targets"]) != list(own):
+    own = document.get("targets") or RunConfig.model_fields["targets"].default
+    own_targets = list(own) if isinstance(own, (list, tuple)) else []
+    if whole["targets"] is not None and list(whole["targets"]) != own_targets:
         apart += [name for name in whole["targets"] if name != HERE] or [HERE]
-    if not apart:
+    name = document.get("name")
+    # A name that is none is left for the check to complain of.
+    if not apart or not isinstance(name, str):
         return None
-    return re.sub("[^a-z0-9._-]+", "-", ".".join([str(document.get("name")), *apart]).lower())
+    return re.sub("[^a-z0-9._-]+", "-", ".".join([name, *apart]).lower())
 
 
 def parse_run(document: dict[str, Any], source: str) -> RunConfig:

@@ -8,12 +8,13 @@ import json
 import shutil
 import uuid
 from dataclasses import asdict, dataclass, replace
+from enum import Enum
 from pathlib import Path
 
 from pipeline.bundle import check_output, open_bundle, swap
 from pipeline.errors import InputError
 from pipeline.laid_out import lay_out
-from pipeline.store import Artifact, Store
+from pipeline.store import Artifact, Store, digest
 from targets.bundle_files import MANIFEST, SIGNATURE, named_files
 from targets.durable_files import file_digest
 from targets.verdict import Outcome
@@ -23,12 +24,25 @@ KIND = "service"
 PASSED, INSTEAD = "passed", "instead of "
 
 
+class Published(str, Enum):
+    """What became of a bundle that a run has made."""
+
+    NOW = "is in service from now on"
+    THERE = "is in service as it was"
+    FAILED = "did not pass and stays out"
+    ASIDE = "passed and stays out: a person rolled back from its student"
+
+    def __str__(self) -> str:
+        return self.value
+
+
 @dataclass(frozen=True)
 class Release:
     """A bundle that is or was in service.
 
     Attributes:
         bundle: Its digest.
+        student: The digest of its graphs: engines may come later, the student is the same.
         manifest: The sha256 of its manifest in the store.
         signature: The sha256 of its signature; "" when it is not signed.
         because: "passed", or "instead of" the bundle that it was put back for.
@@ -36,6 +50,7 @@ class Release:
     """
 
     bundle: str
+    student: str
     manifest: str
     signature: str
     because: str
@@ -43,8 +58,21 @@ class Release:
 
 
 def history(store: Store, name: str) -> list[Release]:
-    """The releases of a name, the oldest first; the last one is in service."""
-    return [Release(**entry) for entry in store.entries(f"{KIND}/{name}")]
+    """The releases of a name, the oldest first; the last one is in service.
+
+    Raises:
+        InputError: When an entry is none.
+    """
+    found: list[Release] = []
+    for entry in store.entries(f"{KIND}/{name}"):
+        try:
+            release = Release(**entry)
+        except TypeError:
+            raise InputError(f"store: an entry of logs/{KIND}/{name} is damaged") from None
+        # Two runs that put in the same at once are one release.
+        if not found or found[-1].bundle != release.bundle:
+            found.append(release)
+    return found
 
 
 def releases_of(store: Store, name: str) -> list[Release]:
@@ -64,37 +92,41 @@ def names(store: Store) -> list[str]:
     return store.logs(KIND)
 
 
-def publish(store: Store, folder: Path) -> bool:
+def publish(store: Store, folder: Path, bundle: str) -> Published:
     """Put a bundle into service if it passed.
 
-    One that was rolled back from stays out: a run that finds nothing changed must not undo what a
-    person did.
+    One whose student was rolled back from stays out: a run that finds nothing changed must not
+    undo what a person did.
 
     Args:
         store: Keeps every file of it.
-        folder: The bundle.
+        folder: The bundle's.
+        bundle: Its digest.
 
     Returns:
-        Whether it is in service now and was not before.
+        What became of it.
 
     Raises:
-        InputError: When it is no whole bundle.
+        InputError: When it is no whole bundle, or another one lies there by now.
     """
     manifest = open_bundle(folder)
+    if manifest["bundle"] != bundle:
+        raise InputError(f"{folder}: another run's bundle lies there; give each run an output")
     verdict, name = manifest["verdict"], manifest["name"]
     if verdict is None or verdict["outcome"] != Outcome.PASS:
-        return False
+        return Published.FAILED
     releases = history(store, name)
-    current = releases[-1].bundle if releases else ""
-    if manifest["bundle"] in {current, *_set_aside(releases)}:
-        return False
+    student = digest({n: d for n, d in manifest["files"].items() if n.startswith("graphs/")})
+    if releases and releases[-1].bundle == bundle:
+        return Published.THERE
+    if student in _set_aside(releases):
+        return Published.ASIDE
     for file in (*named_files(manifest), MANIFEST):
         store.put(folder / file, Path(file).name)
     signature = folder / SIGNATURE
     signed = store.put(signature, SIGNATURE).sha256 if signature.exists() else ""
-    kept = file_digest(folder / MANIFEST)
-    _enter(store, name, Release(manifest["bundle"], kept, signed, PASSED))
-    return True
+    _enter(store, name, Release(bundle, student, file_digest(folder / MANIFEST), signed, PASSED))
+    return Published.NOW
 
 
 def roll_back(store: Store, name: str, to: str = "") -> Release:
@@ -172,12 +204,20 @@ def _before(releases: list[Release]) -> list[Release]:
 
 
 def _set_aside(releases: list[Release]) -> set[str]:
-    """Bundles that were rolled back from and not put into service since."""
+    """Students that were rolled back from and not put into service since.
+
+    Putting a later one back in place of an earlier one is no rolling back.
+    """
     aside: set[str] = set()
-    for release in releases:
-        aside.discard(release.bundle)
-        if release.because.startswith(INSTEAD):
-            aside.add(release.because.removeprefix(INSTEAD))
+    passed: dict[str, int] = {}
+    students = {release.bundle: release.student for release in releases}
+    for index, release in enumerate(releases):
+        aside.discard(release.student)
+        replaced = release.because.removeprefix(INSTEAD)
+        if release.because == PASSED:
+            passed[release.bundle] = index
+        elif replaced in students and passed[release.bundle] < passed[replaced]:
+            aside.add(students[replaced])
     return aside
 
 

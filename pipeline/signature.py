@@ -37,6 +37,16 @@ def sign(bundle: Path, key: Path) -> None:
     write_durably(bundle / SIGNATURE, base64.b64encode(signed).decode() + "\n")
 
 
+def check_key() -> None:
+    """Refuse, before any work is done, a run whose bundle could not be signed as it is asked.
+
+    Raises:
+        InputError: When the environment names a key that is none.
+    """
+    if os.environ.get(KEY):
+        _private(Path(os.environ[KEY]))
+
+
 def sign_if_asked(bundle: Path) -> None:
     """Sign by the key that the environment names, if it names one.
 

@@ -25,6 +25,8 @@ from pipeline.unfinished import Unfinished
 from targets.bundle_files import lies_in
 from targets.durable_files import file_digest, replace_durably
 
+STAMP = "%Y%m%dT%H%M%S.%fZ"
+
 FRESH = timedelta(days=1)
 """A file that is put in again after so long is written again, so that nobody takes it for old."""
 
@@ -131,20 +133,31 @@ class Store:
     def recall(self, step: str, key: str) -> StepRecord | None:
         """What an earlier run of the same step made, if all of it is still there.
 
+        What is asked for is written again now and then, so that it is never taken for garbage.
+
         Raises:
             InputError: When the record of it is damaged.
         """
+        place = _step(step, key)
         try:
-            record = self._record(_step(step, key))
+            record = self._record(place)
+            is_old = _age(self._files.modified(place)) > FRESH
         except FileNotFoundError:
             return None
         if not all(self._files.has(_object(a.sha256)) for a in record.artifacts.values()):
             return None
+        if is_old:
+            self.record(step, key, record)
         return record
 
     def append(self, log: str, entry: dict[str, Any]) -> None:
-        """Add an entry to a log that only grows, KIND/NAME; the writers' clocks give the order."""
-        stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
+        """Add an entry, as the newest, to a log that only grows, KIND/NAME."""
+        now = datetime.now(timezone.utc)
+        names = [place.rsplit("/", 1)[1] for place in self._files.listed(f"logs/{log}")]
+        if names and (newest := _stamped(names[-1])) >= now:
+            # Its writer's clock is ahead of ours.
+            now = newest + timedelta(microseconds=1)
+        stamp = now.strftime(STAMP)
         place = f"logs/{log}/{stamp}-{uuid.uuid4().hex[:8]}.json"
         self._files.write_json(place, {**entry, "when": stamp})
 
@@ -174,20 +187,24 @@ class Store:
             InputError: When a record is damaged.
         """
         for kept in self._files.below("steps"):
-            yield kept, self._record(kept.place)
+            if kept.place.endswith(".json"):
+                yield kept, self._record(kept.place)
 
     def objects(self) -> Iterator[Kept]:
-        """Every artifact's file; it is called as its digest."""
+        """Every artifact's file, called as its digest, and what was left half."""
         return self._files.below("objects")
 
-    def delete(self, kept: Kept) -> None:
-        """Delete a file, unless it was written again since it was looked at."""
+    def delete(self, kept: Kept) -> bool:
+        """Delete a file, unless it was written again since it was looked at; whether it was."""
         try:
-            unchanged = self._files.modified(kept.place) == kept.modified
+            modified = self._files.modified(kept.place)
         except FileNotFoundError:
-            return
-        if unchanged:
-            self._files.delete(kept.place)
+            return False
+        # Some stores list times to the millisecond and tell them to the second.
+        if modified - kept.modified >= timedelta(seconds=1):
+            return False
+        self._files.delete(kept.place)
+        return True
 
     def unfinished(self, step: str, key: str) -> Unfinished:
         """What earlier tries of a step have come to."""
@@ -218,6 +235,16 @@ class Store:
 def digest(value: Any) -> str:
     """The sha256 of a JSON value, in hex, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _stamped(name: str) -> datetime:
+    """When an entry of a log was added, by its name; long ago where that says nothing."""
+    try:
+        return datetime.strptime(name[: len("20260101T000000.000000Z")], STAMP).replace(
+            tzinfo=timezone.utc
+        )
+    except ValueError:
+        return datetime.min.replace(tzinfo=timezone.utc)
 
 
 def _age(modified: datetime) -> timedelta:

@@ -2,9 +2,13 @@
 
 import contextlib
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from pipeline.files import Files
+
+LATELY = timedelta(minutes=5)
+"""Who works writes a checkpoint more often than that."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ class Unfinished:
     def keep(self, name: str, path: Path) -> None:
         """Keep a file in place of an earlier one of that name."""
         self.files.write(f"{self.folder}/{name}", path)
+
+    def is_worked_on(self) -> bool:
+        """Whether any of them was written lately."""
+        lately = datetime.now(timezone.utc) - LATELY
+        return any(kept.modified > lately for kept in self.files.below(self.folder))
 
     def clear(self) -> None:
         """Delete them all."""

@@ -30,7 +30,9 @@ def lies_in(folder: Path, name: str) -> bool:
     parts = name.split("/")
     if not name.isprintable() or not all(0 < len(part.encode()) < 256 for part in parts):
         return False
-    return ".." not in parts and (folder / name).resolve().is_relative_to(folder.resolve())
+    return not {".", ".."} & set(parts) and (folder / name).resolve().is_relative_to(
+        folder.resolve()
+    )
 
 
 def open_bundle(folder: Path) -> Manifest:

@@ -14,10 +14,10 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from pipeline.service import history, publish
+from pipeline.service import history
 from pipeline.store import Store
 from tests.conftest import EXAMPLE, QUICK, ROOT, write_run
-from tests.pipeline.test_service import bundle
+from tests.pipeline.test_service import bundle, served
 from tests.targets.graphs import quantized_convolution
 
 
@@ -305,7 +305,7 @@ def test_run_again_finds_everything_done(tmp_path, quick_store):
 def test_what_is_in_service_is_listed_fetched_rolled_back_and_collected(tmp_path):
     store = tmp_path / "store"
     for letter in "ab":
-        publish(Store(str(store)), bundle(tmp_path / letter, letter))
+        assert served(Store(str(store)), bundle(tmp_path / letter, letter))
     newest, oldest = (r.bundle[:12] for r in reversed(history(Store(str(store)), "net")))
     code, out, _ = run("service", store=store)
     assert (code, newest in out, oldest in out) == (0, True, False)

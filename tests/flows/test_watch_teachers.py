@@ -51,7 +51,7 @@ def events(session, count):
 
 
 def test_a_changed_teacher_leads_to_a_new_bundle_in_service(session, tmp_path, same_bundle):
-    entry = tmp_path / "registry" / "net"
+    entry = tmp_path / "registry" / "watched"
     entry.mkdir(parents=True)
     weights = entry / "teacher.safetensors"
     shutil.copyfile(EXAMPLE / "teacher.safetensors", weights)
@@ -60,7 +60,7 @@ def test_a_changed_teacher_leads_to_a_new_bundle_in_service(session, tmp_path, s
     (entry / "run.yaml").write_text(yaml.safe_dump(run))
     registry = entry.parent
 
-    assert watched(session, registry) == "net"
+    assert watched(session, registry) == "watched"
     (first,) = released(session, "watched", 1)
     assert events(session, 1) == ["teacher.updated "]
 
@@ -70,12 +70,12 @@ def test_a_changed_teacher_leads_to_a_new_bundle_in_service(session, tmp_path, s
     state = load_file(weights)
     name = sorted(state)[0]
     save_file({**state, name: state[name] * 1.001}, weights)
-    assert watched(session, registry) == "net"
+    assert watched(session, registry) == "watched"
     _, second = released(session, "watched", 2)
     assert second.bundle != first.bundle
 
     weights.write_bytes(weights.read_bytes()[:-100])
-    assert watched(session, registry) == "net"
+    assert watched(session, registry) == "watched"
     refused, *told = events(session, 3)
     assert refused.startswith("teacher.rejected")
     assert "damaged safetensors file" in refused

@@ -75,7 +75,7 @@ def built(folder, **report):
     return folder
 
 
-ORDER = Order("orin-nano", "orin-nano-8", "orin-nano-8", None, "0" * 64, "1" * 64)
+ORDER = Order("orin-nano", "orin-nano-8", "orin-nano-8", None, "0" * 64, "1" * 64, "by hand")
 
 
 def test_what_is_sent_back_is_found_by_the_order(tmp_path, store):
@@ -116,8 +116,15 @@ def test_pending_says_why_and_what_builds_it_by_hand():
     assert notes == {
         "engine": "pending",
         "because": "nobody was asked",
-        "build": "python -m targets compile BUNDLE --target orin-nano-8",
+        "build": "by hand",
     }
+
+
+def test_by_hand_it_is_one_command_unless_the_probes_are_private(tmp_path, store, records):
+    (order,) = orders(config(tmp_path, targets=["thor"]), records, store)
+    assert order.build == "python -m targets compile BUNDLE --target thor-t5000"
+    (order,) = orders(config(tmp_path, targets=["thor"], private=True), records, store)
+    assert order.build.startswith("a worker of its pool alone")
 
 
 def test_an_order_for_an_accelerator_is_another_and_says_so(tmp_path, store, records):

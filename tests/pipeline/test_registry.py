@@ -30,25 +30,27 @@ def add(registry, name, weights="teacher.safetensors", **sections):
     entry = registry / name
     entry.mkdir(parents=True, exist_ok=True)
     teacher = {**QUICK["teacher"], "weights": weights}
-    (entry / "run.yaml").write_text(yaml.safe_dump({**QUICK, "teacher": teacher, **sections}))
+    run = {**QUICK, "name": name, "teacher": teacher, **sections}
+    (entry / "run.yaml").write_text(yaml.safe_dump(run))
     shutil.copyfile(EXAMPLE / "teacher.safetensors", entry / "teacher.safetensors")
     return entry
 
 
 def told(registry, store, meanwhile=lambda _: None):
     """What is told, and noted as such."""
-    found = list(changes(str(registry), store, 10.0, sleep=meanwhile))
+    found = list(changes(str(registry), store, 10.0, print, sleep=meanwhile))
     for change in found:
         note(str(registry), store, change)
     return found
 
 
 def test_a_teacher_is_told_once_with_its_targets(registry, store):
-    add(registry, "other", targets=["local-cpu", "orin-nano", "thor@lab"])
+    add(registry, "other", targets=["local-cpu", "orin-nx", "orin-nx-dla0", "thor@lab"])
     net, other = told(registry, store)
-    assert (net.name, net.targets, net.refused) == ("net", ("local-cpu",), "")
+    assert (net.name, net.targets, net.refused) == ("net", {"local-cpu": ["local-cpu"]}, "")
     assert net.run_file == f"{registry}/net/run.yaml"
-    assert {"local-cpu", "orin-nano", "orin-nano-8", "thor"} <= set(other.targets)
+    assert other.targets["orin-nx"] == other.targets["orin-nx-16"] == ["orin-nx", "orin-nx-dla0"]
+    assert other.targets["thor"] == ["thor@lab"]
     assert net.fingerprint != other.fingerprint
     assert told(registry, store) == []
 
@@ -93,7 +95,7 @@ def test_a_broken_teacher_is_refused_once_with_the_reason(registry, store):
     weights.write_bytes(whole[:-100])
     (change,) = told(registry, store)
     assert "damaged safetensors file" in change.refused
-    assert (change.fingerprint, change.targets) == ("", ())
+    assert (change.fingerprint, change.targets) == ("", {})
     assert told(registry, store) == []
     weights.write_bytes(whole)
     (mended,) = told(registry, store)
@@ -110,6 +112,44 @@ def test_a_teacher_of_other_classes_and_a_wrong_run_file_are_refused(registry, s
     assert "the weights are not those of lenet5" in reasons["code"]
 
 
+def test_one_bad_teacher_stops_no_other(registry, store):
+    """This one is torchvision's, and wants two images."""
+    teacher = {**QUICK["teacher"], "architecture": "raft_large", "weights": "teacher.safetensors"}
+    add(registry, "a-bad", teacher=teacher)
+    bad, net = told(registry, store)
+    assert (bool(bad.refused), net.refused) == (True, "")
+    assert "\n" not in bad.refused
+
+
+def test_two_folders_of_one_name_are_not_two_teachers(registry, store):
+    shutil.copytree(registry / "net", registry / "copy")
+    copy, net = told(registry, store)
+    assert "name must be that of its folder, 'copy'" in copy.refused
+    assert not net.refused
+
+
+def test_what_cannot_be_reached_is_left_for_the_next_time(registry, store, monkeypatch):
+    def breaks(url):
+        raise OSError("nobody answers")
+
+    with monkeypatch.context() as offline:
+        offline.setattr("pipeline.registry.read_weights", breaks)
+        assert told(registry, store) == []
+    (change,) = told(registry, store)
+    assert not change.refused
+
+
+def test_new_code_looks_again_and_tells_only_what_it_sees_otherwise(registry, store, monkeypatch):
+    (registry / "net" / "teacher.safetensors").write_bytes(b"broken")
+    add(registry, "fine")
+    assert len(told(registry, store)) == 2
+    monkeypatch.setattr("pipeline.registry.source_digest", lambda module: "newer")
+    assert told(registry, store) == []
+    monkeypatch.setattr("pipeline.registry.source_digest", lambda module: "newest")
+    monkeypatch.setattr("pipeline.registry.check_architectures", lambda config: None)
+    assert told(registry, store) == []
+
+
 @pytest.mark.parametrize("weights", ["../other/teacher.safetensors", "/tmp/teacher.safetensors"])
 def test_weights_that_lie_elsewhere_are_refused(registry, store, weights):
     add(registry, "other")
@@ -122,8 +162,9 @@ def test_a_link_out_of_the_registry_is_elsewhere_too(registry, store, tmp_path):
     weights = registry / "net" / "teacher.safetensors"
     weights.rename(tmp_path / "teacher.safetensors")
     weights.symlink_to(tmp_path / "teacher.safetensors")
-    (change,) = told(registry, store)
-    assert "must lie beside it" in change.refused
+    for place in (str(registry), f"file://{registry}"):
+        (change,) = told(place, store)
+        assert "must lie beside it" in change.refused
 
 
 def test_what_is_no_teacher_is_passed_by(registry, store):
@@ -135,7 +176,7 @@ def test_what_is_no_teacher_is_passed_by(registry, store):
 
 def test_a_registry_that_is_not_there(store, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
-        list(changes(str(tmp_path / "none"), store, 0.0))
+        list(changes(str(tmp_path / "none"), store, 0.0, print))
 
 
 def test_any_fsspec_url_will_do(store):
@@ -144,7 +185,8 @@ def test_any_fsspec_url_will_do(store):
     registry = "memory://teachers"
     fs = fsspec.filesystem("memory")
     section = {**QUICK["teacher"], "weights": "teacher.safetensors"}
-    fs.pipe("/teachers/net/run.yaml", yaml.safe_dump({**QUICK, "teacher": section}).encode())
+    run = {**QUICK, "name": "net", "teacher": section}
+    fs.pipe("/teachers/net/run.yaml", yaml.safe_dump(run).encode())
     fs.pipe("/teachers/net/teacher.safetensors", (EXAMPLE / "teacher.safetensors").read_bytes())
     (change,) = told(registry, store)
     assert (change.run_file, change.refused) == ("memory://teachers/net/run.yaml", "")

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -10,7 +10,7 @@ from pipeline import garbage as garbage_module
 from pipeline.errors import InputError
 from pipeline.files import Files
 from pipeline.garbage import collect, find_garbage
-from pipeline.service import fetch, history, names, publish, roll_back
+from pipeline.service import Published, fetch, history, names, publish, roll_back
 from pipeline.store import StepRecord, Store, digest
 from targets.bundle_files import open_bundle
 from targets.durable_files import file_digest
@@ -32,12 +32,19 @@ def bundle(folder, content, outcome="pass", name="net"):
         "name": name,
         "bundle": digest(files),
         "teacher": {"fingerprint": "f" * 64},
+        **{"run": {}, "targets": {}, "engines": {}},
         "verdict": {"outcome": outcome, "agreement": 0.95},
         "files": files,
         "report": file_digest(folder / "report.html"),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
+
+
+def served(store, folder):
+    """Whether a bundle came into service."""
+    made = json.loads((folder / "manifest.json").read_text())["bundle"]
+    return publish(store, folder, made) == Published.NOW
 
 
 @pytest.fixture
@@ -54,23 +61,23 @@ def current(store, tmp_path, name="net"):
 
 
 def test_the_last_that_passed_is_in_service(store, made, tmp_path):
-    assert publish(store, made["a"])
-    assert publish(store, made["b"])
-    assert not publish(store, made["b"])
+    assert served(store, made["a"])
+    assert served(store, made["b"])
+    assert not served(store, made["b"])
     assert (names(store), len(history(store, "net"))) == (["net"], 2)
     assert current(store, tmp_path) == "b"
 
 
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
 def test_what_did_not_pass_leaves_the_last_good_one(store, made, tmp_path, outcome):
-    publish(store, made["a"])
-    assert not publish(store, bundle(tmp_path / "worse", "worse", outcome))
+    served(store, made["a"])
+    assert not served(store, bundle(tmp_path / "worse", "worse", outcome))
     assert current(store, tmp_path) == "a"
 
 
 def test_rolling_back_twice_goes_back_two_steps(store, made, tmp_path):
     for each in made.values():
-        publish(store, each)
+        served(store, each)
     seen = [current(store, tmp_path)]
     for _ in range(2):
         roll_back(store, "net")
@@ -82,7 +89,7 @@ def test_rolling_back_twice_goes_back_two_steps(store, made, tmp_path):
 
 def test_a_teacher_that_came_back_is_one_step_of_its_own(store, made, tmp_path):
     for letter in "aba":
-        assert publish(store, made[letter])
+        assert served(store, made[letter])
     roll_back(store, "net")
     assert current(store, tmp_path) == "b"
     roll_back(store, "net")
@@ -90,28 +97,80 @@ def test_a_teacher_that_came_back_is_one_step_of_its_own(store, made, tmp_path):
 
 
 def test_what_was_rolled_back_from_stays_out_until_a_person_wants_it(store, made, tmp_path):
-    publish(store, made["a"])
-    publish(store, made["b"])
+    served(store, made["a"])
+    served(store, made["b"])
     roll_back(store, "net")
-    assert not publish(store, made["b"])
+    assert not served(store, made["b"])
     assert current(store, tmp_path) == "a"
     b = history(store, "net")[1].bundle
     roll_back(store, "net", b[:8])
     assert current(store, tmp_path) == "b"
-    assert publish(store, made["c"])
-    assert publish(store, made["b"])
+    assert served(store, made["c"])
+    assert served(store, made["b"])
+
+
+def test_an_engine_that_came_later_brings_no_student_back(store, made, tmp_path):
+    """The bundle is another one, what was rolled back from is in it all the same."""
+    served(store, made["a"])
+    served(store, made["b"])
+    roll_back(store, "net")
+    (made["b"] / "student.engine").write_text("engine")
+    manifest = json.loads((made["b"] / "manifest.json").read_text())
+    manifest["files"]["student.engine"] = file_digest(made["b"] / "student.engine")
+    manifest["bundle"] = digest(manifest["files"])
+    (made["b"] / "manifest.json").write_text(json.dumps(manifest))
+    assert publish(store, made["b"], manifest["bundle"]) == Published.ASIDE
+    assert current(store, tmp_path) == "a"
+
+
+def test_going_forward_again_sets_nothing_aside(store, made, tmp_path):
+    served(store, made["a"])
+    served(store, made["b"])
+    roll_back(store, "net")
+    roll_back(store, "net", history(store, "net")[1].bundle[:8])
+    assert served(store, made["a"])
+
+
+def test_two_runs_that_put_in_the_same_at_once_are_one_release(store, made, tmp_path, monkeypatch):
+    served(store, made["a"])
+    with monkeypatch.context() as at_once:
+        at_once.setattr("pipeline.service.history", lambda store, name: [])
+        assert served(store, made["b"])
+        assert served(store, made["b"])
+    assert len(history(store, "net")) == 2
+    roll_back(store, "net")
+    assert current(store, tmp_path) == "a"
+
+
+def test_a_clock_that_is_behind_does_not_hide_what_was_done(store, made, tmp_path, monkeypatch):
+    served(store, made["a"])
+    served(store, made["b"])
+
+    class Behind(datetime):
+        @classmethod
+        def now(cls, zone):
+            return datetime.now(zone) - timedelta(minutes=5)
+
+    monkeypatch.setattr("pipeline.store.datetime", Behind)
+    roll_back(store, "net")
+    assert current(store, tmp_path) == "a"
+
+
+def test_another_runs_bundle_is_not_taken_for_ones_own(store, made):
+    with pytest.raises(InputError, match="another run's bundle lies there"):
+        publish(store, made["a"], "0" * 64)
 
 
 def test_a_bundle_that_never_was_cannot_be_put_back(store, made):
     with pytest.raises(InputError, match="net: nothing is in service"):
         roll_back(store, "net")
-    publish(store, made["a"])
+    served(store, made["a"])
     with pytest.raises(InputError, match="0 others begin with ffff"):
         roll_back(store, "net", "ffff")
 
 
 def test_what_is_fetched_is_checked_and_takes_no_strangers_place(store, made, tmp_path):
-    publish(store, made["a"])
+    served(store, made["a"])
     stranger = tmp_path / "stranger"
     stranger.mkdir()
     (stranger / "thesis.tex").write_text("years of work")
@@ -134,8 +193,8 @@ def kept(store, tmp_path, step, content):
 
 
 def test_garbage_is_what_is_old_and_in_no_bundle(store, made, tmp_path, monkeypatch):
-    publish(store, made["a"])
-    publish(store, made["b"])
+    served(store, made["a"])
+    served(store, made["b"])
     kept(store, tmp_path, "export", "a")
     kept(store, tmp_path, "distill", "a student of long ago")
     assert find_garbage(store, timedelta(days=30)) == garbage_module.Garbage((), ())
@@ -162,6 +221,28 @@ def test_what_was_written_again_meanwhile_stays(store, tmp_path, monkeypatch):
     assert store.recall("distill", "key") is not None
 
 
+def test_what_is_asked_for_is_never_garbage(store, tmp_path, monkeypatch):
+    kept(store, tmp_path, "distill", "wanted every week")
+    with monkeypatch.context() as long_ago:
+        old(long_ago)
+        assert len(find_garbage(store, timedelta(days=30)).objects) == 1
+        assert store.recall("distill", "key") is not None
+    assert store.recall("distill", "key") is not None
+    modified = [entry.modified for entry, _ in store.records()]
+    monkeypatch.setattr(Files, "modified", lambda files, place: modified[0])
+    assert find_garbage(store, timedelta(days=30)).objects == ()
+
+
+def test_a_half_written_file_goes_when_it_is_old(tmp_path, monkeypatch):
+    store = Store(str(tmp_path / "store"))
+    kept(store, tmp_path, "distill", "x")
+    (half := tmp_path / "store" / "objects" / "ab").mkdir()
+    (half / "abc.123.part").write_text("half")
+    old(monkeypatch)
+    names = [entry.place for entry in find_garbage(store, timedelta(days=30)).objects]
+    assert "objects/ab/abc.123.part" in names
+
+
 def test_a_file_that_is_put_in_again_is_young_again(tmp_path, monkeypatch):
     store = Store(str(tmp_path / "store"))
     kept(store, tmp_path, "distill", "x")
@@ -173,13 +254,13 @@ def test_a_file_that_is_put_in_again_is_young_again(tmp_path, monkeypatch):
 
 
 def test_nothing_young_is_ever_garbage(store):
-    with pytest.raises(InputError, match="2 days old at least"):
+    with pytest.raises(InputError, match="7 days old at least"):
         find_garbage(store, timedelta(days=1))
 
 
 def test_releases_of_two_names_do_not_meet(store, made, tmp_path):
-    publish(store, made["a"])
-    publish(store, bundle(tmp_path / "other", "other", name="other"))
+    served(store, made["a"])
+    served(store, bundle(tmp_path / "other", "other", name="other"))
     assert names(store) == ["net", "other"]
     assert current(store, tmp_path) == "a"
     assert replace(history(store, "other")[0], when="").because == "passed"

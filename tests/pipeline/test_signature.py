@@ -5,11 +5,14 @@ import subprocess
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.service import fetch, publish
+from pipeline.run import check_run
+from pipeline.run_file import read_run_file
+from pipeline.service import fetch
 from pipeline.signature import KEY, sign, sign_if_asked, verify
 from pipeline.store import Store
 from targets.bundle_files import MANIFEST, SIGNATURE
-from tests.pipeline.test_service import bundle
+from tests.conftest import write_run
+from tests.pipeline.test_service import bundle, served
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +78,16 @@ def test_a_run_signs_if_it_is_told_to(keys, tmp_path, monkeypatch):
     verify(made, keys[1])
 
 
+def test_a_key_that_is_none_is_told_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setenv(KEY, str(tmp_path / "none.pem"))
+    with pytest.raises(InputError, match=r"none\.pem"):
+        check_run(read_run_file(write_run(tmp_path)), tmp_path / "bundle")
+
+
 def test_the_signature_goes_into_service_with_the_bundle(keys, tmp_path):
     made = bundle(tmp_path / "bundle", "a")
     sign(made, keys[0])
     store = Store(str(tmp_path / "store"))
-    publish(store, made)
+    assert served(store, made)
     fetch(store, "net", tmp_path / "fetched")
     verify(tmp_path / "fetched", keys[1])
