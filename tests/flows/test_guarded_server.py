@@ -1,0 +1,68 @@
+"""A server as a team has it: on PostgreSQL, and behind a password."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from pipeline.bundle import open_bundle
+from tests.conftest import write_run
+from tests.flows.session import Session, free_port
+
+pytestmark = pytest.mark.slow
+
+PASSWORD = "somebody:something"
+
+DRIVER = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+
+
+def as_nobody(*command):
+    """PostgreSQL refuses to be run by root."""
+    prefix = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
+    subprocess.run([*prefix, *command], check=True, capture_output=True, cwd="/")
+
+
+@pytest.fixture
+def postgresql(tmp_path_factory):
+    """A database of its own; its URL for Prefect."""
+    if shutil.which("initdb") is None or shutil.which("pg_ctl") is None:
+        # Not every machine has a PostgreSQL to try it on; SQLite is what the other tests use.
+        pytest.skip("no PostgreSQL here")
+    folder, port = tmp_path_factory.mktemp("postgresql"), free_port()
+    for above in (folder, *folder.parents[:2]):
+        above.chmod(0o777)
+    data = str(folder / "data")
+    as_nobody("initdb", "-D", data, "-U", "prefect", "-A", "trust")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+    as_nobody("pg_ctl", "-D", data, "-w", "-l", f"{folder}/log", "-o", options, "start")
+    yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
+    as_nobody("pg_ctl", "-D", data, "-m", "immediate", "stop")
+
+
+def test_a_run_on_a_server_with_postgresql_and_a_password(
+    postgresql, tmp_path, quick_store, same_bundle
+):
+    url = f"http://127.0.0.1:{free_port()}/api"
+    guarded = {"PREFECT_API_URL": url, "PREFECT_SERVER_API_AUTH_STRING": PASSWORD}
+    team = {**guarded, DRIVER: postgresql, "PREFECT_API_AUTH_STRING": PASSWORD}
+    (home := tmp_path / "home").mkdir()
+    session = Session(home, url, quick_store, **team)
+    (other := tmp_path / "stranger").mkdir()
+    stranger = Session(other, url, quick_store, PREFECT_API_URL=url)
+    try:
+        session.start("prefect server start")
+        session.wait_until_up()
+        session.run("prefect work-pool create local --type process")
+        session.start("prefect worker start --pool local")
+        session.run("prefect --no-prompt deploy --name local-cpu")
+        run_file = write_run(tmp_path, name="same", student="same")
+        command = "prefect deployment run distill-and-quantize/local-cpu --watch"
+        output = tmp_path / "bundle"
+        out = session.run(f"{command} --param run_file={run_file} --param output={output}")
+        assert "Completed" in out
+        assert open_bundle(output)["verdict"]["outcome"] == "pass"
+        stranger.run("prefect deployment ls", code=1)
+        assert not (home / "prefect" / "prefect.db").exists()
+    finally:
+        session.close()
