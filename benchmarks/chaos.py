@@ -110,9 +110,13 @@ class Place:
         run_file = write_run(self.folder)
         command = ["python", "-c", RUN, str(run_file), str(self.bundle)]
         environment = {**server.session.environment, "DATAFREE_EDGE_STORE": str(self.store)}
-        streams = {"stdout": log, "stderr": log}
         return subprocess.Popen(
-            command, env=environment, cwd=ROOT, start_new_session=True, **streams
+            command,
+            env=environment,
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
 
 

@@ -14,7 +14,13 @@ pytestmark = pytest.mark.slow
 
 PASSWORD = "somebody:something"
 
-DRIVER = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+
+LEASES = {
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+        "prefect.server.concurrency.lease_storage.filesystem"
+    )
+}
 
 
 def as_nobody(*command):
@@ -45,7 +51,7 @@ def test_a_run_on_a_server_with_postgresql_and_a_password(
 ):
     url = f"http://127.0.0.1:{free_port()}/api"
     guarded = {"PREFECT_API_URL": url, "PREFECT_SERVER_API_AUTH_STRING": PASSWORD}
-    team = {**guarded, DRIVER: postgresql, "PREFECT_API_AUTH_STRING": PASSWORD}
+    team = {**guarded, **LEASES, DATABASE: postgresql, "PREFECT_API_AUTH_STRING": PASSWORD}
     (home := tmp_path / "home").mkdir()
     session = Session(home, url, quick_store, **team)
     (other := tmp_path / "stranger").mkdir()
