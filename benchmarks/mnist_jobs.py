@@ -227,9 +227,9 @@ def jobs(chosen: dict[str, str]) -> list[Job]:
         *mechanisms,
         *ablation,
         *main,
+        *cifar,
         *more,
         *paper,
-        *cifar,
     ]
     unique = {job.key: job for job in wanted if suits(job.recipe, job.teacher)}
     return list(unique.values())
