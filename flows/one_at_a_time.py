@@ -10,8 +10,12 @@ from prefect.exceptions import ObjectAlreadyExists
 LOOK = 15.0
 """Seconds between two looks of one who waits."""
 
-LEASE = 300.0
-"""Seconds after which the place of one who died is free; the living renew theirs."""
+LEASE = 60.0
+"""Seconds after which the place of one who died is free, the least that Prefect takes; the living
+renew theirs."""
+
+PATIENCE = 300.0
+"""Seconds after which one who waits does not believe any more that it will be."""
 
 
 @contextmanager
@@ -21,8 +25,8 @@ def one_at_a_time(
     """Hold one of 256 places on the server, by a step's key.
 
     A server that is started again forgets its leases, unless it is told to keep them in files, and
-    frees no place then. So nobody waits longer than a lease for one at whose step nobody works:
-    that a step is done twice harms nothing but time.
+    frees no place then. So nobody waits for ever where nobody works at the step: one that is done
+    twice costs time and no more.
 
     Args:
         key: In hex. Its first two digits choose the place, so that the server's limits stay few;
@@ -44,7 +48,7 @@ def one_at_a_time(
                 if not waited:
                     say("another run does this step; waiting for it")
                 waited += LOOK
-            if waited >= LEASE and not is_worked_on():
+            if waited >= PATIENCE and not is_worked_on():
                 say("nobody seems to work at it any more; going on")
                 break
         yield
