@@ -19,7 +19,7 @@ from flows.one_at_a_time import one_at_a_time
 from flows.run_page import PageReporter, show
 from flows.tries import TRIES
 from pipeline.bundle import open_bundle, write_bundle
-from pipeline.chain import Step, chain, found_done, perform, step_key, with_made
+from pipeline.chain import Step, chain, perform, with_made
 from pipeline.config import RunConfig
 from pipeline.engines import Order, delivered, orders, pending
 from pipeline.errors import InputError
@@ -167,17 +167,8 @@ def _perform(
 ) -> StepRecord:
     step: Step = next(step for step in chain(config) if step.label == label)
     say = _display or PageReporter(get_run_logger().info, label)
-    done = found_done(step, config, roles, store)
-    if done is not None:
-        say.say(f"{label}: found done")
-        return done
-    key = step_key(step, config, roles)
-    unfinished = store.unfinished(step.name, key)
-    with (
-        one_at_a_time(key, unfinished.is_worked_on, say.say),
-        recorded(say, metrics, config.name, label) as watched,
-    ):
-        return perform(step, config, roles, store, watched)
+    with recorded(say, metrics, config.name, label) as watched:
+        return perform(step, config, roles, store, watched, one_at_a_time)
 
 
 def _new_seed() -> int:

@@ -3,6 +3,7 @@
 import importlib
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipeline.progress import Reporter
 from pipeline.recipes import chosen_recipe, goes_on
 from pipeline.sources import factory_digest, source_digest
 from pipeline.store import Artifact, StepRecord, Store, digest
+from pipeline.unfinished import Unfinished
 from pipeline.weight_range import half_range
 from pipeline.weights_file import digest_of_weights
 from pipeline.work import PRECISIONS, Made, Work
@@ -143,8 +145,23 @@ def _compile_settings(target: str) -> Callable[[RunConfig], Any]:
     return settings
 
 
+Turn = Callable[[str, Callable[[], bool], Callable[[str], None]], AbstractContextManager[None]]
+"""Waits until nobody else does the step of this key: its key, whether it has shown a sign of life
+lately, where to say what is waited for."""
+
+
+def no_waiting(*_: object) -> AbstractContextManager[None]:
+    """The turn of one who is alone."""
+    return nullcontext()
+
+
 def perform(
-    step: Step, config: RunConfig, roles: Roles, store: Store, reporter: Reporter
+    step: Step,
+    config: RunConfig,
+    roles: Roles,
+    store: Store,
+    reporter: Reporter,
+    turn: Turn = no_waiting,
 ) -> StepRecord:
     """Do a step, unless the store knows that the same was done before.
 
@@ -154,16 +171,34 @@ def perform(
         roles: The artifacts made so far.
         store: Where to look first and to keep what is made.
         reporter: Where the step says how far it is.
+        turn: How to wait for others who do the same.
 
     Returns:
         Its artifacts and notes; the notes' `reused` tells whether it was found done.
     """
-    known = found_done(step, config, roles, store)
-    if known is not None:
-        reporter.say(f"{step.label}: found done")
-        return known
     key = step_key(step, config, roles)
     unfinished = store.unfinished(step.name, key)
+    known = store.recall(step.name, key)
+    if known is None:
+        with turn(key, unfinished.is_worked_on, reporter.say):
+            known = store.recall(step.name, key)
+            if known is None:
+                record = _done(step, config, roles, store, unfinished, reporter)
+                store.record(step.name, key, record)
+                unfinished.clear()
+                return _noted(record, reused=False)
+    reporter.say(f"{step.label}: found done")
+    return _noted(known, reused=True)
+
+
+def _done(
+    step: Step,
+    config: RunConfig,
+    roles: Roles,
+    store: Store,
+    unfinished: Unfinished,
+    reporter: Reporter,
+) -> StepRecord:
     with tempfile.TemporaryDirectory(prefix="datafree-edge-") as private:
         inputs, outputs = Path(private, "inputs"), Path(private, "outputs")
         inputs.mkdir()
@@ -172,16 +207,11 @@ def perform(
         work = Work(config, files, outputs, unfinished, reporter, step.target)
         made: Made = importlib.import_module(step.module).run(work)
         artifacts = {role: store.put(path, path.name) for role, path in made.files.items()}
-    record = StepRecord(artifacts, made.notes)
-    store.record(step.name, key, record)
-    unfinished.clear()
-    return StepRecord(artifacts, {**made.notes, "reused": False})
+    return StepRecord(artifacts, made.notes)
 
 
-def found_done(step: Step, config: RunConfig, roles: Roles, store: Store) -> StepRecord | None:
-    """What an earlier run made of the same step, if one did; its notes say `reused`."""
-    known = store.recall(step.name, step_key(step, config, roles))
-    return known and StepRecord(known.artifacts, {**known.notes, "reused": True})
+def _noted(record: StepRecord, *, reused: bool) -> StepRecord:
+    return StepRecord(record.artifacts, {**record.notes, "reused": reused})
 
 
 def step_key(step: Step, config: RunConfig, roles: Roles) -> str:

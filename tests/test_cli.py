@@ -14,9 +14,9 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from benchmarks.quick_run import EXAMPLE, QUICK, ROOT, write_run
 from pipeline.service import history
 from pipeline.store import Store
-from tests.conftest import EXAMPLE, QUICK, ROOT, write_run
 from tests.pipeline.test_service import bundle, served
 from tests.targets.graphs import quantized_convolution
 

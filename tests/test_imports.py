@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from tests.conftest import ROOT
+from benchmarks.quick_run import ROOT
 
 DEVICE_SIDE = [
     "targets.lint",

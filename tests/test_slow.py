@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from benchmarks.quick_run import ROOT
 
 pytestmark = pytest.mark.slow
 

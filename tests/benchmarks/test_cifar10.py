@@ -14,10 +14,10 @@ from PIL import Image
 from benchmarks import cifar10, cifar10_run, cifar10_table, cifar10_teacher
 from benchmarks.cifar10_run import PAIRS, is_due, sharing
 from benchmarks.cifar10_slices import AGAIN, Slice, write_whole
+from benchmarks.quick_run import ROOT
 from dfkd.loop import DivergedError
 from dfkd.models import ARCHITECTURES
 from dfkd.recipes import HOUSE, RECIPES
-from tests.conftest import ROOT
 
 IMPORTS = """
 import sys

@@ -8,12 +8,12 @@ from functools import lru_cache
 import torch
 from safetensors.torch import load_file
 
+from benchmarks.quick_run import EXAMPLE
 from dfkd.budget import Plan
 from dfkd.images import ImageSpec
 from dfkd.loop import Loop, build_generator
 from dfkd.models import build
 from dfkd.recipes import HOUSE
-from tests.conftest import EXAMPLE
 
 SPEC = ImageSpec((1, 28, 28), (0.1307,), (0.3081,))
 MNIST = ImageSpec((1, 32, 32), (0.1307,), (0.3081,))

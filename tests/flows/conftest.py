@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.flows.session import Session, free_port
+from benchmarks.quick_run import ROOT
+from benchmarks.session import Session, free_port
 
 
 def documented(heading):

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from benchmarks.chaos import Server, disturbed, undisturbed
+from benchmarks.disturbances import Server, disturbed, undisturbed
 
 
 @pytest.fixture(scope="module")

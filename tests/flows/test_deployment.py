@@ -1,9 +1,9 @@
 """The README's commands, against a real Prefect server and a real worker on loopback."""
 
+from benchmarks.quick_run import QUICK, write_run
 from pipeline.bundle import open_bundle
 from pipeline.service import history
 from pipeline.store import Store
-from tests.conftest import QUICK, write_run
 from tests.flows.conftest import documented
 
 

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
+from benchmarks.quick_run import write_run
+from benchmarks.session import Session, free_port
 from pipeline.bundle import open_bundle
-from tests.conftest import write_run
-from tests.flows.session import Session, free_port
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,9 @@ import time
 
 import pytest
 
+from benchmarks.quick_run import QUICK, ROOT, write_run
+from benchmarks.session import Session
 from pipeline.bundle import open_bundle
-from tests.conftest import QUICK, ROOT, write_run
-from tests.flows.session import Session
 from tests.flows.two_machines import HOST, NoNamespacesError, TwoMachines
 
 pytestmark = pytest.mark.slow

@@ -7,9 +7,9 @@ import time
 import yaml
 from safetensors.torch import load_file, save_file
 
+from benchmarks.quick_run import EXAMPLE, QUICK
 from pipeline.service import history
 from pipeline.store import Store
-from tests.conftest import EXAMPLE, QUICK
 
 WATCH = "prefect deployment run watch-teachers/registry --watch --param pause=1 --param registry="
 

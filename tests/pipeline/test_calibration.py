@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from safetensors.torch import load_file
 
+from benchmarks.quick_run import QUICK, ROOT, write_run
 from dfkd.looks import look
 from dfkd.loop import build_generator
 from dfkd.models import build
@@ -18,7 +19,6 @@ from pipeline.networks import image_spec
 from pipeline.run_file import read_run_file
 from pipeline.unfinished import Unfinished
 from pipeline.work import Work
-from tests.conftest import QUICK, ROOT, write_run
 
 
 class Silent:

@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import pytest
 
+from benchmarks.quick_run import QUICK, write_run
 from pipeline.bundle import _worst, open_bundle
 from pipeline.chain import chain, perform, run_chain
 from pipeline.errors import InputError
@@ -20,7 +21,6 @@ from targets.instruction_sets import this_cpu
 from targets.lint import errors, lint
 from targets.onnxruntime_cpu import answer, open_session
 from targets.verdict import Outcome
-from tests.conftest import QUICK, write_run
 
 FORMS = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16", "int8-cpu")
 

@@ -2,12 +2,12 @@
 
 import pytest
 
+from benchmarks.quick_run import write_run
 from pipeline.chain import chain
 from pipeline.chosen_targets import check_targets, cpu_targets, targets_elsewhere
 from pipeline.errors import InputError
 from pipeline.run_file import read_run_file
 from pipeline.weight_range import half_range
-from tests.conftest import write_run
 
 
 def config(folder, **changes):

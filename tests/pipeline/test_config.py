@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.quick_run import EXAMPLE, QUICK, write_run
 from pipeline.config import Budget
 from pipeline.errors import InputError
 from pipeline.recipes import check_recipes
 from pipeline.run_file import Changes, parse_run, read_run_file
-from tests.conftest import EXAMPLE, QUICK, write_run
 
 
 def changed(**sections):

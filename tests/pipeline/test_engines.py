@@ -4,13 +4,13 @@ import json
 
 import pytest
 
+from benchmarks.quick_run import write_run
 from pipeline.engines import Order, delivered, orders, pending, send
 from pipeline.errors import InputError
 from pipeline.laid_out import lay_out
 from pipeline.run_file import read_run_file
 from pipeline.store import StepRecord, Store
 from targets.bundle_files import open_bundle
-from tests.conftest import write_run
 
 
 @pytest.fixture

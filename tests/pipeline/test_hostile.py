@@ -17,6 +17,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.quick_run import EXAMPLE, QUICK, ROOT
 from pipeline.bundle import open_bundle
 from pipeline.errors import InputError
 from pipeline.laid_out import lay_out
@@ -26,7 +27,6 @@ from pipeline.run_file import parse_run, read_run_file
 from pipeline.store import Artifact, StepRecord, Store, digest
 from pipeline.teachers import parse_weights
 from targets.lint import told
-from tests.conftest import EXAMPLE, QUICK, ROOT
 
 MANY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 

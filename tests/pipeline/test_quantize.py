@@ -5,6 +5,7 @@ import json
 import pytest
 from safetensors.torch import load_file
 
+from benchmarks.quick_run import QUICK, ROOT, write_run
 from dfkd.compatibility import ADVERSARIES
 from dfkd.recipes import GDFQ, HOUSE_QUANTIZE
 from pipeline.chain import chain, run_chain
@@ -13,7 +14,6 @@ from pipeline.run import check_run, execute
 from pipeline.run_file import read_run_file
 from pipeline.steps.quantize import _with_frozen_generator
 from pipeline.store import Store
-from tests.conftest import QUICK, ROOT, write_run
 from tests.pipeline.test_chain import Silent
 
 WITH_BATCH_NORM = {

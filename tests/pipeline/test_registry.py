@@ -8,10 +8,10 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from benchmarks.quick_run import EXAMPLE, QUICK
 from pipeline.errors import InputError
 from pipeline.registry import changes, note
 from pipeline.store import Store
-from tests.conftest import EXAMPLE, QUICK
 
 
 @pytest.fixture

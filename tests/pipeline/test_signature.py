@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from benchmarks.quick_run import write_run
 from pipeline.errors import InputError
 from pipeline.run import check_run
 from pipeline.run_file import read_run_file
@@ -11,7 +12,6 @@ from pipeline.service import fetch
 from pipeline.signature import KEY, sign, sign_if_asked, verify
 from pipeline.store import Store
 from targets.bundle_files import MANIFEST, SIGNATURE
-from tests.conftest import write_run
 from tests.pipeline.test_service import bundle, served
 
 

@@ -2,11 +2,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from benchmarks.quick_run import write_run
 from pipeline import checkpoint
 from pipeline.chain import chain, perform, with_made
 from pipeline.run_file import read_run_file
 from pipeline.store import Store
-from tests.conftest import write_run
 
 
 class Impatient:

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.conftest import ROOT
+from benchmarks.quick_run import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
+from benchmarks.quick_run import ROOT
 from targets import compile_bundle as compiling
 from targets.__main__ import main
 from targets.bundle_files import open_bundle
 from targets.tensorrt import twins
-from tests.conftest import ROOT
 from tests.targets.standing_in import DEVICE, install_stand_in
 
 

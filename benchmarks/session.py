@@ -7,18 +7,19 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.conftest import ROOT
+from benchmarks.quick_run import ROOT
 
 BIN = Path(sys.executable).parent
 
 
-def free_port():
+def free_port() -> int:
     """A port on loopback that nothing listens to."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 class Session:
@@ -33,9 +34,18 @@ class Session:
         environment: Variables of its own.
     """
 
-    def __init__(self, home, url, store, within=(), folder=ROOT, **environment):
+    def __init__(
+        self,
+        home: Path,
+        url: str,
+        store: Path | str,
+        within: Sequence[str] = (),
+        folder: Path = ROOT,
+        **environment: str,
+    ) -> None:
         self.folder = folder
-        self.home, self.url, self.within, self.running = home, url, list(within), []
+        self.home, self.url, self.within = home, url, list(within)
+        self.running: list[subprocess.Popen[bytes]] = []
         self.environment = {
             **os.environ,
             "PATH": f"{BIN}:{os.environ['PATH']}",
@@ -52,17 +62,21 @@ class Session:
             **environment,
         }
 
-    def start(self, command):
+    def start(self, command: str) -> "subprocess.Popen[bytes]":
         """Run in the background; the process leads a group of its own."""
         log = (self.home / f"{len(self.running)}.log").open("w")
-        arguments = {"cwd": self.folder, "env": self.environment, "stdout": log, "stderr": log}
         process = subprocess.Popen(
-            [*self.within, *shlex.split(command)], start_new_session=True, **arguments
+            [*self.within, *shlex.split(command)],
+            start_new_session=True,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=log,
+            stderr=log,
         )
         self.running.append(process)
         return process
 
-    def run(self, command, code=0):
+    def run(self, command: str, code: int = 0) -> str:
         """Run to its end; returns what it printed."""
         done = subprocess.run(
             [*self.within, *shlex.split(command)],
@@ -76,11 +90,11 @@ class Session:
         assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}\n{self.log()}"
         return done.stdout
 
-    def log(self):
+    def log(self) -> str:
         """The ends of all logs."""
         return "\n".join(path.read_text()[-3000:] for path in self.home.glob("*.log"))
 
-    def wait_until_up(self, url=None):
+    def wait_until_up(self, url: str | None = None) -> None:
         """Until a server answers, Prefect's when no other is named."""
         ask = "import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=2)"
         command = [*self.within, sys.executable, "-c", ask, url or f"{self.url}/health"]
@@ -90,7 +104,7 @@ class Session:
             time.sleep(0.5)
         raise AssertionError(self.log())
 
-    def close(self):
+    def close(self) -> None:
         """Stop what runs, the latest first."""
         for process in reversed(self.running):
             if process.poll() is None:
