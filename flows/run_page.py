@@ -1,4 +1,4 @@
-"""What stands on a run's page: the verdict, its stages and their time, the engines, progress."""
+"""What stands on a run's page: verdict, stages, engines, their layers, progress."""
 
 import re
 import time
@@ -99,9 +99,20 @@ def _show(manifest: Manifest, records: dict[str, StepRecord], folder: Path) -> N
         for label, record in records.items()
     ]
     create_table_artifact(stages, key=_key("stages", manifest["name"]))
+    for called, layers in layer_tables(manifest).items():
+        create_table_artifact(layers, key=_key("layers", f"{manifest['name']}-{called}"))
     engines = [{"target": name, **_shown(entry)} for name, entry in manifest["engines"].items()]
     if engines:
         create_table_artifact(engines, key=_key("engines", manifest["name"]))
+
+
+def layer_tables(manifest: Manifest) -> dict[str, list[dict[str, object]]]:
+    """The layers of everything in int8 that says of what it is made, by "TARGET"."""
+    made = {name: target["int8"] for name, target in manifest["targets"].items()}
+    for name, entry in manifest["engines"].items():
+        # A CPU's worker says it beside the times, a Jetson's of each engine.
+        made[name] = entry.get("engines", entry).get("int8", {})
+    return {name: layers for name, of_it in made.items() if (layers := of_it.get("layers"))}
 
 
 def _shown(entry: dict[str, object]) -> dict[str, str]:

@@ -76,7 +76,7 @@ def _latency(target: dict[str, Any]) -> str:
     return (
         f"fp32 {fp32['milliseconds']:.3f} ms, int8 {int8['milliseconds']:.3f} ms "
         f"(batch {target['batch']}, {target['threads']} thread; "
-        f"{int8['integer_layers']} of {int8['layers']} layers on integer kernels)"
+        f"{int8['integer_layers']} of {len(int8['layers'])} layers on integer kernels)"
     )
 
 

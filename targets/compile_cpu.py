@@ -72,7 +72,10 @@ def compile_for_cpu(
         notes[precision] = {
             "parity": _parity(graph, path, golden, precision),
             "integer_layers": compiled.integer_layers if target.is_here else None,
-            "layers": compiled.layers,
+            "layers": [
+                {"layer": name, "kernel": kernel if target.is_here else None}
+                for name, kernel in compiled.layers
+            ],
         }
     session = open_session(files["fp32"])
     (images,) = session.get_inputs()

@@ -49,6 +49,7 @@ def _entry(checked: Checked) -> dict[str, Any]:
         "dla_core": checked.engine.options.dla_core,
         "on_dla": list(shares.on_dla) if shares else None,
         "fell_back_to_gpu": list(shares.on_gpu) if shares else None,
+        "layers": [dataclasses.asdict(layer) for layer in table],
         "layers_in_float": in_float(table),
         "reformats": len(reformats(table)),
     }

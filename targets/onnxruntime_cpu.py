@@ -2,7 +2,6 @@
 
 import statistics
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,13 +34,16 @@ class Compiled:
 
     Attributes:
         path: The optimised graph.
-        integer_layers: Convolutions and linear layers that run on integer kernels.
-        layers: All of them.
+        layers: Name and kernel of every convolution and linear layer, in their order.
     """
 
     path: Path
-    integer_layers: int
-    layers: int
+    layers: list[tuple[str, str]]
+
+    @property
+    def integer_layers(self) -> int:
+        """How many of them run on integer kernels."""
+        return sum(kernel in INTEGER_KERNELS for _, kernel in self.layers)
 
 
 def fingerprint(cpu: Cpu) -> dict[str, str]:
@@ -65,7 +67,7 @@ def rewrite_graph(graph: Path, handed: Path, cpu: Cpu) -> Path:
 
 
 def compile_graph(graph: Path, compiled: Path) -> Compiled:
-    """Write the graph as ONNX Runtime fuses it for a CPU, and count what became integer.
+    """Write the graph as ONNX Runtime fuses it for a CPU, and tell what became integer.
 
     Layout changes that hold for one CPU only are left to the moment of loading.
     """
@@ -73,9 +75,9 @@ def compile_graph(graph: Path, compiled: Path) -> Compiled:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = str(compiled)
     _open(graph, options)
-    kinds = Counter(node.op_type for node in onnx.load(compiled).graph.node)
-    integer = sum(kinds[kind] for kind in INTEGER_KERNELS)
-    return Compiled(compiled, integer, integer + sum(kinds[kind] for kind in FLOAT_KERNELS))
+    kernels = INTEGER_KERNELS | FLOAT_KERNELS
+    nodes = onnx.load(compiled).graph.node
+    return Compiled(compiled, [(n.name, n.op_type) for n in nodes if n.op_type in kernels])
 
 
 def open_session(graph: Path, optimised: bool = True) -> ort.InferenceSession:

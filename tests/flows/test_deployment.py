@@ -21,6 +21,14 @@ def test_the_documented_commands_lead_to_a_judged_bundle(session, tmp_path, same
     store = Store(session.environment["DATAFREE_EDGE_STORE"])
     assert history(store, "same")[-1].bundle == passed
 
+    shown = {
+        what: session.run(f"prefect artifact inspect {what}-same{target}")
+        for what, target in (("verdict", ""), ("stages", ""), ("layers", "-local-cpu"))
+    }
+    assert "synthetic probes" in shown["verdict"]
+    assert "quantize" in shown["stages"]
+    assert "QLinearConv" in shown["layers"]
+
     failing = write_run(tmp_path, distill={**QUICK["distill"], "budget": {"steps": 0}})
     session.run(
         f"{deployment_run} --param run_file={failing} --param output={tmp_path / 'failed'}", code=1

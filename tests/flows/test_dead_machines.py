@@ -1,0 +1,86 @@
+"""A machine dies in the middle of a run: with the automations that ship, another takes it up."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.quick_run import QUICK, ROOT, write_run
+from benchmarks.session import Session, free_port
+from flows.distill_and_quantize import JUDGED
+from pipeline.bundle import open_bundle
+
+WORKER = "prefect worker start --pool local"
+
+SOON = 70
+"""In place of three minutes without a heartbeat; one comes every thirty seconds."""
+
+
+@pytest.fixture
+def session(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    url = f"http://127.0.0.1:{free_port()}/api"
+    started = Session(home, url, home / "store", PREFECT_API_URL=url)
+    try:
+        started.start("prefect server start")
+        started.wait_until_up()
+        started.run("prefect work-pool create local --type process")
+        started.run("prefect --no-prompt deploy --name local-cpu")
+        shipped = (ROOT / "flows" / "automations.yaml").read_text()
+        assert "within: 180" in shipped
+        (home / "automations.yaml").write_text(shipped.replace("within: 180", f"within: {SOON}"))
+        out = started.run(f"prefect automation create --from-file {home}/automations.yaml")
+        assert "Created 2 automation(s)" in out
+        yield started
+    finally:
+        started.close()
+
+
+def state(session):
+    """Name of the only run's state, and how often it was started."""
+    run = json.loads(session.run("prefect flow-run ls --limit 1 --output json"))[0]
+    return run["state"]["name"], run["run_count"]
+
+
+def wait_for(found, seconds):
+    for _ in range(seconds):
+        if found():
+            return
+        time.sleep(1)
+    raise AssertionError("waited in vain")
+
+
+def started_by(process):
+    """Numbers of all processes that a process started, and those started."""
+    own = [
+        int(number)
+        for children in Path(f"/proc/{process}/task").glob("*/children")
+        for number in children.read_text().split()
+    ]
+    return [*own, *(number for each in own for number in started_by(each))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dies", ["flow", "machine"])
+def test_a_run_that_died_is_taken_up_where_it_stood(session, tmp_path, dies):
+    worker = session.start(WORKER)
+    distill = {**QUICK["distill"], "budget": {"steps": 2_000}}
+    run_file = write_run(tmp_path, name="dies", distill=distill)
+    parameters = f"--param run_file={run_file} --param output={tmp_path / 'bundle'}"
+    session.run(f"prefect deployment run distill-and-quantize/local-cpu {parameters}")
+    store = Path(session.environment["DATAFREE_EDGE_STORE"])
+    wait_for(lambda: list(store.glob("steps/teacher/*.json")), 120)
+    time.sleep(12)
+    for victim in [*([worker.pid] if dies == "machine" else []), *started_by(worker.pid)]:
+        os.kill(victim, signal.SIGKILL)
+    assert not list(store.glob("steps/distill/*.json")), "it was over before it was killed"
+    if dies == "machine":
+        session.start(WORKER)
+    wait_for(lambda: state(session)[0] in JUDGED, 400)
+    assert open_bundle(tmp_path / "bundle")["verdict"]
+    _, times = state(session)
+    assert times == 2
+    assert "going on from a checkpoint" in session.log()
