@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from targets.golden import Golden, whole_batches
+from targets.graph_file import read_graph
 from targets.instruction_sets import Cpu
 from targets.integer_relu import with_integer_relus
 from targets.unsigned import with_unsigned_activations
@@ -62,7 +63,7 @@ def rewritten(model: ModelProto, cpu: Cpu) -> ModelProto:
 
 def rewrite_graph(graph: Path, handed: Path, cpu: Cpu) -> Path:
     """Write a graph as `rewritten` makes it; one without Q/DQ stays as it is."""
-    onnx.save(rewritten(onnx.load(graph), cpu), handed)
+    onnx.save(rewritten(read_graph(graph), cpu), handed)
     return handed
 
 
@@ -76,7 +77,7 @@ def compile_graph(graph: Path, compiled: Path) -> Compiled:
     options.optimized_model_filepath = str(compiled)
     _open(graph, options)
     kernels = INTEGER_KERNELS | FLOAT_KERNELS
-    nodes = onnx.load(compiled).graph.node
+    nodes = read_graph(compiled).graph.node
     return Compiled(compiled, [(n.name, n.op_type) for n in nodes if n.op_type in kernels])
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import onnx
-
 from targets.catalogue import CpuTarget, JetsonTarget, PowerMode, Target, table
+from targets.graph_file import read_graph
 from targets.roofline import LAUNCH_MICROSECONDS, demand, floors
 
 MODES = ("power mode", "GPU MHz", "SMs", "int8 TOPS", "fp16 TFLOPS", "GB/s")
@@ -62,7 +61,7 @@ def target_card(target: Target) -> str:
 
 def floor_table(graph: Path, batch: int) -> str:
     """What a graph cannot be faster than, on every Jetson in its fastest mode."""
-    asked = demand(onnx.load(graph), batch)
+    asked = demand(read_graph(graph), batch)
     rows = [("target", "power mode", "precision", "at least ms", "bound by")]
     for place, found in floors(asked):
         least = f"{found.milliseconds:.4f}"

@@ -5,11 +5,10 @@ Each finding names the node, the rule and the remedy.
 
 from pathlib import Path
 
-import onnx
-from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from targets.graph import Graph
+from targets.graph_file import read_graph
 from targets.lint import refused, slower
 from targets.lint.finding import Finding
 
@@ -23,10 +22,7 @@ def lint(path: Path) -> list[Finding]:
         OSError: When it cannot be read.
         ValueError: When it is no ONNX file.
     """
-    try:
-        return lint_model(onnx.load(path))
-    except DecodeError:
-        raise ValueError(f"{path}: not an ONNX file") from None
+    return lint_model(read_graph(path))
 
 
 def lint_model(model: ModelProto) -> list[Finding]:

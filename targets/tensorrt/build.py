@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import onnx
 from onnx import ModelProto
 
 from targets.device import Device
 from targets.durable_files import file_digest, replace_durably, write_durably
 from targets.graph import Graph
+from targets.graph_file import read_graph
 from targets.tensorrt.dla import Shares, shares
 from targets.tensorrt.failures import BuildError, Failure
 from targets.tensorrt.fingerprint import Fingerprint, options_text
@@ -124,7 +124,7 @@ def _build(
         return known
     if known is not None:
         say(f"{path.name}: built again ({', '.join(fingerprint.differences(known.fingerprint))})")
-    model = onnx.load(graph)
+    model = read_graph(graph)
     if device.opset is not None:
         check_graph(Graph(model).opset, device.opset, f"JetPack {device.jetpack}")
     shape = _shape(model)

@@ -19,6 +19,7 @@ from onnx import ModelProto
 from targets.catalogue import JetsonTarget
 from targets.durable_files import replace_durably, write_durably
 from targets.golden import Golden
+from targets.graph_file import read_graph
 from targets.tensorrt.as_convolutions import as_convolutions
 from targets.tensorrt.plan import DLA_CACHE, UnsupportedError
 from targets.tensorrt.scales import (
@@ -82,12 +83,12 @@ def lower(graphs: Path, golden: Golden, batch: int, version: tuple[int, ...], fo
         UnsupportedError: When the graph is quantized in a way that a DLA does not know.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    plain = onnx.load(graphs / FLOAT)
+    plain = read_graph(graphs / FLOAT)
     fix_batch(plain, batch)
     as_convolutions(plain)
     drop_unused(plain)
     _write(plain, folder / "student.dla-fp16.onnx")
-    model = onnx.load(graphs / QUANTIZED)
+    model = read_graph(graphs / QUANTIZED)
     in_float = float_tensors(model)
     scales = without_pairs(model)
     spread(model, scales)

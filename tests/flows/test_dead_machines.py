@@ -83,4 +83,5 @@ def test_a_run_that_died_is_taken_up_where_it_stood(session, tmp_path, dies):
     assert open_bundle(tmp_path / "bundle")["verdict"]
     _, times = state(session)
     assert times == 2
-    assert "going on from a checkpoint" in session.log()
+    logs = "".join(log.read_text() for log in session.home.glob("*.log"))
+    assert "going on from a checkpoint" in logs
