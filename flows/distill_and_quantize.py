@@ -11,10 +11,10 @@ from typing import Any, cast
 from prefect import State, flow, get_run_logger, runtime, task
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
-from prefect.events import emit_event
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed
 
+from flows.events import tell
 from flows.one_at_a_time import one_at_a_time
 from flows.run_page import PageReporter, show
 from flows.tries import TRIES
@@ -121,18 +121,15 @@ def _serve(manifest: Manifest, store: Store, folder: Path) -> None:
     get_run_logger().info(f"{manifest['name']}: bundle {manifest['bundle'][:12]} {outcome}")
     if outcome == Published.THERE:
         return
-    emit_event(
-        ACCEPTED if outcome == Published.NOW else REJECTED,
-        resource={
-            "prefect.resource.id": f"datafree-edge.bundle.{manifest['name']}",
-            "prefect.resource.name": manifest["name"],
-        },
-        payload={
-            "bundle": manifest["bundle"],
-            "verdict": manifest["verdict"]["outcome"],
-            "reason": str(outcome),
-        },
-    )
+    about = {
+        "bundle": manifest["bundle"],
+        "verdict": manifest["verdict"]["outcome"],
+        "reason": str(outcome),
+    }
+    try:
+        tell(ACCEPTED if outcome == Published.NOW else REJECTED, "bundle", manifest["name"], about)
+    except ConnectionError as error:
+        get_run_logger().warning(str(error))
 
 
 @task(name="engine", task_run_name="engine {order.name}", persist_result=False)

@@ -4,9 +4,9 @@ prefect deployment run watch-teachers/registry --param registry=s3://bucket/teac
 """
 
 from prefect import State, flow, get_run_logger
-from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
+from flows.events import tell
 from pipeline.errors import InputError
 from pipeline.registry import Change, changes, note
 from pipeline.run import default_store
@@ -37,21 +37,17 @@ def watch_teachers(registry: str = "registry", pause: float = 10.0) -> State[Non
             said = f"refused: {change.refused}" if change.refused else "changed"
             log.info(f"{change.name}: {said}")
             told.append(change.name)
-    except InputError as error:
+    except (InputError, ConnectionError) as error:
         return Failed(message=str(error))
     return Completed(message=f"changed: {', '.join(told) or 'none'}")
 
 
 def _tell(change: Change) -> None:
-    labels = {target: WANTED for target in change.targets}
-    emit_event(
+    tell(
         REJECTED if change.refused else UPDATED,
-        resource={
-            "prefect.resource.id": f"datafree-edge.teacher.{change.name}",
-            "prefect.resource.name": change.name,
-            **labels,
-        },
-        payload={
+        "teacher",
+        change.name,
+        {
             "run_file": change.run_file,
             # A verdict comes first: from this CPU, whatever else the run is for.
             "targets": {
@@ -61,4 +57,5 @@ def _tell(change: Change) -> None:
             "fingerprint": change.fingerprint,
             "reason": change.refused,
         },
+        **dict.fromkeys(change.targets, WANTED),
     )

@@ -68,7 +68,7 @@ def host(machines, tmp_path_factory):
     session = Session(home, API, store, machines.host, **ENVIRONMENT)
     try:
         session.start(f"prefect server start --host {HOST}")
-        session.start(f"python tests/flows/s3_stand_in.py {HOST} 9000")
+        session.start(f"python tests/s3_stand_in.py {HOST} 9000")
         session.wait_until_up()
         session.wait_until_up(S3)
         session.run("prefect work-pool create shelf --type process")

@@ -1,6 +1,6 @@
 """Stands in for an S3 service: moto's server, on an address of one's own.
 
-python tests/flows/s3_stand_in.py ADDRESS PORT
+python tests/s3_stand_in.py ADDRESS PORT
 """
 
 import sys
