@@ -34,7 +34,7 @@ SAME = {"name": "same", "student": "same"}
 CHANGES: dict[str, dict[str, Any]] = {
     "nothing": {},
     "another target": {"targets": ["arm-dotprod"]},
-    "the gate": {"gate": {**QUICK["gate"], "agreement": 0.9}},
+    "the gate": {"gate": {**QUICK["gate"], "agreement": 0.8}},
     "the batch": {"export": {"batch": 4}},
     "the seed": {"seed": 1},
 }
