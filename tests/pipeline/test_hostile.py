@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import tempfile
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,13 +46,14 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 
+ESCAPED = Path(tempfile.gettempdir()) / f"escaped-{uuid.uuid4().hex}"
+"""What is told to make it must not."""
+
 NAMES = st.one_of(
     st.text(max_size=30),
     st.sampled_from(["../escaped", "a/../../escaped", "a\0b", "a" * 300, ".", "a/.", "a", "a/b"]),
-    st.just("/tmp/escaped-from-bundle"),
+    st.just(str(ESCAPED)),
 )
-
-ESCAPED = Path("/tmp/escaped-from-bundle")
 
 
 @contextmanager
@@ -109,7 +111,7 @@ def test_run_files_of_broken_text(content):
 @pytest.mark.parametrize(
     "content",
     [
-        "!!python/object/apply:os.mkdir [/tmp/from-yaml]",
+        f"!!python/object/apply:os.mkdir [{ESCAPED}]",
         "name: &a [*a]",
         "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
         "[" * 5000,
@@ -119,7 +121,7 @@ def test_yaml_that_means_harm(tmp_path, content):
     (tmp_path / "run.yaml").write_text(content)
     with pytest.raises(InputError):
         read_run_file(tmp_path / "run.yaml")
-    assert not Path("/tmp/from-yaml").exists()
+    assert not ESCAPED.exists()
 
 
 @MANY
