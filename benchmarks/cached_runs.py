@@ -83,11 +83,17 @@ def through_a_worker(folder: Path, store: Path, rounds: int) -> dict[str, list[f
         ),
     }
     seconds: dict[str, list[float]] = {name: [] for name in commands}
+
+    def records() -> dict[str, float]:
+        return {str(path): path.stat().st_mtime for path in store.glob("steps/*/*.json")}
+
+    written = records()
     with served(folder, store) as session:
         for turn in range(rounds + 1):
             for name, command in commands.items():
                 started = time.monotonic()
                 session.run(command)
+                assert records() == written, "a step was done again"
                 if turn:  # The first one warms the disk's cache.
                     seconds[name].append(round(time.monotonic() - started, 2))
     return seconds
@@ -125,7 +131,8 @@ def _told(kept: dict[str, Any], rounds: int) -> str:
         f"Through a Prefect worker, command to end, median of {rounds} in turns: a flow that does "
         f"nothing {empty:.2f} s, a run that finds everything done {full:.2f} s: "
         f"{full - empty:.2f} s more.\n\n"
-        f"Command: `python -m benchmarks.cached_runs`. Machine: {kept['machine']}.\n"
+        f"Command: `python -m benchmarks.cached_runs --rounds {rounds}`. "
+        f"Machine: {kept['machine']}.\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Events that are known to have arrived."""
+"""Events that were handed to the server, or whoever tells them knows that they were not."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ TRIES = 3
 
 
 def tell(event: str, about: str, name: str, payload: dict[str, Any], **labels: str) -> None:
-    """Send an event, and wait until the server has it.
+    """Send an event, and wait until the server's socket has it.
 
     Prefect's own `emit_event` leaves it to a thread, and what that cannot send is lost.
 
@@ -22,7 +22,7 @@ def tell(event: str, about: str, name: str, payload: dict[str, Any], **labels: s
         labels: Of it, for triggers to match.
 
     Raises:
-        ConnectionError: When the server does not take it.
+        ConnectionError: When it could not be sent.
     """
     resource = {
         "prefect.resource.id": f"datafree-edge.{about}.{name}",
@@ -37,4 +37,5 @@ def tell(event: str, about: str, name: str, payload: dict[str, Any], **labels: s
     try:
         asyncio.run(send())
     except Exception as error:  # A dozen types, of sockets, of their library, of Prefect.
-        raise ConnectionError(f"the server takes no event ({error})") from None
+        why = f"{type(error).__name__}: {error}"
+        raise ConnectionError(f"an event could not be sent ({why})") from None

@@ -4,11 +4,14 @@ prefect deployment run sweep/sweep --param run_files='["a.yaml", "b.yaml"]' \
     --param students='["same", "resnet20"]'
 """
 
+import time
 from itertools import product
-from typing import cast
+from typing import Any, cast
+from uuid import UUID
 
 from prefect import State, flow, task
 from prefect.artifacts import create_table_artifact
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.states import Completed, Failed
@@ -16,6 +19,12 @@ from prefect.states import Completed, Failed
 MEMBER = "distill-and-quantize/member"
 
 HERE = "local-cpu"
+
+LOOK = 5.0
+"""Seconds between two looks at a member."""
+
+TAKEN_UP = 90.0
+"""Seconds in which a member that crashed is taken up again, or never (flows/automations.yaml)."""
 
 Row = dict[str, str]
 
@@ -58,8 +67,8 @@ def _member(run_file: str, student: str | None, target: str | None, wait: float)
     parameters: dict[str, object] = {"run_file": run_file, "student": student}
     if target is not None:
         parameters["targets"] = [HERE] if target == HERE else [HERE, target]
-    run = cast(FlowRun, run_deployment(MEMBER, parameters=parameters, timeout=wait))
-    state = run.state
+    run = cast(FlowRun, run_deployment(MEMBER, parameters=parameters, timeout=0))
+    state = _last_state(run.id, time.monotonic() + wait)
     return {
         "run file": run_file,
         "student": student or "its own",
@@ -67,3 +76,17 @@ def _member(run_file: str, student: str | None, target: str | None, wait: float)
         "state": state.name if state and state.name else "pending",
         "": (state.message or "") if state else "",
     }
+
+
+def _last_state(run: UUID, deadline: float) -> State[Any] | None:
+    """The state that a run ends in, or that it is in at the deadline."""
+    crashed = float("inf")
+    with get_client(sync_client=True) as client:
+        while True:
+            state, now = client.read_flow_run(run).state, time.monotonic()
+            is_crashed = state is not None and state.is_crashed()
+            crashed = min(crashed, now) if is_crashed else float("inf")
+            is_over = state is not None and state.is_final() and not is_crashed
+            if is_over or now - crashed > TAKEN_UP or now > deadline:
+                return state
+            time.sleep(LOOK)

@@ -8,7 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -22,10 +22,11 @@ POINTS = 1_000
 
 
 class _Recorder:
-    """Hands on what it is told, and writes down what phases say."""
+    """Hands on what it is told, and writes down what phases say; without any there is no file."""
 
-    def __init__(self, reporter: Reporter, lines: IO[str], board: "SummaryWriter") -> None:
-        self._reporter, self._lines, self._board = reporter, lines, board
+    def __init__(self, reporter: Reporter, place: Path) -> None:
+        self._reporter, self._place = reporter, place
+        self._files: tuple[IO[str], SummaryWriter] | None = None
 
     def say(self, line: str) -> None:
         """Hand it on."""
@@ -36,11 +37,26 @@ class _Recorder:
         self._reporter.phase(name, done, total, losses)
         if done % -(-total // POINTS) and done != total:
             return
+        lines, board = self._files = self._files or self._open()
         point = {"phase": name, "round": done, "of": total, "time": round(time.time(), 3)}
-        self._lines.write(json.dumps({**point, **losses}) + "\n")
-        self._lines.flush()
+        lines.write(json.dumps({**point, **losses}) + "\n")
+        lines.flush()
         for loss, value in losses.items():
-            self._board.add_scalar(f"{name}/{loss}", value, done)
+            board.add_scalar(f"{name}/{loss}", value, done)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for file in self._files or ():
+            file.close()
+
+    def _open(self) -> "tuple[IO[str], SummaryWriter]":
+        # A device installs none.
+        from tensorboardX import SummaryWriter
+
+        self._place.mkdir(parents=True, exist_ok=True)
+        # Named by the second else: two tries within one would write one file.
+        board = SummaryWriter(str(self._place), filename_suffix=f".{uuid.uuid4().hex[:8]}")
+        return self._place.with_name(f"{self._place.name}.jsonl").open("a"), board
 
 
 @contextmanager
@@ -56,14 +72,5 @@ def recorded(reporter: Reporter, folder: Path | None, run: str, step: str) -> It
     if folder is None:
         yield reporter
         return
-    # A device installs none.
-    from tensorboardX import SummaryWriter
-
-    place = folder / run / step.replace(" ", "-")
-    place.mkdir(parents=True, exist_ok=True)
-    with (
-        place.with_name(f"{place.name}.jsonl").open("a") as lines,
-        # Named by the second else: two tries within one would write one file.
-        SummaryWriter(str(place), filename_suffix=f".{uuid.uuid4().hex[:8]}") as board,
-    ):
-        yield _Recorder(reporter, lines, board)
+    with closing(_Recorder(reporter, folder / run / step.replace(" ", "-"))) as recorder:
+        yield recorder

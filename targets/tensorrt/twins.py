@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from targets.device import Device
 from targets.golden import Golden, whole_batches
+from targets.graph_file import read_graph
 from targets.onnxruntime_cpu import answer_golden, open_session
 from targets.tensorrt.build import Builder, Engine, build
 from targets.tensorrt.dla import FLOAT, QUANTIZED, lower
@@ -222,7 +222,7 @@ def _answers(bench: Bench, engine: Engine, golden: Golden, folder: Path) -> NDAr
 
 def _fixed_batch(bench: Bench) -> int:
     """Of the exported graphs; 0 when it is open."""
-    model = onnx.load(bench.graphs / QUANTIZED, load_external_data=False)
+    model = read_graph(bench.graphs / QUANTIZED)
     return int(model.graph.input[0].type.tensor_type.shape.dim[0].dim_value)
 
 

@@ -1,4 +1,4 @@
-"""An event arrives, or whoever tells it knows that it did not."""
+"""An event that cannot be sent is known to whoever tells it."""
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -9,5 +9,5 @@ from flows.events import tell
 
 def test_an_event_that_nobody_takes_is_an_error():
     nobody = {PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}
-    with temporary_settings(nobody), pytest.raises(ConnectionError, match="takes no event"):
+    with temporary_settings(nobody), pytest.raises(ConnectionError, match="could not be sent"):
         tell("teacher.updated", "teacher", "some", {})

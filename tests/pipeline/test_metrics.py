@@ -65,3 +65,11 @@ def test_without_a_folder_nothing_is_written(tmp_path):
     listener = Listener()
     with recorded(listener, None, "net", "distill") as reporter:
         assert reporter is listener
+
+
+def test_a_step_that_is_found_done_leaves_no_file(tmp_path):
+    listener = Listener()
+    with recorded(listener, tmp_path, "net", "probe") as reporter:
+        reporter.say("found done")
+    assert listener.heard == ["found done"]
+    assert list(tmp_path.iterdir()) == []

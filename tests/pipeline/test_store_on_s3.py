@@ -44,10 +44,12 @@ def service(tmp_path_factory):
         AWS_SECRET_ACCESS_KEY="nothing",
         AWS_ENDPOINT_URL=here,
     )
-    session.start(f"python tests/s3_stand_in.py 127.0.0.1 {port}")
-    session.wait_until_up(here)
-    yield session
-    session.close()
+    try:
+        session.start(f"python tests/s3_stand_in.py 127.0.0.1 {port}")
+        session.wait_until_up(here)
+        yield session
+    finally:
+        session.close()
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Graphs whose tensors lie in files beside them, honest and otherwise."""
 
+import os
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -23,15 +25,20 @@ def graph_with(tensor, name="weight"):
     return helper.make_model(helper.make_graph([chosen], "graph", [condition], [answer]))
 
 
-def outside(folder, **places):
-    """A file whose tensor says that it lies elsewhere."""
+def outside_tensor(**places):
+    """A tensor that says that it lies elsewhere."""
     tensor = numpy_helper.from_array(WEIGHT, "weight")
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in places.items():
         tensor.external_data.add(key=key, value=str(value))
+    return tensor
+
+
+def outside(folder, **places):
+    """A file with such a tensor."""
     path = folder / "graph.onnx"
-    path.write_bytes(graph_with(tensor).SerializeToString())
+    path.write_bytes(graph_with(outside_tensor(**places)).SerializeToString())
     return path
 
 
@@ -65,19 +72,55 @@ def test_no_link_leads_out_of_the_folder(folder):
         read_graph(outside(folder, location="link"))
 
 
+def test_links_that_cannot_be_followed_are_told_in_one_line(folder):
+    (folder / "circle").symlink_to(folder / "circle")
+    with pytest.raises(ValueError, match="beside it"):
+        read_graph(outside(folder, location="circle"))
+    os.link(folder / "weights", folder / "twin")
+    with pytest.raises(ValueError, match="weights") as told:
+        read_graph(outside(folder, location="weights"))
+    assert "\n" not in str(told.value)
+
+
+def test_tensors_of_functions_and_sparse_ones_are_looked_at_too(folder):
+    stray = outside_tensor(location="../weights")
+    plain = numpy_helper.from_array(WEIGHT, "plain")
+    inside = helper.make_function(
+        "own", "f", [], ["y"], [helper.make_node("Constant", [], ["y"], value=stray)], []
+    )
+    with_function = graph_with(plain)
+    with_function.functions.append(inside)
+    sparse = graph_with(plain)
+    sparse.graph.sparse_initializer.add().values.CopyFrom(stray)
+    trained = graph_with(plain)
+    trained.training_info.add().algorithm.initializer.append(stray)
+    for model in (with_function, sparse, trained):
+        (folder / "graph.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(ValueError, match="beside it"):
+            read_graph(folder / "graph.onnx")
+
+
+def test_a_file_is_read_as_what_it_is_not_as_it_is_called(folder):
+    plain = graph_with(numpy_helper.from_array(WEIGHT, "plain"))
+    (folder / "graph.json").write_bytes(plain.SerializeToString())
+    assert read_graph(folder / "graph.json") == plain
+    with pytest.raises(ValueError, match="no file"):
+        read_graph(folder)
+
+
 @pytest.mark.parametrize(("offset", "length"), [(4, 25), (29, 0), (1 << 40, 1), (0, 1 << 60)])
 def test_nothing_beyond_the_end_of_a_file_is_read(folder, offset, length):
     with pytest.raises(ValueError, match="beyond the end"):
         read_graph(outside(folder, location="weights", offset=offset, length=length))
 
 
-@pytest.mark.parametrize(("most", "refused"), [(199_999, True), (200_000, False)])
+@pytest.mark.parametrize(("most", "refused"), [(199_999, True), (201_000, False)])
 def test_a_file_counts_as_often_as_it_is_named(folder, monkeypatch, most, refused):
     (folder / "weights").write_bytes(bytes(100_000))
     path = outside(folder, location="weights")
     monkeypatch.setattr(graph_file, "MOST", most)
     if refused:
-        with pytest.raises(ValueError, match="its tensors are larger"):
+        with pytest.raises(ValueError, match="with its tensors"):
             read_graph(path)
     else:
         read_graph(path)

@@ -25,7 +25,9 @@ def test_the_compiled_graph_answers_as_the_one_it_came_from(graph, tmp_path):
     meant = answer(open_session(graph, optimised=False), images)
     given = answer(open_session(compiled.path), images)
     np.testing.assert_allclose(given, meant, atol=0.05)
-    assert compiled.layers == 1
+    ((_, kernel),) = compiled.layers
+    assert kernel == "Conv"
+    assert compiled.integer_layers == 0
 
 
 def test_times_every_graph_in_turns(graph):
