@@ -232,7 +232,7 @@ def jobs(chosen: dict[str, str]) -> list[Job]:
         *paper,
     ]
     unique = {job.key: job for job in wanted if suits(job.recipe, job.teacher)}
-    # A paper's own setting takes an hour: first those rows that decide whether there will be others.
+    # A paper's own setting takes an hour: those rows first that decide whether others follow.
     return sorted(
         unique.values(), key=lambda job: (job.setting == "paper") * (1 + (job not in paper))
     )
