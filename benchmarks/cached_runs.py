@@ -59,11 +59,8 @@ def served(home: Path, store: Path) -> Iterator[Session]:
     url = f"http://127.0.0.1:{free_port()}/api"
     session = Session(home, url, store, PREFECT_API_URL=url)
     try:
-        session.start("prefect server start")
-        session.wait_until_up()
-        session.run("prefect work-pool create local --type process")
+        session.serve()
         session.start("prefect worker start --pool local")
-        session.run("prefect --no-prompt deploy --name local-cpu")
         session.run(
             "prefect --no-prompt deploy benchmarks/empty_flow.py:empty --name local --pool local"
         )

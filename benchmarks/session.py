@@ -104,6 +104,13 @@ class Session:
             time.sleep(0.5)
         raise AssertionError(self.log())
 
+    def serve(self) -> None:
+        """Start a Prefect server with a pool `local`, and deploy `local-cpu` to it; no worker yet."""
+        self.start("prefect server start")
+        self.wait_until_up()
+        self.run("prefect work-pool create local --type process")
+        self.run("prefect --no-prompt deploy --name local-cpu")
+
     def close(self) -> None:
         """Stop what runs, the latest first."""
         for process in reversed(self.running):

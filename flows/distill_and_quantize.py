@@ -35,7 +35,12 @@ from targets.verdict import Outcome
 JUDGED = ("Completed", *(o.capitalize() for o in Outcome if o is not Outcome.PASS))
 """States of a flow run that came to a verdict."""
 
-ACCEPTED, REJECTED = "bundle.accepted", "bundle.rejected"
+TOLD = {
+    Published.NOW: "bundle.accepted",
+    Published.FAILED: "bundle.rejected",
+    Published.ASIDE: "bundle.set-aside",
+}
+"""The event for what became of a bundle; none when it was in service already."""
 
 _display: Reporter | None = None
 """Where progress goes when a terminal watches this process; workers use the run's log."""
@@ -119,7 +124,7 @@ def _serve(manifest: Manifest, store: Store, folder: Path) -> None:
     """What passed is in service from now on; what did not is told, and changes nothing."""
     outcome = publish(store, folder, manifest["bundle"])
     get_run_logger().info(f"{manifest['name']}: bundle {manifest['bundle'][:12]} {outcome}")
-    if outcome == Published.THERE:
+    if outcome not in TOLD:
         return
     about = {
         "bundle": manifest["bundle"],
@@ -127,7 +132,7 @@ def _serve(manifest: Manifest, store: Store, folder: Path) -> None:
         "reason": str(outcome),
     }
     try:
-        tell(ACCEPTED if outcome == Published.NOW else REJECTED, "bundle", manifest["name"], about)
+        tell(TOLD[outcome], "bundle", manifest["name"], about)
     except ConnectionError as error:
         get_run_logger().warning(str(error))
 

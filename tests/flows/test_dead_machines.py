@@ -25,10 +25,7 @@ def session(tmp_path_factory):
     url = f"http://127.0.0.1:{free_port()}/api"
     started = Session(home, url, home / "store", PREFECT_API_URL=url)
     try:
-        started.start("prefect server start")
-        started.wait_until_up()
-        started.run("prefect work-pool create local --type process")
-        started.run("prefect --no-prompt deploy --name local-cpu")
+        started.serve()
         shipped = (ROOT / "flows" / "automations.yaml").read_text()
         assert "within: 180" in shipped
         (home / "automations.yaml").write_text(shipped.replace("within: 180", f"within: {SOON}"))

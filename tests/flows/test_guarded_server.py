@@ -57,11 +57,8 @@ def test_a_run_on_a_server_with_postgresql_and_a_password(
     (other := tmp_path / "stranger").mkdir()
     stranger = Session(other, url, quick_store, PREFECT_API_URL=url)
     try:
-        session.start("prefect server start")
-        session.wait_until_up()
-        session.run("prefect work-pool create local --type process")
+        session.serve()
         session.start("prefect worker start --pool local")
-        session.run("prefect --no-prompt deploy --name local-cpu")
         run_file = write_run(tmp_path, name="same", student="same")
         command = "prefect deployment run distill-and-quantize/local-cpu --watch"
         output = tmp_path / "bundle"
