@@ -105,7 +105,7 @@ class Session:
         raise AssertionError(self.log())
 
     def serve(self) -> None:
-        """Start a Prefect server with a pool `local`, and deploy `local-cpu` to it; no worker yet."""
+        """Start a Prefect server with a pool `local` and the deployment `local-cpu`; no worker."""
         self.start("prefect server start")
         self.wait_until_up()
         self.run("prefect work-pool create local --type process")
