@@ -210,4 +210,6 @@ def main(run_file: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("usage: python -m flows.distill_and_quantize RUN.yaml")
+    sys.exit(main(sys.argv[1]))

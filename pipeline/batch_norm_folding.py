@@ -35,8 +35,8 @@ def folded(network: nn.Module) -> nn.Module:
         graph = fx.Tracer().trace(network)
     except Exception as error:  # fx raises whatever the traced code raises on a proxy
         raise InputError(
-            f"{type(network).__name__} cannot be traced, so its batch norms cannot be folded: "
-            f"{str(error).splitlines()[0]}"
+            f"{type(network).__name__} cannot be traced, so its batch norms cannot be folded "
+            f"(its forward may not branch on values): {str(error).splitlines()[0]}"
         ) from None
     calls = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
     for node in graph.nodes:

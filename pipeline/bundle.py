@@ -116,7 +116,10 @@ def open_bundle(folder: Path) -> Manifest:
     except bundle_files.BundleError as error:
         raise InputError(str(error)) from None
     if missing := sorted(NEEDED - manifest.keys()):
-        raise InputError(f"{folder}: no bundle of a run (its manifest has no {missing[0]!r})")
+        raise InputError(
+            f"{folder}: no bundle of a run, or another version's (its manifest has no "
+            f"{missing[0]!r}); run again"
+        )
     return manifest
 
 

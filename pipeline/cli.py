@@ -5,6 +5,7 @@ the user must mend, 64 a wrong command line, 130 interrupted.
 """
 
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -21,11 +22,18 @@ from pipeline.store import Store
 
 USAGE, INTERRUPTED = 64, 130
 
+TRAINING = ("torch", "torchvision", "nncf", "torchao", "onnxscript", "tensorboardX")
+"""Modules that only the extra `train` installs."""
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """Click's; typer brings a click of its own in some versions and imports it in others."""
 
 app = typer.Typer(
     help="From a trained network to a quantized engine on an edge device, without data.",
+    epilog="Exit codes: 0 pass or done, 2 fail, 3 inconclusive, 1 something to mend, 64 a wrong "
+    "command line, 130 interrupted. DATAFREE_EDGE_STORE names the store.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,15 +43,44 @@ RunFile = Annotated[Path, typer.Argument(help="A run file, see examples/.", meta
 StoreUrl = Annotated[str, typer.Option("--store", help="Folder or URL of the store.")]
 STORE = default_store()
 BundleFolder = Annotated[Path, typer.Argument(help="A bundle's folder.")]
-Output = Annotated[Path | None, typer.Option(help="The bundle's folder.  [default: bundles/NAME]")]
+Output = Annotated[Path | None, typer.Option(help="The bundle's folder, else bundles/NAME.")]
+Name = Annotated[str, typer.Argument(help="Of the bundle, as in its run file.")]
 
 
-@app.command(epilog="Example: datafree-edge run examples/mnist_lenet5/run.yaml --recipe dfq-akd")
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"datafree-edge {metadata.version('datafree-edge')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _every_command(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say it and end."),
+    ] = False,
+) -> None:
+    """Only so that the program itself has options."""
+
+
+@app.command(
+    epilog="Examples: datafree-edge run examples/mnist_lenet5/run.yaml; "
+    "datafree-edge run RUN.yaml --recipe dfq-akd --seed 1 --output bundles/dfq-akd-1"
+)
 def run(
     run_file: RunFile,
-    recipe: Annotated[
-        str | None, typer.Option(help="Distil by this recipe instead of the run file's.")
+    student: Annotated[
+        str | None, typer.Option(help='Another student: an architecture, or "same".')
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Another recipe to distil by, at its own numbers; the budget stays."),
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Other targets; give it once for each.")
+    ] = None,
+    budget: Annotated[int | None, typer.Option(help="Other student steps.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed.")] = None,
     output: Output = None,
     store: StoreUrl = STORE,
     metrics: Annotated[
@@ -57,7 +94,8 @@ def run(
     """
     from pipeline.report import summary_table
 
-    config = read_run_file(run_file, Changes(recipe=recipe))
+    targets = tuple(target) if target else None
+    config = read_run_file(run_file, Changes(None, student, recipe, targets, budget, seed))
     folder = (output or default_output(config)).absolute()
     with reporter() as progress:
         manifest = execute(config, Store(store), folder, progress, metrics)
@@ -69,11 +107,11 @@ def run(
 @app.command(epilog="Example: datafree-edge check examples/mnist_lenet5/run.yaml")
 def check(run_file: RunFile, output: Output = None) -> None:
     """Read a run file and say what is wrong with it, without running it."""
-    from pipeline.networks import check_architectures
+    from pipeline.student_fit import check_networks
 
     config = read_run_file(run_file)
     check_run(config, output or default_output(config))
-    check_architectures(config)
+    check_networks(config)
     typer.echo(f"{run_file}: fine")
 
 
@@ -163,7 +201,7 @@ def service(
 
 
 @app.command(epilog="Example: datafree-edge fetch mnist-lenet5 --output mnist-lenet5")
-def fetch(name: str, output: Output = None, store: StoreUrl = STORE) -> None:
+def fetch(name: Name, output: Output = None, store: StoreUrl = STORE) -> None:
     """Lay out the bundle in service in a folder."""
     from pipeline.service import fetch
 
@@ -174,8 +212,8 @@ def fetch(name: str, output: Output = None, store: StoreUrl = STORE) -> None:
 
 @app.command("roll-back", epilog="Example: datafree-edge roll-back mnist-lenet5")
 def roll_back(
-    name: str,
-    to: Annotated[str, typer.Option(help="First digits of the bundle.  [default: the last]")] = "",
+    name: Name,
+    to: Annotated[str, typer.Option(help="First digits of the bundle, else the last.")] = "",
     store: StoreUrl = STORE,
 ) -> None:
     """Put an earlier bundle back into service; `service NAME` lists them."""
@@ -187,7 +225,7 @@ def roll_back(
 
 @app.command(epilog="Example: datafree-edge collect --days 30 --dry-run")
 def collect(
-    days: Annotated[int, typer.Option(help="What nobody wrote for so long can go.")] = 30,
+    days: Annotated[int, typer.Option(help="What is so old can go; at least 7.")] = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
     store: StoreUrl = STORE,
 ) -> None:
@@ -220,9 +258,20 @@ def main() -> None:
     except InputError as error:
         sys.exit(_complain(str(error), 1))
     except UsageError as error:
+        if not str(error):  # No command: the help has been printed.
+            sys.exit(USAGE)
         sys.exit(_complain(f"{error}; see datafree-edge --help", USAGE))
+    except ModuleNotFoundError as error:
+        if error.name not in TRAINING:
+            raise
+        sys.exit(_complain(f"needs {error.name}: pip install 'datafree-edge[train]'", 1))
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except RuntimeError as error:  # Of torch, on whatever device.
+        if not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        line = "out of memory; take a smaller overrides: {batch: ...} in distill and quantize"
+        sys.exit(_complain(line, 1))
     except OSError as error:
         place = error.filename or "a file"
         sys.exit(_complain(f"{place}: {error.strerror or error}", 1))

@@ -8,6 +8,7 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
@@ -57,7 +58,10 @@ class InputSection(Section):
         for name in ("mean", "std"):
             given = len(getattr(self, name))
             if given != self.shape[0]:
-                raise ValueError(f"{name} has {given} values for {self.shape[0]} channels")
+                raise ValueError(
+                    f"{name} has {given} values for {self.shape[0]} channels; "
+                    "shape is [channels, height, width]"
+                )
         if self.value_range[0] >= self.value_range[1]:
             raise ValueError("value_range must be [smallest, largest]")
         return self
@@ -217,3 +221,10 @@ class RunConfig(Section):
     private: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @field_validator("student", mode="before")
+    @classmethod
+    def _same_or_section(cls, student: object) -> object:
+        if student != "same" and not isinstance(student, (dict, StudentSection)):
+            raise ValueError("must be same, or a section such as {architecture: lenet5-half}")
+        return student

@@ -4,7 +4,6 @@ Weights symmetric per output channel, activations symmetric per tensor, zero poi
 """
 
 import contextlib
-import difflib
 import logging
 import os
 from collections.abc import Iterator
@@ -22,9 +21,7 @@ from torch import Tensor, nn
 from pipeline.batch_norm_folding import folded
 from pipeline.errors import InputError
 from pipeline.quantizer_kernels import Kernels, use_kernels
-
-LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-"""Modules with weights that run on integer kernels."""
+from pipeline.student_fit import LAYERS
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,6 @@ def prepare(network: nn.Module, calibration: Tensor, scheme: Scheme) -> nn.Modul
     with _quiet():
         use_kernels(calibration.device, scheme.kernels)
     network = folded(network)
-    _require_known(network, scheme.float_layers)
     batches = list(calibration.split(64))
     overflow = OverflowFix.ENABLE if scheme.half_range else OverflowFix.DISABLE
     ignored = [f"{name.replace('.', '/')}/.*" for name in scheme.float_layers]
@@ -157,16 +153,6 @@ def _edges(network: nn.Module, example: Tensor) -> set[nn.Module]:
         edges.add(next(q for q in reversed(before) if q.per_channel))
         edges.add(next(q for q in reversed(before) if not q.per_channel))
     return edges
-
-
-def _require_known(network: nn.Module, float_layers: tuple[str, ...]) -> None:
-    known = [name for name, module in network.named_modules() if isinstance(module, LAYERS)]
-    for name in float_layers:
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            raise InputError(
-                f"quantize.float_layers: there is no layer {name!r}; did you mean {nearest!r}?"
-            )
 
 
 def _require_quantized_layers(network: nn.Module, float_layers: tuple[str, ...]) -> None:

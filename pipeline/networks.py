@@ -4,11 +4,12 @@ import difflib
 import importlib
 import os
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from dfkd.images import ImageSpec
 from dfkd.models import ARCHITECTURES, build
-from pipeline.config import InputSection, RunConfig
+from pipeline.config import InputSection
 from pipeline.errors import InputError
 from pipeline.torchvision_on_cpu import import_torchvision
 
@@ -52,16 +53,38 @@ def build_network(architecture: str, width: float, spec: ImageSpec, classes: int
     )
 
 
-def check_architectures(config: RunConfig) -> None:
-    """Build teacher and student once, without weights.
+def answer_to_blank(network: nn.Module, spec: ImageSpec, classes: int, whose: str) -> Tensor:
+    """Logits (1, classes) of a network in eval mode for a blank image.
+
+    Args:
+        network: On any device.
+        spec: The images it takes.
+        classes: Number of logits it must give.
+        whose: The network's name, for an error.
 
     Raises:
-        InputError: As `build_network`.
+        InputError: When it takes no such image, or answers in another shape.
     """
-    for section in (config.teacher, config.student):
-        if section != "same":
-            spec = image_spec(config.input)
-            build_network(section.architecture, section.width, spec, config.teacher.classes)
+    device = next((tensor.device for tensor in network.state_dict().values()), None)
+    blank = spec.normalise(torch.full((1, *spec.shape), spec.value_range[0], device=device))
+    try:
+        with torch.no_grad():
+            logits = network(blank)
+    except Exception as error:  # Networks complain of a shape in many ways.
+        raise InputError(
+            f"{whose} cannot take images of shape {list(spec.shape)} ({_told(error)})"
+        ) from None
+    if not isinstance(logits, Tensor) or logits.shape != (1, classes):
+        shape = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(
+            f"{whose} answers with {shape} where classes: {classes} asks for [1, {classes}]"
+        )
+    return logits
+
+
+def _told(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 FACTORIES = "DATAFREE_EDGE_FACTORIES"
@@ -78,13 +101,17 @@ def _from_factory(architecture: str, classes: int) -> nn.Module:
         import_torchvision()
     try:
         factory = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"architecture {architecture}: {error}") from None
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"architecture {architecture}: {error}; name its folder in PYTHONPATH, or install it"
+        ) from None
+    except Exception as error:  # Whatever the user's module raises.
+        raise InputError(f"architecture {architecture}: {_told(error)}") from None
     try:
         network = factory(num_classes=classes)
-    except TypeError as error:
+    except Exception as error:
         raise InputError(
-            f"architecture {architecture}: the factory must take num_classes ({error})"
+            f"architecture {architecture}: factory(num_classes={classes}) fails: {_told(error)}"
         ) from None
     if not isinstance(network, nn.Module):
         raise InputError(f"architecture {architecture}: the factory returned no nn.Module")

@@ -14,18 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-import torch
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.chosen_targets import by_target
 from pipeline.errors import InputError
-from pipeline.networks import check_architectures, image_spec
 from pipeline.run import check_config
 from pipeline.run_file import read_run_file
 from pipeline.sources import source_digest
 from pipeline.store import Store, digest
-from pipeline.teachers import fingerprint, load_teacher, parse_weights
-from pipeline.weights_file import read_weights
+from pipeline.student_fit import check_networks
+from pipeline.teachers import fingerprint
 
 KIND = "teachers"
 
@@ -129,12 +127,9 @@ def _read(registry: str, name: str, look: str) -> Change:
             raise InputError(f"{place}: name must be that of its folder, {name!r}")
         _stays_inside(config.teacher.weights, place)
         check_config(config)
-        check_architectures(config)
-        section = config.teacher
-        state = parse_weights(read_weights(section.weights), section.weights)
-        load_teacher(section, image_spec(config.input), state, torch.device("cpu"))
+        state = check_networks(config)
         said = config.model_dump(mode="json", exclude={"teacher": {"weights"}})
-        known = digest({"teacher": fingerprint(section, state), "run": said})
+        known = digest({"teacher": fingerprint(config.teacher, state), "run": said})
     except OSError:
         raise
     except InputError as error:

@@ -123,12 +123,24 @@ def parse_run(document: dict[str, Any], source: str) -> RunConfig:
         raise InputError(f"{source}: {_first_fault(error)}") from None
 
 
+PLAINLY = {
+    "tuple_type": "must be a list, such as [one, other]",
+    "model_type": "must be a section of keys, such as {recipe: house}",
+    "model_attributes_type": "must be a section of keys, such as {recipe: house}",
+    "dict_type": "must be a section of keys",
+    "string_pattern_mismatch": "must be of small letters, digits, dots, dashes and underscores",
+}
+"""What the schema's own words do not say to someone who knows YAML only, by kind of fault."""
+
+
 def _first_fault(error: ValidationError) -> str:
-    faults = error.errors()
+    # Of a word or a section, what is wrong with the section says more.
+    faults = sorted(error.errors(), key=lambda fault: fault["type"] == "literal_error")
     fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
     parts = [str(part) for part in fault["loc"] if part not in ("StudentSection",)]
     if fault["type"] != "extra_forbidden":
-        return f"{'.'.join(parts) or 'run file'}: {fault['msg'].removeprefix('Value error, ')}"
+        said = PLAINLY.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+        return f"{'.'.join(parts) or 'run file'}: {said}"
     *parents, key = parts
     known = _fields_at(parents)
     nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)

@@ -83,7 +83,10 @@ def releases_of(store: Store, name: str) -> list[Release]:
     """
     found = history(store, name)
     if not found:
-        raise InputError(f"{name}: nothing is in service; `datafree-edge service` lists what is")
+        raise InputError(
+            f"{name}: nothing is in service; `datafree-edge service` lists what "
+            "is, and what a Prefect deployment's run passes will be"
+        )
     return found
 
 

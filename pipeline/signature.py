@@ -92,8 +92,13 @@ def _private(path: Path) -> Ed25519PrivateKey:
 def _public(path: Path) -> Ed25519PublicKey:
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InputError(f"key {path}: cannot be read ({error})") from None
+    except OSError as error:
+        raise InputError(f"key {path}: cannot be read ({error.strerror})") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
     if not isinstance(key, Ed25519PublicKey):
-        raise InputError(f"key {path}: no public Ed25519 key; openssl pkey -pubout makes one")
+        raise InputError(
+            f"key {path}: no public Ed25519 key; "
+            "openssl pkey -in signing.pem -pubout -out public.pem makes one"
+        )
     return key

@@ -27,9 +27,12 @@ def factory_digest(architecture: str) -> str | None:
     top = architecture.split(":")[0].split(".")[0]
     for distribution in metadata.packages_distributions().get(top, []):
         return f"{distribution} {metadata.version(distribution)}"
-    spec = find_spec(top)
+    spec = find_spec(top) if top else None
     if spec is None or spec.origin is None:
-        raise InputError(f"architecture {architecture}: no module {top} on the Python path")
+        raise InputError(
+            f"architecture {architecture}: no module {top!r} on the Python path; "
+            "name its folder in PYTHONPATH, or install it"
+        )
     if not spec.submodule_search_locations:
         return file_digest(Path(spec.origin))
     total = hashlib.sha256()

@@ -12,18 +12,21 @@ from torch import Tensor, nn
 from dfkd.images import ImageSpec
 from pipeline.config import TeacherSection
 from pipeline.errors import InputError
-from pipeline.networks import build_network
+from pipeline.networks import answer_to_blank, build_network
 from pipeline.sources import factory_digest
 from pipeline.weights_file import HOW_TO_SAVE
 
 StateDict = dict[str, Tensor]
 
+NESTED = ("state_dict", "model_state_dict", "model", "net")
+"""What checkpoints call the state dict among all that they hold."""
+
 
 def parse_weights(content: bytes, url: str) -> StateDict:
     """A state dict out of a file's bytes; nothing in it is ever run.
 
-    A nested `state_dict` is taken out, and the `module.` that DataParallel puts before every name
-    is dropped.
+    One that is nested under a usual name is taken out, and the `module.` that DataParallel puts
+    before every name is dropped.
 
     Raises:
         InputError: When it is truncated, wants to run code, or holds no state dict.
@@ -36,10 +39,12 @@ def parse_weights(content: bytes, url: str) -> StateDict:
             raise InputError(f"teacher {url}: damaged safetensors file ({error})") from None
     else:
         state = _load_weights_only(content, url)
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+    if isinstance(state, dict):
+        nested = (state[name] for name in NESTED if isinstance(state.get(name), dict))
+        state = next(nested, state)
     if not isinstance(state, dict) or not state or not _all_tensors(state):
-        raise InputError(f"teacher {url}: holds no state dict; {HOW_TO_SAVE}")
+        found = f"it holds {', '.join(map(str, state))[:200]}" if isinstance(state, dict) else ""
+        raise InputError(f"teacher {url}: no state dict{found and f' ({found})'}; {HOW_TO_SAVE}")
     if all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     return dict(state)
@@ -56,21 +61,8 @@ def load_teacher(
     network = build_network(section.architecture, section.width, spec, section.classes)
     _fit(network, state, section)
     network.eval().requires_grad_(False).to(device)
-    blank = spec.normalise(torch.full((1, *spec.shape), spec.value_range[0], device=device))
-    try:
-        with torch.no_grad():
-            logits = network(blank)
-    except (RuntimeError, ValueError) as error:
-        raise InputError(
-            f"teacher {section.weights}: {section.architecture} cannot take images of shape "
-            f"{list(spec.shape)} ({str(error).splitlines()[0]})"
-        ) from None
-    if not isinstance(logits, Tensor) or logits.shape != (1, section.classes):
-        shape = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise InputError(
-            f"teacher {section.weights}: answers with {shape} where classes: {section.classes} "
-            f"asks for [1, {section.classes}]"
-        )
+    whose = f"teacher {section.weights}: {section.architecture}"
+    logits = answer_to_blank(network, spec, section.classes, whose)
     if not torch.isfinite(logits).all():
         raise InputError(f"teacher {section.weights}: answers with NaN or infinity")
     return network
@@ -89,6 +81,8 @@ def fingerprint(section: TeacherSection, state: StateDict) -> str:
 
 
 def _load_weights_only(content: bytes, url: str) -> Any:
+    if content[8:9] == b"{":  # After the length of its header, as no pickle or archive begins.
+        raise InputError(f"teacher {url}: is a safetensors file; give it that suffix")
     try:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen types, RuntimeError to EOFError

@@ -57,6 +57,10 @@ def check_weights(url: str) -> None:
         found = False
     except (*TO_MEND, ImportError, ValueError) as error:
         raise InputError(f"teacher {url}: cannot be read ({error})") from None
+    except OSError:
+        raise
+    except Exception as error:  # A bucket's library has types of its own, for credentials say.
+        raise InputError(f"teacher {url}: cannot be reached ({error})") from None
     if not found:
         raise InputError(f"teacher {url}: no such file")
 

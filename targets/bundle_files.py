@@ -55,5 +55,7 @@ def open_bundle(folder: Path) -> Manifest:
         if not path.is_file():
             raise BundleError(f"{folder}: {name} is missing; run again")
         if file_digest(path) != sha256:
-            raise BundleError(f"{folder}: {name} is not the file the manifest describes; run again")
+            raise BundleError(
+                f"{folder}: {name} is not the file the manifest describes; do not use it"
+            )
     return manifest

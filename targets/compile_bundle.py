@@ -72,11 +72,10 @@ def compile_bundle(folder: Path, target: Target, wanted: Wanted, say: Say) -> Pa
     place = folder / "built" / target.name
     if wanted.dla_core is not None:
         place = place.with_name(f"{target.name}-dla{wanted.dla_core}")
-    place.mkdir(parents=True, exist_ok=True)
-    (place / REPORT).unlink(missing_ok=True)
     if isinstance(target, CpuTarget):
         if wanted.dla_core is not None:
             raise UnsupportedError(f"{target.name} is a CPU; leave out --dla-core")
+        _begin(place)
         report = _for_cpu(folder, target, place, say)
     else:
         report = _engines(folder, manifest, target, place, wanted, say)
@@ -88,6 +87,12 @@ def compile_bundle(folder: Path, target: Target, wanted: Wanted, say: Say) -> Pa
     document = {"bundle": manifest["bundle"], "target": target.name, **report, "files": files}
     write_durably(place / REPORT, json.dumps(document, indent=1) + "\n")
     return place
+
+
+def _begin(place: Path) -> None:
+    """From here on an earlier build is none any more."""
+    place.mkdir(parents=True, exist_ok=True)
+    (place / REPORT).unlink(missing_ok=True)
 
 
 def _for_cpu(folder: Path, target: CpuTarget, place: Path, say: Say) -> dict[str, Any]:
@@ -131,6 +136,7 @@ def _engines(
         say,
         wanted.dla_core,
     )
+    _begin(place)
     before = throttle_events()
     checked, advice = compile_twins(bench, wanted.batch, wanted.workspace_mib, device.has_int8)
     report = engine_report(checked, advice, device, throttle_events() - before)

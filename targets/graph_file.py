@@ -34,6 +34,9 @@ def read_graph(path: Path) -> ModelProto:
         model = onnx.load(path, format="protobuf", load_external_data=False)
     except DecodeError:
         raise ValueError(f"{path}: not an ONNX file") from None
+    if not model.graph.node:
+        # An empty file reads as an empty model.
+        raise ValueError(f"{path}: not an ONNX file, or one without a single node")
     outside = [tensor for tensor in _all_tensors(model) if uses_external_data(tensor)]
     if size + sum(_bytes_of(tensor, path) for tensor in outside) > MOST:
         raise ValueError(f"{path}: larger than {MOST:,} bytes with its tensors")

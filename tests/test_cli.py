@@ -334,7 +334,7 @@ class TestLint:
         onnx.save(quantized_convolution(activation_zero=np.uint8(0)), tmp_path / "graph.onnx")
         code, out, _ = run("lint", tmp_path / "graph.onnx", store=tmp_path)
         assert code == 1
-        assert "error: quantize: the zero point is int8 and 0" in out
+        assert 'error: quantize: against "the zero point is int8 and 0"' in out
 
     @pytest.mark.parametrize("content", [b"no graph", None])
     def test_what_is_no_graph(self, tmp_path, content):

@@ -21,6 +21,7 @@ from pipeline.fake_quantizers import Scheme, describe, prepare
 from pipeline.networks import build_network, image_spec
 from pipeline.recipes import chosen_recipe
 from pipeline.steps.teacher import open_teacher
+from pipeline.student_fit import check_student
 from pipeline.training import chosen_device, cpu_state, make_loop, say_dropped_terms, train
 from pipeline.weight_range import half_range
 from pipeline.work import Made, Work
@@ -33,6 +34,7 @@ def run(work: Work) -> Made:
     recipe = chosen_recipe(section.recipe, section.overrides)
     teacher = open_teacher(config, work, device)
     student = open_student(config, work).to(device)
+    check_student(config, student)
     torch.manual_seed(config.seed)
     notes: dict[str, Any] = {}
     generator = None

@@ -27,7 +27,7 @@ class Finding:
 
     def __str__(self) -> str:
         """One line."""
-        return f"{self.severity}: {self.node}: {self.rule}; {self.remedy}"
+        return f'{self.severity}: {self.node}: against "{self.rule}"; {self.remedy}'
 
 
 def error(node: NodeProto, rule: str, remedy: str) -> Finding:

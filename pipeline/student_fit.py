@@ -1,0 +1,57 @@
+"""Whether a student can go all the way, before anything is trained."""
+
+import difflib
+
+from torch import nn
+
+from pipeline.batch_norm_folding import folded
+from pipeline.config import RunConfig
+from pipeline.errors import InputError
+from pipeline.networks import answer_to_blank, build_network, image_spec
+from pipeline.teachers import StateDict, load_teacher, parse_weights
+from pipeline.training import chosen_device
+from pipeline.weights_file import read_weights
+
+LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+"""Modules with weights that run on integer kernels."""
+
+
+def check_student(config: RunConfig, student: nn.Module) -> None:
+    """Refuse a student that could be taught and then not be quantized.
+
+    Raises:
+        InputError: When it does not take the input, answers in another shape, cannot be traced, or
+            a layer that the run file names is none of its.
+    """
+    section = config.teacher if config.student == "same" else config.student
+    whose = f"student {section.architecture}"
+    traced = folded(student)
+    answer_to_blank(traced, image_spec(config.input), config.teacher.classes, whose)
+    known = [name for name, module in traced.named_modules() if isinstance(module, LAYERS)]
+    if not known:
+        raise InputError(f"{whose} has no convolution and no linear layer to quantize")
+    for name in config.quantize.float_layers:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise InputError(
+                f"quantize.float_layers: there is no layer {name!r}; did you mean {nearest!r}?"
+            )
+
+
+def check_networks(config: RunConfig) -> StateDict:
+    """Load the teacher and build the student, as the steps will.
+
+    Returns:
+        The teacher's weights.
+
+    Raises:
+        InputError: When one of them, or the device, does not suit the run file.
+    """
+    spec, url = image_spec(config.input), config.teacher.weights
+    state = parse_weights(read_weights(url), url)
+    network = load_teacher(config.teacher, spec, state, chosen_device(config))
+    if config.student != "same":
+        section = config.student
+        network = build_network(section.architecture, section.width, spec, config.teacher.classes)
+    check_student(config, network)
+    return state

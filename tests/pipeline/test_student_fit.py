@@ -1,0 +1,89 @@
+"""A student that could be taught and then not be quantized is refused before it is taught."""
+
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.quick_run import QUICK
+from pipeline.errors import InputError
+from pipeline.networks import build_network, image_spec
+from pipeline.run_file import parse_run
+from pipeline.student_fit import check_networks, check_student
+
+
+class Branching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(32 * 32, 10)
+
+    def forward(self, images):
+        return self.layer(images.flatten(1)) if images.sum() > 0 else images
+
+
+def config(**changes):
+    return parse_run({**QUICK, **changes}, "run.yaml")
+
+
+def test_one_that_fits():
+    run = config()
+    check_student(run, build_network("lenet5-half", 1.0, image_spec(run.input), 10))
+    assert "convnet.c1.weight" in check_networks(run)
+
+
+@pytest.mark.parametrize(
+    ("student", "why"),
+    [
+        (Branching(), "may not branch on values"),
+        (nn.Conv2d(3, 10, 3), r"cannot take images of shape \[1, 32, 32\]"),
+        (nn.Conv2d(1, 10, 3), r"answers with \[1, 10, 30, 30\]"),
+        (nn.Sequential(nn.Flatten(), nn.Identity()), r"answers with \[1, 1024\]"),
+        (nn.Sequential(nn.AdaptiveAvgPool2d((1, 10)), nn.Flatten()), "no linear layer to quantize"),
+    ],
+)
+def test_ones_that_do_not(student, why):
+    with pytest.raises(InputError, match=why):
+        check_student(config(), student)
+
+
+def test_a_layer_that_is_none_of_its():
+    run = config(student="same", quantize={**QUICK["quantize"], "float_layers": ["fc.f8"]})
+    with pytest.raises(InputError, match=r"no layer 'fc.f8'; did you mean 'fc.f[67]'"):
+        check_networks(run)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("def net(num_classes): raise KeyError('depth')", "fails: 'depth'"),
+        ("def net(): pass", "fails: .*num_classes"),
+        ("raise ValueError('no licence')", "no licence"),
+        ("def net(:", "invalid syntax"),
+        ("net = None", "not callable"),
+    ],
+)
+def test_a_factory_that_fails_is_told_in_one_line(tmp_path, monkeypatch, body, why):
+    (tmp_path / "mynet.py").write_text(body)
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("mynet", None)
+    run = config()
+    with pytest.raises(InputError, match=why) as told:
+        build_network("mynet:net", 1.0, image_spec(run.input), 10)
+    assert "\n" not in str(told.value)
+
+
+def test_a_factory_that_is_not_found_says_where_it_must_lie():
+    run = config()
+    with pytest.raises(InputError, match="PYTHONPATH"):
+        build_network("nowhere_at_all:net", 1.0, image_spec(run.input), 10)
+
+
+def test_the_answer_is_asked_of_the_folded_network():
+    """Batch norms of a fresh student stay as they are: the check moves no statistics."""
+    run = config(student={"architecture": "lenet5-half-bn"})
+    student = build_network("lenet5-half-bn", 1.0, image_spec(run.input), 10)
+    before = {name: value.clone() for name, value in student.state_dict().items()}
+    check_student(run, student)
+    assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
+    assert student.training

@@ -1,0 +1,47 @@
+"""What the examples say is so."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from benchmarks.quick_run import ROOT
+from pipeline.config import RunConfig, Section
+from pipeline.run_file import parse_run
+
+ALL_KEYS = ROOT / "examples" / "all_keys.yaml"
+
+
+def sections(section: Any, given: Any, place: str = "run"):
+    """Every section of the schema, with what the file says in its place."""
+    yield place, section, given
+    for name, field in section.model_fields.items():
+        candidates = (field.annotation, *getattr(field.annotation, "__args__", ()))
+        inner = next((c for c in candidates if isinstance(c, type) and issubclass(c, Section)), 0)
+        if inner and name != "budget":
+            yield from sections(inner, given[name], f"{place}.{name}")
+
+
+@pytest.mark.parametrize(
+    ("place", "section", "given"), list(sections(RunConfig, yaml.safe_load(ALL_KEYS.read_text())))
+)
+def test_all_keys_are_there_with_their_defaults(place, section, given):
+    assert list(given) == list(section.model_fields), place
+    read = parse_run(yaml.safe_load(ALL_KEYS.read_text()), "all_keys.yaml")
+    for part in place.split(".")[1:]:
+        read = getattr(read, part)
+    for name, field in section.model_fields.items():
+        if not field.is_required():
+            assert getattr(read, name) == field.default, name
+
+
+def test_what_it_marks_as_needed_has_no_default():
+    lines = ALL_KEYS.read_text().splitlines()
+    marked = {line.strip().split(":")[0] for line in lines if "# needed" in line}
+    needed = {
+        name
+        for _, section, _ in sections(RunConfig, yaml.safe_load(ALL_KEYS.read_text()))
+        for name, field in section.model_fields.items()
+        if field.is_required()
+    }
+    assert marked == needed
