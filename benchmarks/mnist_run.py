@@ -3,6 +3,7 @@
 python -m benchmarks.mnist_run KEY --data DATA --teachers TEACHERS --state STATE
 """
 
+import difflib
 import json
 import resource
 import time
@@ -204,7 +205,10 @@ def main(
 ) -> None:
     """Run one job, or go on with it, and write its row to STATE/KEY.json."""
     choices = [*jobs({}), *jobs({job.recipe: "paper" for job in jobs({})})]
-    job = next(job for job in choices if job.key == key)
+    job = next((job for job in choices if job.key == key), None)
+    if job is None:
+        near = difflib.get_close_matches(key, [job.key for job in choices], n=3, cutoff=0.0)
+        raise typer.BadParameter(f"no row {key!r}; the nearest are {', '.join(near)}")
     card = TEACHERS[job.teacher]
     test = load(card.data, data, train=False, spec=card.spec)
     teacher = open_teacher(card, teachers)

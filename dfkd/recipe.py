@@ -92,9 +92,10 @@ class Recipe:
         return replace(self, terms=terms, **parts)
 
     @property
-    def settings(self) -> tuple[str, ...]:
-        """The names that `overridden` knows."""
-        return (*NUMBERS, *(term.name for term in self.terms))
+    def settings(self) -> dict[str, float]:
+        """What `overridden` can change, each as it is: numbers of all parts, weights of terms."""
+        numbers = {n: getattr(getattr(self, part), a) for n, (part, a) in NUMBERS.items()}
+        return {**numbers, **{term.name: term.weight for term in self.terms}}
 
 
 NUMBERS: dict[str, tuple[str, str]] = {

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -199,6 +200,12 @@ def find(name: str) -> Target:
     Raises:
         UnknownTargetError: When there is none.
     """
+    of_a_dla = re.fullmatch(r"(.+)-dla(\d+)", name)
+    if of_a_dla and of_a_dla[1] in table():
+        module, core = of_a_dla.groups()
+        raise UnknownTargetError(
+            f"target {name!r}: name module and core apart, {module} and --dla-core {core}"
+        )
     if name not in table():
         nearest = difflib.get_close_matches(name, table(), n=1, cutoff=0.0)[0]
         raise UnknownTargetError(f"unknown target {name!r}; did you mean {nearest!r}?")

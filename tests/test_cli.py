@@ -194,6 +194,7 @@ def test_recipes_are_listed_and_shown(tmp_path):
     assert code == 0
     assert "Binici" in shown
     assert "vae" in shown
+    assert "student_lr" in shown
     code, _, err = run("recipes", "pre-dfk", store=tmp_path)
     assert code == 1
     assert "'pre-dfkd'" in err

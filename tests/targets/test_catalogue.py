@@ -65,6 +65,11 @@ def test_an_unknown_name_suggests_the_nearest():
         find("orinnano")
 
 
+def test_a_core_is_named_apart_from_its_module():
+    with pytest.raises(UnknownTargetError, match="orin-nx and --dla-core 1"):
+        find("orin-nx-dla1")
+
+
 @pytest.mark.parametrize(
     ("name", "precision", "advertised"),
     [
