@@ -20,9 +20,7 @@ def plain(server, tmp_path_factory):
     return undisturbed(server, tmp_path_factory.mktemp("plain"))
 
 
-@pytest.mark.parametrize(
-    ("kind", "stage"), [("kill", "distill"), ("kill", "probe"), ("server", "quantize")]
-)
+@pytest.mark.parametrize(("kind", "stage"), [("kill", "distill"), ("server", "quantize")])
 def test_a_disturbed_run_ends_as_if_nothing_had_been(server, plain, tmp_path, kind, stage):
     meant, lasts = plain
     row = disturbed(server, tmp_path, kind, stage, lasts[stage], random.Random(0))
