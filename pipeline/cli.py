@@ -108,10 +108,11 @@ def run(
 def check(run_file: RunFile, output: Output = None) -> None:
     """Read a run file and say what is wrong with it, without running it."""
     from pipeline.student_fit import check_networks
+    from pipeline.training import chosen_device
 
     config = read_run_file(run_file)
     check_run(config, output or default_output(config))
-    check_networks(config)
+    check_networks(config, chosen_device(config))
     typer.echo(f"{run_file}: fine")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import torch
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.chosen_targets import by_target
@@ -127,7 +128,7 @@ def _read(registry: str, name: str, look: str) -> Change:
             raise InputError(f"{place}: name must be that of its folder, {name!r}")
         _stays_inside(config.teacher.weights, place)
         check_config(config)
-        state = check_networks(config)
+        state = check_networks(config, torch.device("cpu"))
         said = config.model_dump(mode="json", exclude={"teacher": {"weights"}})
         known = digest({"teacher": fingerprint(config.teacher, state), "run": said})
     except OSError:

@@ -2,6 +2,7 @@
 
 import difflib
 
+import torch
 from torch import nn
 
 from pipeline.batch_norm_folding import folded
@@ -9,7 +10,6 @@ from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.networks import answer_to_blank, build_network, image_spec
 from pipeline.teachers import StateDict, load_teacher, parse_weights
-from pipeline.training import chosen_device
 from pipeline.weights_file import read_weights
 
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
@@ -38,18 +38,22 @@ def check_student(config: RunConfig, student: nn.Module) -> None:
             )
 
 
-def check_networks(config: RunConfig) -> StateDict:
+def check_networks(config: RunConfig, device: torch.device) -> StateDict:
     """Load the teacher and build the student, as the steps will.
+
+    Args:
+        config: The run file.
+        device: Where; who looks at run files for others may lack the one that they name.
 
     Returns:
         The teacher's weights.
 
     Raises:
-        InputError: When one of them, or the device, does not suit the run file.
+        InputError: When one of them does not suit the run file.
     """
     spec, url = image_spec(config.input), config.teacher.weights
     state = parse_weights(read_weights(url), url)
-    network = load_teacher(config.teacher, spec, state, chosen_device(config))
+    network = load_teacher(config.teacher, spec, state, device)
     if config.student != "same":
         section = config.student
         network = build_network(section.architecture, section.width, spec, config.teacher.classes)

@@ -20,7 +20,15 @@ def plain(server, tmp_path_factory):
     return undisturbed(server, tmp_path_factory.mktemp("plain"))
 
 
-@pytest.mark.parametrize(("kind", "stage"), [("kill", "distill"), ("server", "quantize")])
+@pytest.mark.parametrize(
+    ("kind", "stage"),
+    [
+        ("kill", "distill"),
+        # Each killed run waits a minute for the place of the one that died.
+        pytest.param("kill", "probe", marks=pytest.mark.slow),
+        ("server", "quantize"),
+    ],
+)
 def test_a_disturbed_run_ends_as_if_nothing_had_been(server, plain, tmp_path, kind, stage):
     meant, lasts = plain
     row = disturbed(server, tmp_path, kind, stage, lasts[stage], random.Random(0))

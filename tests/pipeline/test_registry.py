@@ -145,6 +145,16 @@ def test_new_code_looks_again_and_tells_only_what_it_sees_otherwise(registry, st
     assert len(told(registry, store)) == 2
     monkeypatch.setattr("pipeline.registry.source_digest", lambda module: "newer")
     assert told(registry, store) == []
+    monkeypatch.setattr("pipeline.registry.source_digest", lambda module: "newest")
+    monkeypatch.setattr("pipeline.student_fit.check_student", lambda config, student: None)
+    assert told(registry, store) == []
+
+
+def test_who_looks_needs_no_gpu_where_a_run_does(registry, store):
+    place = registry / "net" / "run.yaml"
+    place.write_text(yaml.safe_dump({**yaml.safe_load(place.read_text()), "device": "cuda"}))
+    (change,) = told(registry, store)
+    assert not change.refused
 
 
 @pytest.mark.parametrize("weights", ["../other/teacher.safetensors", "/tmp/teacher.safetensors"])

@@ -29,7 +29,7 @@ def config(**changes):
 def test_one_that_fits():
     run = config()
     check_student(run, build_network("lenet5-half", 1.0, image_spec(run.input), 10))
-    assert "convnet.c1.weight" in check_networks(run)
+    assert "convnet.c1.weight" in check_networks(run, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_ones_that_do_not(student, why):
 def test_a_layer_that_is_none_of_its():
     run = config(student="same", quantize={**QUICK["quantize"], "float_layers": ["fc.f8"]})
     with pytest.raises(InputError, match=r"no layer 'fc.f8'; did you mean 'fc.f[67]'"):
-        check_networks(run)
+        check_networks(run, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
