@@ -136,8 +136,8 @@ def _read(registry: str, name: str, look: str) -> Change:
     except InputError as error:
         return Change(name, place, {}, "", str(error), look)
     except Exception as error:  # What a factory or a network of theirs raises stops no other.
-        reason = f"{place}: {type(error).__name__}: {' '.join(str(error).split())}"
-        return Change(name, place, {}, "", reason, look)
+        reason = InputError(f"{place}: {type(error).__name__}: {error}")
+        return Change(name, place, {}, "", str(reason), look)
     return Change(name, place, by_target(config), known, "", look)
 
 

@@ -56,7 +56,7 @@ def read_run_file(place: Path | str, changes: Changes = AS_IT_IS) -> RunConfig:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{place}: cannot be read ({why})") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{place}: not YAML ({_one_line(error)})") from None
+        raise InputError(f"{place}: not YAML ({error})") from None
     if not isinstance(document, dict):
         raise InputError(f"{place}: a run file is a mapping of sections, see examples/")
     config = parse_run(_changed(document, changes), str(place))
@@ -155,7 +155,3 @@ def _fields_at(parents: list[str]) -> list[str]:
         candidates = (annotation, *getattr(annotation, "__args__", ()))
         section = next(c for c in candidates if isinstance(c, type) and issubclass(c, Section))
     return list(section.model_fields)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
