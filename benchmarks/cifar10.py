@@ -98,6 +98,9 @@ def main(words: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(words)
     if options.collect is not None:
+        unfinished = [str(s) for s in options.collect if not (s / "row.json").is_file()]
+        if unfinished:
+            parser.error(f"no row.json, so no finished run, in {', '.join(unfinished)}")
         collect(options.collect, EVALUATIONS)
         return 0
     missing = [key for key in ("data", "pair", "state") if getattr(options, key) is None]

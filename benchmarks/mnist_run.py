@@ -3,7 +3,6 @@
 python -m benchmarks.mnist_run KEY --data DATA --teachers TEACHERS --state STATE
 """
 
-import difflib
 import json
 import resource
 import time
@@ -26,6 +25,7 @@ from dfkd.synthesizers.kept import KeptGenerator
 from pipeline.config import TeacherSection
 from pipeline.teachers import load_teacher, parse_weights
 from targets.durable_files import replace_durably
+from targets.nearest import instead_of
 
 LOOKS = 40
 """Evaluations on real images over a run, evenly over the student's steps."""
@@ -207,8 +207,8 @@ def main(
     choices = [*jobs({}), *jobs({job.recipe: "paper" for job in jobs({})})]
     job = next((job for job in choices if job.key == key), None)
     if job is None:
-        near = difflib.get_close_matches(key, [job.key for job in choices], n=3, cutoff=0.0)
-        raise typer.BadParameter(f"no row {key!r}; the nearest are {', '.join(near)}")
+        near = instead_of(key, (job.key for job in choices))
+        raise typer.BadParameter(f"no row {key!r}{near}", param_hint="KEY")
     card = TEACHERS[job.teacher]
     test = load(card.data, data, train=False, spec=card.spec)
     teacher = open_teacher(card, teachers)

@@ -72,13 +72,17 @@ class Recipe:
             overrides: Values by a name out of `settings`.
 
         Raises:
-            RecipeError: For an unknown name, a value of the wrong kind, or a senseless result.
+            RecipeError: For an unknown name, one without effect, a value of the wrong kind, or a
+                senseless result.
         """
+        idle = self.idle
         changes: dict[str, dict[str, float]] = {}
         weights: dict[str, float] = {}
         for name, value in overrides.items():
             if name in (term.name for term in self.terms):
                 weights[name] = _number(name, value, whole=False)
+            elif name in idle:
+                raise RecipeError(f"{name} has no effect: {idle[name]}")
             elif name in NUMBERS:
                 part, attribute = NUMBERS[name]
                 whole = isinstance(getattr(getattr(self, part), attribute), int)
@@ -94,8 +98,34 @@ class Recipe:
     @property
     def settings(self) -> dict[str, float]:
         """What `overridden` can change, each as it is: numbers of all parts, weights of terms."""
-        numbers = {n: getattr(getattr(self, part), a) for n, (part, a) in NUMBERS.items()}
+        idle = self.idle
+        numbers = {
+            name: getattr(getattr(self, part), attribute)
+            for name, (part, attribute) in NUMBERS.items()
+            if name not in idle
+        }
         return {**numbers, **{term.name: term.weight for term in self.terms}}
+
+    @property
+    def idle(self) -> dict[str, str]:
+        """The numbers that belong to parts it does not use, each with the reason."""
+        reasons: dict[str, str] = {}
+        if self.synthesizer.kind == "generator":
+            reasons["inner_steps"] = (
+                "a generator that is kept takes one step a batch; set generator_steps instead"
+            )
+        if self.synthesizer.kind in ("pixels", "impressions"):
+            for name in ("latent", "width"):
+                reasons[name] = "the images are optimised themselves, without a generator"
+        if self.memory.kind not in ("pool", "bank"):
+            reasons["memory"] = f"memory {self.memory.kind} holds no images"
+        if self.memory.kind == "none":
+            reasons["replay_share"] = "nothing is replayed"
+        if self.objective.kind == "logit-l1":
+            reasons["temperature"] = "the objective compares logits as they are"
+        if self.update.kind != "meta":
+            reasons["inner_lr"] = "there is no meta step"
+        return reasons
 
 
 NUMBERS: dict[str, tuple[str, str]] = {

@@ -1,6 +1,5 @@
 """Networks by name: the registry, torchvision's models, or a factory of the user's own."""
 
-import difflib
 import importlib
 import os
 
@@ -12,6 +11,7 @@ from dfkd.models import ARCHITECTURES, build
 from pipeline.config import InputSection
 from pipeline.errors import InputError
 from pipeline.torchvision_on_cpu import import_torchvision
+from targets.nearest import instead_of
 
 
 def image_spec(section: InputSection) -> ImageSpec:
@@ -46,10 +46,9 @@ def build_network(architecture: str, width: float, spec: ImageSpec, classes: int
     if architecture in known:
         network: nn.Module = models.get_model(architecture, weights=None, num_classes=classes)
         return network
-    nearest = difflib.get_close_matches(architecture, [*ARCHITECTURES, *known], n=1, cutoff=0.0)
     raise InputError(
-        f"architecture {architecture!r} is neither in the registry nor in torchvision; "
-        f"did you mean {nearest[0]!r}? (your own: package.module:factory)"
+        f"architecture {architecture!r} is neither in the registry nor in torchvision"
+        f"{instead_of(architecture, [*ARCHITECTURES, *known])} (your own: package.module:factory)"
     )
 
 

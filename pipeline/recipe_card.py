@@ -38,7 +38,7 @@ def recipe_card(recipe: Recipe) -> Table:
         table.add_row(axis, described(getattr(recipe, axis)))
     table.add_row("selection", recipe.selection)
     overrides = ", ".join(f"{name} {value:g}" for name, value in recipe.settings.items())
-    table.add_row("overrides", f"{overrides} (of parts that it does not use, without effect)")
+    table.add_row("overrides", overrides)
     for what, figure in recipe.reported.items():
         table.add_row("reported", f"{what}: {figure}")
     for note in recipe.notes:

@@ -1,12 +1,11 @@
 """The recipes that a run file names, with its overrides. Imports no torch."""
 
-import difflib
-
 from dfkd.compatibility import pair_fault
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.recipes import RECIPES, ZEROQ
 from pipeline.config import RunConfig, StudentSection
 from pipeline.errors import InputError
+from targets.nearest import instead_of
 
 
 def check_recipes(config: RunConfig) -> None:
@@ -43,15 +42,14 @@ def chosen_recipe(name: str, overrides: dict[str, float]) -> Recipe:
         InputError: For an unknown recipe or setting; names the nearest right one.
     """
     if name not in RECIPES:
-        nearest = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.0)[0]
-        raise InputError(f"unknown recipe {name!r}; did you mean {nearest!r}?")
+        known = instead_of(name, RECIPES) or "; `datafree-edge recipes` lists them"
+        raise InputError(f"unknown recipe {name!r}{known}")
     recipe = RECIPES[name]
     for setting in overrides:
-        if setting not in recipe.settings:
-            nearest = difflib.get_close_matches(setting, recipe.settings, n=1, cutoff=0.0)[0]
-            raise InputError(
-                f"recipe {name} has no setting {setting!r} to override; did you mean {nearest!r}?"
-            )
+        if setting not in {*recipe.settings, *recipe.idle}:
+            known = instead_of(setting, recipe.settings)
+            known = known or f"; `datafree-edge recipes {name}` lists them"
+            raise InputError(f"recipe {name} has no setting {setting!r} to override{known}")
     try:
         return recipe.overridden(overrides)
     except RecipeError as error:

@@ -1,6 +1,5 @@
 """Reading a run file: YAML in, a checked configuration out, every fault in one line."""
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from pipeline.chosen_targets import HERE
 from pipeline.config import RunConfig, Section
 from pipeline.errors import InputError
+from targets.nearest import instead_of
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,8 @@ def _first_fault(error: ValidationError) -> str:
         return f"{'.'.join(parts) or 'run file'}: {said}"
     *parents, key = parts
     known = _fields_at(parents)
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
     where = f" in {'.'.join(parents)}" if parents else ""
-    return f"unknown key {key!r}{where}; did you mean {nearest[0]!r}?"
+    return f"unknown key {key!r}{where}{instead_of(key, known)}"
 
 
 def _fields_at(parents: list[str]) -> list[str]:

@@ -1,7 +1,5 @@
 """Whether a student can go all the way, before anything is trained."""
 
-import difflib
-
 import torch
 from torch import nn
 
@@ -11,6 +9,7 @@ from pipeline.errors import InputError
 from pipeline.networks import answer_to_blank, build_network, image_spec
 from pipeline.teachers import StateDict, load_teacher, parse_weights
 from pipeline.weights_file import read_weights
+from targets.nearest import instead_of
 
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 """Modules with weights that run on integer kernels."""
@@ -32,9 +31,8 @@ def check_student(config: RunConfig, student: nn.Module) -> None:
         raise InputError(f"{whose} has no convolution and no linear layer to quantize")
     for name in config.quantize.float_layers:
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise InputError(
-                f"quantize.float_layers: there is no layer {name!r}; did you mean {nearest!r}?"
+                f"quantize.float_layers: there is no layer {name!r}{instead_of(name, known)}"
             )
 
 

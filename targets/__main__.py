@@ -26,14 +26,14 @@ MENDED_BY_USER = (
     *(UnknownTargetError, UnsupportedError, ValueError, OSError),
 )
 
-EXAMPLES = """examples:
-  python -m targets list
-  python -m targets show orin-nano
-  python -m targets lint graphs/student.int8.onnx
-  python -m targets roofline graphs/student.fp32.onnx
-  python -m targets compile bundles/mnist-lenet5 --target orin-nano
-  python -m targets selftest
-"""
+EXAMPLES = {
+    "list": "python -m targets list",
+    "show": "python -m targets show orin-nano",
+    "lint": "python -m targets lint graphs/student.int8.onnx",
+    "roofline": "python -m targets roofline graphs/student.fp32.onnx --batch 8",
+    "compile": "python -m targets compile bundles/mnist-lenet5 --target orin-nano",
+    "selftest": "python -m targets selftest --report selftest.zip",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -60,30 +60,37 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m targets",
         description="Devices, their graphs and their engines.",
-        epilog=EXAMPLES,
+        epilog="\n  ".join(("examples:", *EXAMPLES.values())),
         formatter_class=form,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    listing = commands.add_parser("list", help="every target on a line")
+
+    def command(name: str, does: str) -> argparse.ArgumentParser:
+        example = f"example:\n  {EXAMPLES[name]}"
+        return commands.add_parser(
+            name, help=does, description=does, epilog=example, formatter_class=form
+        )
+
+    listing = command("list", "every target on a line")
     listing.set_defaults(command=_list)
-    show = commands.add_parser("show", help="all that is known of a target")
+    show = command("show", "all that is known of a target")
     show.add_argument("name")
     show.set_defaults(command=_show)
-    check = commands.add_parser("lint", help="what TensorRT refuses in an int8 graph")
+    check = command("lint", "what TensorRT refuses in an int8 graph")
     check.add_argument("graph", type=Path)
     check.set_defaults(command=_lint)
-    roof = commands.add_parser("roofline", help="what a graph cannot be faster than, everywhere")
+    roof = command("roofline", "what a graph cannot be faster than, everywhere")
     roof.add_argument("graph", type=Path, help="a float32 graph")
     roof.add_argument("--batch", type=int, default=1)
     roof.set_defaults(command=_roofline)
-    build = commands.add_parser("compile", help="make a bundle ready for a target, on it")
+    build = command("compile", "make a bundle ready for a target, on it")
     build.add_argument("bundle", type=Path)
     build.add_argument("--target", required=True)
     build.add_argument("--batch", type=int, default=1, help="images at a time (default 1)")
     build.add_argument("--workspace", type=int, default=1024, help="MiB (default 1024)")
     build.add_argument("--dla-core", type=int, help="an accelerator to build for, not the GPU")
     build.set_defaults(command=_compile)
-    trial = commands.add_parser("selftest", help="try all of it on this device, and report")
+    trial = command("selftest", "try all of it on this device, and report")
     trial.add_argument("--dry-run", action="store_true", help="say what would be done")
     trial.add_argument("--report", type=Path, default=Path("selftest.zip"))
     trial.set_defaults(command=_selftest)

@@ -1,7 +1,6 @@
 """The targets by name, from one table: catalogue.json, where every fact has its source."""
 
 import dataclasses
-import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from targets.instruction_sets import Cpu, this_cpu
+from targets.nearest import instead_of
 
 TABLE = Path(__file__).with_name("catalogue.json")
 
@@ -207,8 +207,8 @@ def find(name: str) -> Target:
             f"target {name!r}: name module and core apart, {module} and --dla-core {core}"
         )
     if name not in table():
-        nearest = difflib.get_close_matches(name, table(), n=1, cutoff=0.0)[0]
-        raise UnknownTargetError(f"unknown target {name!r}; did you mean {nearest!r}?")
+        known = instead_of(name, table()) or "; `python -m targets list` names them"
+        raise UnknownTargetError(f"unknown target {name!r}{known}")
     return table()[name]
 
 

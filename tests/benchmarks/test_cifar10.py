@@ -239,6 +239,12 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     assert path.read_bytes() == b"whole"
 
 
+def test_a_folder_without_a_finished_run_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        cifar10.main(["--collect", str(tmp_path / "away")])
+    assert f"no finished run, in {tmp_path / 'away'}" in capsys.readouterr().err
+
+
 def test_the_tables_show_what_is_measured_and_what_is_not(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10_table, "RESULTS", tmp_path)
     assert cifar10.main(["--collect"]) == 0

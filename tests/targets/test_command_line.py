@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.quick_run import ROOT
 from targets import compile_bundle as compiling
-from targets.__main__ import main
+from targets.__main__ import EXAMPLES, _parser, main
 from targets.bundle_files import open_bundle
 from targets.tensorrt import twins
 from tests.targets.standing_in import DEVICE, install_stand_in
@@ -37,6 +37,16 @@ def test_list_and_help():
     code, said, _ = run("--help")
     assert code == 0
     assert "python -m targets compile bundles/mnist-lenet5 --target orin-nano" in said
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_command_shows_an_example_that_it_would_take(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([name, "--help"])
+    assert EXAMPLES[name] in capsys.readouterr().out
+    words = EXAMPLES[name].split()
+    assert words[:4] == ["python", "-m", "targets", name]
+    assert callable(_parser().parse_args(words[3:]).command)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,29 @@
+"""The end of every message about a name that is not known."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from targets.nearest import LISTED, instead_of
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "said"),
+    [
+        ("orinano", ["orin-nano", "thor"], "; did you mean 'orin-nano'?"),
+        ("ResNet18", ["resnet34", "resnet18"], "; did you mean 'resnet18'?"),
+        ("leNet", ["LeNet", "AlexNet"], "; did you mean 'LeNet'?"),
+        ("xyz", ["steps", "images"], "; choose one of steps, images"),
+        ("xyz", [f"name-{number}" for number in range(LISTED + 1)], ""),
+        ("xyz", [], ""),
+    ],
+)
+def test_what_is_said_instead(word, known, said):
+    assert instead_of(word, known) == said
+
+
+@given(st.text(), st.lists(st.text(), max_size=20))
+def test_only_known_names_are_offered(word, known):
+    said = instead_of(word, known)
+    if said.startswith("; did you mean"):
+        assert any(repr(name) in said for name in known)
