@@ -90,6 +90,8 @@ def test_the_queue_goes_on_where_it_stood(tmp_path):
     done = [row(job) for job in every[:10]]
     left = mnist.pending(done, tmp_path)
     assert [job.key for job in left] == [job.key for job in every[10:]]
+    of_two = mnist.pending(done, tmp_path, ["dafl", "house"])
+    assert of_two == [job for job in left if job.recipe in ("dafl", "house")] != []
     without = mnist.pending(done, tmp_path / "nowhere")
     assert {job.teacher for job in left} - {job.teacher for job in without} == {
         "outside-lenet5",
@@ -107,6 +109,15 @@ def test_tables_say_what_is_not_measured_and_what_needs_batch_norm(tmp_path, mon
     assert len(json.loads((tmp_path / "mnist.json").read_text())) == len(SEEDS)
     assert mnist.rows_so_far()[0]["recipe"] == "house"
     assert "not measured" in render([], {})
+
+
+def test_a_cell_at_another_setting_than_the_chosen_one_says_so():
+    common, paper = (Job("dafl", setting, "smoothed", 0) for setting in ("common", "paper"))
+    rows = [row(common, final=91.0)]
+    assert "| 91.00 |" in render(rows, {})
+    assert "| 91.00 (common) |" in render(rows, {"dafl": "paper"})
+    both = render([*rows, row(paper, final=92.0)], {"dafl": "paper"})
+    assert "| 92.00 |" in both and "91.00" not in both
 
 
 @pytest.mark.parametrize("teacher", ["lenet5", "lenet5-bn"])
