@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from pipeline.batch_norm_folding import folded
 from pipeline.errors import InputError
+from pipeline.layer_inputs import keep_layer_inputs_alone
 from pipeline.quantizer_kernels import Kernels, use_kernels
 from pipeline.student_fit import LAYERS
 
@@ -30,9 +31,12 @@ class Scheme:
 
     Attributes:
         weight_bits: Of the weights.
-        activation_bits: Of the activations: signed at 8 bits, as devices want them; below, where
-            nothing is exported, unsigned where no value is negative, as published methods have it.
-        edge_bits: Of weights and inputs of the first and the last layer; None treats them alike.
+        activation_bits: Of the activations. At 8 bits all are signed, as devices want them. Below,
+            where nothing is exported, it is as published methods have it (GDFQ's code): unsigned
+            where no value is negative, what no layer takes in float, and the image (there in float)
+            at the 8 bits it comes in.
+        edge_bits: Of weights and inputs of the first and the last layer; None treats them as all
+            others.
         half_range: Keep int8 weights within +-64.
         float_layers: Names of layers that stay in float.
         kernels: What the quantizers compute with.
@@ -74,6 +78,8 @@ def prepare(network: nn.Module, calibration: Tensor, scheme: Scheme) -> nn.Modul
             ignored_scope=nncf.IgnoredScope(patterns=ignored),
             advanced_parameters=AdvancedQuantizationParameters(overflow_fix=overflow),
         )
+    if scheme.activation_bits < 8:
+        keep_layer_inputs_alone(network, calibration[:1])
     _require_quantized_layers(network, scheme.float_layers)
     _set_levels(network, scheme, calibration[:1])
     return network
@@ -132,27 +138,33 @@ def _called(network: nn.Module, example: Tensor) -> list[nn.Module]:
 
 def _set_levels(network: nn.Module, scheme: Scheme, example: Tensor) -> None:
     """NNCF itself places eight bits only, and counts from 0 to 255 after a ReLU."""
-    edges = _edges(network, example) if scheme.edge_bits else set()
+    layers = layers_in_order(network, example)
+    of_image = _around(network, example, layers[0])[1:]
+    edges = {q for layer in (layers[0], layers[-1]) for q in _around(network, example, layer)}
     for _, quantizer in quantizers(network):
         bits = scheme.weight_bits if quantizer.per_channel else scheme.activation_bits
-        quantizer.num_bits = scheme.edge_bits if quantizer in edges else bits
+        if scheme.edge_bits and quantizer in edges:
+            bits = scheme.edge_bits
+        elif quantizer in of_image:
+            bits = 8
+        quantizer.num_bits = bits
         if scheme.activation_bits == 8:
             quantizer.signed = True
 
 
-def _edges(network: nn.Module, example: Tensor) -> set[nn.Module]:
-    """The quantizers of weights and input of the first layer, and of the last.
+def _around(network: nn.Module, example: Tensor, layer: nn.Module) -> list[SymmetricQuantizer]:
+    """The quantizers of a layer's weights and of its input; none for one that stays in float.
 
     A pass is through with an input's quantizer, then with that of the weights, then with the layer.
     """
     called = _called(network, example)
-    layers = [index for index, module in enumerate(called) if isinstance(module, LAYERS)]
-    edges: set[nn.Module] = set()
-    for position in (layers[0], layers[-1]):
-        before = [module for module in called[:position] if isinstance(module, SymmetricQuantizer)]
-        edges.add(next(q for q in reversed(before) if q.per_channel))
-        edges.add(next(q for q in reversed(before) if not q.per_channel))
-    return edges
+    *before, weights = called[: called.index(layer)] or [layer]
+    if not isinstance(weights, SymmetricQuantizer) or not weights.per_channel:
+        return []
+    inputs = (
+        q for q in reversed(before) if isinstance(q, SymmetricQuantizer) and not q.per_channel
+    )
+    return [weights, next(inputs)]
 
 
 def _require_quantized_layers(network: nn.Module, float_layers: tuple[str, ...]) -> None:

@@ -202,9 +202,43 @@ def test_below_eight_bits_an_activation_after_a_relu_is_unsigned(images):
     assert after_relu
     assert all((q.level_low, q.level_high) == (0, 15) for q in after_relu)
     taken = next(q for name, q in found.items() if "post_hooks.x" in name or "images" in name)
-    assert (taken.level_low, taken.level_high) == (-8, 7)
+    assert (taken.level_low, taken.level_high) == (-128, 127)
     weight = next(q for q in found.values() if q.per_channel)
     assert (weight.level_low, weight.level_high) == (-7, 7)
+
+
+def activations(name, scheme):
+    """The fake-quantizers of a small residual network's activations, by place."""
+    spec = ImageSpec((3, 32, 32), (0.5,) * 3, (0.25,) * 3)
+    prepared_ = prepare(build(name, spec, 10, 0.25).eval(), torch.randn(8, 3, 32, 32), scheme)
+    return {place: q for place, q in quantizers(prepared_) if not q.per_channel}
+
+
+@pytest.mark.parametrize(("edge_bits", "image"), [(None, 8), (4, 4)])
+@pytest.mark.parametrize(("name", "relus"), [("resnet20", 18), ("wrn-16-1", 12)])
+def test_below_eight_bits_only_images_and_inputs_of_layers_are_quantized(
+    name, relus, edge_bits, image
+):
+    found = activations(name, Scheme(4, 4, edge_bits))
+    of_image = found.pop("post_hooks.images__0.0")
+    assert (of_image.num_bits, of_image.signed) == (image, True)
+    assert {(q.num_bits, q.signed) for q in found.values()} == {(4, False)}
+    assert sum("/relu/" in place for place in found) == relus
+    assert [place for place in found if "relu" not in place] == [
+        "post_hooks./adaptive_avg_pool2d/0__0.0"
+    ]
+
+
+@pytest.mark.parametrize(("name", "summed"), [("resnet20", "/conv2/conv2d/"), ("wrn-16-1", "/add")])
+def test_at_eight_bits_what_goes_into_a_sum_is_quantized_too(name, summed):
+    assert sum(summed in place for place in activations(name, Scheme())) >= 3
+
+
+@pytest.mark.parametrize("layer", ["convnet.c1", "fc.f7"])
+def test_an_edge_in_float_has_no_bits_and_gives_them_to_no_other(images, layer):
+    scheme = Scheme(weight_bits=4, activation_bits=4, edge_bits=8, float_layers=(layer,))
+    found = [q for _, q in quantizers(prepare(network(), images, scheme))]
+    assert sorted(q.num_bits for q in found if q.per_channel) == [4, 4, 4, 8]
 
 
 def test_fewer_bits_come_back_too(images):
