@@ -90,8 +90,10 @@ def _equal_budget(rows: list[Row], chosen: dict[str, str], teacher: str) -> str:
     head = ["recipe", "setting", "seeds", *COLUMNS, *SUMS, "memory MB"]
     body = []
     for name in NAMES:
-        setting = setting_of(name, chosen)
-        found = [r for r in _find(rows, name, teacher, setting) if r["seed"] in SEEDS]
+        for setting in (setting_of(name, chosen), "common"):
+            found = [r for r in _find(rows, name, teacher, setting) if r["seed"] in SEEDS]
+            if found:
+                break
         if not suits(name, teacher):
             body.append([name, "needs batch norm", *["-"] * (len(head) - 2)])
         elif not found:

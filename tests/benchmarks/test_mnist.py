@@ -116,6 +116,8 @@ def test_a_cell_at_another_setting_than_the_chosen_one_says_so():
     rows = [row(common, final=91.0)]
     assert "| 91.00 |" in render(rows, {})
     assert "| 91.00 (common) |" in render(rows, {"dafl": "paper"})
+    on_main = [row(Job("mad", "common", "lenet5", seed), final=50.0) for seed in SEEDS]
+    assert "| mad | common | 3 | 50.00 ± 0.00 |" in render(on_main, {"mad": "paper"})
     both = render([*rows, row(paper, final=92.0)], {"dafl": "paper"})
     assert "| 92.00 |" in both and "91.00" not in both
 
