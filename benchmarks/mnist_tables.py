@@ -268,6 +268,6 @@ def _settings(rows: list[Row], chosen: dict[str, str]) -> str:
         body.append([recipe.name, *cells, setting_of(recipe.name, chosen)])
     return (
         "## Paper's defaults and the common setting, teacher lenet5-bn, seed 0\n\n"
-        "The better on the 5,000 held-out training images is the one shown above.\n\n"
-        + _table(head, body)
+        "The better on the 5,000 held-out training images, over the seeds that ran at both, is the "
+        "one shown above.\n\n" + _table(head, body)
     )

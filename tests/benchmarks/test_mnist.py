@@ -85,6 +85,20 @@ def test_the_better_setting_is_chosen_on_held_out_images_alone():
     assert mnist.chosen_settings(pair(90.0, 95.0)[:1]) == {}
 
 
+def test_the_better_setting_is_chosen_over_the_seeds_that_ran_at_both():
+    def rows(**held_out):
+        return [
+            row(Job("dafl", setting, "lenet5-bn", seed), held_out=value)
+            for setting, values in held_out.items()
+            for seed, value in enumerate(values)
+        ]
+
+    assert mnist.chosen_settings(rows(common=[66.0, 90.0, 92.0], paper=[71.0])) == {"dafl": "paper"}
+    assert mnist.chosen_settings(rows(common=[66.0, 90.0, 92.0], paper=[71.0, 80.0])) == {
+        "dafl": "common"
+    }
+
+
 def test_the_queue_goes_on_where_it_stood(tmp_path):
     every = jobs({})
     done = [row(job) for job in every[:10]]
