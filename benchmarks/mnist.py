@@ -13,20 +13,18 @@ from collections.abc import Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from statistics import mean
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from benchmarks.mnist_jobs import TEACHERS, Job, jobs
-from benchmarks.mnist_tables import render
-from dfkd.recipes import RECIPES
+from benchmarks.mnist_rows import Row
+from benchmarks.mnist_tables import NAMES, render
 from targets.durable_files import replace_durably
 from targets.nearest import instead_of
 
 RESULTS = Path(__file__).parent / "results"
-
-Row = dict[str, Any]
 
 
 def rows_so_far() -> list[Row]:
@@ -140,8 +138,8 @@ def main(
     A recipe of one's own belongs to the table once dfkd/recipes/__init__.py lists it as published.
     """
     for name in recipe:
-        if name not in RECIPES:
-            raise typer.BadParameter(f"no recipe {name!r}{instead_of(name, RECIPES)}")
+        if name not in NAMES:
+            raise typer.BadParameter(f"no rows of a recipe {name!r}{instead_of(name, NAMES)}")
     console = Console()
     state.mkdir(parents=True, exist_ok=True)
     threads = max(1, (os.cpu_count() or 1) // workers)

@@ -1,7 +1,6 @@
 """benchmarks/results/mnist.md from the rows of mnist.json."""
 
-from statistics import mean, pstdev
-from typing import Any
+from statistics import mean
 
 from benchmarks.mnist_jobs import (
     ABLATED,
@@ -13,15 +12,13 @@ from benchmarks.mnist_jobs import (
     MECHANISMS,
     PASSES,
     SEED_METHODS,
-    SEEDS,
     TEACHERS,
     affordable,
     setting_of,
     suits,
 )
+from benchmarks.mnist_rows import Row, find, shown, spread, table
 from dfkd.recipes import PUBLISHED
-
-Row = dict[str, Any]
 
 NOT_MEASURED = "not measured"
 
@@ -63,24 +60,6 @@ def _heading(rows: list[Row]) -> str:
     )
 
 
-def _table(head: list[str], body: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _find(rows: list[Row], recipe: str, teacher: str, setting: str, variant: str = "") -> list[Row]:
-    return [
-        row
-        for row in rows
-        if (row["recipe"], row["teacher"], row["setting"], row["variant"])
-        == (recipe, teacher, setting, variant)
-    ]
-
-
-def _spread(values: list[float]) -> str:
-    return f"{mean(values):.2f}" + (f" ± {pstdev(values):.2f}" if len(values) > 1 else "")
-
-
 SUMS = ("passes", "images", "steps", "seconds")
 
 COLUMNS = ("final", "mu", "deviation", "peak", "last10")
@@ -90,16 +69,13 @@ def _equal_budget(rows: list[Row], chosen: dict[str, str], teacher: str) -> str:
     head = ["recipe", "setting", "seeds", *COLUMNS, *SUMS, "memory MB"]
     body = []
     for name in NAMES:
-        for setting in (setting_of(name, chosen), "common"):
-            found = [r for r in _find(rows, name, teacher, setting) if r["seed"] in SEEDS]
-            if found:
-                break
+        setting, found = shown(rows, name, teacher, chosen)
         if not suits(name, teacher):
             body.append([name, "needs batch norm", *["-"] * (len(head) - 2)])
         elif not found:
             body.append([name, NOT_MEASURED, *["-"] * (len(head) - 2)])
         else:
-            cells = [_spread([row[column] for row in found]) for column in COLUMNS]
+            cells = [spread([row[column] for row in found]) for column in COLUMNS]
             sums = [f"{mean(r[c] for r in found):,.0f}" for c in SUMS]
             memory = f"{max(row['memory_mb'] for row in found)}"
             body.append([name, setting, str(len(found)), *cells, *sums, memory])
@@ -114,11 +90,11 @@ def _equal_budget(rows: list[Row], chosen: dict[str, str], teacher: str) -> str:
         }
     )
     events = "\n\nRoll-backs:\n\n" + "\n".join(notes) if notes else ""
-    return f"{title}\n\n{_table(head, body)}{events}"
+    return f"{title}\n\n{table(head, body)}{events}"
 
 
 def _long(rows: list[Row]) -> str:
-    found = _find(rows, "house", "lenet5", "long")
+    found = find(rows, "house", "lenet5", "long")
     head = ["seed", *COLUMNS, "steps", "passes", "seconds"]
     body = [
         [
@@ -130,10 +106,10 @@ def _long(rows: list[Row]) -> str:
         ]
         for row in found
     ]
-    average = f"\n\nMean final: {_spread([r['final'] for r in found])}." if found else ""
+    average = f"\n\nMean final: {spread([r['final'] for r in found])}." if found else ""
     return (
         f"## The house recipe with {LONG_PASSES:,} passes, LeNet-5 -> LeNet-5-half\n\n"
-        + (_table(head, body) if body else NOT_MEASURED)
+        + (table(head, body) if body else NOT_MEASURED)
         + average
     )
 
@@ -146,38 +122,36 @@ def _teachers(rows: list[Row], chosen: dict[str, str]) -> str:
         reached = [row["teacher_accuracy"] for row in rows if row["teacher"] == teacher]
         cells = []
         for name in names:
-            setting = setting_of(name, chosen)
-            shown = {
-                asked: row["final"]
-                for asked in dict.fromkeys((setting, "common"))
-                for row in _find(rows, name, teacher, asked)
-                if row["seed"] == 0
-            }
+            setting, found = shown(rows, name, teacher, chosen)
+            final = next((row["final"] for row in found if row["seed"] == 0), None)
             if not suits(name, teacher):
                 cells.append("needs batch norm")
-            elif setting in shown:
-                cells.append(f"{shown[setting]:.2f}")
+            elif final is None:
+                cells.append(NOT_MEASURED)
+            elif setting == setting_of(name, chosen):
+                cells.append(f"{final:.2f}")
             else:
-                cells.append(f"{shown['common']:.2f} (common)" if shown else NOT_MEASURED)
+                cells.append(f"{final:.2f} ({setting})")
         body.append([teacher, f"{reached[0]:.2f}" if reached else NOT_MEASURED, *cells])
+    text = table(head, body)
     note = "(common): not measured at the recipe's better setting, but at the common one."
-    return f"## Over teachers: final, seed 0\n\n{_table(head, body)}\n\n{note}"
+    return "\n\n".join(("## Over teachers: final, seed 0", text, *[note] * ("(common)" in text)))
 
 
 def _cifar(rows: list[Row], chosen: dict[str, str]) -> str:
-    head = ["recipe", *COLUMNS, "steps", "seconds"]
+    head = ["recipe", "setting", *COLUMNS, "steps", "seconds"]
     body = []
     for name in ("house", "dfq-akd"):
-        found = _find(rows, name, CIFAR_TEACHER, setting_of(name, chosen))
+        setting, found = shown(rows, name, CIFAR_TEACHER, chosen)
         if found:
             row = found[0]
             cells = [f"{row[column]:.2f}" for column in COLUMNS]
-            body.append([name, *cells, f"{row['steps']:,}", f"{row['seconds']:.0f}"])
+            body.append([name, setting, *cells, f"{row['steps']:,}", f"{row['seconds']:.0f}"])
         else:
             body.append([name, NOT_MEASURED, *["-"] * (len(head) - 2)])
     return (
         f"## CIFAR-10, ResNet-20 -> ResNet-20 with {CIFAR_PASSES:,} passes, seed 0\n\n"
-        "What two cores allow, far from the published lengths.\n\n" + _table(head, body)
+        "What two cores allow, far from the published lengths.\n\n" + table(head, body)
     )
 
 
@@ -187,25 +161,25 @@ def _mechanisms(rows: list[Row]) -> str:
     body = []
     for name, variants in MECHANISMS.items():
         for teacher in ("lenet5-bn", "resnet20", "wrn-16-1"):
-            measured = [_find(rows, name, teacher, "common", v) for v in ("", *variants)]
+            measured = [find(rows, name, teacher, "common", v) for v in ("", *variants)]
             # Lines are compared on the seeds they share.
             seeds = set.intersection(*({r["seed"] for r in found} or {0} for found in measured))
             for variant, every in zip(("", *variants), measured, strict=True):
                 found = [row for row in every if row["seed"] in seeds]
                 if not found:
                     continue
-                cells = [_spread([row[column] for row in found]) for column in COLUMNS]
+                cells = [spread([row[column] for row in found]) for column in COLUMNS]
                 cells += [f"{mean(r[c] for r in found):,.0f}" for c in ("passes", "steps")]
                 for extra in ("frechet", "diversity"):
                     values = [row[extra] for row in found if extra in row]
-                    cells.append(_spread(values) if values else "-")
+                    cells.append(spread(values) if values else "-")
                 body.append([name, variant or "as it is", teacher, str(len(found)), *cells])
     return (
         "## Each seed method against itself without its own mechanism\n\n"
         "At the common setting. Frechet is the Frechet distance to 5,000 test images in the "
         "teacher's own feature space, diversity the root mean square distance between pairs of "
         "images there. Neither is Inception FID. Every line of a recipe has the same rounds.\n\n"
-        + (_table(head, body) if body else NOT_MEASURED)
+        + (table(head, body) if body else NOT_MEASURED)
         + _spreads(rows)
     )
 
@@ -228,7 +202,7 @@ def _spreads(rows: list[Row]) -> str:
         finals = [
             row["final"]
             for name, teacher, variant in runs
-            for row in _find(rows, name, teacher, "common", variant)
+            for row in find(rows, name, teacher, "common", variant)
             if row["seed"] == 0
         ]
         whole = len(finals) == len(runs)
@@ -244,20 +218,21 @@ def _ablation(rows: list[Row]) -> str:
     for variant in ("", *ABLATION):
         cells = []
         for teacher in ABLATED:
-            found = [r for r in _find(rows, "house", teacher, "own", variant) if r["seed"] == 0]
+            found = [r for r in find(rows, "house", teacher, "own", variant) if r["seed"] == 0]
             cells.append(
                 f"{found[0]['held_out']:.2f} / {found[0]['final']:.2f}" if found else NOT_MEASURED
             )
         body.append([variant or "as it is", *cells])
-    return f"## The house recipe without each of its parts, seed 0\n\n{_table(head, body)}"
+    return f"## The house recipe without each of its parts, seed 0\n\n{table(head, body)}"
 
 
 def _settings(rows: list[Row], chosen: dict[str, str]) -> str:
     head = ["recipe", "seeds", "common: held-out / final", "paper: held-out / final", "shown"]
     body = []
     for recipe in PUBLISHED:
-        both = {s: _find(rows, recipe.name, "lenet5-bn", s) for s in ("common", "paper")}
-        seeds = {row["seed"] for row in both["paper"]} or {0}
+        both = {s: find(rows, recipe.name, "lenet5-bn", s) for s in ("common", "paper")}
+        ran = [{row["seed"] for row in found} for found in both.values()]
+        seeds = set.intersection(*ran) or set.union(*ran)
         cells = []
         for setting, found in both.items():
             shared = [row for row in found if row["seed"] in seeds]
@@ -271,5 +246,6 @@ def _settings(rows: list[Row], chosen: dict[str, str]) -> str:
     return (
         "## Paper's defaults and the common setting, teacher lenet5-bn\n\n"
         "The better on the 5,000 held-out training images, over the seeds that ran at both, is the "
-        "one shown above.\n\n" + _table(head, body)
+        "one shown above; a paper's setting that is behind at seed 0 is not run again.\n\n"
+        + table(head, body)
     )

@@ -75,14 +75,11 @@ class Recipe:
             RecipeError: For an unknown name, one without effect, a value of the wrong kind, or a
                 senseless result.
         """
-        idle = self.idle
         changes: dict[str, dict[str, float]] = {}
         weights: dict[str, float] = {}
         for name, value in overrides.items():
             if name in (term.name for term in self.terms):
                 weights[name] = _number(name, value, whole=False)
-            elif name in idle:
-                raise RecipeError(f"{name} has no effect: {idle[name]}")
             elif name in NUMBERS:
                 part, attribute = NUMBERS[name]
                 whole = isinstance(getattr(getattr(self, part), attribute), int)
@@ -93,7 +90,11 @@ class Recipe:
             part: replace(getattr(self, part), **values) for part, values in changes.items()
         }
         terms = tuple(replace(t, weight=weights.get(t.name, t.weight)) for t in self.terms)
-        return replace(self, terms=terms, **parts)
+        changed = replace(self, terms=terms, **parts)
+        for name, reason in changed.idle.items():
+            if name in overrides:
+                raise RecipeError(f"{name} has no effect: {reason}")
+        return changed
 
     @property
     def settings(self) -> dict[str, float]:
@@ -125,6 +126,9 @@ class Recipe:
             reasons["temperature"] = "the objective compares logits as they are"
         if self.update.kind != "meta":
             reasons["inner_lr"] = "there is no meta step"
+        refreshed = any(term.wrapper.kind == "exp-increment" for term in self.terms)
+        if not (self.schedule.warmup_rounds or self.memory.kind == "bank" or refreshed):
+            reasons["rounds"] = "nothing is stretched with the run, whose length is its budget's"
         return reasons
 
 

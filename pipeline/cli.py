@@ -19,6 +19,7 @@ from pipeline.recipes import chosen_recipe
 from pipeline.run import check_run, default_output, default_store, execute
 from pipeline.run_file import Changes, read_run_file
 from pipeline.store import Store
+from targets.one_line import one_line
 
 USAGE, INTERRUPTED = 64, 130
 
@@ -282,7 +283,7 @@ def main() -> None:
 
 
 def _complain(line: str, code: int) -> int:
-    print(f"datafree-edge: {line}", file=sys.stderr)
+    print(f"datafree-edge: {one_line(line)}", file=sys.stderr)
     return code
 
 

@@ -1,18 +1,14 @@
 """What goes wrong for a reason the user can mend."""
 
+from targets.one_line import one_line
+
 
 class InputError(Exception):
     """One line that names the thing at fault and the remedy; no traceback is shown for it.
 
-    Names out of files that others wrote are part of many messages: line breaks become spaces, and
-    what a terminal would act on is shown as its escape.
+    Names out of files that others wrote are part of many messages, so that it is made one line.
     """
 
     def __init__(self, message: str):
         """Keep the message as one printable line."""
-        line = " ".join(message.split())
-        super().__init__("".join(_shown(character) for character in line))
-
-
-def _shown(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode()
+        super().__init__(one_line(message))

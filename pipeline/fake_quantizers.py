@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from pipeline.batch_norm_folding import folded
 from pipeline.errors import InputError
-from pipeline.layer_inputs import keep_layer_inputs_alone
+from pipeline.layer_inputs import keep_layer_inputs_alone, on_images
 from pipeline.quantizer_kernels import Kernels, use_kernels
 from pipeline.student_fit import LAYERS
 
@@ -33,10 +33,11 @@ class Scheme:
         weight_bits: Of the weights.
         activation_bits: Of the activations. At 8 bits all are signed, as devices want them. Below,
             where nothing is exported, it is as published methods have it (GDFQ's code): unsigned
-            where no value is negative, what no layer takes in float, and the image (there in float)
-            at the 8 bits it comes in.
-        edge_bits: Of weights and inputs of the first and the last layer; None treats them as all
-            others.
+            where no value is negative, and in float what no layer takes. Unlike there, where only
+            what a ReLU gives is quantized, images have the 8 bits they come in, and what is pooled
+            before the last layer has as many as all others.
+        edge_bits: Of weights and inputs of the first and the last layer, images too; None treats
+            them as above.
         half_range: Keep int8 weights within +-64.
         float_layers: Names of layers that stay in float.
         kernels: What the quantizers compute with.
@@ -139,13 +140,13 @@ def _called(network: nn.Module, example: Tensor) -> list[nn.Module]:
 def _set_levels(network: nn.Module, scheme: Scheme, example: Tensor) -> None:
     """NNCF itself places eight bits only, and counts from 0 to 255 after a ReLU."""
     layers = layers_in_order(network, example)
-    of_image = _around(network, example, layers[0])[1:]
+    images = on_images(network, example) if scheme.activation_bits < 8 else set()
     edges = {q for layer in (layers[0], layers[-1]) for q in _around(network, example, layer)}
     for _, quantizer in quantizers(network):
         bits = scheme.weight_bits if quantizer.per_channel else scheme.activation_bits
         if scheme.edge_bits and quantizer in edges:
             bits = scheme.edge_bits
-        elif quantizer in of_image:
+        elif quantizer in images:
             bits = 8
         quantizer.num_bits = bits
         if scheme.activation_bits == 8:

@@ -16,6 +16,7 @@ def check_recipes(config: RunConfig) -> None:
     """
     distilling = chosen_recipe(config.distill.recipe, config.distill.overrides)
     tuning = chosen_recipe(config.quantize.recipe, config.quantize.overrides)
+    _require_effect(config)
     if config.quantize.method == "batch-norm-images":
         tuning = ZEROQ
     elif not goes_on(tuning):
@@ -30,6 +31,16 @@ def check_recipes(config: RunConfig) -> None:
             raise InputError(reason)
 
 
+def _require_effect(config: RunConfig) -> None:
+    section = config.quantize
+    lost = sorted({"latent", "width"} & section.overrides.keys())
+    if lost and section.goes_on and config.student != "same":
+        raise InputError(
+            f"quantize.overrides: {lost[0]} has no effect: "
+            "the generator that taught the student goes on as it is"
+        )
+
+
 def goes_on(recipe: Recipe) -> bool:
     """Whether a recipe leaves a generator that can draw at will, for the quantized student."""
     return recipe.synthesizer.kind == "generator"
@@ -42,13 +53,11 @@ def chosen_recipe(name: str, overrides: dict[str, float]) -> Recipe:
         InputError: For an unknown recipe or setting; names the nearest right one.
     """
     if name not in RECIPES:
-        known = instead_of(name, RECIPES) or "; `datafree-edge recipes` lists them"
-        raise InputError(f"unknown recipe {name!r}{known}")
+        raise InputError(f"unknown recipe {name!r}{instead_of(name, RECIPES)}")
     recipe = RECIPES[name]
     for setting in overrides:
         if setting not in {*recipe.settings, *recipe.idle}:
             known = instead_of(setting, recipe.settings)
-            known = known or f"; `datafree-edge recipes {name}` lists them"
             raise InputError(f"recipe {name} has no setting {setting!r} to override{known}")
     try:
         return recipe.overridden(overrides)

@@ -14,6 +14,7 @@ from targets.compile_bundle import NotReadyError, Wanted, compile_bundle
 from targets.compile_cpu import ParityError
 from targets.device import NoDeviceError
 from targets.lint import told
+from targets.one_line import one_line
 from targets.selftest import dry_run, selftest
 from targets.tables import floor_table, target_card, target_list
 from targets.tensorrt.failures import BuildError
@@ -38,7 +39,7 @@ EXAMPLES = {
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> "None":  # type: ignore[override]
-        self.exit(USAGE, f"targets: {message}; see python -m targets --help\n")
+        self.exit(USAGE, f"targets: {one_line(message)}; see python -m targets --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = asked.command(asked)
     except MENDED_BY_USER as error:
-        print(f"targets: {error}", file=sys.stderr)
+        print(f"targets: {one_line(str(error))}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("targets: interrupted; the same command starts again", file=sys.stderr)
@@ -109,7 +110,7 @@ def _show(asked: argparse.Namespace) -> int:
 
 def _lint(asked: argparse.Namespace) -> int:
     lines, refused = told(asked.graph)
-    print("\n".join(lines))
+    print("\n".join(map(one_line, lines)))
     return FAILED if refused else 0
 
 

@@ -207,8 +207,7 @@ def find(name: str) -> Target:
             f"target {name!r}: name module and core apart, {module} and --dla-core {core}"
         )
     if name not in table():
-        known = instead_of(name, table()) or "; `python -m targets list` names them"
-        raise UnknownTargetError(f"unknown target {name!r}{known}")
+        raise UnknownTargetError(f"unknown target {name!r}{instead_of(name, table())}")
     return table()[name]
 
 

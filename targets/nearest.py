@@ -16,12 +16,12 @@ def instead_of(word: str, known: Iterable[str]) -> str:
 
     Returns:
         "; did you mean 'NAME'?" when one resembles the word, whatever its case; else
-        "; choose one of ..." when there are few, and nothing when there are many.
+        "; choose one of ...", the first of them when there are many.
     """
     by_lower_case = {name.lower(): name for name in known}
     nearest = difflib.get_close_matches(word.lower(), by_lower_case, n=1)
     if nearest:
         return f"; did you mean {by_lower_case[nearest[0]]!r}?"
-    if 0 < len(by_lower_case) <= LISTED:
-        return f"; choose one of {', '.join(by_lower_case.values())}"
-    return ""
+    names = list(by_lower_case.values())
+    more = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
+    return f"; choose one of {', '.join(names[:LISTED])}{more}" if names else ""

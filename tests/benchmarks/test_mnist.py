@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+import typer
 
 from benchmarks import mnist
 from benchmarks.common_setting import BATCH, common
@@ -94,9 +95,16 @@ def test_the_better_setting_is_chosen_over_the_seeds_that_ran_at_both():
         ]
 
     assert mnist.chosen_settings(rows(common=[66.0, 90.0, 92.0], paper=[71.0])) == {"dafl": "paper"}
-    assert mnist.chosen_settings(rows(common=[66.0, 90.0, 92.0], paper=[71.0, 80.0])) == {
-        "dafl": "common"
-    }
+    two = rows(common=[66.0, 90.0, 92.0], paper=[71.0, 80.0])
+    assert mnist.chosen_settings(two) == {"dafl": "common"}
+    assert "| dafl | 2 | 78.00 / 90.00 | 75.50 / 90.00 | common |" in render(two, {})
+    assert "| dafl | 3 | 82.67 / 90.00 | not measured | common |" in render(two[:3], {})
+
+
+@pytest.mark.parametrize("name", ["gdfq", "dalf"])
+def test_a_recipe_without_rows_is_named(name):
+    with pytest.raises(typer.BadParameter, match=f"no rows of a recipe '{name}'; "):
+        mnist.main(recipe=[name])
 
 
 def test_the_queue_goes_on_where_it_stood(tmp_path):
@@ -132,6 +140,8 @@ def test_a_cell_at_another_setting_than_the_chosen_one_says_so():
     assert "| 91.00 (common) |" in render(rows, {"dafl": "paper"})
     on_main = [row(Job("mad", "common", "lenet5", seed), final=50.0) for seed in SEEDS]
     assert "| mad | common | 3 | 50.00 ± 0.00 |" in render(on_main, {"mad": "paper"})
+    on_cifar = [row(Job("dfq-akd", "common", "cifar10-resnet20", 0), final=11.0)]
+    assert "| dfq-akd | common | 11.00 |" in render(on_cifar, {"dfq-akd": "paper"})
     both = render([*rows, row(paper, final=92.0)], {"dafl": "paper"})
     assert "| 92.00 |" in both and "91.00" not in both
 

@@ -17,18 +17,17 @@ def test_every_message_is_one_printable_line(text):
 
 
 def test_a_plain_message_is_kept_as_it_is():
-    message = "teacher größe.pt: it holds 'état', 名前; save another"
+    message = "teacher größe  2.pt: it holds 'état', 名前; save another"
     assert str(InputError(message)) == message
 
 
 def test_breaks_become_spaces_and_what_a_terminal_acts_on_is_escaped():
-    assert str(InputError("a\n b\tc\r\n")) == "a b c"
-    assert str(InputError("\x1b[2Jgone \udc80")) == r"\x1b[2Jgone \udc80"
+    assert str(InputError("a\n  b \r\n\u2028c\n")) == "a b c"
+    assert str(InputError("\x1b[2Jgone\t\udc80")) == r"\x1b[2Jgone\t\udc80"
 
 
 def test_the_names_in_a_state_dict_cannot_break_the_line():
     file = io.BytesIO()
-    torch.save({"\n\x1b[2J": None}, file)
-    with pytest.raises(InputError, match=r"it holds \\x1b\[2J") as caught:
+    torch.save({"a\n\x1b[2J": None}, file)
+    with pytest.raises(InputError, match=r"it holds a \\x1b\[2J"):
         parse_weights(file.getvalue(), "teacher.pt")
-    assert "\n" not in str(caught.value)

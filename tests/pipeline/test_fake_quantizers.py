@@ -9,6 +9,7 @@ from nncf.torch.function_hook.wrapper import get_hook_storage
 from nncf.torch.quantization import extensions, quantize_functions
 from nncf.torch.quantization.reference import ReferenceQuantizedFunctions
 from torch import nn
+from torch.nn import functional as F
 
 from dfkd.images import ImageSpec
 from dfkd.models import build
@@ -229,6 +230,41 @@ def test_below_eight_bits_only_images_and_inputs_of_layers_are_quantized(
     ]
 
 
+class Branches(nn.Module):
+    """Two layers take the image pooled, and two give what is concatenated."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(1, 4, 3, padding=1)
+        self.c, self.f = nn.Conv2d(8, 4, 3), nn.Linear(4 * 14 * 14, 10)
+
+    def forward(self, x):
+        both = self.a(F.avg_pool2d(x, 2)) + self.b(F.max_pool2d(x, 2))
+        two = torch.cat([both.relu(), self.b(F.max_pool2d(x, 2)).relu()], 1)
+        return self.f(self.c(two).flatten(1))
+
+
+@pytest.mark.parametrize("float_layers", [(), ("a",)])
+def test_images_have_eight_bits_and_concatenated_inputs_share_their_quantizer(images, float_layers):
+    torch.manual_seed(0)
+    plain = Branches().eval()
+    few = prepare(plain, images, Scheme(4, 4, float_layers=float_layers)).eval()
+    inputs = {place: q for place, q in quantizers(few) if not q.per_channel}
+    assert [q.num_bits for place, q in inputs.items() if place == "post_hooks.x__0.0"] == [8]
+    assert not any("/add" in place or "__add__" in place for place in inputs)
+    again = restore(plain, describe(few), few.state_dict())
+    torch.testing.assert_close(again(images), few(images), rtol=0, atol=0)
+
+
+def test_a_network_that_lost_quantizers_comes_back():
+    spec = ImageSpec((3, 32, 32), (0.5,) * 3, (0.25,) * 3)
+    plain, seen = build("resnet20", spec, 10, 0.25).eval(), torch.randn(8, 3, 32, 32)
+    few = prepare(plain, seen, Scheme(4, 4)).eval()
+    again = restore(plain, describe(few), few.state_dict())
+    assert len(list(quantizers(again))) == len(list(quantizers(few)))
+    torch.testing.assert_close(again(seen), few(seen), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(("name", "summed"), [("resnet20", "/conv2/conv2d/"), ("wrn-16-1", "/add")])
 def test_at_eight_bits_what_goes_into_a_sum_is_quantized_too(name, summed):
     assert sum(summed in place for place in activations(name, Scheme())) >= 3
@@ -239,6 +275,7 @@ def test_an_edge_in_float_has_no_bits_and_gives_them_to_no_other(images, layer):
     scheme = Scheme(weight_bits=4, activation_bits=4, edge_bits=8, float_layers=(layer,))
     found = [q for _, q in quantizers(prepare(network(), images, scheme))]
     assert sorted(q.num_bits for q in found if q.per_channel) == [4, 4, 4, 8]
+    assert sorted(q.num_bits for q in found if not q.per_channel) == [4, 4, 4, 8]
 
 
 def test_fewer_bits_come_back_too(images):

@@ -54,6 +54,7 @@ def test_every_command_shows_an_example_that_it_would_take(name, capsys):
     [
         (["show", "orinano"], 1, "unknown target 'orinano'; did you mean 'orin-nano'?"),
         (["lint", "nowhere.onnx"], 1, "nowhere.onnx"),
+        (["compile", "no\nwhere\x1b", "--target", "local-cpu"], 1, r"no where\x1b: no bundle"),
         (["compile", "nowhere", "--target", "local-cpu"], 1, "nowhere: no bundle"),
         (["polish"], 64, "invalid choice: 'polish'"),
         (["compile", "nowhere"], 64, "--target"),
