@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmarks.data import load
 from benchmarks.machine import describe
-from benchmarks.quantization_jobs import Job, jobs
+from benchmarks.quantization_jobs import CHOICES, Job, jobs
 from benchmarks.quantization_run import in_torch, run_steps
 from benchmarks.quantization_table import render
 from pipeline.config import RunConfig
@@ -25,6 +25,7 @@ from pipeline.store import Store, digest
 from pipeline.teachers import load_teacher, parse_weights
 from pipeline.weights_file import read_weights
 from targets.durable_files import replace_durably
+from targets.nearest import instead_of
 from targets.onnxruntime_cpu import answer, open_session
 
 RESULTS = Path(__file__).parent / "results"
@@ -39,11 +40,19 @@ def main(
     ),
     state: Annotated[Path, typer.Option(help="Where unfinished runs wait.")] = Path("state"),
     minutes: Annotated[float, typer.Option(help="Start no run after so long.")] = 1e9,
+    choice: Annotated[
+        list[str], typer.Option(help="Only rows of this choice; may be given again.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Run what is left of the table; interrupted, the same command goes on."""
+    for name in choice:
+        if name not in CHOICES:
+            raise typer.BadParameter(f"no rows of a choice {name!r}{instead_of(name, CHOICES)}")
     console, started = Console(), time.monotonic()
     rows, right = read_table()
     for job in jobs():
+        if choice and job.choice not in choice:
+            continue
         config = job.config(teachers)
         key = digest(config.model_dump(mode="json", exclude={"teacher": {"weights"}}))
         if rows.get(job.key, {}).get("digest") == key:
@@ -83,6 +92,7 @@ def measure(
         "fp32": round(100 * float(marks[job.teacher].mean()), 2),
         "quantized": round(100 * float(marks[job.key].mean()), 2),
         "seconds": round(made.seconds, 1),
+        "threads": torch.get_num_threads(),
         "runtime": "ONNX Runtime" if config.quantize.exported else "torch",
         **(made.parity(config) if job.probed else {}),
         "machine": describe(),

@@ -4,7 +4,7 @@ Distillation and quantization-aware fine-tuning are the same loop with another s
 that learns from the teacher alone is the same loop without one. A recipe says what the parts are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -44,6 +44,7 @@ class Loop:
         seed: Of every random draw in the loop.
         device: Where the networks are.
         precision: What the networks' passes run in; losses and weights are float32.
+        rates: What the student's learning rate is multiplied by, for parameters of these names.
 
     Raises:
         RecipeError: When the teacher cannot serve the recipe.
@@ -62,6 +63,7 @@ class Loop:
         seed: int,
         device: torch.device,
         precision: torch.dtype = torch.float32,
+        rates: Mapping[str, float] | None = None,
     ) -> None:
         self.recipe, self.classes, self.device, self.plan = recipe, classes, device, plan
         self.student, self.generator = student, generator
@@ -96,7 +98,7 @@ class Loop:
         self._learning: StudentPhase | None = None
         if student is not None:
             self._learning = StudentPhase(
-                recipe, self._teacher, student, self.synthesizer, self.memory, self.rng
+                recipe, self._teacher, student, self.synthesizer, self.memory, self.rng, rates
             )
         length = plan.warmup_rounds + self.rounds
         self._look_every = max(1, min(LONGEST, length // LOOKS))

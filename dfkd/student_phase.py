@@ -1,6 +1,6 @@
 """The student's half of a round: fresh batches, replay, and one update a step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,7 @@ class StudentPhase:
         synthesizer: Draws fresh images, when it can.
         memory: Replays; None for none.
         rng: Of every draw.
+        rates: What the learning rate is multiplied by, for parameters of these names.
 
     Attributes:
         after_step: Called after every step of the student's.
@@ -59,12 +60,14 @@ class StudentPhase:
         synthesizer: Synthesizer,
         memory: Memory | None,
         rng: torch.Generator,
+        rates: Mapping[str, float] | None = None,
     ) -> None:
         self.recipe, self.teacher, self.student = recipe, teacher, student
         self.synthesizer, self.memory, self.rng = synthesizer, memory, rng
         self.pupil = Pupil(student, recipe.objective, teacher.precision)
-        self.parameters = [p for p in student.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(recipe.student, self.parameters)
+        groups = _by_rate(student, recipe.student.lr, rates or {})
+        self.parameters = [p for group in groups for p in group["params"]]
+        self.optimizer = make_optimizer(recipe.student, groups)
         self.replayed = round(recipe.memory.share * recipe.schedule.batch)
         self._unblended: Lesson | None = None
         self.after_step: Callable[[], None] = lambda: None
@@ -167,3 +170,12 @@ class StudentPhase:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
+
+
+def _by_rate(student: nn.Module, lr: float, rates: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Groups for an optimiser: what is trained, together with what has the same rate."""
+    trained = {name: p for name, p in student.named_parameters() if p.requires_grad}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in trained.items():
+        groups.setdefault(rates.get(name, 1.0), []).append(parameter)
+    return [{"params": group, "lr": lr * factor} for factor, group in groups.items()]

@@ -1,6 +1,7 @@
 """Running the loop so that it can be watched, interrupted and taken up again."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -41,6 +42,7 @@ def make_loop(
     student: nn.Module | None,
     plan: Plan,
     seed: int,
+    rates: Mapping[str, float] | None = None,
 ) -> Loop:
     """The loop of a step, on the run's device.
 
@@ -58,6 +60,7 @@ def make_loop(
             plan=plan,
             seed=seed,
             device=chosen_device(config),
+            rates=rates,
         )
     except RecipeError as error:
         raise InputError(str(error)) from None

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipeline.bias_snapping import snap_biases
 from pipeline.calibration import batch_norm_images, drawn, noise
 from pipeline.config import RunConfig, StudentSection
 from pipeline.fake_quantizers import Scheme, describe, prepare
+from pipeline.learnt_ranges import logarithmic
 from pipeline.networks import build_network, image_spec
 from pipeline.recipes import chosen_recipe
 from pipeline.steps.teacher import open_teacher
@@ -131,16 +133,32 @@ def _fine_tune(
         recipe = _with_frozen_generator(recipe)
     steps = config.quantize.budget.student_steps(recipe.schedule.batch)
     plan = replace(for_student_steps(recipe, steps), warmup_rounds=0)
-    loop = make_loop(
-        recipe,
-        config,
-        teacher=teacher,
-        generator=generator,
-        student=prepared,
-        plan=plan,
-        seed=config.seed,
-    )
-    return train(loop, "quantize", work)
+    with _learnt_ranges(config, recipe, prepared) as rates:
+        loop = make_loop(
+            recipe,
+            config,
+            teacher=teacher,
+            generator=generator,
+            student=prepared,
+            plan=plan,
+            seed=config.seed,
+            rates=rates,
+        )
+        return train(loop, "quantize", work)
+
+
+def _learnt_ranges(
+    config: RunConfig, recipe: Recipe, prepared: nn.Module
+) -> AbstractContextManager[dict[str, float]]:
+    """Where ranges learn at rates of their own: the names and rates.
+
+    At 8 bits calibrated ranges clip next to nothing and there is nothing to gain: there they learn
+    as weights do, and so hardly move. Nor do they under SGD, whose steps are as long as the
+    gradient: such rates would tear them.
+    """
+    if config.quantize.exported or recipe.student.kind != "adam":
+        return nullcontext({})
+    return logarithmic(prepared)
 
 
 def _with_frozen_generator(recipe: Recipe) -> Recipe:

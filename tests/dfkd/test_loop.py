@@ -345,6 +345,35 @@ def test_the_student_learns_in_train_mode_and_is_asked_in_eval_mode():
     assert run.student.convnet.bn1.num_batches_tracked == 2 * 3
 
 
+def test_a_parameter_learns_at_a_rate_of_its_own():
+    """A step of Adam's is as long as its rate, the first one exactly."""
+    recipe = replace(SMALL, schedule=replace(SMALL.schedule, fresh_batches=1, student_steps=1))
+    rates = {"convnet.c1.weight": 10.0, "fc.f7.bias": 0.0}
+    plain, rated = make_loop(recipe, Plan(0, 1)), make_loop(recipe, Plan(0, 1), rates=rates)
+    before = {name: p.detach().clone() for name, p in rated.student.named_parameters()}
+    plain.run()
+    rated.run()
+    as_usual = dict(plain.student.named_parameters())
+    for name, parameter in rated.student.named_parameters():
+        step, usual = parameter - before[name], as_usual[name] - before[name]
+        assert usual.abs().max() > 0
+        torch.testing.assert_close(step, usual * rates.get(name, 1.0), rtol=1e-4, atol=1e-7)
+
+
+def test_rates_of_their_own_follow_the_schedule_and_come_back_from_a_checkpoint():
+    rates = {"convnet.c1.weight": 10.0}
+    whole = make_loop(plan=Plan(1, 4), rates=rates)
+    whole.run()
+    first, states = make_loop(plan=Plan(1, 4), rates=rates), []
+    first.run(lambda _: states.append(through_a_file(first.state_dict())))
+    again = make_loop(plan=Plan(1, 4), rates=rates)
+    again.load_state_dict(states[2])
+    again.run()
+    assert torch.equal(weights(again.student), weights(whole.student))
+    groups = again._learning.optimizer.param_groups
+    assert [round(g["lr"] / groups[0]["lr"], 6) for g in groups] in ([1, 10], [1, 0.1])
+
+
 def test_the_generators_step_leaves_the_student_alone():
     """Neither gradients nor batch-norm statistics of the student feel that it is asked."""
     run = make_loop(SMALL, Plan(0, 1))

@@ -79,6 +79,7 @@ def make_loop(
     seed=3,
     spec=SPEC,
     precision=torch.float32,
+    rates=None,
 ):
     """A loop on fresh networks, always the same ones; `teacher` and `student` may be networks."""
     judge = make_teacher(teacher) if isinstance(teacher, str) else teacher
@@ -95,6 +96,7 @@ def make_loop(
         seed=seed,
         device=CPU,
         precision=precision,
+        rates=rates,
     )
 
 

@@ -22,6 +22,7 @@ WITH_BATCH_NORM = {
     "classes": 10,
 }
 FOUR_BITS = {"weight_bits": 4, "activation_bits": 4}
+SHORT = {"batch": 8, "width": 8, "latent": 16, "warmup_rounds": 2}
 
 
 def quantized(folder, store, *, teacher=None, student="same", **quantize):
@@ -61,6 +62,33 @@ def test_generator_images_change_the_ranges_alone(only_calibrated, tmp_path, qui
     assert "fine-tuning" not in record.notes
     assert same(weights(tensors), weights(only_calibrated[1]))
     assert not same(tensors, only_calibrated[1])
+
+
+@pytest.mark.parametrize(
+    ("bits", "recipe", "moved"),
+    [(4, "house-quantize", True), (8, "house-quantize", False), (4, "gdfq", False)],
+)
+def test_ranges_learn_at_rates_of_their_own_where_few_bits_and_adam_ask_for_it(
+    tmp_path, quick_store, bits, recipe, moved
+):
+    """Ten steps of Adam's, from what the same generator calibrated."""
+    ranges = {}
+    section = {"recipe": recipe, "overrides": SHORT, "budget": {"steps": 10}, "weight_bits": bits}
+    for method in ("generator-images", "adversarial"):
+        (tmp_path / method).mkdir()
+        _, tensors = quantized(
+            tmp_path / method,
+            quick_store,
+            teacher=WITH_BATCH_NORM,
+            method=method,
+            activation_bits=bits,
+            **section,
+        )
+        ranges[method] = {n: t.log() for n, t in tensors.items() if n.endswith(".scale")}
+    before, after = ranges.values()
+    assert before
+    shares = [(after[name] - before[name]).abs().max().item() for name in before]
+    assert (max(shares) > 0.02) == moved, shares
 
 
 def test_batch_norm_images_change_the_ranges_alone(tmp_path, quick_store, monkeypatch):
@@ -112,13 +140,12 @@ def test_the_float_student_may_be_the_teacher(tmp_path, quick_store):
 
 
 def test_another_recipes_losses(tmp_path, quick_store):
-    overrides = {"batch": 8, "width": 8, "latent": 16, "warmup_rounds": 2}
     record, _ = quantized(
         tmp_path,
         quick_store,
         teacher=WITH_BATCH_NORM,
         recipe="gdfq",
-        overrides=overrides,
+        overrides=SHORT,
         budget={"steps": 3},
     )
     assert record.notes["fine-tuning"]["terms"] == [term.name for term in GDFQ.terms]
