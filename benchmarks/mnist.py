@@ -5,21 +5,15 @@ python -m benchmarks.mnist --recipe dafl --recipe my-method
 """
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Collection
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from statistics import mean
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from benchmarks.job_queue import Row, run_job, work_off
 from benchmarks.mnist_jobs import TEACHERS, Job, jobs
-from benchmarks.mnist_rows import Row
 from benchmarks.mnist_tables import NAMES, render
 from targets.durable_files import replace_durably
 from targets.nearest import instead_of
@@ -67,28 +61,6 @@ def keep(rows: list[Row]) -> None:
         replace_durably(beside, RESULTS / name)
 
 
-def run_job(job: Job, data: Path, teachers: Path, state: Path, threads: int) -> Row:
-    """Run one job in a process of its own.
-
-    Raises:
-        subprocess.CalledProcessError: When it fails; its output is in STATE/KEY.log.
-    """
-    finished = state / f"{job.key}.json"
-    if not finished.exists() or json.loads(finished.read_text())["digest"] != job.digest():
-        command = [sys.executable, "-m", "benchmarks.mnist_run", job.key]
-        command += ["--data", str(data), "--teachers", str(teachers), "--state", str(state)]
-        with (state / f"{job.key}.log").open("w") as log:
-            subprocess.run(
-                command,
-                check=True,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-            )
-    row: Row = json.loads(finished.read_text())
-    return row
-
-
 def pending(rows: list[Row], teachers: Path, recipes: Collection[str] = ()) -> list[Job]:
     """The jobs that are left, the most wanted first; not those whose teacher is not at hand.
 
@@ -113,12 +85,6 @@ def alone(job: Job) -> bool:
     return job.setting == "long"
 
 
-def _room(job: Job, running: Collection[Job], workers: int) -> bool:
-    if alone(job) or any(alone(other) for other in running):
-        return not running
-    return len(running) < workers
-
-
 def main(
     data: Annotated[
         Path, typer.Option(help="Folder with the real sets; fetched when missing.")
@@ -140,42 +106,23 @@ def main(
     for name in recipe:
         if name not in NAMES:
             raise typer.BadParameter(f"no rows of a recipe {name!r}{instead_of(name, NAMES)}")
-    console = Console()
     state.mkdir(parents=True, exist_ok=True)
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    rows = rows_so_far()
-    started, finished = time.monotonic(), 0
-    running: dict[Future[Row], Job] = {}
-    failed: set[str] = set()
-    with ThreadPoolExecutor(workers) as pool:
-        while True:
-            busy = {job.key for job in running.values()} | failed
-            queue = [job for job in pending(rows, teachers, recipe) if job.key not in busy]
-            in_time = time.monotonic() - started < 60 * minutes
-            while queue and in_time and _room(queue[0], running.values(), workers):
-                job = queue.pop(0)
-                cores = threads * workers if alone(job) else threads
-                running[pool.submit(run_job, job, data, teachers, state, cores)] = job
-            if not running:
-                break
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                job = running.pop(future)
-                if future.exception() is not None:
-                    failed.add(job.key)
-                    console.print(f"[red]{job.key} failed[/]; see {state / job.key}.log")
-                    continue
-                row = future.result()
-                rows = [*(r for r in rows_so_far() if r["key"] != row["key"]), row]
-                keep(rows)
-                finished += 1
-                left = (time.monotonic() - started) / finished * (len(queue) + len(running)) / 60
-                console.print(
-                    f"{row['key']}: final {row['final']:.2f}, {row['seconds']:.0f} s; "
-                    f"{len(queue) + len(running)} left, about {left:.0f} min"
-                )
-    keep(rows)
+    failed = work_off(
+        lambda: pending(rows_so_far(), teachers, recipe),
+        lambda job, cores: run_job("benchmarks.mnist_run", job, data, teachers, state, cores),
+        _take_up,
+        workers=workers,
+        minutes=minutes,
+        alone=alone,
+    )
+    keep(rows_so_far())
     if failed:
         raise typer.Exit(1)
+
+
+def _take_up(job: Job, row: Row) -> str:
+    keep([*(r for r in rows_so_far() if r["key"] != job.key), row])
+    return f"{job.key}: final {row['final']:.2f}, {row['seconds']:.0f} s"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 """Rows of mnist.json, found and put into the cells of a table."""
 
 from statistics import mean, pstdev
-from typing import Any
 
+from benchmarks.job_queue import Row
 from benchmarks.mnist_jobs import setting_of
-
-Row = dict[str, Any]
 
 
 def table(head: list[str], body: list[list[str]]) -> str:

@@ -2,6 +2,7 @@
 
 from statistics import mean
 
+from benchmarks.job_queue import Row
 from benchmarks.mnist_jobs import (
     ABLATED,
     ABLATION,
@@ -17,7 +18,7 @@ from benchmarks.mnist_jobs import (
     setting_of,
     suits,
 )
-from benchmarks.mnist_rows import Row, find, shown, spread, table
+from benchmarks.mnist_rows import find, shown, spread, table
 from dfkd.recipes import PUBLISHED
 
 NOT_MEASURED = "not measured"

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.config import RunConfig
 from pipeline.run_file import read_run_file
+from pipeline.store import digest
 
 RUNS = Path(__file__).parent / "runs"
 
@@ -61,6 +62,11 @@ class Job:
     def probed(self) -> bool:
         """Whether torch and ONNX Runtime are compared on probes too."""
         return self.choice == "adversarial" and self.seed == 0 and self.weight_bits == 8
+
+    def digest(self) -> str:
+        """Of all that the row depends on except the engine: another one is another run."""
+        config = self.config(Path("teachers"))
+        return digest(config.model_dump(mode="json", exclude={"teacher": {"weights"}}))
 
     def config(self, teachers: Path) -> RunConfig:
         """Its run file; the weights lie under `teachers`."""

@@ -5,23 +5,34 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
+from benchmarks.data import load
+from benchmarks.job_queue import Row
+from benchmarks.machine import describe
+from benchmarks.quantization_jobs import Job, jobs
 from pipeline.chain import chain, perform, with_made
 from pipeline.config import RunConfig
 from pipeline.fake_quantizers import restore, to_torch_quantizers
 from pipeline.networks import build_network, image_spec
 from pipeline.progress import LineReporter
 from pipeline.store import Artifact, StepRecord, Store
+from pipeline.teachers import load_teacher, parse_weights
+from pipeline.weights_file import read_weights
+from targets.durable_files import replace_durably
 from targets.golden import load_golden
 from targets.instruction_sets import this_cpu
+from targets.nearest import instead_of
 from targets.onnxruntime_cpu import answer, compile_graph, open_session, rewrite_graph
+
+Right = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -104,3 +115,72 @@ def in_torch(network: nn.Module, images: NDArray[np.float32]) -> NDArray[np.floa
     parts = [network(part) for part in torch.from_numpy(images).split(500)]
     logits: NDArray[np.float32] = torch.cat(parts).numpy()
     return logits
+
+
+def measure(job: Job, data: Path, teachers: Path, state: Path) -> tuple[Row, dict[str, Right]]:
+    """A job's row, and for each test image whether it was answered rightly, by key."""
+    config = job.config(teachers)
+    spec = image_spec(config.input)
+    images, labels = load("cifar10", data, train=False, spec=spec)
+    made = run_steps(config, Store(str(state)), state / "quantization" / job.key, job.probed)
+    url = config.teacher.weights
+    teacher = load_teacher(
+        config.teacher, spec, parse_weights(read_weights(url), url), torch.device("cpu")
+    )
+    answers = {job.teacher: in_torch(teacher, images.numpy())}
+    if config.quantize.exported:
+        answers[job.key] = answer(open_session(made.compiled()), images.numpy())
+    else:
+        answers[job.key] = in_torch(made.quantized(config), images.numpy())
+    marks = {key: logits.argmax(1) == labels.numpy() for key, logits in answers.items()}
+    row = {
+        "teacher": job.teacher,
+        "choice": job.choice,
+        "weight_bits": job.weight_bits,
+        "activation_bits": job.activation_bits,
+        "seed": job.seed,
+        "fp32": round(100 * float(marks[job.teacher].mean()), 2),
+        "quantized": round(100 * float(marks[job.key].mean()), 2),
+        "seconds": round(made.seconds, 1),
+        "threads": torch.get_num_threads(),
+        "runtime": "ONNX Runtime" if config.quantize.exported else "torch",
+        **(made.parity(config) if job.probed else {}),
+        "machine": describe(),
+        "command": "python -m benchmarks.quantization --data DATA --teachers TEACHERS",
+        "digest": job.digest(),
+    }
+    return row, marks
+
+
+def read_marks(path: Path) -> dict[str, Right]:
+    """What `write_marks` has kept."""
+    with np.load(path, allow_pickle=False) as packed:
+        return {name: np.unpackbits(packed[name]).astype(bool) for name in packed.files}
+
+
+def write_marks(path: Path, marks: dict[str, Right]) -> None:
+    """Keep which images were answered rightly, by key, a bit for each."""
+    beside = path.with_suffix(".part.npz")
+    packed: dict[str, Any] = {name: np.packbits(right) for name, right in marks.items()}
+    np.savez_compressed(beside, **packed)
+    replace_durably(beside, path)
+
+
+def main(
+    key: Annotated[str, typer.Argument(help="Of the job, as the table has it.")],
+    data: Annotated[Path, typer.Option(help="Folder with the real sets.")],
+    teachers: Annotated[Path, typer.Option(help="Folder of teachers trained by others.")],
+    state: Annotated[Path, typer.Option(help="Folder for checkpoint and row.")] = Path("state"),
+) -> None:
+    """Run one job, or go on with it; leaves STATE/KEY.json, and its marks in STATE/KEY.npz."""
+    named = {job.key: job for job in jobs()}
+    if key not in named:
+        raise typer.BadParameter(f"no row {key!r}{instead_of(key, named)}", param_hint="KEY")
+    row, marks = measure(named[key], data, teachers, state)
+    write_marks(state / f"{key}.npz", marks)
+    (state / f"{key}.part").write_text(json.dumps(row))
+    replace_durably(state / f"{key}.part", state / f"{key}.json")
+
+
+if __name__ == "__main__":
+    typer.run(main)

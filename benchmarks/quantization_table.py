@@ -2,14 +2,13 @@
 
 import math
 from statistics import mean
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.job_queue import Row
 from benchmarks.quantization_jobs import CHOICES, SEEDS, TEACHERS, Job
 
-Row = dict[str, Any]
 Marks = dict[str, NDArray[np.bool_]]
 
 BITS = ((8, 8), (4, 4))
@@ -17,7 +16,7 @@ BITS = ((8, 8), (4, 4))
 
 def render(rows: list[Row], marks: Marks) -> str:
     """The page."""
-    parts = [_heading(rows)]
+    parts = [_heading(rows), _summary([r for r in rows if r["weight_bits"] == 8], marks)]
     for weight_bits, activation_bits in BITS:
         for teacher in TEACHERS:
             of_it = [
@@ -51,6 +50,33 @@ def _heading(rows: list[Row]) -> str:
     )
 
 
+def _summary(rows: list[Row], marks: Marks) -> str:
+    """Every choice over all teachers and seeds that ran."""
+    lines = [
+        "## All teachers, 8 bits",
+        "",
+        "| choice | teachers | runs | lost, mean of the teachers | most lost in a run "
+        "| against adversarial |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for choice in CHOICES:
+        of_it = [row for row in rows if row["choice"] == choice]
+        lost = {
+            teacher: [r["fp32"] - r["quantized"] for r in of_it if r["teacher"] == teacher]
+            for teacher in dict.fromkeys(row["teacher"] for row in of_it)
+        }
+        if not lost:
+            lines.append(f"| {choice} | 0 | 0 | not measured | - | - |")
+            continue
+        average = mean(mean(runs) for runs in lost.values())
+        most = max(max(runs) for runs in lost.values())
+        difference = _difference(list(lost), choice, (8, 8), marks)
+        lines.append(
+            f"| {choice} | {len(lost)} | {len(of_it)} | {average:.2f} | {most:.2f} | {difference} |"
+        )
+    return "\n".join(lines)
+
+
 def _table(rows: list[Row], marks: Marks) -> str:
     first = rows[0]
     bits = (first["weight_bits"], first["activation_bits"])
@@ -58,20 +84,22 @@ def _table(rows: list[Row], marks: Marks) -> str:
         f"## {first['teacher']} ({first['fp32']:.2f}), {bits[0]} bits weights, "
         f"{bits[1]} bits activations",
         "",
-        "| choice | seeds | quantized | lost | against adversarial | seconds |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| choice | seeds | quantized | lost | against adversarial | seconds | threads |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for choice in CHOICES:
         of_it = [row for row in rows if row["choice"] == choice]
         if not of_it:
-            lines.append(f"| {choice} | 0 | not measured | - | - | - |")
+            lines.append(f"| {choice} | 0 | not measured | - | - | - | - |")
             continue
-        seconds = f"{min(r['seconds'] for r in of_it):.0f}-{max(r['seconds'] for r in of_it):.0f}"
+        seconds = _range([round(row["seconds"]) for row in of_it])
+        cores = _range([row["threads"] for row in of_it])
         scored = ", ".join(f"{row['quantized']:.2f}" for row in of_it)
         lost = first["fp32"] - mean(row["quantized"] for row in of_it)
-        difference = _difference(first["teacher"], choice, bits, marks)
+        difference = _difference([first["teacher"]], choice, bits, marks)
         lines.append(
-            f"| {choice} | {len(of_it)} | {scored} | {lost:.2f} | {difference} | {seconds} |"
+            f"| {choice} | {len(of_it)} | {scored} | {lost:.2f} | {difference} | {seconds} "
+            f"| {cores} |"
         )
     for row in rows:
         if "parity_off" in row:
@@ -84,10 +112,15 @@ def _table(rows: list[Row], marks: Marks) -> str:
     return "\n".join(lines)
 
 
-def _difference(teacher: str, choice: str, bits: tuple[int, int], marks: Marks) -> str:
+def _range(values: list[int]) -> str:
+    return "-".join(str(value) for value in sorted({min(values), max(values)}))
+
+
+def _difference(teachers: list[str], choice: str, bits: tuple[int, int], marks: Marks) -> str:
     """How much better a choice is than the adversarial one, in points, with its interval."""
     pairs = [
         (marks[ours], marks[theirs])
+        for teacher in teachers
         for seed in SEEDS
         if (ours := Job(teacher, choice, *bits, seed).key) in marks
         and (theirs := Job(teacher, "adversarial", *bits, seed).key) in marks
@@ -104,7 +137,7 @@ def paired_interval(
     """Mean difference in points, and half of its 95 % interval over images.
 
     Args:
-        pairs: For each seed, (N,) whether each image was answered rightly, by both.
+        pairs: For each run, (N,) whether each image was answered rightly, by both.
     """
     differences = np.mean([a.astype(float) - b.astype(float) for a, b in pairs], axis=0)
     reach = 1.96 * differences.std(ddof=1) / math.sqrt(len(differences))

@@ -3,8 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
+from benchmarks.quantization import main, pending
 from benchmarks.quantization_jobs import CHOICES, SLOW, Job, jobs
+from benchmarks.quantization_run import read_marks, write_marks
 from benchmarks.quantization_table import paired_interval, render
 from pipeline.recipes import check_recipes, chosen_recipe
 
@@ -19,6 +22,7 @@ def row(choice, quantized, seed=0):
         "fp32": 90.0,
         "quantized": quantized,
         "seconds": 12.0,
+        "threads": 1,
         "machine": "this one",
     }
 
@@ -56,6 +60,39 @@ def test_the_table_says_what_was_not_measured_and_compares_with_the_adversarial_
         Job("cifar10_resnet20", "noise", 8, 8, 0).key: wrong,
     }
     page = render(rows, marks)
-    assert "| adversarial | 1 | 89.50 | 0.50 | - | 12-12 |" in page
+    assert "| adversarial | 1 | 1 | 0.50 | 0.50 | - |" in page
+    assert "| gdfq | 0 | 0 | not measured | - | - |" in page
+    assert "| adversarial | 1 | 89.50 | 0.50 | - | 12 | 1 |" in page
     assert "| noise | 1 | 60.00 | 30.00 | -30.00 [" in page
-    assert "| gdfq | 0 | not measured | - | - | - |" in page
+    assert "| gdfq | 0 | not measured | - | - | - | - |" in page
+
+
+def test_the_mean_over_teachers_counts_each_once_and_the_most_lost_is_of_a_single_run():
+    rows = [
+        {**row("adversarial", quantized, seed), "teacher": teacher}
+        for teacher, runs in (("cifar10_resnet20", (89.9, 89.7)), ("cifar10_resnet32", (90.1,)))
+        for seed, quantized in enumerate(runs)
+    ]
+    assert "| adversarial | 2 | 3 | 0.05 | 0.30 | - |" in render(rows, {})
+
+
+def test_the_queue_knows_what_is_measured_by_its_settings():
+    done = {job.key: {"digest": job.digest()} for job in jobs()[:5]}
+    assert pending(done) == jobs()[5:]
+    done[jobs()[0].key]["digest"] = "of other settings"
+    assert pending(done) == [jobs()[0], *jobs()[5:]]
+    assert {job.choice for job in pending(done, ["noise"])} == {"noise"}
+
+
+def test_a_choice_without_rows_is_named():
+    with pytest.raises(typer.BadParameter, match="no rows of a choice 'nois'; did you mean"):
+        main(choice=["nois"])
+
+
+def test_marks_come_back_as_they_were(tmp_path):
+    marks = {"a": np.arange(16) % 3 == 0, "b": np.ones(16, bool)}
+    write_marks(tmp_path / "marks.npz", marks)
+    back = read_marks(tmp_path / "marks.npz")
+    assert back.keys() == marks.keys()
+    assert all((back[name] == marks[name]).all() for name in marks)
+    assert [path.name for path in tmp_path.iterdir()] == ["marks.npz"]
