@@ -124,10 +124,10 @@ class QuantizeSection(Section):
         teacher: Who answers while the student is fine-tuned: the "original" teacher, or the float
             "student".
         weight_bits: Below 8, nothing is exported.
-        activation_bits: Likewise. Below 8, images keep 8 bits, and what no layer takes stays in
-            float.
+        activation_bits: Likewise. Below 8, what no layer takes stays in float, and ranges are
+            learnt with the weights.
         edge_bits: Of weights and inputs of the first and the last layer, images too; when left
-            out they are as all others.
+            out they are as all others, but images have 8.
         float_layers: Layers that stay in float; any other that does is an error.
         calibration_images: Images from which activation ranges are first set.
         weight_range: "half" keeps int8 weights within +-64, for CPUs whose int8 kernels saturate
