@@ -1,15 +1,18 @@
 """The runs of a table: several at a time, each in a process with a share of the cores."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import typer
 from rich.console import Console
 
 Row = dict[str, Any]
@@ -24,7 +27,7 @@ class Job(Protocol):
         ...
 
     def digest(self) -> str:
-        """Of all that its row depends on."""
+        """Of all that its row depends on but the code."""
         ...
 
 
@@ -35,7 +38,35 @@ class FailedError(RuntimeError):
 J = TypeVar("J", bound=Job)
 
 
-def run_job(module: str, job: Job, data: Path, teachers: Path, state: Path, threads: int) -> Row:
+@contextmanager
+def sole_queue(results: Path) -> Iterator[int]:
+    """For as long, no other queue writes there; nor does one whose runs outlive it.
+
+    Two would lose each other's rows, and each would falsify the other's times.
+
+    Yields:
+        What runs inherit to keep others away.
+
+    Raises:
+        typer.BadParameter: When there is another.
+    """
+    results.mkdir(exist_ok=True)
+    held = os.open(results, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise typer.BadParameter(
+                f"another queue, or a run that it left, is at work on {results}; wait for its end"
+            ) from None
+        yield held
+    finally:
+        os.close(held)
+
+
+def run_job(
+    module: str, job: Job, data: Path, teachers: Path, state: Path, *, threads: int, held: int
+) -> Row:
     """Run one job in a process of its own, unless its row lies in `state` already.
 
     Args:
@@ -45,6 +76,7 @@ def run_job(module: str, job: Job, data: Path, teachers: Path, state: Path, thre
         teachers: Folder of teachers trained by others.
         state: Where unfinished runs wait.
         threads: Cores for it.
+        held: As `sole_queue` gives it.
 
     Raises:
         FailedError: When it fails; names the log.
@@ -57,7 +89,12 @@ def run_job(module: str, job: Job, data: Path, teachers: Path, state: Path, thre
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         with log.open("w") as output:
             ended = subprocess.run(
-                command, check=False, stdout=output, stderr=subprocess.STDOUT, env=environment
+                command,
+                check=False,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                pass_fds=[held],
             )
         if ended.returncode:
             raise FailedError(f"exit code {ended.returncode}; see {log}")
@@ -106,13 +143,15 @@ def work_off(
                 job = running.pop(future)
                 if error := future.exception():
                     failed.append(job.key)
-                    console.print(f"[red]{job.key} failed[/]: {error}", soft_wrap=True)
+                    said = f"{job.key} failed: {error}"
+                    console.print(said, style="red", markup=False, soft_wrap=True)
                     continue
                 said = keep(job, future.result())
                 finished += 1
                 waiting = len(queue) + len(running)
                 left = (time.monotonic() - started) / finished * waiting / 60
-                console.print(f"{said}; {waiting} left, about {left:.0f} min", soft_wrap=True)
+                said += f"; {waiting} left, about {left:.0f} min"
+                console.print(said, markup=False, soft_wrap=True)
 
 
 def _room(job: J, running: Collection[J], workers: int, alone: Callable[[J], bool]) -> bool:

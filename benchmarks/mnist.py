@@ -12,10 +12,10 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.job_queue import Row, run_job, work_off
+from benchmarks.job_queue import Row, run_job, sole_queue, work_off
 from benchmarks.mnist_jobs import TEACHERS, Job, jobs
 from benchmarks.mnist_tables import NAMES, render
-from targets.durable_files import replace_durably
+from targets.durable_files import write_durably
 from targets.nearest import instead_of
 
 RESULTS = Path(__file__).parent / "results"
@@ -56,9 +56,7 @@ def keep(rows: list[Row]) -> None:
         ("mnist.json", json.dumps(ordered, indent=1) + "\n"),
         ("mnist.md", render(ordered, chosen_settings(ordered))),
     ):
-        beside = RESULTS / f"{name}.part"
-        beside.write_text(text)
-        replace_durably(beside, RESULTS / name)
+        write_durably(RESULTS / name, text)
 
 
 def pending(rows: list[Row], teachers: Path, recipes: Collection[str] = ()) -> list[Job]:
@@ -107,21 +105,25 @@ def main(
         if name not in NAMES:
             raise typer.BadParameter(f"no rows of a recipe {name!r}{instead_of(name, NAMES)}")
     state.mkdir(parents=True, exist_ok=True)
-    failed = work_off(
-        lambda: pending(rows_so_far(), teachers, recipe),
-        lambda job, cores: run_job("benchmarks.mnist_run", job, data, teachers, state, cores),
-        _take_up,
-        workers=workers,
-        minutes=minutes,
-        alone=alone,
-    )
-    keep(rows_so_far())
+    with sole_queue(RESULTS) as held:
+        failed = work_off(
+            lambda: pending(rows_so_far(), teachers, recipe),
+            lambda job, cores: run_job(
+                "benchmarks.mnist_run", job, data, teachers, state, threads=cores, held=held
+            ),
+            lambda job, row: _take_up(job, row, state),
+            workers=workers,
+            minutes=minutes,
+            alone=alone,
+        )
+        keep(rows_so_far())
     if failed:
         raise typer.Exit(1)
 
 
-def _take_up(job: Job, row: Row) -> str:
+def _take_up(job: Job, row: Row, state: Path) -> str:
     keep([*(r for r in rows_so_far() if r["key"] != job.key), row])
+    (state / f"{job.key}.json").unlink()
     return f"{job.key}: final {row['final']:.2f}, {row['seconds']:.0f} s"
 
 

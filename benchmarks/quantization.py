@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.job_queue import Row, run_job, work_off
-from benchmarks.quantization_jobs import CHOICES, Job, jobs
-from benchmarks.quantization_run import Right, read_marks, write_marks
+from benchmarks.job_queue import Row, run_job, sole_queue, work_off
+from benchmarks.quantization_jobs import CHOICES, TEACHERS, Job, jobs
+from benchmarks.quantization_marks import Right, read_marks, write_marks
 from benchmarks.quantization_table import render
-from targets.durable_files import replace_durably
+from targets.durable_files import write_durably
 from targets.nearest import instead_of
 
 RESULTS = Path(__file__).parent / "results"
@@ -37,18 +37,31 @@ def main(
         if name not in CHOICES:
             raise typer.BadParameter(f"no rows of a choice {name!r}{instead_of(name, CHOICES)}")
     state.mkdir(parents=True, exist_ok=True)
-    failed = work_off(
-        lambda: pending(read_table()[0], choice),
-        lambda job, cores: run_job(
-            "benchmarks.quantization_run", job, data, teachers, state, cores
-        ),
-        lambda job, row: _take_up(job, row, state),
-        workers=workers,
-        minutes=minutes,
-    )
-    keep(*read_table())
+    _require_files(data, teachers)
+    with sole_queue(RESULTS) as held:
+        failed = work_off(
+            lambda: pending(read_table()[0], choice),
+            lambda job, cores: run_job(
+                "benchmarks.quantization_run", job, data, teachers, state, threads=cores, held=held
+            ),
+            lambda job, row: _take_up(job, row, state),
+            workers=workers,
+            minutes=minutes,
+        )
+        keep(*read_table())
     if failed:
         raise typer.Exit(1)
+
+
+def _require_files(data: Path, teachers: Path) -> None:
+    """Every run would miss the same file."""
+    weights = {job.config(teachers).teacher.weights for job in jobs()}
+    for option, needed in (
+        ("--data", data / "cifar10"),
+        *(("--teachers", Path(w)) for w in weights),
+    ):
+        if not needed.exists():
+            raise typer.BadParameter(f"{needed} is not there", param_hint=option)
 
 
 def pending(rows: dict[str, Row], choices: Collection[str] = ()) -> list[Job]:
@@ -64,6 +77,7 @@ def pending(rows: dict[str, Row], choices: Collection[str] = ()) -> list[Job]:
 def _take_up(job: Job, row: Row, state: Path) -> str:
     rows, right = read_table()
     keep({**rows, job.key: row}, {**right, **read_marks(state / f"{job.key}.npz")})
+    (state / f"{job.key}.json").unlink()
     return f"{job.key}: {row['quantized']:.2f} ({row['fp32']:.2f} in float)"
 
 
@@ -77,18 +91,14 @@ def read_table() -> tuple[dict[str, Row], dict[str, Right]]:
 
 
 def keep(rows: dict[str, Row], marks: dict[str, Right]) -> None:
-    """Write rows, marks and the table."""
+    """Write rows, their marks and the table."""
     RESULTS.mkdir(exist_ok=True)
     ordered = [rows[key] for key in sorted(rows)]
-    write_marks(RESULTS / "quantization.npz", marks)
-    texts = {
-        "quantization.json": json.dumps(ordered, indent=1) + "\n",
-        "quantization.md": render(ordered, marks),
-    }
-    for name, text in texts.items():
-        part = RESULTS / f"{name}.part"
-        part.write_text(text)
-        replace_durably(part, RESULTS / name)
+    kept = {key: right for key, right in marks.items() if key in rows or key in TEACHERS}
+    page = render(ordered, kept)
+    write_marks(RESULTS / "quantization.npz", kept)
+    write_durably(RESULTS / "quantization.json", json.dumps(ordered, indent=1) + "\n")
+    write_durably(RESULTS / "quantization.md", page)
 
 
 def _key(row: Row) -> str:

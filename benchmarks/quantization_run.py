@@ -18,6 +18,7 @@ from benchmarks.data import load
 from benchmarks.job_queue import Row
 from benchmarks.machine import describe
 from benchmarks.quantization_jobs import Job, jobs
+from benchmarks.quantization_marks import Right, write_marks
 from pipeline.chain import chain, perform, with_made
 from pipeline.config import RunConfig
 from pipeline.fake_quantizers import restore, to_torch_quantizers
@@ -26,13 +27,11 @@ from pipeline.progress import LineReporter
 from pipeline.store import Artifact, StepRecord, Store
 from pipeline.teachers import load_teacher, parse_weights
 from pipeline.weights_file import read_weights
-from targets.durable_files import replace_durably
+from targets.durable_files import write_durably
 from targets.golden import load_golden
 from targets.instruction_sets import this_cpu
 from targets.nearest import instead_of
 from targets.onnxruntime_cpu import answer, compile_graph, open_session, rewrite_graph
-
-Right = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Quantized:
     Attributes:
         files: By role.
         folder: For what is made of them.
-        seconds: What the step `quantize` took, also when it was found done.
+        seconds: What the step `quantize` took, also when it was found done or went on.
     """
 
     files: dict[str, Path]
@@ -97,7 +96,8 @@ def run_steps(config: RunConfig, store: Store, folder: Path, probed: bool) -> Qu
         record = perform(step, config, roles, store, LineReporter(print))
         roles = with_made(roles, step, record, config)
         if step.name == "quantize":
-            seconds = _noted(record) if record.notes["reused"] else time.monotonic() - started
+            # The notes count what was done before an interruption too.
+            seconds = max(_noted(record), time.monotonic() - started)
     folder.mkdir(parents=True, exist_ok=True)
     return Quantized({r: store.get(a, folder) for r, a in roles.items()}, folder, seconds)
 
@@ -152,20 +152,6 @@ def measure(job: Job, data: Path, teachers: Path, state: Path) -> tuple[Row, dic
     return row, marks
 
 
-def read_marks(path: Path) -> dict[str, Right]:
-    """What `write_marks` has kept."""
-    with np.load(path, allow_pickle=False) as packed:
-        return {name: np.unpackbits(packed[name]).astype(bool) for name in packed.files}
-
-
-def write_marks(path: Path, marks: dict[str, Right]) -> None:
-    """Keep which images were answered rightly, by key, a bit for each."""
-    beside = path.with_suffix(".part.npz")
-    packed: dict[str, Any] = {name: np.packbits(right) for name, right in marks.items()}
-    np.savez_compressed(beside, **packed)
-    replace_durably(beside, path)
-
-
 def main(
     key: Annotated[str, typer.Argument(help="Of the job, as the table has it.")],
     data: Annotated[Path, typer.Option(help="Folder with the real sets.")],
@@ -178,8 +164,7 @@ def main(
         raise typer.BadParameter(f"no row {key!r}{instead_of(key, named)}", param_hint="KEY")
     row, marks = measure(named[key], data, teachers, state)
     write_marks(state / f"{key}.npz", marks)
-    (state / f"{key}.part").write_text(json.dumps(row))
-    replace_durably(state / f"{key}.part", state / f"{key}.json")
+    write_durably(state / f"{key}.json", json.dumps(row))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Loop:
         seed: Of every random draw in the loop.
         device: Where the networks are.
         precision: What the networks' passes run in; losses and weights are float32.
-        rates: What the student's learning rate is multiplied by, for parameters of these names.
+        rates: Learning rates of the student's parameters by name, where not the recipe's.
 
     Raises:
         RecipeError: When the teacher cannot serve the recipe.

@@ -46,7 +46,7 @@ class StudentPhase:
         synthesizer: Draws fresh images, when it can.
         memory: Replays; None for none.
         rng: Of every draw.
-        rates: What the learning rate is multiplied by, for parameters of these names.
+        rates: Learning rates of parameters by name, where not the recipe's.
 
     Attributes:
         after_step: Called after every step of the student's.
@@ -172,10 +172,10 @@ class StudentPhase:
             self.averaged.load_state_dict(state["averaged"])
 
 
-def _by_rate(student: nn.Module, lr: float, rates: Mapping[str, float]) -> list[dict[str, Any]]:
+def _by_rate(student: nn.Module, usual: float, rates: Mapping[str, float]) -> list[dict[str, Any]]:
     """Groups for an optimiser: what is trained, together with what has the same rate."""
-    trained = {name: p for name, p in student.named_parameters() if p.requires_grad}
     groups: dict[float, list[nn.Parameter]] = {}
-    for name, parameter in trained.items():
-        groups.setdefault(rates.get(name, 1.0), []).append(parameter)
-    return [{"params": group, "lr": lr * factor} for factor, group in groups.items()]
+    for name, parameter in student.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(rates.get(name, usual), []).append(parameter)
+    return [{"params": group, "lr": rate} for rate, group in groups.items()]

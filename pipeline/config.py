@@ -123,9 +123,9 @@ class QuantizeSection(Section):
         overrides: Numbers of the recipe to change.
         teacher: Who answers while the student is fine-tuned: the "original" teacher, or the float
             "student".
-        weight_bits: Below 8, nothing is exported.
-        activation_bits: Likewise. Below 8, what no layer takes stays in float, and ranges are
-            learnt with the weights.
+        weight_bits: Below 8, nothing is exported, and where the recipe's student learns by Adam,
+            ranges of fewer than 8 bits learn with the weights.
+        activation_bits: Likewise. Below 8, what no layer takes stays in float.
         edge_bits: Of weights and inputs of the first and the last layer, images too; when left
             out they are as all others, but images have 8.
         float_layers: Layers that stay in float; any other that does is an error.

@@ -9,35 +9,33 @@ from torch import nn
 
 from pipeline.fake_quantizers import quantizers
 
-RATE = 100.0
-"""Of a range, times the weights' rate: a step of Adam's at 1e-4 changes every range by a hundredth.
-
-Adam's steps are as long as its rate, whatever the gradient; that of weights, which are some
-hundredths, would leave ranges, which are some whole numbers, where calibration put them.
-"""
+RATE = 0.01
+"""Learning rate of a range's logarithm: under Adam, a hundredth of the range a step."""
 
 
 @contextlib.contextmanager
 def logarithmic(network: nn.Module) -> Iterator[dict[str, float]]:
-    """Keep every range as its logarithm for as long: a step changes each by a share of itself.
+    """For as long, keep ranges of fewer than 8 bits as logarithms: steps are shares of them.
 
-    Learnt with the weights as in LSQ (Esser et al. 2020), in the logarithm as in TQT (Jain et al.
-    2020).
+    Learnt beside the weights as in LSQ (Esser et al. 2020), in the logarithm as in TQT (Jain et al.
+    2020). Adam's steps are as long as its rate, whatever the gradient: a rate for weights, which
+    are small, would leave a range of some whole numbers where calibration put it. At 8 bits it may
+    stay there: next to nothing is clipped and levels are many.
 
     Args:
         network: As `prepare` made it; its state dict holds logarithms meanwhile.
 
     Yields:
-        Names of the ranges among the network's parameters, each with `RATE`.
+        Names of these ranges among the network's parameters, each with `RATE`.
     """
-    placed = {quantizer for _, quantizer in quantizers(network)}
-    for quantizer in placed:
+    learnt = [quantizer for _, quantizer in quantizers(network) if quantizer.num_bits < 8]
+    ranges = {id(quantizer._scale_param_storage) for quantizer in learnt}
+    for quantizer in learnt:
         _keep(quantizer, in_logarithm=True)
-    ranges = {id(quantizer._scale_param_storage) for quantizer in placed}
     try:
         yield {name: RATE for name, p in network.named_parameters() if id(p) in ranges}
     finally:
-        for quantizer in placed:
+        for quantizer in learnt:
             _keep(quantizer, in_logarithm=False)
 
 

@@ -2,7 +2,6 @@
 
 import copy
 import json
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -133,7 +132,7 @@ def _fine_tune(
         recipe = _with_frozen_generator(recipe)
     steps = config.quantize.budget.student_steps(recipe.schedule.batch)
     plan = replace(for_student_steps(recipe, steps), warmup_rounds=0)
-    with _learnt_ranges(config, recipe, prepared) as rates:
+    with logarithmic(prepared) as rates:
         loop = make_loop(
             recipe,
             config,
@@ -142,23 +141,10 @@ def _fine_tune(
             student=prepared,
             plan=plan,
             seed=config.seed,
-            rates=rates,
+            # Steps of SGD's are as long as the gradient: there such a rate would tear the ranges.
+            rates=rates if recipe.student.kind == "adam" else None,
         )
         return train(loop, "quantize", work)
-
-
-def _learnt_ranges(
-    config: RunConfig, recipe: Recipe, prepared: nn.Module
-) -> AbstractContextManager[dict[str, float]]:
-    """Where ranges learn at rates of their own: the names and rates.
-
-    At 8 bits calibrated ranges clip next to nothing and there is nothing to gain: there they learn
-    as weights do, and so hardly move. Nor do they under SGD, whose steps are as long as the
-    gradient: such rates would tear them.
-    """
-    if config.quantize.exported or recipe.student.kind != "adam":
-        return nullcontext({})
-    return logarithmic(prepared)
 
 
 def _with_frozen_generator(recipe: Recipe) -> Recipe:

@@ -1,12 +1,14 @@
 """Runs of a table: their order, who has the cores, and what becomes of those that fail."""
 
+import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer
 
-from benchmarks.job_queue import FailedError, run_job, work_off
+from benchmarks.job_queue import FailedError, run_job, sole_queue, work_off
 
 MODULE = "tests.benchmarks.one_run"
 
@@ -42,7 +44,7 @@ class Table:
         with self._lock:
             self._running.remove(job.key)
         if job.key in self.failing:
-            raise FailedError("the reason")
+            raise FailedError("the [/reason]")
         return {"key": job.key}
 
     def keep(self, job, row):
@@ -81,7 +83,7 @@ def test_one_that_fails_is_said_and_not_tried_again_and_the_others_go_on(capsys)
     table = Table("a", "b", "c", "d", failing=("b",))
     assert table.work_off() == ["b"]
     assert set(table.done) == {"a", "c", "d"}
-    assert "b failed: the reason" in capsys.readouterr().out
+    assert "b failed: the [/reason]" in capsys.readouterr().out
 
 
 def test_nothing_is_started_when_the_time_is_over():
@@ -90,19 +92,45 @@ def test_nothing_is_started_when_the_time_is_over():
     assert table.done == []
 
 
-def folders(tmp_path):
-    return Path("data"), Path("teachers"), tmp_path
+def run(key, state, threads=1):
+    with sole_queue(state) as held:
+        folders = Path("data"), Path("teachers"), state
+        return run_job(MODULE, Named(key), *folders, threads=threads, held=held)
 
 
 def test_a_run_has_a_process_of_its_own_and_is_not_repeated(tmp_path):
-    row = run_job(MODULE, Named("a"), *folders(tmp_path), threads=3)
+    row = run("a", tmp_path, threads=3)
     assert row["threads"] == "3"
-    assert run_job(MODULE, Named("a"), *folders(tmp_path), threads=3) == row
+    assert run("a", tmp_path, threads=3) == row
     (tmp_path / "a.json").write_text('{"digest": "of other settings"}')
-    assert run_job(MODULE, Named("a"), *folders(tmp_path), threads=3)["process"] != row["process"]
+    assert run("a", tmp_path, threads=3)["process"] != row["process"]
 
 
 def test_a_run_without_a_row_names_its_log(tmp_path):
     with pytest.raises(FailedError, match=r"exit code 3; see .*broken\.log"):
-        run_job(MODULE, Named("broken"), *folders(tmp_path), threads=1)
+        run("broken", tmp_path)
     assert (tmp_path / "broken.log").read_text() == "the reason\n"
+
+
+def test_one_queue_at_a_time(tmp_path):
+    with (
+        sole_queue(tmp_path),
+        pytest.raises(typer.BadParameter, match="another queue"),
+        sole_queue(tmp_path),
+    ):
+        pass
+    with sole_queue(tmp_path):
+        pass
+
+
+def test_a_run_that_outlives_its_queue_keeps_others_away(tmp_path):
+    with sole_queue(tmp_path) as held:
+        left = subprocess.Popen(["sleep", "60"], pass_fds=[held])
+    try:
+        with pytest.raises(typer.BadParameter, match="a run that it left"), sole_queue(tmp_path):
+            pass
+    finally:
+        left.kill()
+        left.wait()
+    with sole_queue(tmp_path):
+        pass

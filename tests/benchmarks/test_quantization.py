@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import typer
 
-from benchmarks.quantization import main, pending
+from benchmarks import quantization
+from benchmarks.quantization import RESULTS, _key, main, pending, read_table
 from benchmarks.quantization_jobs import CHOICES, SLOW, Job, jobs
-from benchmarks.quantization_run import read_marks, write_marks
+from benchmarks.quantization_marks import read_marks, write_marks
 from benchmarks.quantization_table import paired_interval, render
 from pipeline.recipes import check_recipes, chosen_recipe
 
@@ -42,12 +43,49 @@ def test_the_paired_interval_by_hand():
     """Of four images one is won and one is lost by the first seed, one is won by the second."""
     ours = np.array([1, 0, 1, 1], bool)
     theirs = np.array([0, 1, 1, 1], bool)
-    points, reach = paired_interval([(ours, theirs), (ours, np.array([0, 0, 1, 1], bool))])
+    points, reach = paired_interval([[(ours, theirs), (ours, np.array([0, 0, 1, 1], bool))]])
     differences = [1.0, -0.5, 0.0, 0.0]
     mean = sum(differences) / 4
     spread = math.sqrt(sum((d - mean) ** 2 for d in differences) / 3)
     assert points == pytest.approx(100 * mean)
     assert reach == pytest.approx(100 * 1.96 * spread / 2)
+
+
+def test_a_teacher_with_more_runs_counts_no_more_in_the_interval():
+    better, same = (np.ones(4, bool), np.zeros(4, bool)), (np.ones(4, bool),) * 2
+    assert paired_interval([[better], [same, same, same]])[0] == pytest.approx(50)
+
+
+def test_the_measured_rows_make_the_page_that_is_there():
+    assert (RESULTS / "quantization.md").read_text() == render(
+        sorted(read_table()[0].values(), key=lambda row: _key(row)), read_table()[1]
+    )
+
+
+def test_a_file_that_every_run_needs_is_missed_before_the_first(tmp_path):
+    with pytest.raises(typer.BadParameter, match="cifar10 is not there"):
+        main(data=tmp_path, teachers=tmp_path, state=tmp_path)
+
+
+def test_a_row_that_is_kept_is_measured_and_its_own_file_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(quantization, "RESULTS", tmp_path / "results")
+    job, other = jobs()[:2]
+    marks = {
+        job.key: np.ones(8, bool),
+        job.teacher: np.ones(8, bool),
+        "of no row": np.ones(8, bool),
+    }
+    write_marks(tmp_path / f"{job.key}.npz", marks)
+    (tmp_path / f"{job.key}.json").touch()
+    measured = {**row(job.choice, 90.0), "teacher": job.teacher, "digest": job.digest()}
+    said = quantization._take_up(job, measured, tmp_path)
+    assert said == f"{job.key}: 90.00 (90.00 in float)"
+    assert not (tmp_path / f"{job.key}.json").exists()
+    rows, kept = read_table()
+    assert rows == {job.key: measured}
+    assert kept.keys() == {job.key, job.teacher}
+    assert job not in pending(rows)
+    assert other in pending(rows)
 
 
 def test_the_table_says_what_was_not_measured_and_compares_with_the_adversarial_choice():
@@ -90,7 +128,7 @@ def test_a_choice_without_rows_is_named():
 
 
 def test_marks_come_back_as_they_were(tmp_path):
-    marks = {"a": np.arange(16) % 3 == 0, "b": np.ones(16, bool)}
+    marks = {"a": np.arange(15) % 3 == 0, "b": np.ones(16, bool)}
     write_marks(tmp_path / "marks.npz", marks)
     back = read_marks(tmp_path / "marks.npz")
     assert back.keys() == marks.keys()
