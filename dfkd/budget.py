@@ -75,4 +75,6 @@ def passes_per_round(recipe: Recipe, warm: bool) -> int:
         learning = min(recipe.memory.steps, shown)
         passes += schedule.student_steps * sample
         passes += learning * (sample + 3 * (max(1, batch // 2) + replayed))
+    if recipe.objective.compares_maps and recipe.memory.kind != "none":
+        passes += schedule.student_steps * replayed
     return passes

@@ -145,8 +145,8 @@ def _replay(recipe: "Recipe") -> str | None:
         )
     if alone and recipe.update.kind == "meta":
         return "update meta needs fresh images in every student step"
-    if recipe.objective.attention and memory.kind != "none":
-        return "attention maps are not remembered: attention and memory do not go together"
+    if recipe.objective.compares_maps and recipe.update.kind == "meta":
+        return "update meta compares logits alone: set attention and features to 0"
     return None
 
 
@@ -195,9 +195,10 @@ def pair_fault(recipe: "Recipe", teacher: str, student: str) -> str | None:
     if first and not first.batch_norm and term:
         return f"recipe {recipe.name} needs batch norm (term {term.name}); {teacher} has none"
     related = first is not None and second is not None and first.name == second.name
-    if recipe.objective.attention and not related:
+    if recipe.objective.compares_maps and not related:
+        compared = "attention maps" if recipe.objective.attention else "what stages give"
         return (
-            f"recipe {recipe.name} compares attention maps, which needs teacher and student of "
+            f"recipe {recipe.name} compares {compared}, which needs teacher and student of "
             f"one registry family, not {teacher} and {student}"
         )
     return None

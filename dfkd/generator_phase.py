@@ -73,7 +73,7 @@ class GeneratorPhase:
         self.recipe, self.teacher, self.student = recipe, teacher, student
         self.synthesizer, self.weighting, self.rng = synthesizer, weighting, rng
         self.needs = set(weighting.needs())
-        if recipe.objective.attention and recipe.schedule.fresh == "generator-batch":
+        if recipe.objective.compares_maps and recipe.schedule.fresh == "generator-batch":
             self.needs.add("attention")
 
     def run(self, adversarial: bool, with_shares: bool = False) -> Synthesised:

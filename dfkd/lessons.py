@@ -13,7 +13,7 @@ class Lesson:
     Attributes:
         images: (N, C, H, W), normalised.
         logits: (N, K), the teacher's.
-        maps: The teacher's attention maps, when the objective compares them.
+        maps: The teacher's attention maps, when the objective compares them; a memory keeps none.
     """
 
     images: Tensor
@@ -25,7 +25,10 @@ class Lesson:
         return Lesson(self.images[mask], self.logits[mask], [m[mask] for m in self.maps])
 
     def joined(self, other: "Lesson") -> "Lesson":
-        """Both as one batch; attention maps are not carried over."""
+        """Both as one batch; maps only if both have them."""
+        both = zip(self.maps, other.maps, strict=True) if self.maps and other.maps else ()
         return Lesson(
-            torch.cat([self.images, other.images]), torch.cat([self.logits, other.logits])
+            torch.cat([self.images, other.images]),
+            torch.cat([self.logits, other.logits]),
+            [torch.cat(pair) for pair in both],
         )

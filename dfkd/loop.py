@@ -18,6 +18,7 @@ from dfkd.memory import make_memory
 from dfkd.optimizers import rate_factor
 from dfkd.recipe import Recipe
 from dfkd.report import SHARES, Happened, Round
+from dfkd.stages import check_stages
 from dfkd.student_phase import Learnt, StudentPhase
 from dfkd.synthesizers import build_generator, make_synthesizer
 from dfkd.teacher import Counts, Teacher
@@ -97,6 +98,7 @@ class Loop:
         )
         self._learning: StudentPhase | None = None
         if student is not None:
+            check_stages(recipe, teacher, student, spec)
             self._learning = StudentPhase(
                 recipe, self._teacher, student, self.synthesizer, self.memory, self.rng, rates
             )

@@ -46,6 +46,18 @@ def attention_distance(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
     return total
 
 
+def feature_distance(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
+    """Distance between the outputs of layers, (N, C, H, W) each (FitNets, Romero et al. 2015).
+
+    The squared difference over the teacher's square, summed over layers: each counts alike,
+    whatever its scale.
+    """
+    total = torch.zeros((), device=student[0].device)
+    for ours, theirs in zip(student, teacher, strict=True):
+        total = total + (ours - theirs).square().mean() / theirs.square().mean()
+    return total
+
+
 def _attention(activations: Tensor) -> Tensor:
     return F.normalize(activations.square().mean(1).flatten(1), dim=1)
 

@@ -143,6 +143,7 @@ NUMBERS: dict[str, tuple[str, str]] = {
     "replay_share": ("memory", "share"),
     "temperature": ("objective", "temperature"),
     "attention": ("objective", "attention"),
+    "features": ("objective", "features"),
     "inner_lr": ("update", "inner_lr"),
 }
 """The numbers of a recipe by the name an override uses: (part, attribute)."""

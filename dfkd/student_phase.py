@@ -97,11 +97,18 @@ class StudentPhase:
             if self.memory is not None:
                 if new is not None:
                     self.memory.attend(new, step, self.rng)
-                replayed = self.memory.recall(self.replayed, self.rng)
+                replayed = self._shown_again(self.memory.recall(self.replayed, self.rng))
             if new is not None or replayed is not None:
                 last = step + 1 == self.recipe.schedule.student_steps
                 learnt.loss, learnt.gradient = self._step(new, replayed, last)
         return learnt
+
+    def _shown_again(self, replayed: Lesson | None) -> Lesson | None:
+        """With the teacher's maps, where they are compared: a memory would need too much room."""
+        if replayed is None or not self.recipe.objective.compares_maps:
+            return replayed
+        seen = self.teacher.answer(replayed.images, ("attention",))
+        return Lesson(replayed.images, seen.logits, seen.maps)
 
     def _step(self, new: Lesson | None, replayed: Lesson | None, last: bool) -> tuple[float, float]:
         self.student.train()
@@ -147,7 +154,7 @@ class StudentPhase:
         images = augmented(draft.images.float(), self.recipe.synthesizer.augment, self.rng)
         if self.recipe.schedule.fresh == "mixed":
             images = blended(images, self.rng)
-        needs = ("attention",) if self.recipe.objective.attention else ()
+        needs = ("attention",) if self.recipe.objective.compares_maps else ()
         seen = self.teacher.answer(images, needs)
         self.teacher.counts.images += 0 if again else count
         if self.recipe.schedule.fresh == "mixed":

@@ -24,9 +24,11 @@ def check_recipes(config: RunConfig) -> None:
             f"recipe {tuning.name} keeps no generator that could attack the quantized student; "
             "for quantize choose one that does, such as house-quantize"
         )
-    student = config.student if isinstance(config.student, StudentSection) else config.teacher
-    for recipe in (distilling, tuning):
-        reason = pair_fault(recipe, config.teacher.architecture, student.architecture)
+    section = config.student if isinstance(config.student, StudentSection) else config.teacher
+    teacher, student = config.teacher.architecture, section.architecture
+    answering = teacher if config.quantize.teacher == "original" else student
+    for recipe, answers in ((distilling, teacher), (tuning, answering)):
+        reason = pair_fault(recipe, answers, student)
         if reason:
             raise InputError(reason)
 

@@ -3,10 +3,13 @@
 import torch
 from torch import nn
 
+from dfkd.recipe import RecipeError
+from dfkd.stages import check_stages
 from pipeline.batch_norm_folding import folded
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.networks import answer_to_blank, build_network, image_spec
+from pipeline.recipes import chosen_recipe
 from pipeline.teachers import StateDict, load_teacher, parse_weights
 from pipeline.weights_file import read_weights
 from targets.nearest import instead_of
@@ -51,9 +54,15 @@ def check_networks(config: RunConfig, device: torch.device) -> StateDict:
     """
     spec, url = image_spec(config.input), config.teacher.weights
     state = parse_weights(read_weights(url), url)
-    network = load_teacher(config.teacher, spec, state, device)
+    teacher = student = load_teacher(config.teacher, spec, state, device)
     if config.student != "same":
         section = config.student
-        network = build_network(section.architecture, section.width, spec, config.teacher.classes)
-    check_student(config, network)
+        student = build_network(section.architecture, section.width, spec, config.teacher.classes)
+    check_student(config, student)
+    sections = [config.distill, *([config.quantize] if config.quantize.teacher == "original" else [])]
+    for asking in sections:
+        try:
+            check_stages(chosen_recipe(asking.recipe, asking.overrides), teacher, student, spec)
+        except RecipeError as error:
+            raise InputError(str(error)) from None
     return state

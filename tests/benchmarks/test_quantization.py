@@ -57,9 +57,9 @@ def test_a_teacher_with_more_runs_counts_no_more_in_the_interval():
 
 
 def test_the_measured_rows_make_the_page_that_is_there():
-    assert (RESULTS / "quantization.md").read_text() == render(
-        sorted(read_table()[0].values(), key=lambda row: _key(row)), read_table()[1]
-    )
+    rows, marks = read_table()
+    page = render(sorted(rows.values(), key=_key), marks)
+    assert (RESULTS / "quantization.md").read_text() == page
 
 
 def test_a_file_that_every_run_needs_is_missed_before_the_first(tmp_path):

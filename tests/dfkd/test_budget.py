@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dfkd.budget import Plan, for_student_steps, for_teacher_passes, passes_per_round
 from dfkd.compatibility import ADVERSARIES
-from dfkd.composition import Memory
+from dfkd.composition import Memory, Objective
 from dfkd.recipes import RECIPES
 from tests.dfkd.tiny import SMALL, make_loop, shrunk
 
@@ -63,6 +63,10 @@ CHANGED = {
     "shifted images": small(synthesizer=replace(SMALL.synthesizer, augment="roll")),
     "two views": small(synthesizer=replace(SMALL.synthesizer, augment="two-views")),
     "selection": small(selection="clean-mixture"),
+    "attention maps of what is replayed": small(objective=Objective(attention=1.0)),
+    "attention maps of what an average generator draws": small(
+        objective=Objective(attention=1.0), memory=Memory("average-generator", share=0.5)
+    ),
     "a soft share that rounds": small(memory=Memory("average-generator", share=0.3)),
 }
 

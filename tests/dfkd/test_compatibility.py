@@ -178,9 +178,13 @@ REFUSED = {
         kept(memory=POOL, update=Update("meta"), schedule=Schedule(student_steps=2)),
         "update meta needs fresh images in every student step",
     ),
-    "attention maps out of a memory": (
-        kept(memory=POOL, objective=Objective(attention=1.0)),
-        "attention maps are not remembered",
+    "attention in a meta step": (
+        kept(memory=POOL, update=Update("meta"), objective=Objective(attention=1.0)),
+        "update meta compares logits alone",
+    ),
+    "stages in a meta step": (
+        kept(memory=POOL, update=Update("meta"), objective=Objective(features=1.0)),
+        "update meta compares logits alone",
     ),
     "a pool without room": (
         kept(memory=Memory("pool", capacity=0)),
@@ -291,6 +295,10 @@ ALLOWED = {
     ),
     "meta": kept(memory=POOL, update=Update("meta")),
     "attention": kept(objective=Objective(attention=1.0)),
+    "attention and a memory": kept(memory=POOL, objective=Objective(attention=1.0)),
+    "stages of images that are made for a pool": made(
+        "pixels", objective=Objective(features=1.0)
+    ),
     "a generator taught in the warm-up alone": kept(
         schedule=Schedule(generator_steps=0, warmup_rounds=10)
     ),
@@ -362,6 +370,7 @@ PLAIN = recipe(kept())
 STRICT = recipe(kept(CERTAINTY, Term("batch-norm-l2", 1.0)))
 LENIENT = recipe(kept(CERTAINTY, Term("batch-norm", 1.0, where_possible=True)))
 ATTENTIVE = recipe(kept(objective=Objective(attention=1.0)))
+STAGED = recipe(kept(objective=Objective(features=1.0)))
 
 
 @pytest.mark.parametrize(
@@ -382,6 +391,8 @@ ATTENTIVE = recipe(kept(objective=Objective(attention=1.0)))
         (ATTENTIVE, "my.module:make", "lenet5", "one registry family"),
         (ATTENTIVE, "lenet5", "my.module:make", "one registry family"),
         (ATTENTIVE, "my.module:make", "my.module:make", "one registry family"),
+        (STAGED, "resnet34", "resnet18", None),
+        (STAGED, "resnet34", "resnet20", "compares what stages give"),
     ],
 )
 def test_pairs(one, teacher, student, reason):

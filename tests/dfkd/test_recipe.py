@@ -58,7 +58,6 @@ def test_every_number_reaches_its_attribute_and_nothing_else(name):
         schedule=Schedule(batch=16, student_steps=3, rounds=5),
     )
     recipe = RECIPES["cmi"] if name == "inner_steps" else plain
-    recipe = RECIPES["zskt"] if name == "attention" else recipe
     recipe = RECIPES["lra"] if name == "inner_lr" else recipe
     recipe = RECIPES["mb-dfkd"] if name == "rounds" else recipe
     before = getattr(getattr(recipe, part), attribute)
@@ -86,6 +85,7 @@ def test_the_names_of_the_numbers():
         "replay_share",
         "temperature",
         "attention",
+        "features",
         "inner_lr",
     }
     assert set(MAY_BE_ZERO) <= set(NUMBERS)
@@ -161,7 +161,6 @@ def test_what_a_recipe_uses_is_not_idle(name, used):
         ({"replay_share": 0.001}, "no image"),
         ({"fresh_batches": 50}, "nobody learns from"),
         ({"fresh_batches": 0}, "never see the generator's images"),
-        ({"attention": 1.0}, "attention and memory do not go together"),
         ({"temperature": 0.0}, "temperature"),
     ],
 )
@@ -233,7 +232,7 @@ def test_a_recipe_is_checked_when_it_is_made_and_when_it_is_changed():
     with pytest.raises(RecipeError, match="update meta needs fresh images"):
         replace(HOUSE, update=Update("meta"))
     with pytest.raises(RecipeError, match="attention"):
-        replace(HOUSE, objective=Objective(attention=1.0))
+        replace(RECIPES["lra"], objective=Objective(attention=1.0))
 
 
 def test_a_recipe_is_never_changed_in_place():

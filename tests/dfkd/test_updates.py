@@ -274,14 +274,15 @@ def test_frozen_parameters_take_no_virtual_step():
     assert student.weight.grad.abs().sum() > 0
 
 
-def test_attention_is_added_with_its_weight():
+@pytest.mark.parametrize("compared", ["attention", "features"])
+def test_maps_are_compared_with_their_weight(compared):
     torch.manual_seed(0)
     student = build("lenet5-half-bn", SPEC, 10).train()
     images, logits = torch.randn(4, *SPEC.shape), torch.randn(4, 10)
-    maps = [torch.rand(4, 6, 28, 28), torch.rand(4, 16, 10, 10)]
+    maps = [torch.rand(4, 3, 28, 28), torch.rand(4, 8, 10, 10)]
 
     def loss(weight):
-        objective = Objective("soft-kl", temperature=1.0, attention=weight)
+        objective = Objective("soft-kl", temperature=1.0, **{compared: weight})
         pupil = Pupil(copy.deepcopy(student), objective)
         return learning_loss(pupil, Update(), Lesson(images, logits, maps), None).item()
 

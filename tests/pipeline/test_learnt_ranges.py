@@ -139,7 +139,7 @@ def test_weights_that_are_all_zero_leave_gradients_that_are_numbers(images):
         assert all(named[name].isfinite().all() for name in rates)
 
 
-def test_gap_nncf_still_calibrates_no_logarithms(images):
+def test_gap_nncf_still_calibrates_no_logarithms():
     """When this fails, NNCF can be asked for them: drop the switch in `logarithmic`."""
     for asked in (AdvancedQuantizationParameters, QuantizationParameters):
         assert not any("log" in name for name in asked.__dataclass_fields__)
