@@ -41,6 +41,16 @@ CHOICES: dict[str, dict[str, Any]] = {
 """Sections `quantize` of a run file, by the name in the table. With `student: same` the generator
 that goes on is one that learnt from the teacher alone, so that a fresh one is the same choice."""
 
+LONGER = {"warmup_rounds": 3_000.0}
+
+FEW_BITS: dict[str, dict[str, float]] = {
+    "generator images": LONGER,
+    "frozen generator": {**LONGER, "features": 10.0},
+    "adversarial": {**LONGER, "features": 10.0},
+}
+"""Overrides below 8 bits, where images matter more and logits alone teach too little; tried on
+training images, which the page says."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -59,6 +69,11 @@ class Job:
         return f"{self.teacher}_{self.choice}_{bits}_{self.seed}".replace(" ", "-")
 
     @property
+    def few(self) -> bool:
+        """Whether it is of fewer bits than runtimes take."""
+        return min(self.weight_bits, self.activation_bits) < 8
+
+    @property
     def probed(self) -> bool:
         """Whether torch and ONNX Runtime are compared on probes too."""
         return self.choice == "adversarial" and self.seed == 0 and self.weight_bits == 8
@@ -73,6 +88,7 @@ class Job:
         config = read_run_file(RUNS / f"{self.teacher}.yaml")
         weights = Path(config.teacher.weights).relative_to(RUNS)
         section = {
+            **({"overrides": FEW_BITS.get(self.choice, {})} if self.few else {}),
             **CHOICES[self.choice],
             "budget": {"steps": STEPS},
             "weight_bits": self.weight_bits,

@@ -33,6 +33,9 @@ from targets.instruction_sets import this_cpu
 from targets.nearest import instead_of
 from targets.onnxruntime_cpu import answer, compile_graph, open_session, rewrite_graph
 
+TIMED = ("fresh_generator", "quantize")
+"""Steps whose time is a choice's: choices that share a generator are each charged all of it."""
+
 
 @dataclass(frozen=True)
 class Quantized:
@@ -41,7 +44,7 @@ class Quantized:
     Attributes:
         files: By role.
         folder: For what is made of them.
-        seconds: What the step `quantize` took, also when it was found done or went on.
+        seconds: What the steps `TIMED` took, also when they were found done or went on.
     """
 
     files: dict[str, Path]
@@ -86,7 +89,7 @@ class Quantized:
 
 def run_steps(config: RunConfig, store: Store, folder: Path, probed: bool) -> Quantized:
     """Teacher, quantize, export, and the probes if they are wanted."""
-    wanted = {"teacher", "quantize", "export", *(("probe",) if probed else ())}
+    wanted = {"teacher", *TIMED, "export", *(("probe",) if probed else ())}
     roles: dict[str, Artifact] = {}
     seconds = 0.0
     for step in chain(config):
@@ -95,16 +98,17 @@ def run_steps(config: RunConfig, store: Store, folder: Path, probed: bool) -> Qu
         started = time.monotonic()
         record = perform(step, config, roles, store, LineReporter(print))
         roles = with_made(roles, step, record, config)
-        if step.name == "quantize":
-            # The notes count what was done before an interruption too.
-            seconds = max(_noted(record), time.monotonic() - started)
+        if step.name in TIMED:
+            # The notes count what was done before an interruption, or by a row before, too.
+            seconds += max(_noted(record), time.monotonic() - started)
     folder.mkdir(parents=True, exist_ok=True)
     return Quantized({r: store.get(a, folder) for r, a in roles.items()}, folder, seconds)
 
 
 def _noted(record: StepRecord) -> float:
     parts: list[dict[str, Any]] = [
-        record.notes.get(part, {}) for part in ("images", "warm-up", "fine-tuning")
+        record.notes,
+        *(record.notes.get(part, {}) for part in ("images", "fine-tuning")),
     ]
     return float(sum(part.get("seconds", 0.0) for part in parts))
 

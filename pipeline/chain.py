@@ -4,7 +4,7 @@ import importlib
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from pipeline.chosen_targets import cpu_targets
 from pipeline.config import RunConfig, StudentSection
 from pipeline.metrics import recorded
 from pipeline.progress import Reporter
-from pipeline.recipes import chosen_recipe, goes_on
+from pipeline.recipes import GENERATOR_PARTS, chosen_recipe, goes_on, taught_by_the_teacher
 from pipeline.sources import factory_digest, source_digest
 from pipeline.store import Artifact, StepRecord, Store, digest
 from pipeline.unfinished import Unfinished
@@ -59,12 +59,12 @@ def chain(config: RunConfig) -> list[Step]:
     Below 8 bits they end with the quantized student: no runtime here takes it.
     """
     same = config.student == "same"
-    recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
-    taught = not same and goes_on(recipe) and config.quantize.goes_on
-    generator = ("generator",) if taught else ()
+    generator = _generator_for_quantize(config)
     steps = [Step("teacher", (), _teacher_settings)]
     if not same:
         steps.append(Step("distill", ("teacher",), _part("input", "student", "distill", "seed")))
+    if "fresh-generator" in generator:
+        steps.append(Step("fresh_generator", ("teacher",), _fresh_generator_settings))
     steps.append(Step("quantize", ("teacher", "student", *generator), _quantize_settings))
     if not config.quantize.exported:
         return steps
@@ -83,6 +83,18 @@ def chain(config: RunConfig) -> list[Step]:
             Step("validate", ("golden", *compiled), _part("gate"), target),
         ]
     return steps
+
+
+def _generator_for_quantize(config: RunConfig) -> tuple[str, ...]:
+    """The role of the generator whose images quantizing asks for, if it asks for any.
+
+    That of the one that taught the student, or of one that learns from the teacher alone.
+    """
+    if not config.quantize.draws:
+        return ()
+    recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    taught = config.student != "same" and goes_on(recipe) and config.quantize.goes_on
+    return ("generator" if taught else "fresh-generator",)
 
 
 def _role(role: str, target: str) -> str:
@@ -121,6 +133,13 @@ def _architecture(config: RunConfig) -> dict[str, Any]:
 
 def _teacher_settings(config: RunConfig) -> Any:
     return {"weights": digest_of_weights(config.teacher.weights), **_part("input")(config)}
+
+
+def _fresh_generator_settings(config: RunConfig) -> Any:
+    recipe = chosen_recipe(config.quantize.recipe, config.quantize.overrides)
+    learning = asdict(taught_by_the_teacher(recipe))
+    part = _part("input", "seed")(config)
+    return {**part, "recipe": {name: learning[name] for name in GENERATOR_PARTS}}
 
 
 def _quantize_settings(config: RunConfig) -> Any:

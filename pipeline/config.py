@@ -161,6 +161,11 @@ class QuantizeSection(Section):
         return self.method in ("adversarial", "frozen", "fresh")
 
     @property
+    def draws(self) -> bool:
+        """Whether the method needs a generator's images."""
+        return self.method not in ("batch-norm-images", "noise")
+
+    @property
     def goes_on(self) -> bool:
         """Whether the generator that taught the student is used again, if there is one."""
         return self.method in ("adversarial", "frozen", "generator-images")

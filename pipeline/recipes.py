@@ -1,6 +1,9 @@
 """The recipes that a run file names, with its overrides. Imports no torch."""
 
+from dataclasses import replace
+
 from dfkd.compatibility import pair_fault
+from dfkd.composition import Memory, Objective, Optimizer, Schedule, Update
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.recipes import RECIPES, ZEROQ
 from pipeline.config import RunConfig, StudentSection
@@ -46,6 +49,27 @@ def _require_effect(config: RunConfig) -> None:
 def goes_on(recipe: Recipe) -> bool:
     """Whether a recipe leaves a generator that can draw at will, for the quantized student."""
     return recipe.synthesizer.kind == "generator"
+
+
+GENERATOR_PARTS = ("terms", "synthesizer", "selection", "generator", "schedule")
+"""Axes of a recipe that a generator depends on which learns from the teacher alone."""
+
+
+def taught_by_the_teacher(recipe: Recipe) -> Recipe:
+    """What of a recipe its warm-up depends on; all else is as by default.
+
+    Two recipes of which this is the same have the same generator after it.
+    """
+    schedule = Schedule(batch=recipe.schedule.batch, warmup_rounds=recipe.schedule.warmup_rounds)
+    return replace(
+        recipe,
+        memory=Memory(),
+        objective=Objective(),
+        update=Update(),
+        schedule=schedule,
+        student=Optimizer(0.0),
+        average=0.0,
+    )
 
 
 def chosen_recipe(name: str, overrides: dict[str, float]) -> Recipe:

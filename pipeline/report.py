@@ -135,7 +135,7 @@ def _shares(records: dict[str, StepRecord]) -> Figure:
 def _lines(records: dict[str, StepRecord], kind: str) -> Figure:
     curves = {
         step: noted
-        for step in ("distill", "quantize")
+        for step in ("distill", "fresh_generator", "quantize")
         if step in records and (noted := _noted(records[step].notes, kind))
     }
     if not curves:

@@ -59,10 +59,12 @@ def check_networks(config: RunConfig, device: torch.device) -> StateDict:
         section = config.student
         student = build_network(section.architecture, section.width, spec, config.teacher.classes)
     check_student(config, student)
-    sections = [config.distill, *([config.quantize] if config.quantize.teacher == "original" else [])]
-    for asking in sections:
+    asking = [chosen_recipe(config.distill.recipe, config.distill.overrides)]
+    if config.quantize.teacher == "original":
+        asking.append(chosen_recipe(config.quantize.recipe, config.quantize.overrides))
+    for recipe in asking:
         try:
-            check_stages(chosen_recipe(asking.recipe, asking.overrides), teacher, student, spec)
+            check_stages(recipe, teacher, student, spec)
         except RecipeError as error:
             raise InputError(str(error)) from None
     return state

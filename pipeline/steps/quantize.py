@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dfkd.budget import Plan, for_student_steps
+from dfkd.budget import for_student_steps
 from dfkd.compatibility import ADVERSARIES
 from dfkd.loop import build_generator
 from dfkd.models.generators import Generator
@@ -23,7 +23,7 @@ from pipeline.networks import build_network, image_spec
 from pipeline.recipes import chosen_recipe
 from pipeline.steps.teacher import open_teacher
 from pipeline.student_fit import check_student
-from pipeline.training import chosen_device, cpu_state, make_loop, say_dropped_terms, train
+from pipeline.training import chosen_device, cpu_state, make_loop, train
 from pipeline.weight_range import half_range
 from pipeline.work import Made, Work
 
@@ -44,7 +44,7 @@ def run(work: Work) -> Made:
     elif section.method == "batch-norm-images":
         images, notes["images"] = batch_norm_images(work, teacher)
     else:
-        recipe, generator = _generator(work, recipe, teacher, notes)
+        recipe, generator = _generator(work, recipe)
         images = drawn(generator, config)
     chosen = scheme(config)
     prepared = prepare(student, images, chosen).to(device)
@@ -87,37 +87,17 @@ def _frozen_copy(student: nn.Module) -> nn.Module:
     return copy.deepcopy(student).requires_grad_(False)
 
 
-def _generator(
-    work: Work, recipe: Recipe, teacher: nn.Module, notes: dict[str, Any]
-) -> tuple[Recipe, Generator]:
-    """The generator that taught the student, in the layout of its recipe; or one that is new.
-
-    A new one learns from the teacher alone first.
-    """
+def _generator(work: Work, recipe: Recipe) -> tuple[Recipe, Generator]:
+    """The generator that taught the student, in the layout of its recipe; or the fresh one."""
     config = work.config
-    taught = "generator" in work.inputs
-    if taught:
+    if "generator" in work.inputs:
         first = chosen_recipe(config.distill.recipe, config.distill.overrides)
         recipe = replace(recipe, synthesizer=first.synthesizer)
     generator = build_generator(recipe, image_spec(config.input), config.teacher.classes)
     assert isinstance(generator, Generator)
-    generator.to(chosen_device(config))
-    if taught:
-        generator.load_state_dict(load_file(work.inputs["generator"]))
-        return recipe, generator
-    plan = Plan(recipe.schedule.warmup_rounds, 0)
-    warmup = make_loop(
-        recipe,
-        config,
-        teacher=teacher,
-        generator=generator,
-        student=None,
-        plan=plan,
-        seed=config.seed,
-    )
-    say_dropped_terms(warmup, work.reporter)
-    notes["warm-up"] = train(warmup, "quantize: generator", work)
-    return recipe, generator
+    role = "generator" if "generator" in work.inputs else "fresh-generator"
+    generator.load_state_dict(load_file(work.inputs[role]))
+    return recipe, generator.to(chosen_device(config))
 
 
 def _fine_tune(

@@ -296,9 +296,7 @@ ALLOWED = {
     "meta": kept(memory=POOL, update=Update("meta")),
     "attention": kept(objective=Objective(attention=1.0)),
     "attention and a memory": kept(memory=POOL, objective=Objective(attention=1.0)),
-    "stages of images that are made for a pool": made(
-        "pixels", objective=Objective(features=1.0)
-    ),
+    "stages of images that are made for a pool": made("pixels", objective=Objective(features=1.0)),
     "a generator taught in the warm-up alone": kept(
         schedule=Schedule(generator_steps=0, warmup_rounds=10)
     ),

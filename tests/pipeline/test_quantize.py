@@ -7,9 +7,10 @@ from safetensors.torch import load_file
 
 from benchmarks.quick_run import QUICK, ROOT, write_run
 from dfkd.compatibility import ADVERSARIES
-from dfkd.recipes import GDFQ, HOUSE_QUANTIZE
+from dfkd.recipes import GDFQ, HOUSE_QUANTIZE, RECIPES
 from pipeline.chain import chain, run_chain
 from pipeline.errors import InputError
+from pipeline.recipes import GENERATOR_PARTS, goes_on, taught_by_the_teacher
 from pipeline.run import check_run, execute
 from pipeline.run_file import read_run_file
 from pipeline.steps.quantize import _with_frozen_generator
@@ -26,13 +27,13 @@ SHORT = {"batch": 8, "width": 8, "latent": 16, "warmup_rounds": 2}
 
 
 def quantized(folder, store, *, teacher=None, student="same", **quantize):
-    """(record of the step, its tensors) of a run that ends there."""
+    """(records of all steps, tensors of the last) of a run that ends there."""
     changes = {"teacher": teacher} if teacher else {}
     section = {**QUICK["quantize"], **FOUR_BITS, **quantize}
     config = read_run_file(write_run(folder, student=student, quantize=section, **changes))
-    record = run_chain(config, Store(str(store)), Silent())["quantize"]
-    tensors = load_file(Store(str(store)).get(record.artifacts["quantized"], folder))
-    return record, tensors
+    records = run_chain(config, Store(str(store)), Silent())
+    artifact = records["quantize"].artifacts["quantized"]
+    return records, load_file(Store(str(store)).get(artifact, folder))
 
 
 def weights(tensors):
@@ -49,17 +50,17 @@ def only_calibrated(tmp_path_factory, quick_store):
 
 
 def test_noise_needs_no_generator_and_changes_no_weight(only_calibrated):
-    record, tensors = only_calibrated
-    assert "warm-up" not in record.notes
-    assert "fine-tuning" not in record.notes
+    records, tensors = only_calibrated
+    assert "fresh_generator" not in records
+    assert "fine-tuning" not in records["quantize"].notes
     teacher = load_file(ROOT / "examples/mnist_lenet5/teacher.safetensors")
     assert same(weights(tensors), teacher)
 
 
 def test_generator_images_change_the_ranges_alone(only_calibrated, tmp_path, quick_store):
-    record, tensors = quantized(tmp_path, quick_store, method="generator-images")
-    assert "warm-up" in record.notes
-    assert "fine-tuning" not in record.notes
+    records, tensors = quantized(tmp_path, quick_store, method="generator-images")
+    assert "fresh_generator" in records
+    assert "fine-tuning" not in records["quantize"].notes
     assert same(weights(tensors), weights(only_calibrated[1]))
     assert not same(tensors, only_calibrated[1])
 
@@ -92,11 +93,12 @@ def test_ranges_learn_at_rates_of_their_own_where_few_bits_and_adam_ask_for_it(
 
 
 def test_batch_norm_images_change_the_ranges_alone(tmp_path, quick_store, monkeypatch):
-    record, _ = quantized(
+    records, _ = quantized(
         tmp_path, quick_store, teacher=WITH_BATCH_NORM, method="batch-norm-images"
     )
-    assert record.notes["images"]["cost"]["images"] == 64
-    assert "fine-tuning" not in record.notes
+    notes = records["quantize"].notes
+    assert notes["images"]["cost"]["images"] == 64
+    assert "fine-tuning" not in notes
 
 
 def test_batch_norm_images_need_batch_norm(tmp_path):
@@ -109,21 +111,54 @@ def test_batch_norm_images_need_batch_norm(tmp_path):
 @pytest.mark.parametrize("method", ["adversarial", "frozen"])
 def test_the_generator_that_taught_the_student_goes_on(tmp_path, quick_store, method):
     student = QUICK["student"]
-    record, _ = quantized(tmp_path, quick_store, student=student, method=method)
-    assert "warm-up" not in record.notes
-    notes = record.notes["fine-tuning"]
+    records, _ = quantized(tmp_path, quick_store, student=student, method=method)
+    assert "fresh_generator" not in records
+    notes = records["quantize"].notes["fine-tuning"]
     made = notes["cost"]["teacher_passes"] - notes["cost"]["images"]
     assert (made > 0) == (method == "adversarial"), notes["curve"]
     assert notes["cost"]["student_steps"] >= 10
 
 
 def test_a_fresh_generator_learns_first(tmp_path, quick_store):
-    record, _ = quantized(tmp_path, quick_store, student=QUICK["student"], method="fresh")
-    assert record.notes["warm-up"]["cost"]["images"] == 60 * 32
+    records, _ = quantized(tmp_path, quick_store, student=QUICK["student"], method="fresh")
+    assert records["fresh_generator"].notes["cost"]["images"] == 60 * 32
     step = next(
         step for step in chain(read_run_file(tmp_path / "run.yaml")) if step.name == "quantize"
     )
     assert "generator" not in step.needs
+
+
+def test_methods_share_the_generator_that_learnt_from_the_teacher_alone(tmp_path):
+    """What a warm-up does not depend on does not make another one."""
+
+    def generator(**section):
+        records, _ = quantized(tmp_path, tmp_path / "store", **section)
+        return records["fresh_generator"]
+
+    overrides = {**SHORT, "features": 1.0, "student_lr": 1e-3, "student_steps": 5, "memory": 64}
+    first = generator(method="generator-images", overrides=SHORT)
+    assert not first.notes["reused"]
+    for section in (
+        {"method": "frozen", "overrides": overrides},
+        {"method": "adversarial", "overrides": SHORT, "budget": {"steps": 3}, "weight_bits": 8},
+    ):
+        again = generator(**section)
+        assert again.notes["reused"]
+        assert again.artifacts == first.artifacts
+    for changed in ({"warmup_rounds": 3}, {"class-balance": 1.0}, {"generator_lr": 1e-4}):
+        section = {"method": "generator-images", "overrides": {**SHORT, **changed}}
+        assert generator(**section).artifacts != first.artifacts
+
+
+@pytest.mark.parametrize("name", [name for name, one in RECIPES.items() if goes_on(one)])
+def test_of_every_recipe_the_warm_up_stands_alone(name):
+    recipe = RECIPES[name]
+    alone = taught_by_the_teacher(recipe)
+    assert taught_by_the_teacher(alone) == alone
+    assert {part: getattr(alone, part) for part in GENERATOR_PARTS[:-1]} == {
+        part: getattr(recipe, part) for part in GENERATOR_PARTS[:-1]
+    }
+    assert alone.schedule.warmup_rounds == recipe.schedule.warmup_rounds
 
 
 def test_the_float_student_may_be_the_teacher(tmp_path, quick_store):
@@ -140,7 +175,7 @@ def test_the_float_student_may_be_the_teacher(tmp_path, quick_store):
 
 
 def test_another_recipes_losses(tmp_path, quick_store):
-    record, _ = quantized(
+    records, _ = quantized(
         tmp_path,
         quick_store,
         teacher=WITH_BATCH_NORM,
@@ -148,7 +183,7 @@ def test_another_recipes_losses(tmp_path, quick_store):
         overrides=SHORT,
         budget={"steps": 3},
     )
-    assert record.notes["fine-tuning"]["terms"] == [term.name for term in GDFQ.terms]
+    assert records["quantize"].notes["fine-tuning"]["terms"] == [term.name for term in GDFQ.terms]
 
 
 @pytest.mark.parametrize("recipe", [HOUSE_QUANTIZE, GDFQ], ids=lambda recipe: recipe.name)

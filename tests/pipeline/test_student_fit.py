@@ -9,6 +9,7 @@ from torch import nn
 from benchmarks.quick_run import QUICK
 from pipeline.errors import InputError
 from pipeline.networks import build_network, image_spec
+from pipeline.recipes import check_recipes
 from pipeline.run_file import parse_run
 from pipeline.student_fit import check_networks, check_student
 
@@ -79,6 +80,18 @@ def test_a_factory_that_is_not_found_says_where_it_must_lie():
         build_network("nowhere_at_all:net", 1.0, image_spec(run.input), 10)
 
 
+def test_stages_of_another_width_cannot_be_compared():
+    staged = {"overrides": {**QUICK["quantize"]["overrides"], "features": 1.0}}
+    section = {**QUICK["quantize"], **staged}
+    with pytest.raises(InputError, match="6x28x28, 16x10x10 in the teacher, 3x28x28, 8x10x10"):
+        check_networks(config(quantize=section), torch.device("cpu"))
+    # Unless it is the student in float that answers, or the student is the teacher.
+    check_networks(config(quantize={**section, "teacher": "student"}), torch.device("cpu"))
+    check_networks(config(quantize=section, student="same"), torch.device("cpu"))
+    with pytest.raises(InputError, match="set features to 0"):
+        check_networks(config(distill={**QUICK["distill"], **staged}), torch.device("cpu"))
+
+
 def test_the_answer_is_asked_of_the_folded_network():
     """Batch norms of a fresh student stay as they are: the check moves no statistics."""
     run = config(student={"architecture": "lenet5-half-bn"})
@@ -87,3 +100,12 @@ def test_the_answer_is_asked_of_the_folded_network():
     check_student(run, student)
     assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
     assert student.training
+
+
+def test_a_float_student_that_answers_is_of_its_own_family():
+    """What the quantized student compares stages with is then no longer the original teacher."""
+    section = {**QUICK["quantize"], "overrides": {"features": 1.0}}
+    other = {"student": {"architecture": "resnet20"}}
+    check_recipes(config(quantize={**section, "teacher": "student"}, **other))
+    with pytest.raises(InputError, match="one registry family, not lenet5 and resnet20"):
+        check_recipes(config(quantize=section, **other))
