@@ -46,8 +46,9 @@ def _heading(rows: list[Row]) -> str:
         "the published losses and layouts at smaller sizes and a shorter warm-up, not the "
         "published runs; they learn by SGD as there, which leaves ranges nearly where calibration "
         "put them, while the other choices that tune also learn the ranges below 8 bits. Below 8 "
-        f"bits the house recipe has changes ({_settings(FEW_BITS['adversarial'])}), which were chosen by one "
-        "seed of ResNet-20 on 10,000 CIFAR-10 training images; at 8 bits it is as it is.\n\n"
+        f"bits the house recipe has changes ({_settings(FEW_BITS['adversarial'])}), which were "
+        "chosen by one seed of ResNet-20 on 10,000 CIFAR-10 training images; at 8 bits it is as "
+        "it is.\n\n"
         "Command: `python -m benchmarks.quantization --data DATA --teachers TEACHERS`.\n\n"
         f"Machine: {machines}."
     )
