@@ -1,8 +1,7 @@
 """What the MNIST table is made of: which recipe, at which setting, from which teacher and seed."""
 
 import hashlib
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from benchmarks.common_setting import common
 from benchmarks.data import MNIST_INPUT
@@ -21,6 +20,9 @@ LONG_PASSES = 1_200_000
 """Of the house recipe's own run, alone on 2 cores: within 10 minutes."""
 
 SEEDS = (0, 1, 2)
+
+LATER = (", stages=0.0",)
+"""Fields that are younger than rows of the table, as they were when these ran."""
 
 SEED_METHODS = ("rdskd", "pre-dfkd", "ta-dfkd", "lra", "de-dfkd")
 """The five methods the project started from."""
@@ -130,19 +132,10 @@ class Job:
         if not TEACHERS[self.teacher].batch_norm:
             recipe = replace(recipe, terms=without_batch_norm(recipe))
         parts = (recipe, self.plan(), TEACHERS[self.teacher], self.seed)
-        return hashlib.sha256(repr(stated(parts)).encode()).hexdigest()[:12]
-
-
-def stated(part: Any) -> Any:
-    """What is not as by default, all the way down: a field that is new leaves a digest alone."""
-    if isinstance(part, tuple):
-        return tuple(map(stated, part))
-    if not is_dataclass(part):
-        return part
-    given = {field.name: getattr(part, field.name) for field in fields(part)}
-    defaults = {f.name: f.default for f in fields(part)}
-    said = {name: stated(value) for name, value in given.items() if value != defaults[name]}
-    return type(part).__name__, said
+        stated = repr(parts)
+        for younger in LATER:
+            stated = stated.replace(younger, "")
+        return hashlib.sha256(stated.encode()).hexdigest()[:12]
 
 
 MECHANISMS: dict[str, tuple[str, ...]] = {

@@ -45,8 +45,8 @@ LONGER = {"warmup_rounds": 3_000.0}
 
 FEW_BITS: dict[str, dict[str, float]] = {
     "generator images": LONGER,
-    "frozen generator": {**LONGER, "features": 10.0},
-    "adversarial": {**LONGER, "features": 10.0},
+    "frozen generator": {**LONGER, "stages": 10.0},
+    "adversarial": {**LONGER, "stages": 10.0},
 }
 """Overrides below 8 bits, where images matter more and logits alone teach too little; tried on
 training images, which the page says."""
@@ -74,6 +74,12 @@ class Job:
         return min(self.weight_bits, self.activation_bits) < 8
 
     @property
+    def overrides(self) -> dict[str, float]:
+        """Numbers of the recipe that are other than its own."""
+        few = FEW_BITS.get(self.choice, {}) if self.few else {}
+        return {**CHOICES[self.choice].get("overrides", {}), **few}
+
+    @property
     def probed(self) -> bool:
         """Whether torch and ONNX Runtime are compared on probes too."""
         return self.choice == "adversarial" and self.seed == 0 and self.weight_bits == 8
@@ -88,8 +94,8 @@ class Job:
         config = read_run_file(RUNS / f"{self.teacher}.yaml")
         weights = Path(config.teacher.weights).relative_to(RUNS)
         section = {
-            **({"overrides": FEW_BITS.get(self.choice, {})} if self.few else {}),
             **CHOICES[self.choice],
+            "overrides": self.overrides,
             "budget": {"steps": STEPS},
             "weight_bits": self.weight_bits,
             "activation_bits": self.activation_bits,

@@ -26,7 +26,8 @@ def for_student_steps(recipe: Recipe, steps: int) -> Plan:
     schedule = recipe.schedule
     rounds = -(-steps // schedule.student_steps)
     stretch = rounds / schedule.rounds
-    return Plan(_stretched(schedule.warmup_rounds, stretch), rounds, stretch)
+    warmup = schedule.warmup_rounds * rounds // schedule.rounds
+    return Plan(_at_least_one(schedule.warmup_rounds, warmup), rounds, stretch)
 
 
 def for_teacher_passes(recipe: Recipe, passes: int) -> Plan:
@@ -39,16 +40,17 @@ def for_teacher_passes(recipe: Recipe, passes: int) -> Plan:
     warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
     published = schedule.warmup_rounds * warm + schedule.rounds * main
     stretch = passes / published
-    warmup = _stretched(schedule.warmup_rounds, stretch)
-    rounds = int(schedule.rounds * stretch)
+    # In whole numbers: a float's last digit would cost a round here and there.
+    warmup = _at_least_one(schedule.warmup_rounds, schedule.warmup_rounds * passes // published)
+    rounds = schedule.rounds * passes // published
     if main:
         rounds = min(rounds, (passes - warmup * warm) // main)
     return Plan(warmup, max(1, rounds), stretch)
 
 
-def _stretched(count: int, stretch: float) -> int:
+def _at_least_one(published: int, stretched: int) -> int:
     """Of a recipe that has a warm-up, at least one round is left."""
-    return max(1, int(count * stretch)) if count else 0
+    return max(1, stretched) if published else 0
 
 
 def passes_per_round(recipe: Recipe, warm: bool) -> int:

@@ -146,7 +146,7 @@ def _replay(recipe: "Recipe") -> str | None:
     if alone and recipe.update.kind == "meta":
         return "update meta needs fresh images in every student step"
     if recipe.objective.compares_maps and recipe.update.kind == "meta":
-        return "update meta compares logits alone: set attention and features to 0"
+        return "update meta compares logits alone: set attention and stages to 0"
     return None
 
 

@@ -126,19 +126,19 @@ class Objective:
         kind: A key of `dfkd.objectives.OBJECTIVES`.
         temperature: Of "soft-kl" and "difference-entropy".
         attention: Weight of the distance between attention maps (ZSKT); 0 leaves it out.
-        features: Weight of the distance between the stages' outputs themselves (FitNets), for a
-            student whose stages are as wide as the teacher's; 0 leaves it out.
+        stages: Weight of the distance between what the stages give, channel by channel (FitNets);
+            for a student whose stages are as wide as the teacher's; 0 leaves it out.
     """
 
     kind: Literal["logit-l1", "soft-kl", "difference-entropy"] = "soft-kl"
     temperature: float = 4.0
     attention: float = 0.0
-    features: float = 0.0
+    stages: float = 0.0
 
     @property
     def compares_maps(self) -> bool:
         """Whether it asks for more than the teacher's logits."""
-        return bool(self.attention or self.features)
+        return bool(self.attention or self.stages)
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class GeneratorPhase:
         self.synthesizer, self.weighting, self.rng = synthesizer, weighting, rng
         self.needs = set(weighting.needs())
         if recipe.objective.compares_maps and recipe.schedule.fresh == "generator-batch":
-            self.needs.add("attention")
+            self.needs.add("maps")
 
     def run(self, adversarial: bool, with_shares: bool = False) -> Synthesised:
         """One batch.

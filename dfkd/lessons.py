@@ -13,7 +13,7 @@ class Lesson:
     Attributes:
         images: (N, C, H, W), normalised.
         logits: (N, K), the teacher's.
-        maps: The teacher's attention maps, when the objective compares them; a memory keeps none.
+        maps: What the teacher's stages give, when the objective compares it; a memory keeps none.
     """
 
     images: Tensor

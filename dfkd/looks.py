@@ -45,7 +45,7 @@ class Look:
         logits: (N, K), float32.
         statistics: Of the batch norms' inputs, in the order of execution.
         features: (N, F), the input of the last linear layer; None unless asked for.
-        maps: Outputs of the network's attention layers, (N, C, H, W) each.
+        maps: Outputs of the layers that the network names for it, (N, C, H, W) each.
     """
 
     logits: Tensor
@@ -75,15 +75,15 @@ def last_linear(network: nn.Module) -> nn.Linear:
     return layers[-1]
 
 
-def attention_layers(network: nn.Module) -> list[nn.Module]:
-    """The layers whose outputs are compared as attention maps.
+def compared_layers(network: nn.Module) -> list[nn.Module]:
+    """The layers whose outputs are compared, as attention maps or as they are.
 
     Raises:
         RecipeError: When the network does not name any.
     """
-    named = getattr(network, "attention_layers", None)
+    named = getattr(network, "compared_layers", None)
     if named is None:
-        raise RecipeError("the recipe compares attention maps; only registry networks name theirs")
+        raise RecipeError("the recipe compares stages; only registry networks name theirs")
     return list(named())
 
 
@@ -93,7 +93,7 @@ def look(network: nn.Module, images: Tensor, needs: Collection[str] = ()) -> Loo
     Args:
         network: In the mode it should be in.
         images: With or without a gradient.
-        needs: Out of "batch norm", "features" and "attention".
+        needs: Out of "batch norm", "features" and "maps".
     """
     seen = Look(images)
     with _recording(network, needs, seen):
@@ -123,8 +123,8 @@ def _recording(network: nn.Module, needs: Collection[str], seen: Look) -> Iterat
             handles += [n.register_forward_pre_hook(statistics) for n in batch_norms(network)]
         if "features" in needs:
             handles.append(last_linear(network).register_forward_pre_hook(features))
-        if "attention" in needs:
-            handles += [n.register_forward_hook(maps) for n in attention_layers(network)]
+        if "maps" in needs:
+            handles += [n.register_forward_hook(maps) for n in compared_layers(network)]
         yield
     finally:
         for handle in handles:

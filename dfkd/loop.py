@@ -48,7 +48,7 @@ class Loop:
         rates: Learning rates of the student's parameters by name, where not the recipe's.
 
     Raises:
-        RecipeError: When the teacher cannot serve the recipe.
+        RecipeError: When teacher or student cannot serve the recipe.
     """
 
     def __init__(

@@ -46,7 +46,7 @@ def attention_distance(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
     return total
 
 
-def feature_distance(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
+def stage_distance(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
     """Distance between the outputs of layers, (N, C, H, W) each (FitNets, Romero et al. 2015).
 
     The squared difference over the teacher's square, summed over layers: each counts alike,
@@ -54,8 +54,12 @@ def feature_distance(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
     """
     total = torch.zeros((), device=student[0].device)
     for ours, theirs in zip(student, teacher, strict=True):
-        total = total + (ours - theirs).square().mean() / theirs.square().mean()
+        total = total + _relative(ours, theirs)
     return total
+
+
+def _relative(ours: Tensor, theirs: Tensor) -> Tensor:
+    return (ours - theirs).square().mean() / theirs.square().mean().clamp_min(1e-12)
 
 
 def _attention(activations: Tensor) -> Tensor:

@@ -126,6 +126,9 @@ class Recipe:
             reasons["temperature"] = "the objective compares logits as they are"
         if self.update.kind != "meta":
             reasons["inner_lr"] = "there is no meta step"
+        else:
+            for name in ("attention", "stages"):
+                reasons[name] = "update meta compares logits alone"
         refreshed = any(term.wrapper.kind == "exp-increment" for term in self.terms)
         if not (self.schedule.warmup_rounds or self.memory.kind == "bank" or refreshed):
             reasons["rounds"] = "nothing is stretched with the run, whose length is its budget's"
@@ -143,7 +146,7 @@ NUMBERS: dict[str, tuple[str, str]] = {
     "replay_share": ("memory", "share"),
     "temperature": ("objective", "temperature"),
     "attention": ("objective", "attention"),
-    "features": ("objective", "features"),
+    "stages": ("objective", "stages"),
     "inner_lr": ("update", "inner_lr"),
 }
 """The numbers of a recipe by the name an override uses: (part, attribute)."""

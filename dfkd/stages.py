@@ -13,27 +13,27 @@ def check_stages(recipe: Recipe, teacher: nn.Module, student: nn.Module, spec: I
 
     Args:
         recipe: The composition.
-        teacher: On the same device as the student.
-        student: In any mode.
+        teacher: On any device.
+        student: On any device, in any mode.
         spec: The images.
 
     Raises:
         RecipeError: Names what each gives.
     """
-    if not recipe.objective.features:
+    if not recipe.objective.stages:
         return
     theirs, ours = _shapes(teacher, spec), _shapes(student, spec)
     if theirs != ours:
         raise RecipeError(
             f"recipe {recipe.name} compares what the stages give: {_named(theirs)} in the teacher, "
-            f"{_named(ours)} in the student; set features to 0"
+            f"{_named(ours)} in the student; set stages to 0"
         )
 
 
 @torch.no_grad()
 def _shapes(network: nn.Module, spec: ImageSpec) -> list[tuple[int, ...]]:
     mode, device = network.training, next(network.parameters()).device
-    seen = look(network.eval(), torch.zeros(1, *spec.shape, device=device), ("attention",))
+    seen = look(network.eval(), torch.zeros(1, *spec.shape, device=device), ("maps",))
     network.train(mode)
     return [tuple(stage.shape[1:]) for stage in seen.maps]
 

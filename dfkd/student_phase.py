@@ -107,7 +107,7 @@ class StudentPhase:
         """With the teacher's maps, where they are compared: a memory would need too much room."""
         if replayed is None or not self.recipe.objective.compares_maps:
             return replayed
-        seen = self.teacher.answer(replayed.images, ("attention",))
+        seen = self.teacher.answer(replayed.images, ("maps",))
         return Lesson(replayed.images, seen.logits, seen.maps)
 
     def _step(self, new: Lesson | None, replayed: Lesson | None, last: bool) -> tuple[float, float]:
@@ -154,7 +154,7 @@ class StudentPhase:
         images = augmented(draft.images.float(), self.recipe.synthesizer.augment, self.rng)
         if self.recipe.schedule.fresh == "mixed":
             images = blended(images, self.rng)
-        needs = ("attention",) if self.recipe.objective.compares_maps else ()
+        needs = ("maps",) if self.recipe.objective.compares_maps else ()
         seen = self.teacher.answer(images, needs)
         self.teacher.counts.images += 0 if again else count
         if self.recipe.schedule.fresh == "mixed":

@@ -9,7 +9,7 @@ from torch.func import functional_call
 from dfkd.composition import Objective, Update
 from dfkd.lessons import Lesson
 from dfkd.looks import look
-from dfkd.objectives import OBJECTIVES, attention_distance, feature_distance
+from dfkd.objectives import OBJECTIVES, attention_distance, stage_distance
 from dfkd.teacher import reduced
 
 
@@ -29,14 +29,14 @@ class Pupil:
 
     def loss(self, lesson: Lesson) -> Tensor:
         """The objective on one lesson."""
-        needs = ("attention",) if self.objective.compares_maps else ()
+        needs = ("maps",) if self.objective.compares_maps else ()
         with reduced(lesson.images.device, self.precision):
             seen = look(self.student, lesson.images, needs)
         loss = self.distance(seen.logits, lesson.logits)
         if self.objective.attention:
             loss = loss + self.objective.attention * attention_distance(seen.maps, lesson.maps)
-        if self.objective.features:
-            loss = loss + self.objective.features * feature_distance(seen.maps, lesson.maps)
+        if self.objective.stages:
+            loss = loss + self.objective.stages * stage_distance(seen.maps, lesson.maps)
         return loss
 
     def distance(self, ours: Tensor, theirs: Tensor) -> Tensor:

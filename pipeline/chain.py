@@ -13,7 +13,7 @@ from pipeline.chosen_targets import cpu_targets
 from pipeline.config import RunConfig, StudentSection
 from pipeline.metrics import recorded
 from pipeline.progress import Reporter
-from pipeline.recipes import GENERATOR_PARTS, chosen_recipe, goes_on, taught_by_the_teacher
+from pipeline.recipes import chosen_recipe, needs_fresh_generator, taught_by_the_teacher
 from pipeline.sources import factory_digest, source_digest
 from pipeline.store import Artifact, StepRecord, Store, digest
 from pipeline.unfinished import Unfinished
@@ -59,11 +59,12 @@ def chain(config: RunConfig) -> list[Step]:
     Below 8 bits they end with the quantized student: no runtime here takes it.
     """
     same = config.student == "same"
-    generator = _generator_for_quantize(config)
+    fresh = needs_fresh_generator(config)
+    generator = ("fresh-generator" if fresh else "generator",) if config.quantize.draws else ()
     steps = [Step("teacher", (), _teacher_settings)]
     if not same:
         steps.append(Step("distill", ("teacher",), _part("input", "student", "distill", "seed")))
-    if "fresh-generator" in generator:
+    if fresh:
         steps.append(Step("fresh_generator", ("teacher",), _fresh_generator_settings))
     steps.append(Step("quantize", ("teacher", "student", *generator), _quantize_settings))
     if not config.quantize.exported:
@@ -83,18 +84,6 @@ def chain(config: RunConfig) -> list[Step]:
             Step("validate", ("golden", *compiled), _part("gate"), target),
         ]
     return steps
-
-
-def _generator_for_quantize(config: RunConfig) -> tuple[str, ...]:
-    """The role of the generator whose images quantizing asks for, if it asks for any.
-
-    That of the one that taught the student, or of one that learns from the teacher alone.
-    """
-    if not config.quantize.draws:
-        return ()
-    recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
-    taught = config.student != "same" and goes_on(recipe) and config.quantize.goes_on
-    return ("generator" if taught else "fresh-generator",)
 
 
 def _role(role: str, target: str) -> str:
@@ -139,7 +128,11 @@ def _fresh_generator_settings(config: RunConfig) -> Any:
     recipe = chosen_recipe(config.quantize.recipe, config.quantize.overrides)
     learning = asdict(taught_by_the_teacher(recipe))
     part = _part("input", "seed")(config)
-    return {**part, "recipe": {name: learning[name] for name in GENERATOR_PARTS}}
+    return {**part, "recipe": {n: value for n, value in learning.items() if n not in WORDS}}
+
+
+WORDS = ("name", "citation", "reported", "notes")
+"""What a recipe says of itself, on which nothing that it makes depends."""
 
 
 def _quantize_settings(config: RunConfig) -> Any:

@@ -1,6 +1,7 @@
 """The recipes that a run file names, with its overrides. Imports no torch."""
 
 from dataclasses import replace
+from typing import Literal
 
 from dfkd.compatibility import pair_fault
 from dfkd.composition import Memory, Objective, Optimizer, Schedule, Update
@@ -17,23 +18,62 @@ def check_recipes(config: RunConfig) -> None:
     Raises:
         InputError: As `chosen_recipe`, and when a recipe does not suit teacher and student.
     """
-    distilling = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    chosen_recipe(config.distill.recipe, config.distill.overrides)
     tuning = chosen_recipe(config.quantize.recipe, config.quantize.overrides)
     _require_effect(config)
-    if config.quantize.method == "batch-norm-images":
-        tuning = ZEROQ
-    elif not goes_on(tuning):
+    if config.quantize.draws and not goes_on(tuning):
         raise InputError(
             f"recipe {tuning.name} keeps no generator that could attack the quantized student; "
             "for quantize choose one that does, such as house-quantize"
         )
     section = config.student if isinstance(config.student, StudentSection) else config.teacher
-    teacher, student = config.teacher.architecture, section.architecture
-    answering = teacher if config.quantize.teacher == "original" else student
-    for recipe, answers in ((distilling, teacher), (tuning, answering)):
-        reason = pair_fault(recipe, answers, student)
+    named = {"original": config.teacher.architecture, "student": section.architecture}
+    for recipe, answering in running(config):
+        reason = pair_fault(recipe, named[answering], section.architecture)
         if reason:
             raise InputError(reason)
+
+
+def running(config: RunConfig) -> list[tuple[Recipe, Literal["original", "student"]]]:
+    """The recipes that a run file has at work, each with the network that answers in it."""
+    distilling = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    tuning = tuning_recipe(config)
+    found: list[tuple[Recipe, Literal["original", "student"]]] = []
+    if config.student != "same":
+        found.append((distilling, "original"))
+    if config.quantize.method == "batch-norm-images":
+        found.append((ZEROQ, "original"))
+    if needs_fresh_generator(config):
+        found.append((taught_by_the_teacher(tuning), "original"))
+    if config.quantize.tunes:
+        found.append((tuning, config.quantize.teacher))
+    return found
+
+
+def tuning_recipe(config: RunConfig) -> Recipe:
+    """The recipe of the fine-tuning, in the layout of the generator that it goes on with.
+
+    Raises:
+        InputError: As `chosen_recipe`, and when its parts do not go with that generator.
+    """
+    recipe = chosen_recipe(config.quantize.recipe, config.quantize.overrides)
+    if not config.quantize.draws or needs_fresh_generator(config):
+        return recipe
+    taught = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    try:
+        return replace(recipe, synthesizer=taught.synthesizer)
+    except RecipeError as error:
+        raise InputError(
+            f"recipe {recipe.name} cannot go on with the generator of {taught.name}: {error}; "
+            "set quantize.method to fresh"
+        ) from None
+
+
+def needs_fresh_generator(config: RunConfig) -> bool:
+    """Whether quantizing asks for a generator that no distillation leaves to it."""
+    recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    taught = config.student != "same" and goes_on(recipe) and config.quantize.goes_on
+    return config.quantize.draws and not taught
 
 
 def _require_effect(config: RunConfig) -> None:
@@ -51,14 +91,10 @@ def goes_on(recipe: Recipe) -> bool:
     return recipe.synthesizer.kind == "generator"
 
 
-GENERATOR_PARTS = ("terms", "synthesizer", "selection", "generator", "schedule")
-"""Axes of a recipe that a generator depends on which learns from the teacher alone."""
-
-
 def taught_by_the_teacher(recipe: Recipe) -> Recipe:
-    """What of a recipe its warm-up depends on; all else is as by default.
+    """The recipe's warm-up alone: what plays no part in it is as by default.
 
-    Two recipes of which this is the same have the same generator after it.
+    Recipes of which this is the same, but for their words, leave the same generator.
     """
     schedule = Schedule(batch=recipe.schedule.batch, warmup_rounds=recipe.schedule.warmup_rounds)
     return replace(

@@ -97,7 +97,7 @@ def write_report(manifest: Manifest, records: dict[str, StepRecord], folder: Pat
     samples = {"Probes: images no student was taught on": probes} if probes.exists() else {}
     pictures = {
         **{title: _probe_grid(load_golden(path)) for title, path in samples.items()},
-        "Losses while distilling and fine-tuning": _curves(records),
+        "Losses along the run": _curves(records),
         "Each term's share of the generator's gradient": _shares(records),
         "Probes and agreement by class": _classes(manifest["verdict"]),
     }
@@ -147,7 +147,7 @@ def _lines(records: dict[str, StepRecord], kind: str) -> Figure:
         for name in sorted({name for point in curve for name in point}):
             points = [point.get(name, float("nan")) for point in curve]
             axes.plot(np.linspace(0, 1, len(points)), points, label=name)
-        axes.set(title=step, xlabel="share of the budget")
+        axes.set(title=step, xlabel="share of its steps")
         axes.legend(fontsize=7)
     return figure
 

@@ -9,7 +9,7 @@ from pipeline.batch_norm_folding import folded
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
 from pipeline.networks import answer_to_blank, build_network, image_spec
-from pipeline.recipes import chosen_recipe
+from pipeline.recipes import running
 from pipeline.teachers import StateDict, load_teacher, parse_weights
 from pipeline.weights_file import read_weights
 from targets.nearest import instead_of
@@ -39,6 +39,20 @@ def check_student(config: RunConfig, student: nn.Module) -> None:
             )
 
 
+def check_stages_of(config: RunConfig, teacher: nn.Module, student: nn.Module) -> None:
+    """Refuse a pair whose stages differ where a recipe of the run compares them.
+
+    Raises:
+        InputError: Names what each gives.
+    """
+    for recipe, answering in running(config):
+        network = teacher if answering == "original" else student
+        try:
+            check_stages(recipe, network, student, image_spec(config.input))
+        except RecipeError as error:
+            raise InputError(str(error)) from None
+
+
 def check_networks(config: RunConfig, device: torch.device) -> StateDict:
     """Load the teacher and build the student, as the steps will.
 
@@ -59,12 +73,5 @@ def check_networks(config: RunConfig, device: torch.device) -> StateDict:
         section = config.student
         student = build_network(section.architecture, section.width, spec, config.teacher.classes)
     check_student(config, student)
-    asking = [chosen_recipe(config.distill.recipe, config.distill.overrides)]
-    if config.quantize.teacher == "original":
-        asking.append(chosen_recipe(config.quantize.recipe, config.quantize.overrides))
-    for recipe in asking:
-        try:
-            check_stages(recipe, teacher, student, spec)
-        except RecipeError as error:
-            raise InputError(str(error)) from None
+    check_stages_of(config, teacher, student)
     return state

@@ -47,7 +47,7 @@ def make_loop(
     """The loop of a step, on the run's device.
 
     Raises:
-        InputError: When the teacher cannot serve the recipe.
+        InputError: When teacher or student cannot serve the recipe.
     """
     try:
         return Loop(

@@ -56,7 +56,7 @@ class CifarResNet(nn.Module):
         first = OptionABlock(inputs, outputs, stride)
         return nn.Sequential(first, *(OptionABlock(outputs, outputs, 1) for _ in range(blocks - 1)))
 
-    def attention_layers(self) -> list[nn.Module]:
+    def compared_layers(self) -> list[nn.Module]:
         """The three stages."""
         return [self.layer1, self.layer2, self.layer3]
 

@@ -45,7 +45,7 @@ class LeNet5(nn.Module):
             OrderedDict(f6=nn.Linear(third, hidden), relu6=nn.ReLU(), f7=nn.Linear(hidden, classes))
         )
 
-    def attention_layers(self) -> list[nn.Module]:
+    def compared_layers(self) -> list[nn.Module]:
         """The activations after the first two convolutions; the third has a single position."""
         return [self.convnet.relu1, self.convnet.relu3]  # type: ignore[list-item]
 

@@ -52,7 +52,7 @@ class ResNet(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.linear = nn.Linear(inputs, classes)
 
-    def attention_layers(self) -> list[nn.Module]:
+    def compared_layers(self) -> list[nn.Module]:
         """The last block of each stage."""
         return [self.stages[end] for end in self.stage_ends]
 

@@ -56,7 +56,7 @@ class WideResNet(nn.Module):
         self.bn = nn.BatchNorm2d(inputs)
         self.linear = nn.Linear(inputs, classes)
 
-    def attention_layers(self) -> list[nn.Module]:
+    def compared_layers(self) -> list[nn.Module]:
         """The last block of each stage."""
         return [self.stages[end] for end in self.stage_ends]
 

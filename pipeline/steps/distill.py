@@ -13,7 +13,7 @@ from pipeline.config import StudentSection
 from pipeline.networks import build_network, image_spec
 from pipeline.recipes import chosen_recipe, goes_on
 from pipeline.steps.teacher import open_teacher
-from pipeline.student_fit import check_student
+from pipeline.student_fit import check_stages_of, check_student
 from pipeline.training import chosen_device, cpu_state, make_loop, say_dropped_terms, train
 from pipeline.work import Made, Work
 
@@ -30,6 +30,7 @@ def run(work: Work) -> Made:
         config.student.architecture, config.student.width, spec, config.teacher.classes
     ).to(device)
     check_student(config, student)
+    check_stages_of(config, teacher, student)
     generator = build_generator(recipe, spec, config.teacher.classes)
     if generator is not None:
         generator.to(device)

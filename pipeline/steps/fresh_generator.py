@@ -11,6 +11,7 @@ from dfkd.loop import build_generator
 from pipeline.networks import image_spec
 from pipeline.recipes import chosen_recipe, taught_by_the_teacher
 from pipeline.steps.teacher import open_teacher
+from pipeline.student_fit import check_student
 from pipeline.training import chosen_device, cpu_state, make_loop, say_dropped_terms, train
 from pipeline.work import Made, Work
 
@@ -20,6 +21,8 @@ def run(work: Work) -> Made:
     config = work.config
     recipe = taught_by_the_teacher(chosen_recipe(config.quantize.recipe, config.quantize.overrides))
     teacher = open_teacher(config, work, chosen_device(config))
+    if config.student == "same":
+        check_student(config, teacher)
     torch.manual_seed(config.seed)
     generator = build_generator(recipe, image_spec(config.input), config.teacher.classes)
     assert generator is not None

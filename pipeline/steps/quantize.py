@@ -20,7 +20,7 @@ from pipeline.config import RunConfig, StudentSection
 from pipeline.fake_quantizers import Scheme, describe, prepare
 from pipeline.learnt_ranges import logarithmic
 from pipeline.networks import build_network, image_spec
-from pipeline.recipes import chosen_recipe
+from pipeline.recipes import tuning_recipe
 from pipeline.steps.teacher import open_teacher
 from pipeline.student_fit import check_student
 from pipeline.training import chosen_device, cpu_state, make_loop, train
@@ -32,7 +32,7 @@ def run(work: Work) -> Made:
     """Place fake-quantizers, calibrate them, and fine-tune, by the run's method."""
     config, device = work.config, chosen_device(work.config)
     section = config.quantize
-    recipe = chosen_recipe(section.recipe, section.overrides)
+    recipe = tuning_recipe(config)
     teacher = open_teacher(config, work, device)
     student = open_student(config, work).to(device)
     check_student(config, student)
@@ -44,7 +44,7 @@ def run(work: Work) -> Made:
     elif section.method == "batch-norm-images":
         images, notes["images"] = batch_norm_images(work, teacher)
     else:
-        recipe, generator = _generator(work, recipe)
+        generator = _generator(work, recipe)
         images = drawn(generator, config)
     chosen = scheme(config)
     prepared = prepare(student, images, chosen).to(device)
@@ -87,17 +87,14 @@ def _frozen_copy(student: nn.Module) -> nn.Module:
     return copy.deepcopy(student).requires_grad_(False)
 
 
-def _generator(work: Work, recipe: Recipe) -> tuple[Recipe, Generator]:
-    """The generator that taught the student, in the layout of its recipe; or the fresh one."""
+def _generator(work: Work, recipe: Recipe) -> Generator:
+    """The one that taught the student, or the fresh one."""
     config = work.config
-    if "generator" in work.inputs:
-        first = chosen_recipe(config.distill.recipe, config.distill.overrides)
-        recipe = replace(recipe, synthesizer=first.synthesizer)
     generator = build_generator(recipe, image_spec(config.input), config.teacher.classes)
     assert isinstance(generator, Generator)
     role = "generator" if "generator" in work.inputs else "fresh-generator"
     generator.load_state_dict(load_file(work.inputs[role]))
-    return recipe, generator.to(chosen_device(config))
+    return generator.to(chosen_device(config))
 
 
 def _fine_tune(

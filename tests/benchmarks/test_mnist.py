@@ -1,6 +1,7 @@
 """The MNIST bench without MNIST: its jobs, its common setting, its tables, its comparison."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -54,6 +55,18 @@ def test_every_job_is_there_once_and_can_be_composed():
         assert {(recipe.name, "lenet5-bn", seed) for seed in SEEDS} <= wanted
     assert {variant for variants in MECHANISMS.values() for variant in variants} <= VARIANTS.keys()
     assert set(ABLATION) <= VARIANTS.keys()
+
+
+def test_a_field_that_is_younger_than_the_rows_leaves_their_digests_alone(monkeypatch):
+    job = jobs({})[0]
+    before = job.digest()
+    recipe = job.composition()
+    other = replace(recipe, objective=replace(recipe.objective, stages=1.0))
+    with monkeypatch.context() as patched:
+        patched.setattr(Job, "composition", lambda _: other)
+        assert job.digest() != before
+    monkeypatch.setattr("benchmarks.mnist_jobs.LATER", ())
+    assert job.digest() != before, "it is no field any more"
 
 
 def test_teachers_are_described_as_they_are():

@@ -7,9 +7,10 @@ import typer
 
 from benchmarks import quantization
 from benchmarks.quantization import RESULTS, _key, main, pending, read_table
-from benchmarks.quantization_jobs import CHOICES, SLOW, Job, jobs
+from benchmarks.quantization_jobs import CHOICES, FEW_BITS, SLOW, SMALL, Job, jobs
 from benchmarks.quantization_marks import read_marks, write_marks
 from benchmarks.quantization_table import paired_interval, render
+from pipeline.chain import _fresh_generator_settings
 from pipeline.recipes import check_recipes, chosen_recipe
 
 
@@ -134,3 +135,23 @@ def test_marks_come_back_as_they_were(tmp_path):
     assert back.keys() == marks.keys()
     assert all((back[name] == marks[name]).all() for name in marks)
     assert [path.name for path in tmp_path.iterdir()] == ["marks.npz"]
+
+
+def test_eight_bits_are_run_by_the_recipe_as_it_is_and_fewer_with_what_the_page_says():
+    plain = {"gdfq": SMALL, "adadfq": SMALL}
+    for job in jobs():
+        few = FEW_BITS.get(job.choice, {}) if job.weight_bits < 8 else {}
+        given = job.config(Path("teachers")).quantize.overrides
+        assert given == {**plain.get(job.choice, {}), **few}
+    assert any(job.overrides == FEW_BITS["adversarial"] for job in jobs())
+
+
+def test_choices_with_the_house_recipe_share_a_generator():
+    settings = {
+        job.choice: _fresh_generator_settings(job.config(Path("teachers")))
+        for job in jobs()
+        if (job.teacher, job.weight_bits, job.seed) == ("cifar10_resnet20", 4, 0)
+    }
+    shared = [settings[name] for name in FEW_BITS]
+    assert shared[0] == shared[1] == shared[2]
+    assert settings["gdfq"] not in shared

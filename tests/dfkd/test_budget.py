@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dfkd.budget import Plan, for_student_steps, for_teacher_passes, passes_per_round
@@ -103,6 +103,7 @@ def test_the_cost_of_a_round_by_hand():
 
 @pytest.mark.parametrize("name", RECIPES)
 @settings(deadline=None)
+@example(1_200_000)
 @given(st.integers(0, 10**10))
 def test_a_plan_for_teacher_passes_stays_within_the_budget_and_uses_it(name, more):
     recipe = RECIPES[name]

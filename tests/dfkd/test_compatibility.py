@@ -183,7 +183,7 @@ REFUSED = {
         "update meta compares logits alone",
     ),
     "stages in a meta step": (
-        kept(memory=POOL, update=Update("meta"), objective=Objective(features=1.0)),
+        kept(memory=POOL, update=Update("meta"), objective=Objective(stages=1.0)),
         "update meta compares logits alone",
     ),
     "a pool without room": (
@@ -296,7 +296,7 @@ ALLOWED = {
     "meta": kept(memory=POOL, update=Update("meta")),
     "attention": kept(objective=Objective(attention=1.0)),
     "attention and a memory": kept(memory=POOL, objective=Objective(attention=1.0)),
-    "stages of images that are made for a pool": made("pixels", objective=Objective(features=1.0)),
+    "stages of images that are made for a pool": made("pixels", objective=Objective(stages=1.0)),
     "a generator taught in the warm-up alone": kept(
         schedule=Schedule(generator_steps=0, warmup_rounds=10)
     ),
@@ -354,7 +354,7 @@ def test_a_family_has_as_many_attention_maps_of_the_same_size(name):
 
     def sizes(one):
         network, seen = build(one, spec, 10, width=0.1).eval(), []
-        for layer in network.attention_layers():
+        for layer in network.compared_layers():
             layer.register_forward_hook(lambda *call: seen.append(call[2].shape[2:]))
         with torch.no_grad():
             network(torch.zeros(1, *spec.shape))
@@ -368,7 +368,7 @@ PLAIN = recipe(kept())
 STRICT = recipe(kept(CERTAINTY, Term("batch-norm-l2", 1.0)))
 LENIENT = recipe(kept(CERTAINTY, Term("batch-norm", 1.0, where_possible=True)))
 ATTENTIVE = recipe(kept(objective=Objective(attention=1.0)))
-STAGED = recipe(kept(objective=Objective(features=1.0)))
+STAGED = recipe(kept(objective=Objective(stages=1.0)))
 
 
 @pytest.mark.parametrize(

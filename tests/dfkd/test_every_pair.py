@@ -173,7 +173,7 @@ COMPONENTS = (
     objective("soft-kl", Objective("soft-kl")),
     objective("difference-entropy", Objective("difference-entropy")),
     objective("attention", Objective("soft-kl", attention=1.0)),
-    objective("features", Objective("soft-kl", features=1.0)),
+    objective("stages", Objective("soft-kl", stages=1.0)),
     update("plain", Update("plain")),
     update("two-source", Update("two-source")),
     update("meta", Update("meta")),
@@ -233,7 +233,7 @@ APART = {
     *(("memory none", f"update {kind}") for kind in ("two-source", "meta", "meta, first order")),
     *(
         (f"objective {compared}", f"update {kind}")
-        for compared in ("attention", "features")
+        for compared in ("attention", "stages")
         for kind in ("meta", "meta, first order")
     ),
 }
@@ -249,7 +249,7 @@ def teacher():
 def test_two_rounds_after_one_of_warm_up(name, teacher):
     before_teacher = weights(teacher)
     # Stages are compared between networks that are as wide.
-    student = "lenet5-bn" if LEGAL[name].objective.features else "lenet5-half-bn"
+    student = "lenet5-bn" if LEGAL[name].objective.stages else "lenet5-half-bn"
     loop = make_loop(LEGAL[name], Plan(1, 2), teacher=teacher, student=student)
     before, rounds = weights(loop.student), []
     loop.run(rounds.append)
@@ -295,7 +295,7 @@ def test_the_components_are_all_there_are():
 
     assert known["memory"] == kinds(Memory)
     assert known["selection"] == kinds(Recipe, "selection")
-    assert known["objective"] == kinds(Objective) | {"attention", "features"}
+    assert known["objective"] == kinds(Objective) | {"attention", "stages"}
     assert known["update"] == kinds(Update) | {"meta, first order"}
     assert known["fresh"] == kinds(Schedule, "fresh")
     assert known["augment"] == kinds(Synthesizer, "augment")

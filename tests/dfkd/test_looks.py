@@ -3,12 +3,12 @@ import torch
 from torch import nn
 
 from dfkd.images import ImageSpec
-from dfkd.looks import attention_layers, batch_norms, last_linear, look
+from dfkd.looks import batch_norms, compared_layers, last_linear, look
 from dfkd.models import build
 from dfkd.recipe import RecipeError
 from dfkd.synthesis import Synthesis
 
-EVERYTHING = ("batch norm", "features", "attention")
+EVERYTHING = ("batch norm", "features", "maps")
 
 GREY = ImageSpec((1, 32, 32), (0.5,), (0.5,))
 SMALL_GREY = ImageSpec((1, 28, 28), (0.5,), (0.5,))
@@ -144,24 +144,24 @@ def test_a_network_without_linear_layer_has_no_features():
 )
 def test_attention_maps_shrink_from_stage_to_stage(name, spec, sides):
     net = build(name, spec, 5, width=0.25).eval()
-    seen = look(net, torch.randn(2, *spec.shape), ["attention"])
+    seen = look(net, torch.randn(2, *spec.shape), ["maps"])
     assert [tuple(m.shape[2:]) for m in seen.maps] == [(side, side) for side in sides]
-    assert len(attention_layers(net)) == len(sides)
+    assert len(compared_layers(net)) == len(sides)
 
 
 @pytest.mark.parametrize("name", ["resnet20", "resnet18", "wrn-16-1"])
 def test_the_last_attention_map_is_what_the_features_are_pooled_from(name):
     net = build(name, COLOUR, 5, width=0.25).eval()
-    seen = look(net, torch.randn(2, 3, 32, 32), ["attention", "features"])
+    seen = look(net, torch.randn(2, 3, 32, 32), ["maps", "features"])
     last = seen.maps[-1]
     if name == "wrn-16-1":
         last = torch.relu(net.bn(last))
     torch.testing.assert_close(seen.features, last.mean((2, 3)))
 
 
-def test_a_network_that_names_no_attention_layers_is_refused():
-    with pytest.raises(RecipeError, match="attention"):
-        look(network(), images(), ["attention"])
+def test_a_network_that_names_no_layers_to_compare_is_refused():
+    with pytest.raises(RecipeError, match="compares stages"):
+        look(network(), images(), ["maps"])
 
 
 @pytest.mark.parametrize("part", ["mean", "variance"])
@@ -176,7 +176,7 @@ def test_gradient_of_features_and_maps_reaches_the_images():
     net = build("resnet20", GREY, 5, width=0.25).eval()
     for part in ("features", "maps"):
         drawn = torch.randn(2, 1, 32, 32, requires_grad=True)
-        seen = look(net, drawn, ["features", "attention"])
+        seen = look(net, drawn, ["features", "maps"])
         value = seen.features if part == "features" else seen.maps[0]
         value.square().sum().backward()
         assert (drawn.grad.flatten(1).norm(dim=1) > 0).all()
@@ -197,7 +197,7 @@ def test_hooks_are_gone_even_after_an_error(needs):
     assert hooks(net) == 0
 
 
-@pytest.mark.parametrize("missing", ["features", "attention"])
+@pytest.mark.parametrize("missing", ["features", "maps"])
 def test_hooks_are_gone_when_something_that_is_needed_is_missing(missing):
     net = network()
     with pytest.raises(RecipeError):

@@ -8,9 +8,9 @@ from dfkd.objectives import (
     OBJECTIVES,
     attention_distance,
     difference_entropy,
-    feature_distance,
     logit_l1,
     soft_kl,
+    stage_distance,
 )
 
 PLAIN = Objective()
@@ -104,20 +104,18 @@ def test_attention_distance_needs_the_same_number_of_layers():
         attention_distance([maps], [maps, maps])
 
 
-def test_feature_distance_by_hand():
+def test_stage_distance_by_hand():
     ours = torch.tensor([[1.0, 0.0], [2.0, -2.0]]).view(2, 1, 1, 2)
     theirs = torch.tensor([[3.0, 0.0], [2.0, 1.0]]).view(2, 1, 1, 2)
     # Squared differences 4, 0, 0, 9 over squares 9, 0, 4, 1.
-    assert feature_distance([ours], [theirs]).item() == pytest.approx(13 / 14)
-    assert feature_distance([ours, theirs], [theirs, ours]).item() == pytest.approx(
-        13 / 14 + 13 / 9
-    )
+    assert stage_distance([ours], [theirs]).item() == pytest.approx(13 / 14)
+    assert stage_distance([ours, theirs], [theirs, ours]).item() == pytest.approx(13 / 14 + 13 / 9)
     # Whatever the scale of a layer.
-    assert feature_distance([10 * ours], [10 * theirs]).item() == pytest.approx(13 / 14)
+    assert stage_distance([10 * ours], [10 * theirs]).item() == pytest.approx(13 / 14)
 
 
-def test_feature_distance_gradient_in_closed_form():
+def test_stage_distance_gradient_in_closed_form():
     student, teacher = torch.randn(2, 3, 2, 2).requires_grad_(), torch.randn(2, 3, 2, 2)
-    feature_distance([student], [teacher]).backward()
+    stage_distance([student], [teacher]).backward()
     expected = 2 * (student.detach() - teacher) / teacher.square().sum()
     torch.testing.assert_close(student.grad, expected)

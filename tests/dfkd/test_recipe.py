@@ -85,7 +85,7 @@ def test_the_names_of_the_numbers():
         "replay_share",
         "temperature",
         "attention",
-        "features",
+        "stages",
         "inner_lr",
     }
     assert set(MAY_BE_ZERO) <= set(NUMBERS)

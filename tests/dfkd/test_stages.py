@@ -16,7 +16,7 @@ from dfkd.stages import check_stages
 from dfkd.updates import learning_loss
 from tests.dfkd.tiny import SMALL, SPEC, make_loop, make_teacher
 
-STAGED = replace(SMALL, objective=Objective(features=2.0))
+STAGED = replace(SMALL, objective=Objective(stages=2.0))
 
 
 def test_the_same_network_passes_and_is_left_as_it_was():
@@ -59,7 +59,7 @@ def test_what_is_replayed_is_shown_to_the_teacher_again(memory, monkeypatch):
     assert len(lessons) > loop.counts.student_steps
     for lesson in lessons:
         with torch.no_grad():
-            seen = look(make_teacher(), lesson.images, ("attention",))
+            seen = look(make_teacher(), lesson.images, ("maps",))
         torch.testing.assert_close(lesson.maps, seen.maps)
         torch.testing.assert_close(lesson.logits, seen.logits)
 

@@ -274,7 +274,7 @@ def test_frozen_parameters_take_no_virtual_step():
     assert student.weight.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("compared", ["attention", "features"])
+@pytest.mark.parametrize("compared", ["attention", "stages"])
 def test_maps_are_compared_with_their_weight(compared):
     torch.manual_seed(0)
     student = build("lenet5-half-bn", SPEC, 10).train()

@@ -7,11 +7,14 @@ import torch
 from torch import nn
 
 from benchmarks.quick_run import QUICK
+from pipeline.chain import run_chain
 from pipeline.errors import InputError
 from pipeline.networks import build_network, image_spec
 from pipeline.recipes import check_recipes
 from pipeline.run_file import parse_run
+from pipeline.store import Store
 from pipeline.student_fit import check_networks, check_student
+from tests.pipeline.test_chain import Silent
 
 
 class Branching(nn.Module):
@@ -81,14 +84,14 @@ def test_a_factory_that_is_not_found_says_where_it_must_lie():
 
 
 def test_stages_of_another_width_cannot_be_compared():
-    staged = {"overrides": {**QUICK["quantize"]["overrides"], "features": 1.0}}
+    staged = {"overrides": {**QUICK["quantize"]["overrides"], "stages": 1.0}}
     section = {**QUICK["quantize"], **staged}
     with pytest.raises(InputError, match="6x28x28, 16x10x10 in the teacher, 3x28x28, 8x10x10"):
         check_networks(config(quantize=section), torch.device("cpu"))
     # Unless it is the student in float that answers, or the student is the teacher.
     check_networks(config(quantize={**section, "teacher": "student"}), torch.device("cpu"))
     check_networks(config(quantize=section, student="same"), torch.device("cpu"))
-    with pytest.raises(InputError, match="set features to 0"):
+    with pytest.raises(InputError, match="set stages to 0"):
         check_networks(config(distill={**QUICK["distill"], **staged}), torch.device("cpu"))
 
 
@@ -102,10 +105,58 @@ def test_the_answer_is_asked_of_the_folded_network():
     assert student.training
 
 
-def test_a_float_student_that_answers_is_of_its_own_family():
-    """What the quantized student compares stages with is then no longer the original teacher."""
-    section = {**QUICK["quantize"], "overrides": {"features": 1.0}}
-    other = {"student": {"architecture": "resnet20"}}
-    check_recipes(config(quantize={**section, "teacher": "student"}, **other))
-    with pytest.raises(InputError, match="one registry family, not lenet5 and resnet20"):
-        check_recipes(config(quantize=section, **other))
+BATCH_NORM = {"student": {"architecture": "lenet5-half-bn"}}
+NO_BATCH_NORM = {
+    "teacher": {**QUICK["teacher"], "architecture": "lenet5-bn"},
+    "student": {"architecture": "lenet5-half"},
+}
+OTHER_FAMILY = {"student": {"architecture": "resnet20"}}
+
+
+@pytest.mark.parametrize(
+    ("networks", "method", "changes", "reason"),
+    [
+        # The original teacher teaches a fresh generator, whoever answers later.
+        (BATCH_NORM, "fresh", {"recipe": "gdfq"}, "lenet5 has none"),
+        # Its classes mean nothing to the generator of house.
+        (BATCH_NORM, "adversarial", {"recipe": "gdfq"}, "gdfq cannot go on with .* house: term"),
+        (BATCH_NORM, "adversarial", {"recipe": "dafl"}, None),
+        (BATCH_NORM, "batch-norm-images", {}, "zeroq needs batch norm .*lenet5 has none"),
+        (NO_BATCH_NORM, "batch-norm-images", {}, None),
+        # Nobody answers where ranges are only calibrated.
+        (NO_BATCH_NORM, "generator-images", {"recipe": "dfq-akd"}, None),
+        (NO_BATCH_NORM, "adversarial", {"recipe": "dfq-akd"}, "lenet5-half has none"),
+        (OTHER_FAMILY, "adversarial", {"overrides": {"stages": 1.0}}, None),
+        (OTHER_FAMILY, "noise", {"overrides": {"stages": 1.0}, "teacher": "original"}, None),
+        (
+            OTHER_FAMILY,
+            "adversarial",
+            {"overrides": {"stages": 1.0}, "teacher": "original"},
+            "one registry family, not lenet5 and resnet20",
+        ),
+    ],
+)
+def test_a_recipe_is_judged_by_the_network_that_answers_in_it(networks, method, changes, reason):
+    section = {"teacher": "student", "method": method, **changes}
+    run = config(**networks, quantize=section)
+    if reason is None:
+        check_recipes(run)
+    else:
+        with pytest.raises(InputError, match=reason):
+            check_recipes(run)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"student": "same", "quantize": {"float_layers": ["fc.f8"]}}, "no layer 'fc.f8'"),
+        ({"quantize": {"overrides": {"stages": 1.0}}}, "set stages to 0"),
+    ],
+)
+def test_it_is_refused_before_anything_is_taught(changes, why, tmp_path):
+    section = {**QUICK["quantize"], **changes["quantize"]}
+    said = Silent()
+    with pytest.raises(InputError, match=why):
+        run_chain(config(**{**changes, "quantize": section}), Store(str(tmp_path)), said)
+    assert not any("generator" in line for line in said.lines)
+    assert not list(tmp_path.rglob("*.checkpoint"))

@@ -34,7 +34,11 @@ def run_to(step_name, config, store, reporter):
 
 @pytest.mark.parametrize(
     ("step", "phase", "at", "role"),
-    [("distill", "distill", 2, "student"), ("quantize", "quantize", 3, "quantized")],
+    [
+        ("distill", "distill", 2, "student"),
+        ("fresh_generator", "fresh generator", 2, "fresh-generator"),
+        ("quantize", "quantize", 3, "quantized"),
+    ],
 )
 def test_a_step_broken_off_goes_on_to_the_same_weights(
     tmp_path, monkeypatch, step, phase, at, role
@@ -44,8 +48,9 @@ def test_a_step_broken_off_goes_on_to_the_same_weights(
         "distill": {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}},
         "quantize": {
             "budget": {"steps": 30},
-            "overrides": {"batch": 16, "memory": 64},
+            "overrides": {"batch": 16, "memory": 64, "warmup_rounds": 4},
             "calibration_images": 64,
+            "method": "fresh" if step == "fresh_generator" else "adversarial",
         },
     }
     config = read_run_file(write_run(tmp_path, **budgets))
