@@ -4,7 +4,6 @@ python -m benchmarks.held_out_search DATA student_steps=40 batch-norm=100 --teac
 python -m benchmarks.held_out_search DATA inner_lr=0.01 --recipe lra --teacher lenet5-bn
 """
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -16,14 +15,22 @@ from benchmarks.data import load
 from benchmarks.machine import describe
 from benchmarks.mnist_jobs import PASSES, TEACHERS
 from benchmarks.mnist_run import Course, open_teacher
+from benchmarks.search_table import keep
 from benchmarks.train_teacher import HELD_OUT
 from dfkd.budget import for_teacher_passes
 from dfkd.loop import Loop, build_generator
 from dfkd.models import build
 from dfkd.recipes import HOUSE, RECIPES
-from targets.durable_files import replace_durably
 
-RESULTS = Path(__file__).parent / "results"
+HEADING = (
+    "# What was tried, on held-out training images\n\n"
+    "Accuracy in percent on the last 5,000 MNIST training images, which no teacher saw; "
+    "our own teachers only, LeNet-5-half (batch norm while it learns) as the student. "
+    "`changes` are against the recipe as it was then. One thread a run; seconds with other "
+    "work beside it. Command: `python -m benchmarks.held_out_search DATA CHANGES --recipe "
+    "RECIPE --teacher TEACHER --seed SEED --passes PASSES`; changes in words were "
+    "patches that were not kept."
+)
 
 COLUMNS = (
     "recipe",
@@ -72,6 +79,9 @@ def main(
     searched.run()
     scores = torch.tensor(searched.accuracies)
     keep(
+        "held_out_search",
+        HEADING,
+        COLUMNS,
         {
             "recipe": recipe,
             "changes": " ".join(changes or []),
@@ -84,32 +94,8 @@ def main(
             "steps": loop.counts.student_steps,
             "seconds": round(searched.seconds),
             "machine": describe(),
-        }
+        },
     )
-
-
-def keep(row: dict[str, object]) -> None:
-    """Add a row to the table and print it."""
-    path = RESULTS / "held_out_search.json"
-    rows = json.loads(path.read_text()) if path.exists() else []
-    rows.append(row)
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *([str(r[c]) for c in COLUMNS] for r in rows)]
-    page = (
-        "# What was tried, on held-out training images\n\n"
-        "Accuracy in percent on the last 5,000 MNIST training images, which no teacher saw; "
-        "our own teachers only, LeNet-5-half (batch norm while it learns) as the student. "
-        "`changes` are against the recipe as it was then. One thread a run; seconds with other "
-        "work beside it. Command: `python -m benchmarks.held_out_search DATA CHANGES --recipe "
-        "RECIPE --teacher TEACHER --seed SEED --passes PASSES`; changes in words were "
-        "patches that were not kept.\n\n"
-        + "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        + "\n"
-    )
-    for file, text in ((path, json.dumps(rows, indent=1) + "\n"), (path.with_suffix(".md"), page)):
-        beside = file.with_suffix(".part")
-        beside.write_text(text)
-        replace_durably(beside, file)
-    print(json.dumps(row))
 
 
 if __name__ == "__main__":
