@@ -45,10 +45,8 @@ def _heading(rows: list[Row]) -> str:
         "difference over the same images and seeds, with its 95 % interval. gdfq and adadfq are "
         "the published losses and layouts at smaller sizes and a shorter warm-up, not the "
         "published runs; they learn by SGD as there, which leaves ranges nearly where calibration "
-        "put them, while the other choices that tune also learn the ranges below 8 bits. Below 8 "
-        f"bits the house recipe has changes ({_settings(FEW_BITS['adversarial'])}), which were "
-        "chosen by one seed of ResNet-20 on 10,000 CIFAR-10 training images; at 8 bits it is as "
-        "it is.\n\n"
+        "put them, while the other choices that tune also learn the ranges below 8 bits."
+        f"{_few_bits(rows)}\n\n"
         "Command: `python -m benchmarks.quantization --data DATA --teachers TEACHERS`.\n\n"
         f"Machine: {machines}."
     )
@@ -152,5 +150,13 @@ def paired_interval(pairs: list[list[tuple[Right, Right]]]) -> tuple[float, floa
     return 100 * float(differences.mean()), 100 * float(reach)
 
 
-def _settings(overrides: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in overrides.items())
+def _few_bits(rows: list[Row]) -> str:
+    if all(row["weight_bits"] == 8 for row in rows):
+        return ""
+    settings = ", ".join(f"{name} {value:g}" for name, value in FEW_BITS["adversarial"].items())
+    return (
+        f" Below 8 bits the recipe of the three choices with our generator is changed ({settings}; "
+        "the images alone have the same generator): chosen on training images of this very "
+        "teacher's, by one seed ([what was tried](quantization_search.md)). gdfq and adadfq had no "
+        "such search."
+    )
