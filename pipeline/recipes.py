@@ -18,7 +18,6 @@ def check_recipes(config: RunConfig) -> None:
     Raises:
         InputError: As `chosen_recipe`, and when a recipe does not suit teacher and student.
     """
-    chosen_recipe(config.distill.recipe, config.distill.overrides)
     tuning = chosen_recipe(config.quantize.recipe, config.quantize.overrides)
     _require_effect(config)
     if config.quantize.draws and not goes_on(tuning):
