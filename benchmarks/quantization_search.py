@@ -40,8 +40,11 @@ HEADING = (
     "is no forecast; `KL` is from its answers to the student's, nats an image. `changes` are "
     "against the recipe of the choice. One thread a run, another beside it. Command: `python -m "
     "benchmarks.quantization_search --data DATA --teachers TEACHERS CHANGES --choice CHOICE --bits "
-    "BITS --steps STEPS --seed SEED`; changes in words were patches that were not kept, and the "
-    "rows up to the first that has a machine were scored by the same code before it was a command."
+    "BITS --steps STEPS --seed SEED`. Rows without a machine in the JSON file are older than the "
+    "command: throw-away scripts scored them on the same images, with a patch that compared stages "
+    "as `stages` does now. Changes in words have no command. Not here: trials before these "
+    "(frozen, crop-flip, 1,200 steps), two that were broken off (stages=30; 1,200 steps with "
+    "stages), and one whose patch turned out not to be reached."
 )
 
 COLUMNS = (

@@ -1,4 +1,4 @@
-"""Tables of what was tried before a setting was chosen: a row a trial, none taken away."""
+"""Tables of what was tried before a setting was chosen: a row a trial."""
 
 import json
 from collections.abc import Sequence
