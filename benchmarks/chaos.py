@@ -11,6 +11,7 @@ import json
 import random
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,53 +26,74 @@ RESULTS = Path(__file__).parent / "results"
 KILLS = 3
 """Of each stage, at least."""
 
+SHOWN = ("noticed", "resumed", "same", "done_twice")
+"""Of each row, counted in the table."""
+
 OTHERS = (("server", "distill"), ("server", "probe"), ("store", "quantize"), ("disk", "export"))
 """What fails beside the process, and in which stage."""
 
 
-def disturbances(rng: random.Random) -> list[tuple[str, str]]:
-    """All of them, in an order of their own."""
+def disturbances(rng: random.Random, rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """All of them, in an order of their own; then kills in stages that slipped by unhit."""
     chosen = [*(("kill", stage) for stage in STAGES for _ in range(KILLS)), *OTHERS]
     rng.shuffle(chosen)
-    return chosen
+    yield from chosen
+    for _ in range(KILLS):
+        killed = Counter(row["stage"] for row in rows if row["kind"] == "kill")
+        yield from [("kill", stage) for stage in STAGES for _ in range(KILLS - killed[stage])]
+
+
+def measured(rng: random.Random) -> Iterator[list[dict[str, Any]]]:
+    """The rows of the table, one more each time."""
+    rows = list[dict[str, Any]]()
+    with tempfile.TemporaryDirectory() as name:
+        server = Server(Path(name))
+        server.start()
+        try:
+            meant, lasts = undisturbed(server, Path(name) / "plain")
+            for kind, stage in disturbances(rng, rows):
+                (folder := Path(name) / str(len(rows))).mkdir()
+                row = disturbed(server, folder, kind, stage, lasts[stage], rng)
+                made = row.pop("made")
+                rows.append({**row, "same": made == meant})
+                yield rows
+        finally:
+            server.stop()
 
 
 def main(
     seed: Annotated[int, typer.Option(help="Chooses order and moments.")] = 0,
 ) -> None:
-    """Measure all, and write results/chaos.json and chaos.md."""
-    rng, rows = random.Random(seed), list[dict[str, Any]]()
-    with tempfile.TemporaryDirectory() as name:
-        server = Server(Path(name))
-        server.start()
-        try:
-            (plain := Path(name) / "plain").mkdir()
-            meant, lasts = undisturbed(server, plain)
-            for kind, stage in track(disturbances(rng), "chaos"):
-                (folder := Path(name) / str(len(rows))).mkdir()
-                row = disturbed(server, folder, kind, stage, lasts[stage], rng)
-                rows.append({**row, "same": row.pop("made") == meant})
-        finally:
-            server.stop()
-    keep(rows, seed)
+    """Measure all, and write results/chaos.json and chaos.md after each run."""
+    total = KILLS * len(STAGES) + len(OTHERS)
+    for rows in track(measured(random.Random(seed)), "chaos", total):
+        keep(rows, seed)
 
 
 def keep(rows: list[dict[str, Any]], seed: int) -> None:
     """Write rows and table."""
     (RESULTS / "chaos.json").write_text(json.dumps(rows, indent=1) + "\n")
     counts = Counter((row["kind"], row["stage"]) for row in rows)
-    lines = ["| what | in stage | runs | same result | a step done twice |", "|" + " --- |" * 5]
-    for (kind, stage), count in sorted(counts.items()):
+    counted = ("noticed", "went on from a checkpoint", "same result", "a finished step done twice")
+    titles = ("what", "in stage", "runs", *counted)
+    lines = [f"| {' | '.join(titles)} |", "|" + " --- |" * len(titles)]
+    for (kind, stage), count in sorted(counts.items(), key=_in_order):
         of_it = [row for row in rows if (row["kind"], row["stage"]) == (kind, stage)]
-        same, twice = sum(r["same"] for r in of_it), sum(bool(r["done_twice"]) for r in of_it)
-        lines.append(f"| {kind} | {stage} | {count} | {same} | {twice} |")
+        kept = [sum(bool(row[what]) for row in of_it) for what in SHOWN]
+        lines.append("| " + " | ".join(map(str, [kind, stage, count, *kept])) + " |")
     command = f"`python -m benchmarks.chaos --seed {seed}`"
     (RESULTS / "chaos.md").write_text(
         "# Runs that were disturbed\n\nEach was disturbed once, at a random moment of a stage, and "
-        "started again where it did not end by itself. Same: every artifact of every step has the "
+        "started again where it did not end by itself. Noticed: a kill ends a run; of what else "
+        "fails the run's log tells. Same: every artifact of every step, and the bundle, has the "
         "digest that it has in an undisturbed run.\n\n" + "\n".join(lines) + f"\n\n{len(rows)} "
         f"runs. Command: {command}. Machine: {describe()}.\n"
     )
+
+
+def _in_order(counted: tuple[tuple[str, str], int]) -> tuple[str, int]:
+    (kind, stage), _ = counted
+    return kind, STAGES.index(stage)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,26 @@ from pipeline.bundle import open_bundle
 from pipeline.store import Store
 from targets.durable_files import file_digest
 
-STAGES = ("teacher", "distill", "quantize", "export", "probe", "compile", "validate")
+STEPS = ("teacher", "distill", "quantize", "export", "probe", "compile", "validate")
+
+STAGES = (*STEPS, "bundle")
+"""Where a run is disturbed; the last is what comes after the last record."""
+
+STARTS = 4
+"""How often a run is started, at most."""
 
 RUN = """
 import sys
+from pipeline import checkpoint
+# The quick run's phases are shorter than the time between two checkpoints of a real one.
+checkpoint.SAVE_EVERY = 0.5
 from flows.distill_and_quantize import JUDGED, distill_and_quantize
 run_file, output = sys.argv[1:]
 sys.exit(distill_and_quantize(run_file, output=output, return_state=True).name not in JUDGED)
 """
 
 Made = dict[str, dict[str, str]]
-"""The sha256 of every artifact, by role, by step."""
+"""The sha256 of every artifact, by role, by step; the bundle's last."""
 
 
 class Server:
@@ -69,18 +78,24 @@ class Place:
 
     def records(self) -> dict[str, float]:
         """When the record of each finished stage was written."""
-        found = {stage: list((self.store / "steps" / stage).glob("*.json")) for stage in STAGES}
-        return {stage: paths[0].stat().st_mtime for stage, paths in found.items() if paths}
+        found = {step: list((self.store / "steps" / step).glob("*.json")) for step in STEPS}
+        return {step: paths[0].stat().st_mtime for step, paths in found.items() if paths}
+
+    def said(self) -> str:
+        """The log of all its starts."""
+        log = self.folder / "log"
+        return log.read_text(errors="replace") if log.exists() else ""
 
     def made(self) -> Made:
         """What all stages made, each file's content checked against its name."""
         for path in (self.store / "objects").rglob("*"):
             if path.is_file() and path.suffix != ".part":
                 assert file_digest(path) == path.name, f"half-written: {path}"
-        return {
+        steps = {
             kept.place.split("/")[1]: {r: a.sha256 for r, a in record.artifacts.items()}
             for kept, record in Store(str(self.store)).records()
         }
+        return {**steps, "bundle": {"manifest": open_bundle(self.bundle)["bundle"]}}
 
     def start(self, server: Server) -> "subprocess.Popen[bytes]":
         """The flow, as a process that leads a group."""
@@ -99,11 +114,19 @@ class Place:
 
 
 def undisturbed(server: Server, folder: Path) -> tuple[Made, dict[str, float]]:
-    """What a run makes that nobody disturbs, and how long each stage takes."""
-    place = Place(folder, folder / "store")
-    assert place.start(server).wait() == 0, (folder / "log").read_text()
-    ends = [place.records()[stage] for stage in STAGES]
-    lasted = [0.5, *(after - before for before, after in itertools.pairwise(ends))]
+    """What a run makes that nobody disturbs, and the seconds that each stage takes.
+
+    Two runs: the first one's seconds are those of a machine that has everything still to load.
+    """
+    for turn in ("cold", "warm"):
+        (place := Place(folder / turn, folder / turn / "store")).store.mkdir(parents=True)
+        process = place.start(server)
+        _wait_for(place, process, "teacher")
+        began = time.time()
+        assert process.wait() == 0, place.said()
+        records = place.records()
+        ends = [began, *(records[step] for step in STEPS), time.time()]
+    lasted = (after - before for before, after in itertools.pairwise(ends))
     return place.made(), dict(zip(STAGES, lasted, strict=True))
 
 
@@ -116,6 +139,8 @@ def disturbed(
     rng: random.Random,
 ) -> dict[str, Any]:
     """Disturb a run in a stage, and see it to its end; the row of the table.
+
+    The row's stage is the one that was hit, which may be the one after the one that was meant.
 
     Args:
         server: Stopped and started again by `kind` "server".
@@ -131,53 +156,54 @@ def disturbed(
         _wait_for(place, process, stage)
         after = rng.uniform(0, lasts)
         time.sleep(after)
-        before = place.records()
-        hit = next((each for each in STAGES if each not in before), "bundle")
+        done = place.records()
+        hit = next((step for step in STEPS if step not in done), "bundle")
         DISTURB[kind](server, place, process)
-        first = process.wait()
         kept = place.records()
+        code = process.wait()
         mended = time.monotonic()
         if kind == "disk":
             subprocess.run(["mount", "-o", "remount,size=64m", str(store)], check=True)
         starts = 1
-        while first != 0 and starts < 4:
-            first = place.start(server).wait()
+        while code != 0 and starts < STARTS:
+            code = place.start(server).wait()
             starts += 1
-        assert first == 0, (folder / "log").read_text()[-3000:]
-        open_bundle(place.bundle)
         end = place.records()
-        again = [each for each, when in kept.items() if end[each] != when]
         return {
             "kind": kind,
             "stage": hit,
             "after": round(after, 2),
             "starts": starts,
-            "done_twice": again,
+            "noticed": kind == "kill" or any(sign in place.said() for sign in SIGNS[kind]),
+            "resumed": "going on from a checkpoint" in place.said(),
+            "done_twice": [step for step, when in kept.items() if end[step] != when],
             "seconds": round(time.monotonic() - mended, 1),
-            "made": place.made(),
+            "failed": place.said()[-2000:] if code else "",
+            "made": {} if code else place.made(),
         }
 
 
 def _wait_for(place: Place, process: "subprocess.Popen[bytes]", stage: str) -> None:
     """Until a stage begins: the one before it is recorded, or the run has begun."""
     index = STAGES.index(stage)
-    log = place.folder / "log"
     while process.poll() is None:
-        if index == 0 and b"Beginning" in log.read_bytes():
+        if index == 0 and "Beginning" in place.said():
             return
         if index and STAGES[index - 1] in place.records():
             return
         time.sleep(0.002)
-    raise AssertionError(log.read_text()[-3000:])
+    raise AssertionError(place.said())
 
 
 def _kill(_: Server, __: Place, process: "subprocess.Popen[bytes]") -> None:
     os.killpg(process.pid, signal.SIGKILL)
 
 
-def _restart_server(server: Server, _: Place, __: "subprocess.Popen[bytes]") -> None:
+def _restart_server(server: Server, _: Place, process: "subprocess.Popen[bytes]") -> None:
+    """Long enough for the run to need it: it tells the server of each stage."""
     server.stop()
-    time.sleep(3)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(20)
     server.start()
 
 
@@ -192,13 +218,9 @@ def _hide_store(_: Server, place: Place, __: "subprocess.Popen[bytes]") -> None:
 
 
 def _fill_disk(_: Server, place: Place, __: "subprocess.Popen[bytes]") -> None:
-    with (place.store / "ballast").open("wb") as file:
-        try:
-            while True:
-                file.write(bytes(1 << 16))
-                file.flush()
-        except OSError:
-            return
+    with suppress(OSError), (place.store / "ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 12))
 
 
 Disturb = Callable[[Server, Place, "subprocess.Popen[bytes]"], None]
@@ -209,6 +231,14 @@ DISTURB: dict[str, Disturb] = {
     "store": _hide_store,
     "disk": _fill_disk,
 }
+
+
+SIGNS = {
+    "server": ("ConnectError", "Connection refused", "RemoteProtocolError"),
+    "store": ("Not a directory", "FileExistsError"),
+    "disk": ("No space left on device",),
+}
+"""What a log says of a disturbance that a run has met; one that is killed says nothing."""
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 prefect worker start --pool orin-nano-8 --limit 1
 """
 
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from pipeline.engines import STEP, send
 from pipeline.errors import InputError
 from pipeline.laid_out import lay_out
 from pipeline.store import Store
+from targets.alone import alone
 from targets.catalogue import UnknownTargetError, find
-from targets.compile_bundle import NotReadyError, Wanted, compile_bundle
+from targets.compile_bundle import NotReadyError, Wanted, compile_bundle, machine
 from targets.compile_cpu import ParityError
 from targets.device import NoDeviceError
 from targets.tensorrt.failures import BuildError
@@ -23,6 +26,12 @@ from targets.tensorrt.plan import UnsupportedError
 
 WORK = Path.home() / ".cache" / "datafree-edge" / "built"
 """Where orders lie while they are worked on; a second try finds what the first has built."""
+
+DAYS = 7
+"""An order that came to nothing is kept so long, for another try and for whoever looks why."""
+
+TAIL = 4000
+"""Letters of a build's log that a run's page shows when it fails."""
 
 FINAL = (
     *(BuildError, NotReadyError, ParityError, NoDeviceError),
@@ -47,27 +56,35 @@ def compile_engine(
     Returns:
         Completed once the store holds the result; Failed, with one line, when there is none.
     """
+    log = get_run_logger()
+    folder = WORK / order[:16]
     try:
-        folder = WORK / order[:16]
-        if not _fetch(store, order, key, folder):
-            return Completed(message=f"{target}: built before")
-        place = _build(folder, target, dla_core)
-        _send(store, key, place)
+        with alone(folder, log.info):
+            if _is_built(store, key, target):
+                return Completed(message=f"{target}: built before, nothing changed")
+            _fetch(store, order, folder)
+            place = _build(folder, target, dla_core)
+            _send(store, key, place)
+            _tidy(folder)
     except FINAL as error:
+        for path in sorted(folder.glob("built/*/build.*.log")):
+            log.error(f"{path}:\n{path.read_text(errors='replace')[-TAIL:]}")
         return Failed(message=f"{target}: {error}")
     except OSError as error:
         return Failed(message=f"{target}: {error.strerror or error} ({error.filename or 'store'})")
     return Completed(message=f"{target}: built")
 
 
+@task(name="look", persist_result=False, **TRIES)
+def _is_built(store: str, key: str, target: str) -> bool:
+    """Whether the store has what this very machine would build again, as it is today."""
+    known = Store(store).recall(STEP, key)
+    return known is not None and known.notes.get("machine") == machine(find(target))
+
+
 @task(name="fetch", persist_result=False, **TRIES)
-def _fetch(store: str, order: str, key: str, folder: Path) -> bool:
-    """Whether there is anything to do; its files are there then."""
-    opened = Store(store)
-    if opened.recall(STEP, key) is not None:
-        return False
-    lay_out(opened, order, folder)
-    return True
+def _fetch(store: str, order: str, folder: Path) -> None:
+    lay_out(Store(store), order, folder)
 
 
 @task(name="build", persist_result=False, **TRIES)
@@ -79,3 +96,11 @@ def _build(folder: Path, target: str, dla_core: int | None) -> Path:
 @task(name="send", persist_result=False, **TRIES)
 def _send(store: str, key: str, place: Path) -> None:
     send(Store(store), key, place)
+
+
+def _tidy(done: Path) -> None:
+    """Delete an order that is in the store now, and those that long ago came to nothing."""
+    long_ago = time.time() - DAYS * 24 * 3600
+    for folder in WORK.iterdir():
+        if folder.is_dir() and (folder == done or folder.stat().st_mtime < long_ago):
+            shutil.rmtree(folder, ignore_errors=True)

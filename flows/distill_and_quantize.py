@@ -6,14 +6,12 @@ prefect deployment run distill-and-quantize/local-cpu --watch
 
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from prefect import State, flow, get_run_logger, runtime, task
-from prefect.client.schemas.objects import FlowRun
-from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed
 
+from flows.elsewhere import build_elsewhere
 from flows.events import tell
 from flows.one_at_a_time import one_at_a_time
 from flows.run_page import PageReporter, show
@@ -21,7 +19,7 @@ from flows.tries import TRIES
 from pipeline.bundle import open_bundle, write_bundle
 from pipeline.chain import Step, chain, perform, with_made
 from pipeline.config import RunConfig
-from pipeline.engines import Order, delivered, orders, pending
+from pipeline.engines import orders
 from pipeline.errors import InputError
 from pipeline.metrics import recorded
 from pipeline.progress import Reporter, reporter
@@ -73,7 +71,8 @@ def distill_and_quantize(
         force: Take a new seed, so that everything is done anew; the log says which.
         output: The bundle's folder; bundles/NAME when left out.
         wait: Seconds that a device has for its engine; then it is pending in the bundle, and the
-            next run finds it if it was built meanwhile.
+            next run finds it if it was built meanwhile. One that has built it before is asked
+            whether it is still the same device; if it does not answer soon, what it built is taken.
         metrics: Folder for the steps' losses, as JSON lines and for TensorBoard.
 
     Returns:
@@ -109,7 +108,7 @@ def _run(
         record = records[step.label] = run_step(step.label, config, roles, store, metrics)
         roles = with_made(roles, step, record, config)
     ordered = orders(config, records, store)
-    asked = {order.name: _build_elsewhere.submit(order, store, wait) for order in ordered}
+    asked = {order.name: build_elsewhere.submit(order, store, wait) for order in ordered}
     engines = {name: future.result() for name, future in asked.items()}
     bundle = task(name="bundle", persist_result=False, **TRIES)(write_bundle)
     manifest = bundle(config, records, engines, store, folder)
@@ -135,33 +134,6 @@ def _serve(manifest: Manifest, store: Store, folder: Path) -> None:
         tell(TOLD[outcome], "bundle", manifest["name"], about)
     except ConnectionError as error:
         get_run_logger().warning(str(error))
-
-
-@task(name="engine", task_run_name="engine {order.name}", persist_result=False)
-def _build_elsewhere(order: Order, store: Store, wait: float) -> StepRecord:
-    """Have a device's worker build; what cannot be had now is pending, and the run goes on."""
-    done = delivered(store, order)
-    if done is not None:
-        return done
-    asked = {
-        "store": store.url,
-        "order": order.sha256,
-        "key": order.key,
-        "target": order.target,
-        "dla_core": order.dla_core,
-    }
-    name = f"compile-engine/{order.pool}"
-    try:
-        run = cast(FlowRun, run_deployment(name, parameters=asked, timeout=wait))
-    except ObjectNotFound:
-        return pending(order, f"there is no deployment {name}")
-    state = run.state
-    done = delivered(store, order)
-    if done is not None:
-        return done
-    if state is None or not state.is_final():
-        return pending(order, f"no worker of the pool {order.pool} was done within {wait:g} s")
-    return pending(order, state.message or f"the build ended {state.name}")
 
 
 def _perform(

@@ -1,57 +1,86 @@
 """Whoever asks for a step that someone else is doing waits, and finds it done."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from prefect.client.orchestration import get_client
+from httpx import HTTPError
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 LOOK = 15.0
 """Seconds between two looks of one who waits."""
 
-LEASE = 60.0
-"""Seconds after which the place of one who died is free, the least that Prefect takes; the living
-renew theirs."""
+LEASE = 300.0
+"""Seconds after which the server frees a place that nobody renews; a busy machine renews late. Who
+waits for the dead does not wait so long."""
 
-PATIENCE = 300.0
-"""Seconds after which one who waits does not believe any more that it will be."""
+PATIENCE = 60.0
+"""Seconds without a sign of life after which one who waits takes the place; several come in it."""
 
 
 @contextmanager
 def one_at_a_time(
-    key: str, is_worked_on: Callable[[], bool], say: Callable[[str], None]
+    key: str, signs: Callable[[], object], say: Callable[[str], None]
 ) -> Iterator[None]:
-    """Hold one of 256 places on the server, by a step's key.
+    """Hold the only place on the server for a step; it is there for as long as the step is not.
 
     A server that is started again forgets its leases, unless it is told to keep them in files, and
-    frees no place then. So nobody waits for ever where nobody works at the step: one that is done
-    twice costs time and no more.
+    frees no place then. So a place at which nobody shows life is done away with by whoever waits
+    for it, and the next one is another, whatever becomes of the old one's lease.
 
     Args:
-        key: In hex. Its first two digits choose the place, so that the server's limits stay few;
-            two steps that differ seldom wait for each other.
-        is_worked_on: Whether the step has shown a sign of life lately.
+        key: Of the step.
+        signs: Of life; what it returns changes as long as somebody works at the step.
         say: Takes a line.
     """
-    place = f"datafree-edge-step-{key[:2]}"
-    # Two at once may both find that there is no such limit.
-    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-        client.upsert_global_concurrency_limit_by_name(place, 1)
+    place = f"datafree-edge-step-{key}"
     with ExitStack() as held:
-        waited = 0.0
-        while True:
-            try:
-                held.enter_context(_held(place))
-                break
-            except TimeoutError:
-                if not waited:
-                    say("another run does this step; waiting for it")
-                waited += LOOK
-            if waited >= PATIENCE and not is_worked_on():
-                say("nobody seems to work at it any more; going on")
-                break
+        with get_client(sync_client=True) as client:
+            _take(held, client, place, signs, say)
         yield
+    # Who comes after finds the step done; one who failed leaves the place to the next try.
+    with suppress(ObjectNotFound, HTTPError), get_client(sync_client=True) as client:
+        client.delete_global_concurrency_limit_by_name(place)
+
+
+def _take(
+    held: ExitStack,
+    client: SyncPrefectClient,
+    place: str,
+    signs: Callable[[], object],
+    say: Callable[[str], None],
+) -> None:
+    waited, seen = 0.0, None
+    while True:
+        known = seen
+        try:
+            number = _number(client, place)
+            held.enter_context(_held(place))
+            return
+        except (ObjectNotFound, ConcurrencySlotAcquisitionError):
+            # Who held it was done, and took it away after it was looked for.
+            time.sleep(1)
+            continue
+        except TimeoutError:
+            seen = (number, signs())
+        if known is None:
+            say("another run does this step; waiting for it")
+        waited = waited + LOOK if seen == known else 0.0
+        if waited >= PATIENCE:
+            say("nobody works at it any more; going on")
+            with suppress(ObjectNotFound):
+                client.delete_global_concurrency_limit_by_name(number)
+
+
+def _number(client: SyncPrefectClient, place: str) -> str:
+    """The server's number of the place, which is made if there is none."""
+    # Two at once may both find that there is none.
+    with suppress(ObjectAlreadyExists):
+        client.upsert_global_concurrency_limit_by_name(place, 1)
+    return str(client.read_global_concurrency_limit_by_name(place).id)
 
 
 @contextmanager

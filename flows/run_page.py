@@ -116,7 +116,7 @@ def layer_tables(manifest: Manifest) -> dict[str, list[dict[str, object]]]:
 
 
 def _shown(entry: dict[str, object]) -> dict[str, str]:
-    wanted = ("engine", "recommended", "because", "build")
+    wanted = ("engine", "recommended", "because", "unasked", "build")
     return {name: str(entry.get(name, "")) for name in wanted}
 
 

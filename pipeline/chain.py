@@ -157,9 +157,9 @@ def _compile_settings(target: str) -> Callable[[RunConfig], Any]:
     return settings
 
 
-Turn = Callable[[str, Callable[[], bool], Callable[[str], None]], AbstractContextManager[None]]
-"""Waits until nobody else does the step of this key: its key, whether it has shown a sign of life
-lately, where to say what is waited for."""
+Turn = Callable[[str, Callable[[], object], Callable[[str], None]], AbstractContextManager[None]]
+"""Waits until nobody else does the step of this key: its key, signs of life that change as long as
+somebody does, where to say what is waited for."""
 
 
 def no_waiting(*_: object) -> AbstractContextManager[None]:
@@ -192,10 +192,11 @@ def perform(
     unfinished = store.unfinished(step.name, key)
     known = store.recall(step.name, key)
     if known is None:
-        with turn(key, unfinished.is_worked_on, reporter.say):
+        with turn(key, unfinished.signs, reporter.say):
             known = store.recall(step.name, key)
             if known is None:
-                record = _done(step, config, roles, store, unfinished, reporter)
+                with unfinished.worked_on():
+                    record = _done(step, config, roles, store, unfinished, reporter)
                 store.record(step.name, key, record)
                 unfinished.clear()
                 return _noted(record, reused=False)

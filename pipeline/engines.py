@@ -79,6 +79,11 @@ def delivered(store: Store, order: Order) -> StepRecord | None:
     return store.recall(STEP, order.key)
 
 
+def unasked(record: StepRecord, why: str) -> StepRecord:
+    """What a device built once, which nobody has asked since whether it is still the same."""
+    return StepRecord(record.artifacts, {**record.notes, "unasked": why})
+
+
 def pending(order: Order, why: str) -> StepRecord:
     """What stands in a bundle for an engine that is not there."""
     return StepRecord({}, {"engine": "pending", "because": why, "build": order.build})

@@ -63,10 +63,11 @@ def _built(entry: dict[str, Any]) -> str:
     """What a device said of its engine or graph, or that it is still to be made."""
     if entry.get("engine") == "pending":
         return f"pending ({entry['because']}); on the device: {entry['build']}"
+    unasked = f"; not asked again ({entry['unasked']})" if "unasked" in entry else ""
     if "recommended" in entry:
-        return f"{entry['recommended']}: {entry['because']}"
+        return f"{entry['recommended']}: {entry['because']}{unasked}"
     times = entry["milliseconds"]
-    return f"fp32 {times['fp32']:.3f} ms, int8 {times['int8']:.3f} ms"
+    return f"fp32 {times['fp32']:.3f} ms, int8 {times['int8']:.3f} ms{unasked}"
 
 
 def _latency(target: dict[str, Any]) -> str:

@@ -1,14 +1,17 @@
 """What an unfinished step has come to: files that a next try goes on from, wherever it runs."""
 
 import contextlib
+import tempfile
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 
 from pipeline.files import Files
 
-LATELY = timedelta(minutes=5)
-"""Who works writes a checkpoint more often than that."""
+BEAT = 10.0
+"""Seconds between two signs of life of one who works at a step."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,37 @@ class Unfinished:
         """Keep a file in place of an earlier one of that name."""
         self.files.write(f"{self.folder}/{name}", path)
 
-    def is_worked_on(self) -> bool:
-        """Whether any of them was written lately."""
-        lately = datetime.now(timezone.utc) - LATELY
-        return any(kept.modified > lately for kept in self.files.below(self.folder))
+    def signs(self) -> dict[str, datetime]:
+        """When each of them was written: it changes as long as somebody works at the step.
+
+        To be compared with an earlier look, not with a clock: the store's may differ from ours.
+        """
+        return {kept.place: kept.modified for kept in self.files.below(self.folder)}
+
+    @contextlib.contextmanager
+    def worked_on(self) -> Iterator[None]:
+        """As long as it lasts, a file is written now and then: also steps without checkpoints live.
+
+        One that cannot be written is no reason to stop.
+        """
+        ended = threading.Event()
+
+        def live() -> None:
+            with tempfile.TemporaryDirectory() as folder:
+                (sign := Path(folder, "alive")).write_bytes(b"")
+                while True:
+                    with contextlib.suppress(OSError):
+                        self.keep(sign.name, sign)
+                    if ended.wait(BEAT):
+                        return
+
+        beating = threading.Thread(target=live, daemon=True)
+        beating.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            beating.join()
 
     def clear(self) -> None:
         """Delete them all."""

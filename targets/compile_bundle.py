@@ -1,11 +1,15 @@
 """A bundle made ready for a target, on that target: by hand, or by a worker."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnxruntime as ort
+
+from targets.alone import alone
 from targets.bundle_files import Manifest, open_bundle
 from targets.catalogue import CpuTarget, GpuTarget, JetsonTarget, Target
 from targets.compile_cpu import compile_for_cpu
@@ -72,21 +76,47 @@ def compile_bundle(folder: Path, target: Target, wanted: Wanted, say: Say) -> Pa
     place = folder / "built" / target.name
     if wanted.dla_core is not None:
         place = place.with_name(f"{target.name}-dla{wanted.dla_core}")
-    if isinstance(target, CpuTarget):
-        if wanted.dla_core is not None:
-            raise UnsupportedError(f"{target.name} is a CPU; leave out --dla-core")
-        _begin(place)
-        report = _for_cpu(folder, target, place, say)
-    else:
-        report = _engines(folder, manifest, target, place, wanted, say)
-    files = {
-        path.name: file_digest(path)
-        for path in sorted(place.iterdir())
-        if path.is_file() and path.suffix not in (".log", ".cache")
-    }
-    document = {"bundle": manifest["bundle"], "target": target.name, **report, "files": files}
-    write_durably(place / REPORT, json.dumps(document, indent=1) + "\n")
+    if isinstance(target, CpuTarget) and wanted.dla_core is not None:
+        raise UnsupportedError(f"{target.name} is a CPU; leave out --dla-core")
+    with alone(place, say):
+        if isinstance(target, CpuTarget):
+            _begin(place)
+            report = _for_cpu(folder, target, place, say)
+        else:
+            report = _engines(folder, manifest, target, place, wanted, say)
+        document = {
+            "bundle": manifest["bundle"],
+            "target": target.name,
+            **report,
+            "machine": machine(target),
+            "files": {path.name: file_digest(path) for path in _going_with(place)},
+        }
+        write_durably(place / REPORT, json.dumps(document, indent=1) + "\n")
     return place
+
+
+def machine(target: Target) -> dict[str, Any]:
+    """What of this machine a build for a target depends on: another machine, another build.
+
+    Raises:
+        NoDeviceError: When this machine is no such device.
+        BuildError: When it has no TensorRT.
+    """
+    if isinstance(target, CpuTarget):
+        return {"onnxruntime": ort.__version__}
+    device = this_device() if isinstance(target, JetsonTarget) else this_gpu()
+    trtexec = find_trtexec()
+    builder = find_bindings() or trtexec
+    versions = {"builder": list(builder.version), "trtexec": list(trtexec.version)}
+    return {"device": dataclasses.asdict(device), **versions}
+
+
+def _going_with(place: Path) -> list[Path]:
+    """What was built, and the log of that; those of timing and answering say little, at length."""
+    files = [path for path in sorted(place.iterdir()) if path.is_file()]
+    return [
+        path for path in files if path.suffix not in (".log", ".cache") or path.match("build.*.log")
+    ]
 
 
 def _begin(place: Path) -> None:

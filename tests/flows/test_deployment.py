@@ -57,19 +57,26 @@ def test_what_is_made_elsewhere_is_pending_until_a_worker_there_has_made_it(
     entry, _ = run(1)
     assert (entry["engine"], entry["because"]) == (
         "pending",
-        "there is no deployment compile-engine/shelf",
+        "shelf could not be asked: there is no deployment compile-engine/shelf; "
+        "deploy flows/devices.yaml",
     )
     entry, _ = run(1, "orin-nano", "orin-nano")
-    assert entry["because"] == "there is no deployment compile-engine/orin-nano-8"
+    assert "there is no deployment compile-engine/orin-nano-8" in entry["because"]
     session.run("prefect work-pool create shelf --type process")
     session.run("prefect --no-prompt deploy --prefect-file flows/devices.yaml --name shelf")
     entry, _ = run(5)
     assert entry["because"] == "no worker of the pool shelf was done within 5 s"
-    session.start("prefect worker start --pool shelf --limit 1")
+    worker = session.start("prefect worker start --pool shelf --limit 1")
     entry, files = run(200)
     assert "int8" in entry, entry
     assert entry["int8"]["parity"] >= 0.995
     assert "targets/local-cpu@shelf/model.int8.onnx" in files
-    # The order that waited was carried out too, or found done; the next run asks nobody.
-    again, _ = run(0)
+    # Its worker is asked each time, and finds that nothing changed: nothing is measured anew.
+    again, _ = run(201)
     assert again == entry
+    worker.terminate()
+    worker.wait(60)
+    unasked, files = run(1)
+    assert unasked.pop("unasked") == "no worker of the pool shelf was done within 1 s"
+    assert unasked == entry
+    assert "targets/local-cpu@shelf/model.int8.onnx" in files

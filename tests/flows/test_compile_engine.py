@@ -1,0 +1,74 @@
+"""What a device does with an order whose result the store has already."""
+
+import copy
+import json
+import os
+import time
+
+import pytest
+
+from flows import compile_engine as flow
+from pipeline.engines import STEP
+from pipeline.store import StepRecord, Store
+from targets.catalogue import find
+from targets.compile_bundle import machine
+
+ORIN = {
+    "device": {
+        "target": "orin-nano-8",
+        "l4t": "36.4.3",
+        "jetpack": "6.2",
+        "cuda": "12.6.68",
+        "compute_capability": "8.7",
+        "power_mode": "25W",
+        "opset": 20,
+        "has_int8": True,
+    },
+    "builder": [10, 3, 0],
+    "trtexec": [10, 3, 0],
+}
+
+KEY = "1" * 64
+
+
+def changed(name):
+    """The same machine but for one field."""
+    other = copy.deepcopy(ORIN)
+    section = other["device"] if name in other["device"] else other
+    section[name] = "other"
+    return other
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store that holds what the device has built."""
+    made = Store(str(tmp_path / "store"))
+    made.record(STEP, KEY, StepRecord({}, json.loads(json.dumps({"machine": ORIN}))))
+    return made
+
+
+def test_nothing_is_built_where_nothing_changed(store, monkeypatch):
+    monkeypatch.setattr(flow, "machine", lambda _: ORIN)
+    assert flow._is_built.fn(store.url, KEY, "orin-nano-8")
+    assert not flow._is_built.fn(store.url, "2" * 64, "orin-nano-8")
+
+
+@pytest.mark.parametrize("name", [*ORIN["device"], "builder", "trtexec"])
+def test_any_change_of_the_machine_has_it_built_again(store, monkeypatch, name):
+    monkeypatch.setattr(flow, "machine", lambda _: changed(name))
+    assert not flow._is_built.fn(store.url, KEY, "orin-nano-8")
+
+
+def test_a_cpu_is_known_by_its_runtime():
+    assert machine(find("local-cpu")).keys() == {"onnxruntime"}
+
+
+def test_orders_that_are_done_or_old_are_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr(flow, "WORK", tmp_path)
+    for name in ("done", "old", "failed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "golden.npz").write_bytes(b"1")
+    then = time.time() - (flow.DAYS + 1) * 24 * 3600
+    os.utime(tmp_path / "old", (then, then))
+    flow._tidy(tmp_path / "done")
+    assert [path.name for path in tmp_path.iterdir()] == ["failed"]
