@@ -1,13 +1,14 @@
 # make demo   install, then the whole chain on the teacher in examples/
 # make test   install, then lint, types and the quick tests
 # make slow   install, then the tests that take minutes
+# make device on a Jetson: install what builds engines there, no torch (targets/README.md)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo test slow install clean
+.PHONY: demo test slow device install clean
 
 demo: install
 	PREFECT_LOGGING_LEVEL=ERROR $(BIN)/python -m flows.distill_and_quantize examples/mnist_lenet5/run.yaml
@@ -21,6 +22,11 @@ test: install
 
 slow: install
 	$(BIN)/pytest -m slow
+
+# Of the system's packages it sees what it does not pin itself: TensorRT's bindings.
+device:
+	$(PYTHON) -m venv --system-site-packages $(VENV)
+	$(BIN)/pip install --disable-pip-version-check --constraint constraints-device.txt --editable '.[flows]'
 
 install: $(VENV)/installed
 

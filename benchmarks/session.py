@@ -76,8 +76,8 @@ class Session:
         self.running.append(process)
         return process
 
-    def run(self, command: str, code: int = 0) -> str:
-        """Run to its end; returns what it printed."""
+    def run(self, command: str, code: int = 0, seconds: float = 400) -> str:
+        """Run to its end, within so many seconds; returns what it printed."""
         done = subprocess.run(
             [*self.within, *shlex.split(command)],
             cwd=self.folder,
@@ -85,7 +85,7 @@ class Session:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=seconds,
         )
         assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}\n{self.log()}"
         return done.stdout

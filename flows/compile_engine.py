@@ -78,8 +78,8 @@ def compile_engine(
 @task(name="look", persist_result=False, **TRIES)
 def _is_built(store: str, key: str, target: str) -> bool:
     """Whether the store has what this very machine would build again, as it is today."""
-    known = Store(store).recall(STEP, key)
-    return known is not None and known.notes.get("machine") == machine(find(target))
+    known, here = Store(store).recall(STEP, key), machine(find(target))
+    return known is not None and known.notes.get("machine") == here and not here["untold"]
 
 
 @task(name="fetch", persist_result=False, **TRIES)

@@ -112,8 +112,8 @@ def _run(
     engines = {name: future.result() for name, future in asked.items()}
     bundle = task(name="bundle", persist_result=False, **TRIES)(write_bundle)
     manifest = bundle(config, records, engines, store, folder)
+    show(manifest, records, folder, get_run_logger().warning)
     if manifest["verdict"]:
-        show(manifest, records, folder, get_run_logger().warning)
         _serve(manifest, store, folder)
     return manifest
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from prefect.artifacts import (
+    create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -88,7 +89,13 @@ def _show(manifest: Manifest, records: dict[str, StepRecord], folder: Path) -> N
     create_markdown_artifact(
         "\n".join([*head, *rows]),
         key=_key("verdict", manifest["name"]),
-        description="Agreement with the teacher on synthetic probes; pictures: report.html",
+        description="Agreement with the teacher on synthetic probes",
+    )
+    create_link_artifact(
+        (folder.resolve() / "report.html").as_uri(),
+        link_text="report.html, where the bundle lies",
+        key=_key("pictures", manifest["name"]),
+        description="What the generator shows and how it learnt; no pictures of a private run",
     )
     stages = [
         {

@@ -9,11 +9,11 @@ from targets.tensorrt.failures import BuildError
 
 
 def _may_pass(_: Any, __: TaskRun, state: State[Any]) -> bool:
-    """A full disk, memory, a link that broke."""
+    """A full disk, memory, a link that broke; not what a person has to allow or to move."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, BuildError):
         return error.failure.again
-    return isinstance(error, OSError)
+    return isinstance(error, OSError) and not isinstance(error, PermissionError | IsADirectoryError)
 
 
 TRIES: dict[str, Any] = {

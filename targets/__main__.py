@@ -18,7 +18,7 @@ from targets.one_line import one_line
 from targets.selftest import dry_run, selftest
 from targets.tables import floor_table, target_card, target_list
 from targets.tensorrt.failures import BuildError
-from targets.tensorrt.plan import UnsupportedError
+from targets.tensorrt.plan import MOST_WORKSPACE, UnsupportedError
 
 FAILED, USAGE, INTERRUPTED = 1, 64, 130
 
@@ -31,7 +31,7 @@ EXAMPLES = {
     "list": "python -m targets list",
     "show": "python -m targets show orin-nano",
     "lint": "python -m targets lint graphs/student.int8.onnx",
-    "roofline": "python -m targets roofline graphs/student.fp32.onnx --batch 8",
+    "roofline": "python -m targets roofline graphs/student.fp32.onnx --target orin-nano",
     "compile": "python -m targets compile bundles/mnist-lenet5 --target orin-nano",
     "selftest": "python -m targets selftest --report selftest.zip",
 }
@@ -83,12 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     roof = command("roofline", "what a graph cannot be faster than, everywhere")
     roof.add_argument("graph", type=Path, help="a float32 graph")
     roof.add_argument("--batch", type=int, default=1)
+    roof.add_argument("--target", help="one Jetson, in each of its power modes")
     roof.set_defaults(command=_roofline)
     build = command("compile", "make a bundle ready for a target, on it")
     build.add_argument("bundle", type=Path)
     build.add_argument("--target", required=True)
     build.add_argument("--batch", type=int, default=1, help="images at a time (default 1)")
-    build.add_argument("--workspace", type=int, default=1024, help="MiB (default 1024)")
+    eighth = f"MiB (default an eighth of the target's memory, at most {MOST_WORKSPACE})"
+    build.add_argument("--workspace", type=int, help=eighth)
     build.add_argument("--dla-core", type=int, help="an accelerator to build for, not the GPU")
     build.set_defaults(command=_compile)
     trial = command("selftest", "try all of it on this device, and report")
@@ -115,7 +117,8 @@ def _lint(asked: argparse.Namespace) -> int:
 
 
 def _roofline(asked: argparse.Namespace) -> int:
-    print(floor_table(asked.graph, asked.batch))
+    only = None if asked.target is None else find(asked.target)
+    print(floor_table(asked.graph, asked.batch, only))
     return 0
 
 

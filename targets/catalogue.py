@@ -30,14 +30,18 @@ class CpuTarget:
     Attributes:
         name: What a run file calls it.
         title: A line for people.
+        source: Where this is from.
         machine: "x86_64", "aarch64"; "" for that of this machine.
         int8: Its best int8 instructions, as `Cpu.int8`.
+        unverified: Names of facts checked against no document.
     """
 
     name: str
     title: str
+    source: str
     machine: str = ""
     int8: str = ""
+    unverified: tuple[str, ...] = ()
 
     @property
     def cpu(self) -> Cpu:
@@ -58,10 +62,12 @@ class GpuTarget:
     Attributes:
         name: What a run file calls it.
         title: A line for people.
+        source: Where this is from.
     """
 
     name: str
     title: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Architecture:
         name: NVIDIA's.
         fp16: Dense float16 operations; a multiplication with its addition is two.
         int8: The same in int8; 0 where TensorRT has no int8 for it.
+        int8_means: What computes in int8 there.
         source: Where this is from.
         unverified: Names of facts checked against no document.
     """
@@ -79,6 +86,7 @@ class Architecture:
     name: str
     fp16: int
     int8: int
+    int8_means: str
     source: str
     unverified: tuple[str, ...] = ()
 
@@ -109,7 +117,7 @@ class JetPack:
         l4t: Major and minor number of its board support package.
         ubuntu: Its Ubuntu.
         cuda: Its CUDA.
-        tensorrt: The TensorRT that comes with it.
+        tensorrt: The TensorRT that comes with it, or that it is the first to take.
         python: The system's.
         opset: The highest ONNX opset that its parser takes.
         dla: What TensorRT can do on a deep-learning accelerator, where the module has one.
@@ -253,8 +261,8 @@ def _jetson(row: dict[str, Any], parts: dict[str, dict[str, Any]]) -> JetsonTarg
         }
     except KeyError as error:
         raise TableError(f"{row.get('name')}: {error} is missing or unknown") from None
-    if not (row["source"] and row["modes"] and row["jetpacks"]):
-        raise TableError(f"{row['name']}: needs a source, a power mode and a JetPack")
+    if not (row["modes"] and row["jetpacks"]):
+        raise TableError(f"{row['name']}: needs a power mode and a JetPack")
     return _row(JetsonTarget, full)
 
 
@@ -271,4 +279,6 @@ def _row(kind: type[Row], row: dict[str, Any]) -> Row:
     for what, names in (("unknown", unknown), ("missing", missing), ("marked in vain", stray)):
         if names:
             raise TableError(f"{row.get('name')}: {what}: {', '.join(names)}")
+    if "source" in fields and not row["source"]:
+        raise TableError(f"{row['name']}: needs a source")
     return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in row.items()})

@@ -17,11 +17,11 @@ from targets.device import this_device, this_gpu
 from targets.durable_files import file_digest, write_durably
 from targets.engine_report import engine_report
 from targets.golden import golden_of
-from targets.preflight import preflight, ready, throttle_events
-from targets.serving import write_serving
-from targets.tensorrt.bindings import find_bindings
+from targets.preflight import preflight, ready
+from targets.serving import remove_serving, write_serving
+from targets.tensorrt.builder import choose_builder
 from targets.tensorrt.dla import check_dla
-from targets.tensorrt.plan import UnsupportedError
+from targets.tensorrt.plan import UnsupportedError, workspace_mib
 from targets.tensorrt.trtexec import find_trtexec
 from targets.tensorrt.twins import Bench, compile_twins
 
@@ -41,13 +41,13 @@ class Wanted:
 
     Attributes:
         batch: Images at a time, to tune for.
-        workspace_mib: Scratch memory of the builder.
+        workspace_mib: Scratch memory of the builder; None for what suits the target's memory.
         dla_core: An accelerator of the device, to build for in place of its GPU; what is made for
             it lies in `built/TARGET-dlaCORE`.
     """
 
     batch: int = 1
-    workspace_mib: int = 1024
+    workspace_mib: int | None = None
     dla_core: int | None = None
 
 
@@ -98,31 +98,32 @@ def compile_bundle(folder: Path, target: Target, wanted: Wanted, say: Say) -> Pa
 def machine(target: Target) -> dict[str, Any]:
     """What of this machine a build for a target depends on: another machine, another build.
 
+    What it does not tell stands under `untold`; nobody would see that change.
+
     Raises:
         NoDeviceError: When this machine is no such device.
         BuildError: When it has no TensorRT.
     """
     if isinstance(target, CpuTarget):
-        return {"onnxruntime": ort.__version__}
+        return {"onnxruntime": ort.__version__, "untold": []}
     device = this_device() if isinstance(target, JetsonTarget) else this_gpu()
     trtexec = find_trtexec()
-    builder = find_bindings() or trtexec
+    builder = choose_builder(trtexec)
     versions = {"builder": list(builder.version), "trtexec": list(trtexec.version)}
-    return {"device": dataclasses.asdict(device), **versions}
+    return {"device": dataclasses.asdict(device), **versions, "untold": list(device.untold)}
 
 
 def _going_with(place: Path) -> list[Path]:
     """What was built, and the log of that; those of timing and answering say little, at length."""
     files = [path for path in sorted(place.iterdir()) if path.is_file()]
-    return [
-        path for path in files if path.suffix not in (".log", ".cache") or path.match("build.*.log")
-    ]
+    return [path for path in files if path.suffix != ".log" or path.match("build.*.log")]
 
 
 def _begin(place: Path) -> None:
     """From here on an earlier build is none any more."""
     place.mkdir(parents=True, exist_ok=True)
     (place / REPORT).unlink(missing_ok=True)
+    remove_serving(place)
 
 
 def _for_cpu(folder: Path, target: CpuTarget, place: Path, say: Say) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def _engines(
     gate = manifest["run"]["gate"]
     device = this_device() if jetson else this_gpu()
     trtexec = find_trtexec()
-    builder = find_bindings() or trtexec
+    builder = choose_builder(trtexec)
     if wanted.dla_core is not None:
         check_dla(jetson, device.jetpack, wanted.dla_core, builder.version)
     bench = Bench(
@@ -167,11 +168,9 @@ def _engines(
         wanted.dla_core,
     )
     _begin(place)
-    before = throttle_events()
-    checked, advice = compile_twins(bench, wanted.batch, wanted.workspace_mib, device.has_int8)
-    report = engine_report(checked, advice, device, throttle_events() - before)
-    if report["throttled"]:
-        say(f"warning: throttled {report['throttled']} times while timing; use a stronger supply")
+    workspace = wanted.workspace_mib or workspace_mib(jetson.memory_gb if jetson else None)
+    checked, advice = compile_twins(bench, wanted.batch, workspace, device.has_int8)
+    report = engine_report(checked, advice, device, checks)
     say(f"recommended: {advice.precision} ({advice.because})")
     if advice.precision is not None:
         write_serving(place, checked[advice.precision].engine, manifest)

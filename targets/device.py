@@ -1,7 +1,9 @@
 """What builds an engine here: a Jetson and which target it is, or a machine with a GPU."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +13,13 @@ from targets.catalogue import JetPack, JetsonTarget, jetsons
 
 NO_INT8 = ("5.0", "5.2", "5.3", "6.0", "6.2")
 """Compute capabilities without the integer dot product that TensorRT's int8 kernels need."""
+
+
+UNKNOWN = "unknown"
+"""A fact that a device does not tell."""
+
+SYSTEM = ("/usr/sbin", "/sbin")
+"""Where commands like nvpmodel lie, which the PATH of a service or of a plain user may lack."""
 
 
 class NoDeviceError(RuntimeError):
@@ -33,9 +42,9 @@ class Device:
         target: Its name in the catalogue; of a GPU that is no Jetson, its own: "nvidia-l4".
         l4t: Board support package, e.g. "36.4.3"; of another GPU, its driver.
         jetpack: The catalogue's name for that generation of JetPacks; "" without.
-        cuda: Version of CUDA.
+        cuda: Version of CUDA; "unknown" where its files do not tell.
         compute_capability: Of the GPU.
-        power_mode: As nvpmodel calls it; "" where there is none.
+        power_mode: As nvpmodel calls it; "" where there is none, "unknown" where it does not tell.
         opset: The highest ONNX opset that its TensorRT reads; None where the parser has to say.
         has_int8: Whether TensorRT has int8 kernels for it.
     """
@@ -48,6 +57,11 @@ class Device:
     power_mode: str
     opset: int | None
     has_int8: bool = True
+
+    @property
+    def untold(self) -> tuple[str, ...]:
+        """What an engine depends on and this device does not tell: nobody sees it change."""
+        return tuple(name for name in ("cuda", "power_mode") if getattr(self, name) == UNKNOWN)
 
 
 def this_device(root: Path = Path("/")) -> Device:
@@ -65,7 +79,7 @@ def this_device(root: Path = Path("/")) -> Device:
         target=target.name,
         l4t=l4t,
         jetpack=jetpack.name,
-        cuda=_cuda(root),
+        cuda=cuda_version(root),
         compute_capability=target.compute_capability,
         power_mode=power_mode(),
         opset=jetpack.opset,
@@ -89,7 +103,7 @@ def this_gpu(root: Path = Path("/")) -> Device:
         target=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),
         l4t=f"driver {driver}",
         jetpack="",
-        cuda=_cuda(root),
+        cuda=cuda_version(root),
         compute_capability=capability,
         power_mode="",
         opset=None,
@@ -133,27 +147,34 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", version)))
 
 
-def _cuda(root: Path) -> str:
+def cuda_version(root: Path) -> str:
     """From the toolkit's own file; JSON since CUDA 11.1, text before."""
     folder = root / "usr/local/cuda"
-    if (folder / "version.json").exists():
-        document = json.loads((folder / "version.json").read_text())
-        return str(document["cuda"]["version"])
-    if (folder / "version.txt").exists():
+    try:
+        if (folder / "version.json").exists():
+            document = json.loads((folder / "version.json").read_text())
+            return str(document["cuda"]["version"])
         return (folder / "version.txt").read_text().split()[-1]
-    return "unknown"
+    except (OSError, ValueError, LookupError, TypeError):
+        return UNKNOWN
 
 
 def power_mode() -> str:
     """As nvpmodel calls it; "unknown" where it does not tell."""
     found = re.search(r"NV Power Mode:\s*(\S+)", printed(("nvpmodel", "-q")))
-    return found[1] if found else "unknown"
+    return found[1] if found else UNKNOWN
 
 
 def printed(command: Sequence[str], seconds: float = 30.0) -> str:
     """What a command prints; "" where it is missing, fails or takes too long."""
+    places = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM))
+    program = shutil.which(command[0], path=places)
+    if program is None:
+        return ""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(
+            [program, *command[1:]], capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except (OSError, ValueError, subprocess.TimeoutExpired):
         return ""
     return done.stdout + done.stderr

@@ -3,20 +3,21 @@
 import re
 import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from targets.catalogue import JetsonTarget
 from targets.device import (
+    UNKNOWN,
     NoGpuError,
     NotAJetsonError,
+    cuda_version,
     power_mode,
     printed,
     this_device,
     this_gpu,
 )
-from targets.tensorrt.bindings import ASKED
+from targets.tensorrt.bindings import ASKED, version_said
 from targets.tensorrt.failures import BuildError, diagnose
 from targets.tensorrt.trtexec import find_trtexec
 
@@ -24,6 +25,8 @@ FREE_MEMORY_GB = 1.5
 """A build of a small network wants about so much; the GPU shares it with everything else."""
 
 FREE_DISK_GB = 1.0
+
+NEVER_REUSED = "every engine is built again, as nobody sees whether it changed"
 
 ROOT = Path("/")
 
@@ -58,17 +61,14 @@ def preflight(target: JetsonTarget | None, folder: Path, root: Path = ROOT) -> l
         folder: Where the engine will be written.
         root: Where the system's files are.
     """
-    looks: list[Callable[[], Check]] = [
-        *([] if target is None else [lambda: _device(target, root)]),
-        *([_gpu] if target is None else []),
-        _trtexec,
-        _python_tensorrt,
-        *([] if target is None else [lambda: _power_mode(target), _clocks]),
-        lambda: _memory(root),
-        lambda: _disk(folder),
-        _python,
+    return [
+        _gpu() if target is None else _device(target, root),
+        *_tensorrt(),
+        _cuda(root),
+        *([] if target is None else [_power_mode(target), _clocks()]),
+        _memory(root),
+        _disk(folder),
     ]
-    return [look() for look in looks]
 
 
 def ready(checks: list[Check]) -> bool:
@@ -102,35 +102,60 @@ def _gpu() -> Check:
     )
 
 
-def _trtexec() -> Check:
+def _tensorrt() -> list[Check]:
+    """trtexec, and whether the Python bindings import, which build then.
+
+    A library that they miss is a build's end. Bindings of another version than trtexec do not
+    build: what they made would open in nothing else on this device.
+    """
     try:
-        found = find_trtexec()
+        trtexec = find_trtexec()
     except BuildError as error:
-        return Check("trtexec", "error", error.failure.diagnosis, error.failure.remedy)
-    return Check("trtexec", "ok", f"TensorRT {'.'.join(map(str, found.version))}, {found.path}")
-
-
-def _python_tensorrt() -> Check:
-    """Whether the bindings import: they build then; a library they miss is a build's end."""
+        checks = [Check("trtexec", "error", error.failure.diagnosis, error.failure.remedy)]
+        return [*checks, *_library(printed((sys.executable, "-c", ASKED)))]
+    number = ".".join(map(str, trtexec.version))
+    checks = [Check("trtexec", "ok", f"TensorRT {number}, {trtexec.path}")]
     said = printed((sys.executable, "-c", ASKED))
-    found = re.search(r"version (\S+)", said)
-    if found:
-        return Check("tensorrt", "ok", f"Python imports {found[1]}, which builds")
-    failure = diagnose(said, 1)
-    if failure.kind == "no-dla-library":
-        return Check("tensorrt", "error", failure.diagnosis, failure.remedy)
-    return Check("tensorrt", "ok", "Python does not import it; trtexec builds")
+    version = version_said(said)
+    missing = _library(said)
+    if missing:
+        return [*checks, *missing]
+    if version is None:
+        return [*checks, Check("tensorrt", "ok", "Python does not import it; trtexec builds")]
+    own = ".".join(map(str, version))
+    if version != trtexec.version:
+        found = f"Python imports {own}, trtexec is {number}: trtexec builds"
+        remedy = f"to load engines in this Python, give it the system's TensorRT {number}"
+        return [*checks, Check("tensorrt", "warning", found, remedy)]
+    return [*checks, Check("tensorrt", "ok", f"Python imports {own}, which builds")]
+
+
+def _library(said: str) -> list[Check]:
+    """The library that an import of TensorRT missed, if that was all it missed."""
+    failure = diagnose(said, 1, "what `import tensorrt` says")
+    if failure.kind != "no-dla-library":
+        return []
+    return [Check("tensorrt", "error", failure.diagnosis, failure.remedy)]
 
 
 def _power_mode(target: JetsonTarget) -> Check:
     mode = power_mode()
-    if mode == "unknown":
-        return Check("power mode", "warning", "nvpmodel does not tell", "run it as root")
+    if mode == UNKNOWN:
+        remedy = f"run as root; until then {NEVER_REUSED}"
+        return Check("power mode", "warning", "nvpmodel does not tell", remedy)
     fastest = target.modes[0].name
     if mode != fastest:
         remedy = f"timings will be those of {mode}; the fastest is {fastest} (nvpmodel -m)"
         return Check("power mode", "warning", mode, remedy)
     return Check("power mode", "ok", mode)
+
+
+def _cuda(root: Path) -> Check:
+    version = cuda_version(root)
+    if version == UNKNOWN:
+        remedy = f"install CUDA's toolkit; until then {NEVER_REUSED}"
+        return Check("cuda", "warning", "/usr/local/cuda does not tell its version", remedy)
+    return Check("cuda", "ok", version)
 
 
 def _clocks() -> Check:
@@ -162,22 +187,3 @@ def _disk(folder: Path) -> Check:
     free = shutil.disk_usage(existing).free / 1e9
     state = "ok" if free >= FREE_DISK_GB else "error"
     return Check("disk", state, f"{free:.1f} GB free", f"{folder} needs {FREE_DISK_GB} GB")
-
-
-def _python() -> Check:
-    version = ".".join(map(str, sys.version_info[:3]))
-    state = "ok" if sys.version_info >= (3, 10) else "error"
-    return Check("python", state, version, "3.10 or newer is needed; see the device guide")
-
-
-def throttle_events(root: Path = ROOT) -> int:
-    """Over-current events since the start; a build's difference tells whether it was throttled."""
-    total = 0
-    for name in (root / "sys/class/hwmon").glob("hwmon*/name"):
-        try:
-            if name.read_text().strip() == "soctherm_oc":
-                counters = name.parent.glob("oc*_event_cnt")
-                total += sum(int(counter.read_text()) for counter in counters)
-        except (OSError, ValueError):
-            continue
-    return total

@@ -4,7 +4,7 @@ A floor, never a latency: real kernels stay well above it. Williams, Waterman, P
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,7 +112,7 @@ class Place:
 
     Attributes:
         target: The module.
-        mode: Its fastest power mode.
+        mode: One of its power modes.
         precision: Of the weights.
     """
 
@@ -124,7 +124,14 @@ class Place:
 def floors(asked: Demand) -> Iterator[tuple[Place, Floor]]:
     """The bounds on every Jetson in its fastest mode, in every precision that it has."""
     for target in jetsons():
-        mode = target.modes[0]
+        yield from floors_in(asked, target, target.modes[:1])
+
+
+def floors_in(
+    asked: Demand, target: JetsonTarget, modes: Sequence[PowerMode]
+) -> Iterator[tuple[Place, Floor]]:
+    """The bounds on one Jetson in power modes of its, in every precision that it has."""
+    for mode in modes:
         for precision in ("int8", "fp16") if target.has_int8 else ("fp16",):
             tera, gigabytes = target.peak(precision, mode), target.bandwidth(mode)
             yield Place(target, mode, precision), floor(asked, tera, gigabytes, precision)

@@ -9,13 +9,22 @@ from typing import Any
 
 from targets.bundle_files import Manifest
 from targets.durable_files import write_durably
-from targets.tensorrt.build import Engine
+from targets.tensorrt.engine import Engine
 
 GRAY, RGB = 2, 0
 """nvinfer's model-color-format."""
 
 INT8, FP16 = 1, 2
 """nvinfer's network-mode."""
+
+
+SERVING = ("config.pbtxt", "load.py", "deepstream.txt", "labels.txt")
+
+
+def remove_serving(place: Path) -> None:
+    """Remove what an earlier build wrote for those who serve its engine; this one may have none."""
+    for name in SERVING:
+        (place / name).unlink(missing_ok=True)
 
 
 def write_serving(place: Path, engine: Engine, manifest: Manifest) -> None:
@@ -106,25 +115,33 @@ def _accelerator(engine: Engine) -> str:
 
 
 def loader(engine: Engine) -> str:
-    """A short program that runs an engine."""
-    text, core = LOADER.replace("ENGINE", engine.path.name), engine.options.dla_core
-    if core is None:
-        return text
-    runtime = f"runtime = {RUNTIME}\nruntime.DLA_core = {core}\n"
-    return text.replace(f"engine = {RUNTIME}", f"{runtime}engine = runtime")
+    """A short program that runs an engine, and refuses one for another TensorRT or GPU."""
+    known, core = engine.fingerprint, engine.options.dla_core
+    meant = f"{known.tensorrt} on {known.compute_capability}"
+    text = LOADER.replace("ENGINE", engine.path.name).replace("MEANT", meant)
+    return text if core is None else text.replace(RUNTIME, f"{RUNTIME}runtime.DLA_core = {core}\n")
 
 
-RUNTIME = "trt.Runtime(trt.Logger())"
+RUNTIME = "runtime = trt.Runtime(trt.Logger())\n"
 
 LOADER = '''"""Runs ENGINE with TensorRT 8.5 or newer and CUDA's runtime, nothing else."""
 
 import ctypes
+from pathlib import Path
 
 import numpy as np
 import tensorrt as trt
 
 cuda = ctypes.CDLL("libcudart.so")
-engine = trt.Runtime(trt.Logger()).deserialize_cuda_engine(open("ENGINE", "rb").read())
+capability = (ctypes.c_int(), ctypes.c_int())
+for attribute, number in enumerate(capability, 75):  # cudaDevAttrComputeCapabilityMajor, Minor
+    cuda.cudaDeviceGetAttribute(ctypes.byref(number), attribute, 0)
+here = ".".join(trt.__version__.split(".")[:3]) + " on %d.%d" % tuple(n.value for n in capability)
+runtime = trt.Runtime(trt.Logger())
+plan = Path(__file__).with_name("ENGINE").read_bytes()
+engine = runtime.deserialize_cuda_engine(plan) if here == "MEANT" else None
+if engine is None:
+    raise SystemExit(f"ENGINE is for TensorRT MEANT, here is {here}; compile it on this device")
 context = engine.create_execution_context()
 
 

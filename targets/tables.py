@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from targets.catalogue import CpuTarget, JetsonTarget, PowerMode, Target, table
+from targets.catalogue import CpuTarget, GpuTarget, JetsonTarget, PowerMode, Target, table
 from targets.graph_file import read_graph
-from targets.roofline import LAUNCH_MICROSECONDS, demand, floors
+from targets.roofline import LAUNCH_MICROSECONDS, Place, demand, floors, floors_in
 
 MODES = ("power mode", "GPU MHz", "SMs", "int8 TOPS", "fp16 TFLOPS", "GB/s")
+PLACE = ("target", "power mode", "precision")
+BOUNDS = ("at least ms", "bound by", "arithmetic", "memory", "launch")
 SOFTWARE = ("JetPack", "L4T", "CUDA", "TensorRT", "Python", "opset", "accelerators")
 
 
@@ -22,14 +24,15 @@ def target_list() -> str:
             jetpacks = f"{target.jetpacks[0].name} to {target.jetpacks[-1].name}"
             rows.append((name + also, target.title, _int8(target), jetpacks))
         else:
-            rows.append((name, target.title, "", ""))
+            int8 = target.cpu.int8 if isinstance(target, CpuTarget) else ""
+            rows.append((name, target.title, int8, ""))
     return _aligned(rows)
 
 
 def target_card(target: Target) -> str:
     """All that is known of a target; a ? behind a fact nobody has checked."""
     if not isinstance(target, JetsonTarget):
-        return _cpu_card(target) if isinstance(target, CpuTarget) else f"{target.title}"
+        return _card_without_peaks(target)
     facts = [
         ("what it is", "title", target.title),
         ("part numbers", "parts", ", ".join(target.parts) or "unknown"),
@@ -59,48 +62,77 @@ def target_card(target: Target) -> str:
     return "\n\n".join([target.name, *parts])
 
 
-def floor_table(graph: Path, batch: int) -> str:
-    """What a graph cannot be faster than, on every Jetson in its fastest mode."""
+def floor_table(graph: Path, batch: int, only: Target | None = None) -> str:
+    """What a graph cannot be faster than; a ? behind a figure that nobody has checked.
+
+    Args:
+        graph: A float32 graph.
+        batch: Images at a time.
+        only: A Jetson to show in each of its power modes; None for every Jetson in its fastest.
+
+    Raises:
+        ValueError: When the one target has no peaks to divide by.
+    """
+    if only is not None and not isinstance(only, JetsonTarget):
+        raise ValueError(
+            f"{only.name}: no peak is known of it, so no floor either; time it on such a machine: "
+            f"python -m targets compile BUNDLE --target {only.name}"
+        )
     asked = demand(read_graph(graph), batch)
-    rows = [("target", "power mode", "precision", "at least ms", "bound by")]
-    for place, found in floors(asked):
-        least = f"{found.milliseconds:.4f}"
-        rows.append((place.target.name, place.mode.name, place.precision, least, found.bound))
+    found = floors(asked) if only is None else floors_in(asked, only, only.modes)
+    rows: list[Sequence[str]] = [(*PLACE, *BOUNDS)]
+    for place, floor in found:
+        least = _marked(f"{floor.milliseconds:.4f}", _guessed(place))
+        bounds = (f"{bound:.4f}" for bound in (floor.arithmetic, floor.memory, floor.launch))
+        where = (place.target.name, place.mode.name, place.precision)
+        rows.append((*where, least, floor.bound, *bounds))
     assumptions = (
         f"{asked.macs:,} MACs, {asked.weights:,} weights, {asked.kernels} kernels at batch {batch}."
         "\nFloors, not latencies: the dense peak of the GPU, weights and images through memory "
         f"once,\nactivations on the chip, {LAUNCH_MICROSECONDS:g} us a kernel (assumed)."
     )
+    if only is None:
+        left_out = [name for name, each in table().items() if not isinstance(each, JetsonTarget)]
+        assumptions += f"\nNo peaks are known of {', '.join(left_out)}: no floors."
     return f"{_aligned(rows)}\n\n{assumptions}"
 
 
-def _cpu_card(target: CpuTarget) -> str:
-    cpu = target.cpu
-    here = "this machine is one" if target.is_here else "this machine is none: not timed here"
-    return (
-        f"{target.name}\n\n{_aligned([('what it is', target.title), ('int8', cpu.int8)])}\n{here}"
-    )
+def _card_without_peaks(target: CpuTarget | GpuTarget) -> str:
+    unverified = target.unverified if isinstance(target, CpuTarget) else ()
+    lines = [("what it is", _marked(target.title, "title" in unverified))]
+    if isinstance(target, CpuTarget):
+        here = "this machine is one" if target.is_here else "this machine is none: not timed here"
+        lines += [("int8", target.cpu.int8), ("here", here)]
+    lines.append(("source", target.source))
+    return f"{target.name}\n\n{_aligned(lines)}"
+
+
+def _guessed(place: Place) -> bool:
+    """Whether a floor there rests on a fact checked against no document."""
+    target = place.target
+    return "modes" in target.unverified or place.precision in target.architecture.unverified
 
 
 def _int8(target: JetsonTarget) -> str:
-    return "yes" if target.has_int8 else "none: engines are FP16"
+    architecture = target.architecture
+    return _marked(architecture.int8_means, "int8_means" in architecture.unverified)
 
 
 def _mode(target: JetsonTarget, mode: PowerMode) -> Sequence[str]:
     guessed = "modes" in target.unverified
-    int8 = target.peak("int8", mode)
+    int8 = f"{target.peak('int8', mode):.1f}"
     figures = (
-        f"{mode.gpu_mhz:g}",
-        str(mode.sms),
-        _marked(f"{int8:.1f}", "int8" in target.architecture.unverified) if int8 else "none",
-        f"{target.peak('fp16', mode):.2f}",
-        f"{target.bandwidth(mode):.1f}",
+        _marked(f"{mode.gpu_mhz:g}", guessed),
+        _marked(str(mode.sms), guessed),
+        _marked(int8, _guessed(Place(target, mode, "int8"))) if target.has_int8 else "none",
+        _marked(f"{target.peak('fp16', mode):.2f}", _guessed(Place(target, mode, "fp16"))),
+        _marked(f"{target.bandwidth(mode):.1f}", guessed),
     )
-    return (mode.name, *(_marked(figure, guessed) for figure in figures))
+    return (mode.name, *figures)
 
 
 def _marked(said: str, unverified: bool) -> str:
-    return f"{said.rstrip('?')}?" if unverified else said
+    return f"{said}?" if unverified else said
 
 
 def _aligned(rows: Iterable[Sequence[str]]) -> str:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from targets.device import printed
+from targets.graph_file import read_graph
+from targets.tensorrt.parser_errors import told
 from targets.tensorrt.plan import DLA_CACHE, Options, Places, Shape
 from targets.tensorrt.process import run_logged
 
@@ -55,9 +57,14 @@ ASKED = "import tensorrt; print('version', tensorrt.__version__)"
 
 def find_bindings() -> Bindings | None:
     """The bindings, asked for in another process: an import that crashes must not be ours."""
-    said = printed((sys.executable, "-c", ASKED))
+    version = version_said(printed((sys.executable, "-c", ASKED)))
+    return Bindings(version) if version else None
+
+
+def version_said(said: str) -> tuple[int, ...] | None:
+    """The version out of what `ASKED` printed; None where the import failed."""
     found = re.search(r"version (\d+)\.(\d+)\.(\d+)", said)
-    return Bindings(tuple(map(int, found.groups()))) if found else None
+    return tuple(map(int, found.groups())) if found else None
 
 
 def main(file: str) -> int:
@@ -79,9 +86,7 @@ class _Builder:
         network = self.builder.create_network(self._network_flags())
         parser = self.trt.OnnxParser(network, self.logger)
         if not parser.parse_from_file(str(self.places.graph)):
-            for index in range(parser.num_errors):
-                error = parser.get_error(index)
-                print(f"[E] node {error.node()}: {error.desc()}", file=sys.stderr)
+            self._tell_errors(parser)
             return 1
         config = self._config()
         if self.options.dla_core is not None:
@@ -93,6 +98,19 @@ class _Builder:
         self.places.engine.write_bytes(bytes(plan))
         self.places.layers.write_text(self._layers(plan))
         return 0
+
+    def _tell_errors(self, parser: Any) -> None:
+        """Print every error of the parser: it knows a node's number, the graph knows the rest."""
+        nodes = read_graph(self.places.graph).graph.node
+        for index in range(parser.num_errors):
+            error = parser.get_error(index)
+            number = error.node()
+            # An error of no node has the number -1.
+            node = nodes[number] if 0 <= number < len(nodes) else None
+            outputs = list(node.output) if node is not None else []
+            op = node.op_type if node is not None else "graph"
+            line = told(number, op, outputs[0] if outputs else "", error.desc())
+            print(line, file=sys.stderr)
 
     def _report(self, network: Any, config: Any) -> None:
         """Say of every layer whether the accelerator can run it, before anything is built."""

@@ -14,6 +14,9 @@ TYPES = (
 
 WEIGHTED = re.compile(r"conv|gemm|matmul|matrixmultiply|fullyconnected", re.IGNORECASE)
 
+OPAQUE = re.compile(r"foreignnode|myelin", re.IGNORECASE)
+"""Many layers given as one to another compiler, of which the inspector tells nothing."""
+
 
 class DetailsMissingError(ValueError):
     """The inspector gave names only: the engine was built without detailed profiling verbosity."""
@@ -40,7 +43,14 @@ class Layer:
     @property
     def weighted(self) -> bool:
         """Whether it is a convolution or a linear layer."""
-        return not self.reformats and bool(WEIGHTED.search(self.kind))
+        plain = not (self.reformats or self.opaque)
+        return plain and bool(WEIGHTED.search(self.kind))
+
+    @property
+    def opaque(self) -> bool:
+        """Whether it stands for layers of which nothing is told."""
+        named = OPAQUE.search(self.kind) or OPAQUE.search(self.name)
+        return not self.reformats and bool(named)
 
     @property
     def reformats(self) -> bool:
@@ -73,11 +83,18 @@ def reformats(table: list[Layer]) -> list[str]:
     return [layer.name for layer in table if layer.reformats]
 
 
+def opaque(table: list[Layer]) -> list[str]:
+    """Names of the layers inside which nobody can look."""
+    return [layer.name for layer in table if layer.opaque]
+
+
 def summary(table: list[Layer]) -> str:
     """One line for a log: how many layers of which type, how many reformats."""
     types = Counter(layer.takes for layer in table if layer.weighted)
     counted = ", ".join(f"{types[name]} {name}" for name in sorted(types))
-    return f"layers with weights: {counted or 'none'}; reformats: {len(reformats(table))}"
+    line = f"layers with weights: {counted or 'none'}; reformats: {len(reformats(table))}"
+    closed = opaque(table)
+    return f"{line}; untold: what is inside {', '.join(closed)}" if closed else line
 
 
 def _layer(row: dict[str, Any]) -> Layer:

@@ -51,6 +51,19 @@ class Options:
     dla_core: int | None = None
 
 
+MOST_WORKSPACE = 1024
+"""MiB of scratch memory that a builder gets unless told otherwise, where there is plenty."""
+
+
+def workspace_mib(memory_gb: float | None) -> int:
+    """The scratch memory to build with: an eighth of the device's, which the GPU shares with all.
+
+    Args:
+        memory_gb: The device's; None where nobody knows it.
+    """
+    return MOST_WORKSPACE if memory_gb is None else min(MOST_WORKSPACE, int(memory_gb * 1024 / 8))
+
+
 DLA_CACHE = "student.dla.cache"
 """The scales of an accelerator's int8 engine, beside its float graph."""
 
@@ -95,7 +108,7 @@ class Places:
     Attributes:
         graph: The ONNX file.
         engine: Where the engine goes.
-        cache: The timing cache of this device, TensorRT, CUDA and power mode.
+        cache: Where the timing cache is, and goes.
         layers: Where the layer table goes.
         times: Where the timings go.
     """
@@ -134,6 +147,9 @@ def build_arguments(
     if shape[0] is None:
         for bound, batch in (("min", 1), ("opt", options.batch), ("max", options.largest)):
             arguments.append(f"--{bound}Shapes=images:{_dimensions(shape, batch)}")
+    elif "--explicitBatch" in flags:
+        # Before 8.2 a graph that is given no shapes is taken for one without a batch of its own.
+        arguments.append("--explicitBatch")
     arguments.append(f"--timingCacheFile={places.cache}")
     for telling in ("--profilingVerbosity=detailed", f"--exportLayerInfo={places.layers}"):
         # Missing before 8.2, where no layer table can be had.

@@ -3,16 +3,21 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from targets.tensorrt.failures import BuildError, diagnose
+from targets.tensorrt.failures import BuildError, diagnose, overrun
+
+TIED = (sys.executable, "-I", "-S", str(Path(__file__).with_name("dies_with_parent.py")))
 
 
 def run_logged(command: Sequence[str], log: Path, seconds: float) -> None:
     """Run a program; all that it prints goes to the end of a log, also while it runs.
 
-    Whatever ends this process's wait, the program and its children end with it.
+    Whatever ends this process's wait, the program and its children end with it; when this process
+    is killed outright, the program is killed by Linux, so that no orphan writes what the next try
+    writes. Linux goes by the thread that started it, and that is the one which waits here.
 
     Raises:
         BuildError: When it fails, is killed, or takes longer than it may.
@@ -21,7 +26,10 @@ def run_logged(command: Sequence[str], log: Path, seconds: float) -> None:
         file.seek(0, os.SEEK_END)
         start = file.tell()
         process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            [*TIED, str(os.getpid()), *command],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             code: int | None = process.wait(seconds)
@@ -33,4 +41,5 @@ def run_logged(command: Sequence[str], log: Path, seconds: float) -> None:
                 process.wait()
     if code != 0:
         said = log.read_bytes()[start:].decode(errors="replace")
-        raise BuildError(diagnose(said, code))
+        failed = overrun(said, seconds) if code is None else diagnose(said, code, log.name)
+        raise BuildError(failed)

@@ -79,7 +79,7 @@ def find_trtexec() -> Trtexec:
     flags = frozenset(re.findall(r"^\s+(--\w+)", said, re.MULTILINE))
     version = parse_banner(said)
     if version is None or "--onnx" not in flags:
-        raise BuildError(diagnose(said, asked.returncode or 1))
+        raise BuildError(diagnose(said, asked.returncode or 1, f"what {path} --help says"))
     return Trtexec(path, version, flags)
 
 

@@ -13,9 +13,11 @@ from targets.device import Device
 from targets.golden import Golden, whole_batches
 from targets.graph_file import read_graph
 from targets.onnxruntime_cpu import answer_golden, open_session
-from targets.tensorrt.build import Builder, Engine, build
+from targets.tensorrt.advice import SAME_ANSWER, Advice, Checked, advise
+from targets.tensorrt.build import build
+from targets.tensorrt.builder import Builder
 from targets.tensorrt.dla import FLOAT, QUANTIZED, lower
-from targets.tensorrt.layers import in_float, reformats
+from targets.tensorrt.engine import Engine
 from targets.tensorrt.plan import (
     Options,
     Places,
@@ -26,65 +28,16 @@ from targets.tensorrt.plan import (
     time_arguments,
 )
 from targets.tensorrt.trtexec import Trtexec, read_answers, read_times, write_images
-from targets.verdict import Outcome, Verdict, judge, wilson
-
-FASTER = 1.05
-"""int8 is recommended when it is faster than float16 by this factor: less is noise."""
+from targets.throttling import Throttling, in_all, over_current_events, throttled_since
+from targets.verdict import judge, wilson
 
 TURNS = 3
 """How often each engine is timed, in turns, so that heat and clocks meet both alike."""
-
-SAME_ANSWER = 0.99
-"""Least share of probes on which an engine should answer as its graph does in ONNX Runtime.
-
-Both round differently, so that closeness of numbers is no test (NVIDIA/Model-Optimizer#869).
-"""
 
 RUN_SECONDS = 300.0
 
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Checked:
-    """An engine with what it was seen to do.
-
-    Attributes:
-        engine: The engine.
-        milliseconds: Median of the GPU's time for a batch.
-        same_answer: Share of the probes answered as its graph answers in ONNX Runtime.
-        same_low: Lower end of that share's Wilson interval.
-        same_high: Upper end.
-        verdict: Against the teacher.
-    """
-
-    engine: Engine
-    milliseconds: float
-    same_answer: float
-    same_low: float
-    same_high: float
-    verdict: Verdict
-
-    @property
-    def passed(self) -> bool:
-        """Whether it may be deployed; one for an accelerator on which nothing runs may not."""
-        runs_there = self.engine.shares is None or bool(self.engine.shares.on_dla)
-        agrees = self.verdict.outcome == Outcome.PASS and self.same_high >= SAME_ANSWER
-        return agrees and runs_there
-
-
-@dataclass(frozen=True)
-class Advice:
-    """Which engine to deploy.
-
-    Attributes:
-        precision: "int8", "fp16", or None when neither passed.
-        because: Why.
-    """
-
-    precision: Precision | None
-    because: str
 
 
 @dataclass(frozen=True)
@@ -146,56 +99,44 @@ def compile_twins(
         engines[precision] = build(
             bench.builder, bench.device, graphs, options, bench.folder, bench.say
         )
-    times = _timed(bench, engines)
-    checked = {p: _checked(bench, engines[p], times[p]) for p in wanted}
+    timed = _timed(bench, engines)
+    checked = {p: _checked(bench, engines[p], *timed[p]) for p in wanted}
     return checked, advise(checked)
 
 
-def advise(checked: dict[Precision, Checked]) -> Advice:
-    """The faster engine that agrees with the teacher, and why."""
-    passed = [precision for precision in checked if checked[precision].passed]
-    if not passed:
-        return Advice(None, "no engine passed")
-    if "int8" not in checked:
-        return Advice("fp16", "this device has no int8")
-    if "int8" not in passed:
-        return Advice("fp16", "int8 did not pass")
-    if "fp16" not in passed:
-        return Advice("int8", "float16 did not pass")
-    ratio = checked["fp16"].milliseconds / checked["int8"].milliseconds
-    if ratio >= FASTER:
-        return Advice("int8", f"{ratio:.2f} times as fast as float16, and it passed")
-    return Advice("fp16", f"int8 is {ratio:.2f} times as fast: {_why(checked['int8'].engine)}")
-
-
-def _why(engine: Engine) -> str:
-    """What keeps an int8 engine from being faster, as far as its layers tell."""
-    if not engine.table:
-        return "this TensorRT names no layers' types"
-    floats, between = in_float(engine.table), reformats(engine.table)
-    reasons = []
-    if floats:
-        reasons.append(f"{len(floats)} layers stayed in float ({', '.join(floats)})")
-    if between:
-        reasons.append(f"{len(between)} reformats between")
-    return "; ".join(reasons) or "all its layers are int8, the network is too small to gain"
-
-
-def _timed(bench: Bench, engines: dict[Precision, Engine]) -> dict[Precision, float]:
+def _timed(
+    bench: Bench, engines: dict[Precision, Engine]
+) -> dict[Precision, tuple[float, Throttling]]:
+    """The median of an engine's milliseconds, and what held the device back meanwhile."""
     times: dict[Precision, list[float]] = {precision: [] for precision in engines}
+    seen: dict[Precision, list[Throttling]] = {precision: [] for precision in engines}
+    for precision in engines:
+        _time_log(bench, precision).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as name:
         for _ in range(TURNS):
             for precision, engine in engines.items():
                 places = _places(engine, Path(name))
                 arguments = time_arguments(engine.options, places, engine.shape)
-                bench.trtexec.run(arguments, bench.folder / f"time.{precision}.log", RUN_SECONDS)
+                before = over_current_events()
+                bench.trtexec.run(arguments, _time_log(bench, precision), RUN_SECONDS)
+                # Elsewhere Linux tells of the CPU, and nothing of the GPU.
+                told = throttled_since(before) if bench.device.jetpack else Throttling(None, None)
+                seen[precision].append(told)
                 times[precision].append(read_times(places.times))
-    medians = {precision: statistics.median(turns) for precision, turns in times.items()}
-    for precision, milliseconds in medians.items():
-        bench.say(
-            f"{precision}: {milliseconds:.3f} ms a batch of {engines[precision].options.batch}"
-        )
-    return medians
+    timed = {p: (statistics.median(times[p]), in_all(seen[p])) for p in engines}
+    for precision, (milliseconds, throttling) in timed.items():
+        batch = engines[precision].options.batch
+        bench.say(f"{precision}: {milliseconds:.3f} ms a batch of {batch}")
+        if throttling.seen:
+            bench.say(
+                f"warning: {precision} was held back while it was timed, {throttling}; use a "
+                "stronger supply or better cooling, and compile again"
+            )
+    return timed
+
+
+def _time_log(bench: Bench, precision: Precision) -> Path:
+    return bench.folder / f"time.{precision}.log"
 
 
 RUNS = 200
@@ -208,6 +149,7 @@ def _answers(bench: Bench, engine: Engine, golden: Golden, folder: Path) -> NDAr
     images = golden.pixels if _takes_pixels(bench, engine) else golden.images
     size = _size(bench, engine)
     log = bench.folder / f"answer.{engine.options.precision}.log"
+    log.unlink(missing_ok=True)
     places = _places(engine, folder)
     parts = []
     for batch in whole_batches(images, size):
@@ -231,7 +173,7 @@ def _size(bench: Bench, engine: Engine) -> int:
     return engine.shape[0] or bench.golden.chunk
 
 
-def _checked(bench: Bench, engine: Engine, milliseconds: float) -> Checked:
+def _checked(bench: Bench, engine: Engine, milliseconds: float, throttling: Throttling) -> Checked:
     golden = bench.golden.some(engine.shape[0] * RUNS) if engine.shape[0] else bench.golden
     with tempfile.TemporaryDirectory() as name:
         given = _answers(bench, engine, golden, Path(name))
@@ -239,14 +181,16 @@ def _checked(bench: Bench, engine: Engine, milliseconds: float) -> Checked:
     same = int((given.argmax(1) == meant.argmax(1)).sum())
     low, high = wilson(same, len(given), bench.confidence)
     verdict = judge(golden, given, bench.threshold, bench.confidence)
+    share = same / len(given)
+    checked = Checked(engine, milliseconds, share, low, high, verdict, throttling)
     bench.say(
         f"{engine.options.precision}: {verdict.outcome}, agreement with the teacher "
-        f"{100 * verdict.agreement:.2f} %, with its graph {100 * same / len(given):.2f} %, "
-        f"on {len(given)} probes"
+        f"{100 * verdict.agreement:.2f} %, with its graph {100 * share:.2f} % ({100 * low:.2f} to "
+        f"{100 * high:.2f}, {100 * SAME_ANSWER:g} asked), on {len(given)} probes"
     )
-    if len(given) < len(bench.golden.pixels) and verdict.outcome == Outcome.INCONCLUSIVE:
+    if len(given) < len(bench.golden.pixels) and checked.more_probes_may_tell:
         bench.say("build with a larger --batch: more probes go through, the interval is narrower")
-    return Checked(engine, milliseconds, same / len(given), low, high, verdict)
+    return checked
 
 
 def _graph(bench: Bench, engine: Engine) -> Path:

@@ -26,6 +26,7 @@ ORIN = {
     },
     "builder": [10, 3, 0],
     "trtexec": [10, 3, 0],
+    "untold": [],
 }
 
 KEY = "1" * 64
@@ -59,8 +60,16 @@ def test_any_change_of_the_machine_has_it_built_again(store, monkeypatch, name):
     assert not flow._is_built.fn(store.url, KEY, "orin-nano-8")
 
 
+def test_what_a_machine_does_not_tell_may_have_changed(tmp_path, monkeypatch):
+    silent = {**ORIN, "untold": ["power_mode"]}
+    store = Store(str(tmp_path / "store"))
+    store.record(STEP, KEY, StepRecord({}, {"machine": silent}))
+    monkeypatch.setattr(flow, "machine", lambda _: silent)
+    assert not flow._is_built.fn(store.url, KEY, "orin-nano-8")
+
+
 def test_a_cpu_is_known_by_its_runtime():
-    assert machine(find("local-cpu")).keys() == {"onnxruntime"}
+    assert machine(find("local-cpu")).keys() == {"onnxruntime", "untold"}
 
 
 def test_orders_that_are_done_or_old_are_deleted(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """The README's commands, against a real Prefect server and a real worker on loopback."""
 
+import re
+
 from benchmarks.quick_run import QUICK, write_run
 from pipeline.bundle import open_bundle
 from pipeline.service import history
@@ -25,6 +27,8 @@ def test_the_documented_commands_lead_to_a_judged_bundle(session, tmp_path, same
         what: session.run(f"prefect artifact inspect {what}-same{target}")
         for what, target in (("verdict", ""), ("stages", ""), ("layers", "-local-cpu"))
     }
+    pictures = session.run("prefect artifact inspect pictures-same").replace("\n", "")
+    assert str(tmp_path / "passed" / "report.html") in re.sub(r"\s", "", pictures)
     assert "synthetic probes" in shown["verdict"]
     assert "quantize" in shown["stages"]
     assert "QLinearConv" in shown["layers"]

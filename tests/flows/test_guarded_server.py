@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -66,6 +68,8 @@ def test_a_run_on_a_server_with_postgresql_and_a_password(
         assert "Completed" in out
         assert open_bundle(output)["verdict"]["outcome"] == "pass"
         stranger.run("prefect deployment ls", code=1)
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{url}/version", timeout=10)
         assert not (home / "prefect" / "prefect.db").exists()
     finally:
         session.close()

@@ -26,8 +26,9 @@ def test_a_run_for_every_combination(session, tmp_path, same_bundle):
     (script := session.home / "rows.py").write_text(ROWS)
     rows = json.loads(session.run(f"python {script}"))
     found = {(row["student"], row["target"]): row["state"] for row in rows}
-    assert found[("same", "local-cpu")] == "Completed", rows
+    # The verdict is of this CPU, whatever else a run is for.
+    assert {found[("same", target)] for target in ("local-cpu", "arm")} == {"Completed"}, rows
     assert len(found) == 4
     assert {found[("lenet5-half", target)] for target in ("local-cpu", "arm")} == {"Fail"}
     store = Store(session.environment["DATAFREE_EDGE_STORE"])
-    assert {"swept.same", "swept.same.arm"} & set(names(store))
+    assert {"swept.same", "swept.same.arm"} <= set(names(store))

@@ -4,10 +4,11 @@ import re
 import shutil
 import time
 
+import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
-from benchmarks.quick_run import EXAMPLE, QUICK
+from benchmarks.quick_run import EXAMPLE, QUICK, ROOT
 from pipeline.service import history
 from pipeline.store import Store
 
@@ -50,15 +51,27 @@ def events(session, count):
     return sorted(lines)
 
 
-def test_a_changed_teacher_leads_to_a_new_bundle_in_service(session, tmp_path, same_bundle):
-    entry = tmp_path / "registry" / "watched"
-    entry.mkdir(parents=True)
+def entered(folder, name):
+    """A registry's entry: the example's teacher, quantized as it is; its weights."""
+    (entry := folder / name).mkdir(parents=True)
     weights = entry / "teacher.safetensors"
     shutil.copyfile(EXAMPLE / "teacher.safetensors", weights)
     teacher = {**QUICK["teacher"], "weights": weights.name}
-    run = {**QUICK, "name": "watched", "teacher": teacher, "student": "same"}
+    run = {**QUICK, "name": name, "teacher": teacher, "student": "same"}
     (entry / "run.yaml").write_text(yaml.safe_dump(run))
-    registry = entry.parent
+    return weights
+
+
+def change(weights):
+    """Make another teacher of it, hardly."""
+    state = load_file(weights)
+    name = sorted(state)[0]
+    save_file({**state, name: state[name] * 1.001}, weights)
+
+
+def test_a_changed_teacher_leads_to_a_new_bundle_in_service(session, tmp_path, same_bundle):
+    registry = tmp_path / "registry"
+    weights = entered(registry, "watched")
 
     assert watched(session, registry) == "watched"
     (first,) = released(session, "watched", 1)
@@ -67,9 +80,7 @@ def test_a_changed_teacher_leads_to_a_new_bundle_in_service(session, tmp_path, s
     save_file(load_file(weights), weights)
     assert watched(session, registry) == "none"
 
-    state = load_file(weights)
-    name = sorted(state)[0]
-    save_file({**state, name: state[name] * 1.001}, weights)
+    change(weights)
     assert watched(session, registry) == "watched"
     _, second = released(session, "watched", 2)
     assert second.bundle != first.bundle
@@ -81,3 +92,24 @@ def test_a_changed_teacher_leads_to_a_new_bundle_in_service(session, tmp_path, s
     assert "damaged safetensors file" in refused
     assert told == ["teacher.updated ", "teacher.updated "]
     assert history(Store(session.environment["DATAFREE_EDGE_STORE"]), "watched")[-1] == second
+
+
+@pytest.mark.slow
+def test_the_schedule_that_ships_does_so_by_itself(session, tmp_path, same_bundle):
+    """Switched on as flows/README.md says, but for every minute in place of every five."""
+    shipped = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    (registry,) = [d for d in shipped["deployments"] if d["name"] == "registry"]
+    registry["parameters"] = {"registry": str(tmp_path / "registry"), "pause": 1}
+    (schedule,) = registry["schedules"]
+    assert schedule == {"cron": "*/5 * * * *", "active": False}
+    registry["schedules"] = [{"cron": "* * * * *", "active": True}]
+    weights = entered(tmp_path / "registry", "scheduled")
+    (file := tmp_path / "prefect.yaml").write_text(yaml.safe_dump(shipped))
+    session.run(f"prefect --no-prompt deploy --prefect-file {file} --name registry")
+    try:
+        (first,) = released(session, "scheduled", 1)
+        change(weights)
+        _, second = released(session, "scheduled", 2)
+        assert second.bundle != first.bundle
+    finally:
+        session.run("prefect --no-prompt deploy --name registry")

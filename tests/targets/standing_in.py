@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 from targets.device import Device
+from targets.tensorrt.plan import Options
+
+INT8 = Options("int8", "weak", batch=1, largest=8)
 
 DEVICE = Device(
     target="orin-nano-8",
@@ -19,7 +22,8 @@ DEVICE = Device(
 
 
 def install_stand_in(monkeypatch, folder, version):
-    """Put the stand-in on the PATH as `trtexec`, with the flags of a version."""
+    """Put the stand-in on the PATH as `trtexec`, with the flags of a version, and a home."""
+    monkeypatch.setenv("HOME", str(folder / "home"))
     program = folder / "bin" / "trtexec"
     program.parent.mkdir(exist_ok=True)
     script = Path(__file__).with_name("trtexec_stand_in.py")

@@ -30,12 +30,26 @@ def as_row(value):
     return json.loads(json.dumps(row))
 
 
-@pytest.mark.parametrize("kind", ["cpus", "gpus", "jetsons"])
+ROWS = {
+    "architectures": {target.architecture.name: target.architecture for target in jetsons()},
+    "jetpacks": {jetpack.name: jetpack for target in jetsons() for jetpack in target.jetpacks},
+    **{kind: table() for kind in ("cpus", "gpus", "jetsons")},
+}
+"""What was read of each section of the table, by name."""
+
+
+@pytest.mark.parametrize("kind", ROWS)
 def test_every_row_comes_back_as_it_was_written(kind):
     for row in DOCUMENT[kind]:
-        back = as_row(find(row["name"]))
+        back = as_row(ROWS[kind][row["name"]])
         assert {name: back[name] for name in row} == row
         assert not any(back[name] for name in back.keys() - row.keys())
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_every_row_has_its_source(kind):
+    assert DOCUMENT.keys() == {"about", *ROWS}
+    assert all(len(row["source"].split()) > 3 for row in DOCUMENT[kind])
 
 
 def test_every_device_of_the_list_is_there():
@@ -110,8 +124,32 @@ def test_a_slower_mode_is_never_above_the_fastest():
         assert max(peaks) == peaks[0]
 
 
-def test_nano_and_tx2_have_no_int8():
-    assert [t.name for t in jetsons() if not t.has_int8] == ["nano", "tx2"]
+@pytest.mark.parametrize(
+    ("architecture", "names", "means"),
+    [
+        ("Maxwell", ["nano"], "none: engines are FP16"),
+        ("Pascal", ["tx2"], "none: engines are FP16"),
+        ("Volta", ["xavier-nx-8", "agx-xavier-64"], "tensor cores, and DP4A"),
+        ("Ampere", ["orin-nano-8", "agx-orin-64"], "tensor cores"),
+        ("Blackwell", ["thor-t4000", "thor-t5000"], "tensor cores"),
+    ],
+)
+def test_what_int8_means_on_a_module(architecture, names, means):
+    for target in map(find, names):
+        assert (target.architecture.name, target.architecture.int8_means) == (architecture, means)
+        assert target.has_int8 == (not means.startswith("none"))
+
+
+def test_every_module_can_be_known_by_its_part_number():
+    """No two by the same one, but for the faster firmware."""
+    parts = [(part, target.super_flash) for target in jetsons() for part in target.parts]
+    assert all(target.parts for target in jetsons())
+    assert len(parts) == len(set(parts))
+
+
+def test_tensorrt_11_is_for_agx_orin_and_thor():
+    names = [t.name for t in jetsons() if t.jetpacks[-1].tensorrt.startswith("11.")]
+    assert names == ["agx-orin-32", "agx-orin-64", "thor-t4000", "thor-t5000"]
 
 
 def changed(tmp_path, change):
@@ -130,8 +168,12 @@ def changed(tmp_path, change):
         (lambda d: d["jetsons"][0].update(unverified=["speed"]), "nano: marked in vain: speed"),
         (lambda d: d["jetsons"][0].update(architecture="Kepler"), "nano: 'Kepler'"),
         (lambda d: d["jetsons"][0].update(jetpacks=["9"]), "nano: '9'"),
-        (lambda d: d["jetsons"][0].update(modes=[]), "nano: needs a source, a power mode"),
+        (lambda d: d["jetsons"][0].update(modes=[]), "nano: needs a power mode and a JetPack"),
         (lambda d: d["jetsons"][0].update(source=""), "nano: needs a source"),
+        (lambda d: d["jetpacks"][0].update(source=""), "4.6: needs a source"),
+        (lambda d: d["cpus"][1].update(source=""), "x86-avx2: needs a source"),
+        (lambda d: d["cpus"][1].pop("source"), "x86-avx2: missing: source"),
+        (lambda d: d["gpus"][0].pop("source"), "local-gpu: missing: source"),
         (lambda d: d["jetsons"][1].update(also=["nano"]), "nano: stands twice"),
     ],
 )

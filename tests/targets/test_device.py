@@ -1,12 +1,14 @@
 """What a Jetson is, read from files as devices have them and from what their commands print."""
 
+import sys
+
 import pytest
 
 from targets import device as reading
 from targets import preflight as looking
 from targets.catalogue import find
-from targets.device import NoGpuError, NotAJetsonError, this_device, this_gpu
-from targets.preflight import Check, preflight, ready, throttle_events
+from targets.device import UNKNOWN, NoGpuError, NotAJetsonError, this_device, this_gpu
+from targets.preflight import Check, preflight, ready
 from tests.targets.standing_in import install_stand_in
 
 RELEASES = {
@@ -102,6 +104,37 @@ def test_a_release_older_than_any_known_one(jetson):
         this_device(jetson(("nvidia,p3767-0005",), "32.7.1"))
 
 
+@pytest.mark.parametrize("cuda", ["{", '{"cuda": 3}', "", None])
+def test_what_a_device_does_not_tell_is_unknown(jetson, monkeypatch, cuda):
+    root = jetson(("nvidia,p3767-0005",), cuda=cuda or "")
+    if cuda is None:
+        (root / "usr/local/cuda/version.txt").unlink()
+    monkeypatch.setattr(reading, "printed", lambda command: "")
+    device = this_device(root)
+    assert (device.cuda, device.power_mode) == (UNKNOWN, UNKNOWN)
+    assert device.untold == ("cuda", "power_mode")
+    checks = {check.name: check for check in preflight(find("orin-nano-8"), root, root)}
+    for name in ("cuda", "power mode"):
+        assert checks[name].state == "warning"
+        assert "until then every engine is built again" in str(checks[name])
+
+
+def test_a_device_that_tells_all_has_nothing_untold(jetson):
+    assert this_device(jetson(("nvidia,p3767-0005",))).untold == ()
+
+
+def test_commands_are_looked_for_where_a_service_does_not_look(monkeypatch, tmp_path):
+    command = tmp_path / "sbin" / "nvpmodel"
+    command.parent.mkdir()
+    command.write_text("#!/bin/sh\necho NV Power Mode: 15W\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert reading.power_mode() == UNKNOWN
+    assert {"/usr/sbin", "/sbin"} <= set(reading.SYSTEM)
+    monkeypatch.setattr(reading, "SYSTEM", (str(command.parent),))
+    assert reading.power_mode() == "15W"
+
+
 def states(checks):
     return {check.name: check.state for check in checks}
 
@@ -162,7 +195,27 @@ def test_without_a_gpu_it_is_one_line(monkeypatch, tmp_path, line):
 def test_a_gpu_has_neither_power_modes_nor_jetson_clocks(monkeypatch, tmp_path):
     monkeypatch.setattr(reading, "printed", lambda command: "NVIDIA L4, 8.9, 560.35.03\n")
     names = [check.name for check in preflight(None, tmp_path)]
-    assert names == ["gpu", "trtexec", "tensorrt", "memory", "disk", "python"]
+    assert names == ["gpu", "trtexec", "cuda", "memory", "disk"]
+
+
+@pytest.mark.parametrize(
+    ("trtexec", "state", "says"),
+    [("10.3", "ok", "Python imports 10.3.0, which builds"), ("10.16", "warning", "trtexec builds")],
+)
+def test_two_tensorrts_are_told_and_which_of_them_builds(
+    jetson, monkeypatch, tmp_path, trtexec, state, says
+):
+    root = jetson(("nvidia,p3767-0005",))
+    install_stand_in(monkeypatch, tmp_path, trtexec)
+    imported = {sys.executable: "version 10.3.0"}
+    monkeypatch.setattr(looking, "printed", lambda command: imported.get(command[0], ""))
+    found = preflight(find("orin-nano-8"), tmp_path, root)
+    (check,) = [check for check in found if check.name == "tensorrt"]
+    assert check.state == state
+    assert says in check.found
+    if state == "warning":
+        assert "Python imports 10.3.0, trtexec is 10.16.0: trtexec builds" in str(check)
+        assert "give it the system's TensorRT 10.16.0" in check.remedy
 
 
 def test_the_missing_dla_library_is_diagnosed(jetson, monkeypatch, tmp_path):
@@ -180,16 +233,3 @@ def test_the_missing_dla_library_is_diagnosed(jetson, monkeypatch, tmp_path):
 def test_a_check_is_one_line():
     assert str(Check("disk", "ok", "9.0 GB free", "unused")) == "ok      disk: 9.0 GB free"
     assert str(Check("disk", "error", "full", "free some")) == "error   disk: full; free some"
-
-
-def test_throttling_is_counted_and_unreadable_sensors_are_passed_over(tmp_path):
-    folder = tmp_path / "sys" / "class" / "hwmon"
-    for index, name in enumerate(("soctherm_oc", "ina3221", "soctherm_oc")):
-        sensor = folder / f"hwmon{index}"
-        sensor.mkdir(parents=True)
-        (sensor / "name").write_text(f"{name}\n")
-        for counter in (1, 2, 3):
-            (sensor / f"oc{counter}_event_cnt").write_text(f"{counter}\n")
-    (folder / "hwmon2" / "oc1_event_cnt").write_text("nonsense")
-    assert throttle_events(tmp_path) == 6
-    assert throttle_events(tmp_path / "nowhere") == 0

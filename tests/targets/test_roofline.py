@@ -6,8 +6,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from targets.catalogue import find
-from targets.roofline import LAUNCH_MICROSECONDS, Demand, demand, floor
+from targets.catalogue import find, jetsons, table
+from targets.roofline import LAUNCH_MICROSECONDS, Demand, demand, floor, floors, floors_in
+from targets.tables import floor_table
 
 
 def network():
@@ -100,3 +101,78 @@ def test_what_binds_is_named(asked, bound):
 def test_float16_moves_twice_the_weights():
     asked = Demand(1, 1_000_000, 0, 1)
     assert floor(asked, 1, 1, "fp16").memory == 2 * floor(asked, 1, 1, "int8").memory
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "precision", "asked", "milliseconds", "bound"),
+    [
+        # 1 SM x 512 x 921.6 MHz = 0.4719 TFLOPS, 64 bit x 1600 x 2 / 8 = 25.6 GB/s
+        ("nano", "MAXN", "fp16", Demand(416_520, 61_470, 1034, 7), 7 * 0.002, "launch"),
+        # 8 SM x 2048 x 1377 MHz = 22.56 TOPS: 2 x 40.55 M / 22.56e12 = 3.6 us
+        ("agx-xavier", "MAXN", "int8", Demand(40_551_040, 268_336, 3082, 21), 0.042, "launch"),
+        # 128 bit x 2133 x 2 / 8 = 68.256 GB/s, 11.16 MB of weights
+        (
+            "orin-nano",
+            "15W",
+            "int8",
+            Demand(555_422_720, 11_164_352, 3082, 22),
+            (11_164_352 + 4 * 3082) / 68.256e6,
+            "memory",
+        ),
+        # 8 SM x 4096 x 612 MHz = 20.05 TOPS in the slower mode: 2 x 10^10 / 20.05e12
+        ("agx-orin", "MODE_30W", "int8", Demand(10**10, 1, 1, 1), 2e10 / 20.054e9, "arithmetic"),
+    ],
+)
+def test_floors_of_networks_on_devices_by_hand(name, mode, precision, asked, milliseconds, bound):
+    """LeNet-5, ResNet-20 and ResNet-18 of one image, and much arithmetic."""
+    target = find(name)
+    found = {
+        (place.mode.name, place.precision): floor
+        for place, floor in floors_in(asked, target, target.modes)
+    }[mode, precision]
+    assert found.bound == bound
+    assert found.milliseconds == pytest.approx(milliseconds, rel=1e-3)
+
+
+def test_every_jetson_has_its_floors_in_the_fastest_mode():
+    places = [place for place, _ in floors(Demand(1, 1, 1, 1))]
+    assert list(dict.fromkeys(place.target.name for place in places)) == [
+        target.name for target in jetsons()
+    ]
+    assert all(place.mode == place.target.modes[0] for place in places)
+
+
+@pytest.fixture
+def graph(tmp_path):
+    onnx.save(network(), tmp_path / "net.onnx")
+    return tmp_path / "net.onnx"
+
+
+def rows(text):
+    """Of a table's first part, as words."""
+    return [line.split() for line in text.split("\n\n")[0].splitlines()[1:]]
+
+
+def test_one_target_is_told_in_each_of_its_power_modes(graph):
+    assert [row[:3] for row in rows(floor_table(graph, 1, find("orin-nano")))] == [
+        ["orin-nano-8", "15W", "int8"],
+        ["orin-nano-8", "15W", "fp16"],
+        ["orin-nano-8", "7W", "int8"],
+        ["orin-nano-8", "7W", "fp16"],
+    ]
+
+
+def test_a_floor_on_unverified_facts_is_marked(graph):
+    """A Nano's power modes, and the int8 of a Thor."""
+    least = {tuple(row[:3]): row[3] for row in rows(floor_table(graph, 1))}
+    assert least["nano", "MAXN", "fp16"] == "0.0080?"
+    assert least["thor-t5000", "MAXN", "int8"] == "0.0080?"
+    assert least["thor-t5000", "MAXN", "fp16"] == least["orin-nano-8", "15W", "int8"] == "0.0080"
+
+
+def test_what_has_no_peak_is_named(graph):
+    said = floor_table(graph, 1)
+    assert "No peaks are known of local-cpu, x86-avx2, x86-vnni, arm, " in said
+    for name in (name for name, target in table().items() if target not in list(jetsons())):
+        with pytest.raises(ValueError, match=rf"{name}: no peak .*compile BUNDLE --target {name}"):
+            floor_table(graph, 1, find(name))

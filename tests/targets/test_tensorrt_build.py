@@ -1,56 +1,17 @@
-"""Building with a stand-in for trtexec: what is reused, what is not, and what a failure leaves."""
+"""Building with a stand-in for trtexec: what is built, what is reused, and what is not."""
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
-from targets.tensorrt import build as building
-from targets.tensorrt.build import build, reopen
-from targets.tensorrt.failures import BuildError
-from targets.tensorrt.plan import Options, UnsupportedError
-from targets.tensorrt.trtexec import find_trtexec, parse_banner
+from targets.tensorrt.engine import reopen
+from targets.tensorrt.fingerprint import Fingerprint
+from targets.tensorrt.plan import workspace_mib
+from targets.tensorrt.trtexec import parse_banner
 from tests.targets.graphs import quantized_convolution
-from tests.targets.standing_in import DEVICE, install_stand_in
-
-INT8 = Options("int8", "weak", batch=1, largest=8)
-
-ROLES = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16")
-
-
-@pytest.fixture
-def graphs(tmp_path):
-    """The same graph in the place of every form: what a build needs of them is that they differ."""
-    folder = tmp_path / "graphs"
-    folder.mkdir()
-    for index, role in enumerate(ROLES):
-        model = quantized_convolution(seed=index)
-        (folder / f"student.{role}.onnx").write_bytes(model.SerializeToString())
-    return folder
-
-
-@pytest.fixture
-def folder(tmp_path):
-    place = tmp_path / "engines"
-    place.mkdir()
-    return place
-
-
-@pytest.fixture
-def said():
-    return []
-
-
-@pytest.fixture
-def make(monkeypatch, tmp_path, graphs, folder, said):
-    """Builds with the stand-in of a version."""
-
-    def _make(version="8.5", device=DEVICE, options=INT8, fails=""):
-        install_stand_in(monkeypatch, tmp_path, version)
-        monkeypatch.setenv("STANDIN_FAILS", fails)
-        return build(find_trtexec(), device, graphs, options, folder, said.append)
-
-    return _make
+from tests.targets.standing_in import DEVICE, INT8
 
 
 @pytest.mark.parametrize(
@@ -88,11 +49,16 @@ def test_every_generation_builds_from_its_own_graph(make, version, graph, typing
 
 def test_the_engine_file_is_trtexecs_own_and_the_rest_stands_beside(make, folder):
     engine = make()
-    assert set(json.loads(engine.path.read_text())) == {"graph", "arguments"}
+    assert set(json.loads(engine.path.read_text())) == {"graph", "arguments", "for"}
     sidecar = json.loads((folder / "student.int8.json").read_text())
     assert sidecar["fingerprint"]["device"] == "orin-nano-8"
     assert sidecar["input"] == {"name": "images", "shape": [None, 3, 8, 8]}
-    assert (folder / "timing.orin-nano-8-8-5-1-cuda-12.6-15W.cache").exists()
+    assert {path.name for path in folder.iterdir()} == {
+        *("student.int8.engine", "student.int8.json", "student.int8.layers.json"),
+        "build.int8.log",
+    }
+    (timings,) = (Path.home() / ".cache" / "datafree-edge" / "timing").iterdir()
+    assert timings.name == "orin-nano-8-tensorrt-8.5.1-cuda-12.6-15W.cache"
 
 
 def test_the_same_again_is_not_built_again(make, said):
@@ -143,7 +109,7 @@ def test_another_graph_builds_again(make, graphs, said):
 
 
 def test_every_field_of_a_fingerprint_is_changed_above():
-    fields = {field.name for field in dataclasses.fields(building.Fingerprint)}
+    fields = {field.name for field in dataclasses.fields(Fingerprint)}
     assert fields == {*CHANGES, "tensorrt", "options", "graph"}
 
 
@@ -160,53 +126,6 @@ def test_a_damaged_engine_is_built_again(make, folder, damage):
     assert not make().reused
 
 
-@pytest.mark.parametrize(
-    ("fails", "kind"),
-    [
-        ("memory", "out-of-memory"),
-        ("node", "unsupported-node"),
-        ("disk", "disk-full"),
-        ("dla", "no-dla-library"),
-        ("zero", "zero-point"),
-        ("kernel", "no-implementation"),
-        ("other", "refused"),
-        ("killed", "killed"),
-        ("crashed", "crashed"),
-        ("nothing", "no-engine"),
-        ("empty", "no-engine"),
-    ],
-)
-def test_a_failure_is_named_and_leaves_no_engine(make, folder, fails, kind):
-    with pytest.raises(BuildError) as caught:
-        make(fails=fails)
-    assert caught.value.failure.kind == kind
-    assert "\n" not in str(caught.value)
-    left = {path.name for path in folder.iterdir()}
-    assert left <= {"build.int8.log", "timing.orin-nano-8-8-5-1-cuda-12.6-15W.cache"}
-
-
-def test_a_hung_build_is_stopped(make, folder, monkeypatch):
-    monkeypatch.setattr(building, "BUILD_SECONDS", 0.5)
-    with pytest.raises(BuildError) as caught:
-        make(fails="hung")
-    assert caught.value.failure.kind == "hung"
-    assert not list(folder.glob("*.engine"))
-
-
-def test_an_unreadable_table_of_layers_is_told_and_costs_no_engine(make, said):
-    engine = make(fails="garbage")
-    assert engine.table == []
-    assert "student.int8.layers.json: the table of layers cannot be read" in said
-
-
-def test_a_failure_leaves_the_engine_that_was_there(make):
-    engine = make()
-    before = engine.path.read_bytes()
-    with pytest.raises(BuildError):
-        make("8.6", fails="node")
-    assert engine.path.read_bytes() == before
-
-
 def test_ten_tries_weak_typing_when_strong_is_refused(make, said):
     engine = make("10.16", fails="strong")
     assert engine.options.typing == "weak"
@@ -214,19 +133,46 @@ def test_ten_tries_weak_typing_when_strong_is_refused(make, said):
     assert any("strongly typed" in line and "trying the other way" in line for line in said)
 
 
-def test_what_may_pass_is_not_tried_the_other_way(make, said):
-    with pytest.raises(BuildError):
-        make("10.3", fails="memory")
-    assert not any("trying" in line for line in said)
+def test_the_other_way_is_found_again_without_another_try(make, said):
+    make("10.16", fails="strong")
+    said.clear()
+    again = make("10.16", fails="strong")
+    assert again.reused and again.options.typing == "weak"
+    assert said == ["student.int8.engine: built before, nothing changed"]
 
 
-def test_a_graph_above_the_parsers_opset_is_refused_before_it_is_built(make, folder):
-    with pytest.raises(UnsupportedError, match=r"opset 17 is above 13.* JetPack 6\.1 reads"):
-        make(device=dataclasses.replace(DEVICE, opset=13))
-    assert not list(folder.iterdir())
+def test_the_log_holds_every_way_and_why_it_ended(make, folder):
+    make("10.16", fails="strong")
+    log = (folder / "build.int8.log").read_text()
+    heads = [line for line in log.splitlines() if line.startswith("===")]
+    assert heads[0] == "=== int8, strongly typed: student.int8-fp16.onnx, TensorRT 10.16.0 ==="
+    assert "FP16 scale not supported" in heads[1] and "no engine" in heads[1]
+    assert heads[-1] == "=== int8, weakly typed: student.int8.onnx, TensorRT 10.16.0 ==="
+    assert log.index("[E] [TRT] DequantizeLinear") < log.index(heads[-1])
+    make("8.6")
+    assert "10.16" not in (folder / "build.int8.log").read_text()
 
 
-def test_no_trtexec_is_one_line(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(BuildError, match="nowhere to be found; install the package tensorrt"):
-        find_trtexec()
+@pytest.mark.parametrize("field", ["cuda", "power_mode"])
+def test_what_a_device_does_not_tell_is_never_taken_for_the_same(make, said, field):
+    blind = dataclasses.replace(DEVICE, **{field: "unknown"})
+    make(device=blind)
+    assert not make(device=blind).reused
+    line = f"built again, this device does not tell whether its {field} changed"
+    assert any(line in each for each in said)
+    assert not list((Path.home() / ".cache").rglob("*.cache"))
+
+
+def test_the_table_of_an_earlier_build_is_not_taken_for_this_ones(make, monkeypatch, said):
+    make()
+    monkeypatch.setenv("STANDIN_NO_LAYERS", "1")
+    engine = make(options=dataclasses.replace(INT8, batch=4))
+    assert engine.table == []
+    assert "this TensorRT tells no types of layers" in said
+
+
+@pytest.mark.parametrize(
+    ("memory_gb", "mib"), [(None, 1024), (4, 512), (8, 1024), (64, 1024), (2, 256)]
+)
+def test_the_workspace_is_an_eighth_of_the_memory_and_never_large(memory_gb, mib):
+    assert workspace_mib(memory_gb) == mib

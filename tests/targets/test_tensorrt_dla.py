@@ -12,10 +12,10 @@ from onnx import helper, numpy_helper
 from targets.catalogue import find
 from targets.golden import Golden, load_golden
 from targets.graph import PAIR, Graph
+from targets.tensorrt.advice import SAME_ANSWER
 from targets.tensorrt.dla import check_dla, lower, shares
 from targets.tensorrt.plan import DLA_CACHE, Options, UnsupportedError, build_arguments
 from targets.tensorrt.scales import cache_text, float_tensors, spread, without_pairs
-from targets.tensorrt.twins import SAME_ANSWER
 from tests.targets.graphs import SCALE, Builder, quantized_convolution
 from tests.targets.test_tensorrt_plan import FLAGS, PLACES
 
@@ -210,6 +210,8 @@ def test_what_is_not_there_is_refused():
         check_dla(None, "", 0, (10, 3, 0))
     with pytest.raises(UnsupportedError, match=r"TensorRT 10\.8\.0 cannot use the DLA"):
         check_dla(ORIN, "6.1", 0, (10, 8, 0))
+    with pytest.raises(UnsupportedError, match=r"TensorRT 11\.4\.1 .*typed strongly.*for the GPU"):
+        check_dla(find("agx-orin"), "7.2.2", 0, (11, 4, 1))
 
 
 def test_a_log_tells_what_fell_back():

@@ -88,6 +88,14 @@ def test_a_reformat_within_a_convolution_is_no_convolution():
     assert not Layer(name, "Convolution", "", "fp32", "int8").weighted
 
 
+def test_what_is_inside_a_foreign_node_is_not_told():
+    closed = Layer("{ForeignNode[conv1...fc1]}", "Convolution", "", "int8", "int8")
+    copy = Layer("Reformatting CopyNode to {ForeignNode[conv1]}", "Reformat", "", "fp32", "int8")
+    assert (closed.opaque, closed.weighted) == (True, False)
+    assert (copy.opaque, copy.reformats) == (False, True)
+    assert "untold: what is inside {ForeignNode[conv1...fc1]}" in summary([closed, copy])
+
+
 def test_an_unknown_type_is_called_other():
     (layer,) = layers({"Layers": [{"Name": "a", "Inputs": [{"Format/Datatype": "BF16"}]}]})
     assert (layer.takes, layer.gives) == ("other", "other")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from targets.catalogue import jetsons
+from targets.tensorrt.dla import check_dla
 from targets.tensorrt.plan import (
     Options,
     Places,
@@ -17,63 +18,105 @@ from targets.tensorrt.plan import (
     time_arguments,
     typings,
 )
-
-FLAGS = json.loads(Path(__file__).with_name("trtexec_flags.json").read_text())["versions"]
-
-PLACES = Places(*map(Path, ("g.onnx", "e.part", "t.cache", "l.json", "t.json")))
-
-DYNAMIC = (None, 3, 32, 32)
-
-NUMBERS = {"8.2": (8, 2, 1), "8.5": (8, 5, 1), "8.6": (8, 6, 1), "10.3": (10, 3, 0)}
-NUMBERS |= {"10.16": (10, 16, 0), "11.1": (11, 1, 0)}
-
-COMMON = "--onnx=g.onnx --saveEngine=e.part"
-SHAPES = (
-    "--minShapes=images:1x3x32x32 --optShapes=images:1x3x32x32 --maxShapes=images:8x3x32x32 "
-    "--timingCacheFile=t.cache --profilingVerbosity=detailed --exportLayerInfo=l.json"
+from tests.targets.expected_plans import (
+    ANSWERED,
+    ANSWERED_ON_DLA,
+    COMMANDS,
+    ENGINES,
+    TENSORRT,
+    TIMED,
+    TIMED_ON_DLA,
 )
-EXPECTED = {
-    "8.2": {
-        "int8": f"{COMMON} --int8 --fp16 --workspace=1024 {SHAPES} --buildOnly",
-        "fp16": f"{COMMON} --fp16 --workspace=1024 {SHAPES} --buildOnly",
-    },
-    "8.5": {
-        "int8": f"{COMMON} --int8 --fp16 --memPoolSize=workspace:1024 {SHAPES} --buildOnly",
-        "fp16": f"{COMMON} --fp16 --memPoolSize=workspace:1024 {SHAPES} --buildOnly",
-    },
-    "8.6": {
-        "int8": f"{COMMON} --int8 --fp16 --memPoolSize=workspace:1024 {SHAPES} --skipInference",
-        "fp16": f"{COMMON} --fp16 --memPoolSize=workspace:1024 {SHAPES} --skipInference",
-    },
-    **{
-        version: {
-            precision: f"{COMMON} --stronglyTyped --memPoolSize=workspace:1024 {SHAPES} "
-            "--skipInference"
-            for precision in ("int8", "fp16")
-        }
-        for version in ("10.3", "10.16", "11.1")
-    },
-}
-"""The commands that build, by version, in the first way of typing."""
 
-GRAPHS = {
-    "8.2": ("int8-float-weights", "fp32"),
-    "8.5": ("int8-float-weights", "fp32"),
-    "8.6": ("int8-float-weights", "fp32"),
-    "10.3": ("int8-fp16", "fp16"),
-    "10.16": ("int8-fp16", "fp16"),
-    "11.1": ("int8-fp16", "fp16"),
-}
+DOCUMENT = json.loads(Path(__file__).with_name("trtexec_flags.json").read_text())
+FLAGS = DOCUMENT["versions"]
+
+DYNAMIC, FIXED = (None, 3, 32, 32), (8, 3, 32, 32)
+
+ROWS = [
+    pytest.param(target, jetpack, id=f"{target.name}-{jetpack.name}")
+    for target in jetsons()
+    for jetpack in target.jetpacks
+]
 
 
-@pytest.mark.parametrize("version", NUMBERS)
-def test_each_generation_gets_its_own_command(version):
-    flags = FLAGS[version]["flags"]
-    for precision, role in zip(("int8", "fp16"), GRAPHS[version], strict=True):
-        options = Options(precision, typings(NUMBERS[version])[0], largest=8)
-        built = build_arguments(options, PLACES, DYNAMIC, flags)
-        assert " ".join(built) == EXPECTED[version][precision]
-        assert graph_role(options, NUMBERS[version]) == role
+def generation(tensorrt):
+    """Its major and minor number."""
+    return ".".join(tensorrt.split(".")[:2])
+
+
+def flags_of(tensorrt):
+    """What its trtexec takes; where its own help was not found, what the table has instead."""
+    version = generation(tensorrt)
+    unread = DOCUMENT["unread"].get(version)
+    return FLAGS[unread["instead"] if unread else version]["flags"]
+
+
+def places(graph="student.onnx"):
+    return Places(*map(Path, (graph, "engine.part", "timing.cache", "layers.json", "times.json")))
+
+
+PLACES = places()
+
+
+def engines(target, jetpack):
+    """What is built on a module, as name, precision and accelerator."""
+    version = numbers(jetpack.tensorrt)
+    precisions = ("int8", "fp16") if target.has_int8 else ("fp16",)
+    made = [(precision, precision, None) for precision in precisions]
+    try:
+        check_dla(target, jetpack.name, 0, version)
+    except UnsupportedError:
+        return made
+    return made + [(f"dla-{precision}", precision, 0) for precision in precisions]
+
+
+def numbers(tensorrt):
+    return tuple(map(int, tensorrt.split(".")))
+
+
+def builds(precision, core, tensorrt):
+    """The commands that build an engine, in the order in which they are tried."""
+    version = numbers(tensorrt)
+    for typing in typings(version, core):
+        options = Options(precision, typing, largest=8, workspace_mib=1024, dla_core=core)
+        graph = f"student.{graph_role(options, version)}.onnx"
+        shape = DYNAMIC if core is None else FIXED
+        yield build_arguments(options, places(graph), shape, flags_of(tensorrt))
+
+
+def test_the_plans_are_of_the_catalogues_rows():
+    assert {t.name: [j.name for j in t.jetpacks] for t in jetsons()} == {
+        name: list(by_jetpack) for name, by_jetpack in ENGINES.items()
+    }
+
+
+@pytest.mark.parametrize(("target", "jetpack"), ROWS)
+def test_every_row_has_the_tensorrt_and_the_engines_that_it_should(target, jetpack):
+    assert jetpack.tensorrt == TENSORRT[jetpack.name]
+    built = [name for name, _, _ in engines(target, jetpack)]
+    assert built == ENGINES[target.name][jetpack.name].split()
+
+
+@pytest.mark.parametrize(("target", "jetpack"), ROWS)
+def test_every_row_gets_the_commands_of_its_generation(target, jetpack):
+    expected = COMMANDS[generation(TENSORRT[jetpack.name])]
+    for name, precision, core in engines(target, jetpack):
+        asked = [list(build) for build in builds(precision, core, jetpack.tensorrt)]
+        assert asked == [command.split() for command in expected[name]], name
+
+
+def test_every_generation_that_a_jetpack_has_has_its_commands():
+    assert {generation(tensorrt) for tensorrt in TENSORRT.values()} == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("core", [None, 0], ids=["gpu", "dla"])
+def test_what_follows_a_build_is_the_same_everywhere(core):
+    options, shape = Options("int8", "weak", dla_core=core), DYNAMIC if core is None else FIXED
+    timed = time_arguments(options, PLACES, shape)
+    assert timed == (TIMED if core is None else TIMED_ON_DLA).split()
+    answered = answer_arguments(options, PLACES, shape, Path("in.raw"), Path("out.json"), 4)
+    assert answered == (ANSWERED if core is None else ANSWERED_ON_DLA).split()
 
 
 def every_command(options, shape, flags):
@@ -82,35 +125,15 @@ def every_command(options, shape, flags):
     yield from answer_arguments(options, PLACES, shape, Path("i.raw"), Path("a.json"), 4)
 
 
-def nearest(tensorrt):
-    """The version of the flag table that a JetPack's TensorRT is closest to, never a newer one."""
-    wanted = tuple(map(int, tensorrt.split(".")))[:2]
-    older = [v for v in FLAGS if tuple(map(int, v.split("."))) <= max(wanted, (8, 2))]
-    return max(older, key=lambda v: tuple(map(int, v.split("."))))
-
-
-@pytest.mark.parametrize("target", jetsons(), ids=lambda target: target.name)
-def test_every_row_gets_the_command_of_its_generation(target):
-    """With each of its JetPacks; without int8, the float16 one alone."""
-    for jetpack in target.jetpacks:
-        version = nearest(jetpack.tensorrt)
-        for precision in ("int8", "fp16") if target.has_int8 else ("fp16",):
-            options = Options(precision, typings(NUMBERS[version])[0], largest=8)
-            built = build_arguments(options, PLACES, DYNAMIC, FLAGS[version]["flags"])
-            assert " ".join(built) == EXPECTED[version][precision], jetpack.name
-
-
-@pytest.mark.parametrize("target", jetsons(), ids=lambda target: target.name)
-@pytest.mark.parametrize("shape", [DYNAMIC, (1, 3, 32, 32)], ids=["any-batch", "fixed"])
-def test_no_device_is_asked_for_a_flag_it_lacks(target, shape):
-    for jetpack in target.jetpacks:
-        version = nearest(jetpack.tensorrt)
-        flags = FLAGS[version]["flags"]
-        for typing in typings(NUMBERS[version]):
-            for precision in ("int8", "fp16") if target.has_int8 else ("fp16",):
-                for argument in every_command(Options(precision, typing), shape, flags):
-                    flag, equals, _ = argument.partition("=")
-                    assert flags[flag] == ("value" if equals else "switch"), (jetpack.name, flag)
+@pytest.mark.parametrize(("target", "jetpack"), ROWS)
+@pytest.mark.parametrize("shape", [DYNAMIC, FIXED], ids=["any-batch", "fixed"])
+def test_no_device_is_asked_for_a_flag_it_lacks(target, jetpack, shape):
+    flags = flags_of(jetpack.tensorrt)
+    for _, precision, core in engines(target, jetpack):
+        for typing in typings(numbers(jetpack.tensorrt), core):
+            for argument in every_command(Options(precision, typing, dla_core=core), shape, flags):
+                flag, equals, _ = argument.partition("=")
+                assert flags[flag] == ("value" if equals else "switch"), flag
 
 
 def test_a_graph_of_a_fixed_batch_gets_no_shapes():

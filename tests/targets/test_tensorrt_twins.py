@@ -1,19 +1,23 @@
 """int8 and float16 with a stand-in for trtexec and a real bundle: timed, judged, recommended."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from targets.golden import load_golden
-from targets.tensorrt.build import Engine
+from targets.tensorrt import twins
+from targets.tensorrt.advice import Checked, advise
+from targets.tensorrt.engine import Engine
 from targets.tensorrt.failures import BuildError
 from targets.tensorrt.fingerprint import Fingerprint
 from targets.tensorrt.layers import Layer
 from targets.tensorrt.plan import Options
 from targets.tensorrt.trtexec import find_trtexec
-from targets.tensorrt.twins import Bench, Checked, advise, compile_twins
-from targets.verdict import judge
+from targets.tensorrt.twins import Bench, compile_twins
+from targets.throttling import Throttling
+from targets.verdict import judge, wilson
 from tests.targets.standing_in import DEVICE, install_stand_in
 from tests.targets.test_verdict import golden
 
@@ -43,6 +47,7 @@ def test_both_are_built_judged_on_all_probes_and_the_faster_recommended(bench, v
     for each in checked.values():
         assert each.verdict.images == 2000
         assert each.same_answer >= 0.99
+        assert each.means_its_graph
     assert checked["int8"].milliseconds == pytest.approx(1, abs=0.02)
     assert (advice.precision, advice.because) == (
         "int8",
@@ -86,7 +91,44 @@ def test_the_second_time_nothing_is_built(bench):
     assert sum("nothing changed" in line for line in lines) == 2
 
 
-def entry(precision, milliseconds, agreement=1.0, same_high=1.0, table=()):
+def test_what_holds_the_device_back_is_looked_for_while_it_times_and_told(bench, monkeypatch):
+    """Two counted events in each timed run of one engine, heat in one of the other's."""
+    counts, heat = iter(range(0, 99, 2)), iter([(), ("gpu-throttle-alert",), (), (), (), ()])
+    runs = []
+
+    def since(events):
+        runs.append(events)
+        return Throttling(next(counts) - events if len(runs) % 2 else 0, next(heat))
+
+    monkeypatch.setattr(twins, "over_current_events", lambda: 0 if len(runs) % 2 else next(counts))
+    monkeypatch.setattr(twins, "throttled_since", since)
+    lines = []
+    checked, _ = compile_twins(bench(said=lines.append), 1, 256, with_int8=True)
+    assert len(runs) == 2 * twins.TURNS
+    assert checked["int8"].throttling == Throttling(2 * twins.TURNS, ())
+    assert checked["fp16"].throttling == Throttling(0, ("gpu-throttle-alert",))
+    warnings = [line for line in lines if line.startswith("warning")]
+    assert len(warnings) == 2
+    assert "int8 was held back while it was timed, 6 times by its supply" in warnings[0]
+    assert "fp16 was held back while it was timed, for heat (gpu-throttle-alert)" in warnings[1]
+
+
+def test_of_a_gpu_that_is_no_jetson_throttling_is_not_known(bench, monkeypatch):
+    monkeypatch.setattr(twins, "throttled_since", lambda events: Throttling(0, ()))
+    made = bench()
+    made = dataclasses.replace(made, device=dataclasses.replace(DEVICE, jetpack="", opset=None))
+    checked, _ = compile_twins(made, 1, 256, with_int8=False)
+    assert checked["fp16"].throttling == Throttling(None, None)
+
+
+def test_the_log_of_timing_is_of_this_time_alone(bench, tmp_path):
+    for _ in range(2):
+        compile_twins(bench(), 1, 256, with_int8=False)
+    log = (tmp_path / "engines" / "time.fp16.log").read_text()
+    assert log.count("&&&& RUNNING") == twins.TURNS
+
+
+def entry(precision, milliseconds, agreement=1.0, same=(1.0, 1.0), table=()):
     """A checked engine whose figures are given."""
     probes = golden()
     logits = probes.teacher_logits.copy()
@@ -95,9 +137,8 @@ def entry(precision, milliseconds, agreement=1.0, same_high=1.0, table=()):
     engine = Engine(
         None, Fingerprint(*"abcdefgh"), Options(precision, "weak"), (1,), list(table), False
     )
-    return Checked(
-        engine, milliseconds, same_high, same_high, same_high, judge(probes, logits, 0.9, 0.95)
-    )
+    verdict = judge(probes, logits, 0.9, 0.95)
+    return Checked(engine, milliseconds, same[0], *same, verdict, Throttling(0, ()))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +147,10 @@ def entry(precision, milliseconds, agreement=1.0, same_high=1.0, table=()):
         ({}, {"milliseconds": 1.2}, "int8", "1.20 times as fast"),
         ({}, {"milliseconds": 1.04}, "fp16", "int8 is 1.04 times as fast"),
         ({"agreement": 0.5}, {}, "fp16", "int8 did not pass"),
-        ({"same_high": 0.9}, {}, "fp16", "int8 did not pass"),
+        ({"same": (0.9, 0.97)}, {}, "fp16", "int8 did not pass"),
+        ({"same": wilson(196, 200, 0.95)}, {}, "fp16", "int8 did not pass"),
+        ({"same": wilson(200, 200, 0.95)}, {}, "fp16", "int8 is 1.00 times as fast"),
+        ({"same": wilson(1980, 2000, 0.95)}, {}, "fp16", "int8 is 1.00 times as fast"),
         ({}, {"agreement": 0.5}, "int8", "float16 did not pass"),
         ({"agreement": 0.5}, {"agreement": 0.5}, None, "no engine passed"),
     ],
@@ -119,6 +163,30 @@ def test_the_faster_one_that_passed_is_recommended(int8, fp16, precision, becaus
     advice = advise(checked)
     assert advice.precision == precision
     assert because in advice.because
+
+
+def test_few_probes_decide_nothing_that_many_may():
+    assert not entry("int8", 1.0, same=wilson(196, 200, 0.95)).passed
+    assert entry("int8", 1.0, same=wilson(196, 200, 0.95)).more_probes_may_tell
+    assert not entry("int8", 1.0, same=wilson(150, 200, 0.95)).more_probes_may_tell
+    assert not entry("int8", 1.0, same=wilson(200, 200, 0.95)).more_probes_may_tell
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("{ForeignNode[conv1...fc1]}", "CaskLayer", "not tell what is inside {ForeignNode["),
+        ("all", "Myelin", "not tell what is inside all"),
+        ("pool", "Pooling", "its table names no layer with weights"),
+        ("conv1", "Convolution", "all its layers are int8"),
+    ],
+)
+def test_nobody_says_int8_of_what_nobody_can_see(name, kind, says):
+    table = [Layer(name, kind, "", "int8", "int8")]
+    checked = {"int8": entry("int8", 1.0, table=table), "fp16": entry("fp16", 1.0)}
+    because = advise(checked).because
+    assert says in because
+    assert ("all its layers are int8" in because) == (kind == "Convolution")
 
 
 def test_layers_left_in_float_are_named():

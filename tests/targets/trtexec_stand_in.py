@@ -2,8 +2,9 @@
 """A stand-in for TensorRT's trtexec, which cannot run here: command line, files, failures; no GPU.
 
 STANDIN_VERSION names the version whose flags it knows (trtexec_flags.json, from that version's own
-help), STANDIN_FAILS a way to fail. An "engine" is a note of what it was built from, its layers are
-the graph's, its answers ONNX Runtime's, its times STANDIN_INT8_MS and STANDIN_FP16_MS.
+help), STANDIN_FAILS a way to fail, STANDIN_COMPUTE the GPU it plays. An "engine" is a note of what
+it was built from and for, and loads nowhere else; its layers are the graph's, its answers ONNX
+Runtime's, its times STANDIN_INT8_MS and STANDIN_FP16_MS.
 """
 
 import json
@@ -19,10 +20,35 @@ FLAGS = json.loads(Path(__file__).with_name("trtexec_flags.json").read_text())["
 MAJOR, MINOR = map(int, VERSION.split("."))
 BANNER = f"v{MAJOR * 10_000 + MINOR * 100}" if MAJOR >= 10 else f"v{MAJOR * 1000 + MINOR * 100 + 1}"
 
+COMPUTE = os.environ.get("STANDIN_COMPUTE", "8.7")
+
+UNREAD = """\
+[{time}] [I] [TRT] No importer registered for op: {op}. Attempting to import as plugin.
+[{time}] [E] [TRT] 3: getPluginCreator could not find plugin: {op} version: 1
+[{time}] [E] [TRT] ModelImporter.cpp:720: While parsing node number {number} [{op} -> "{output}"]:
+[{time}] [E] [TRT] ModelImporter.cpp:721: --- Begin node ---
+[{time}] [E] [TRT] ModelImporter.cpp:722: input: "40"
+output: "{output}"
+op_type: "{op}"
+
+[{time}] [E] [TRT] ModelImporter.cpp:723: --- End node ---
+[{time}] [E] [TRT] ModelImporter.cpp:726: ERROR: builtin_op_importers.cpp:4643 In function \
+importFallbackPluginImporter:
+[8] Assertion failed: creator && "Plugin not found, are the plugin name, version, and namespace \
+correct?"
+"""
+"""Of a node that the parser cannot read, as quoted in zhangcheng828/TensorRT-Plugin#4."""
+
+TIME = "11/22/2026-12:00:00"
+
 SAID = {
     "memory": "[E] Error[2]: [virtualMemoryBuffer.cpp] Error Code 2: OutOfMemory (no details)",
-    "node": "[E] [TRT] ModelImporter.cpp: No importer registered for op: Mystery",
-    "disk": "[E] Saving engine to file failed: No space left on device",
+    "node": UNREAD.format(time=TIME, op="Mystery", number=2, output="41")
+    + UNREAD.format(time=TIME, op="Riddle", number=5, output="44")
+    + f"[{TIME}] [E] Failed to parse onnx file\n[{TIME}] [E] Engine set up failed",
+    "skipped": "[W] [TRT] Tactic Device request: 600MB Available: 302MB. Device memory is "
+    "insufficient to use tactic.\n[W] [TRT] Skipping tactic 33 due to OutOfMemory\n"
+    "[E] Error[4]: Something else went wrong",
     "dla": "ImportError: libnvdla_compiler.so: cannot open shared object file: No such file",
     "zero": "[E] [TRT] Non-zero zero point is not supported. zero point must be zero",
     "kernel": "[E] Error[10]: Could not find any implementation for node conv1 + relu1.",
@@ -42,6 +68,8 @@ def main():
     fail(given)
     if "--onnx" in given:
         build(given)
+    if "--loadEngine" in given:
+        load(given)
     if "--exportTimes" in given:
         tell_times(given)
     if "--loadInputs" in given:
@@ -61,6 +89,7 @@ def refuse_strangers(given):
 
 def fail(given):
     if FAILS == "hung":
+        print(f"[I] pid {os.getpid()}", flush=True)
         time.sleep(600)
     if FAILS == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -75,10 +104,11 @@ def fail(given):
 
 
 def build(given):
-    """Note what it was built from; the half of a file is what a full disk leaves."""
+    """Note what it was built from and for; the half of a file is what a full disk leaves."""
     graph = Path(given["--onnx"])
     engine = Path(given["--saveEngine"])
-    Path(given["--timingCacheFile"]).write_text("timings")
+    with Path(given["--timingCacheFile"]).open("a") as cache:
+        cache.write("timings")
     if FAILS == "empty":
         engine.touch()
     if FAILS in ("empty", "nothing"):
@@ -89,8 +119,14 @@ def build(given):
             assert text.startswith(f"TRT-{BANNER[1:]}-EntropyCalibration2\n"), text[:60]
         print("[V] [TRT] [DlaLayer] {ForeignNode[conv1...fc1]}")
         print("[V] [TRT] [GpuLayer] SHUFFLE: flatten")
-    engine.write_text(json.dumps({"graph": str(graph), "arguments": sys.argv[1:]}))
-    if "--exportLayerInfo" in given:
+    note = {"graph": str(graph), "arguments": sys.argv[1:], "for": [BANNER, COMPUTE]}
+    text = json.dumps(note)
+    if FAILS == "disk":
+        engine.write_text(text[: len(text) // 2])
+        print("[E] Saving engine to file failed: No space left on device", file=sys.stderr)
+        sys.exit(1)
+    engine.write_text(text)
+    if "--exportLayerInfo" in given and "STANDIN_NO_LAYERS" not in os.environ:
         text = "garbage {" if FAILS == "garbage" else json.dumps(layer_table(graph))
         Path(given["--exportLayerInfo"]).write_text(text)
 
@@ -140,6 +176,23 @@ def row(name, kind, type_):
     }
 
 
+def load(given):
+    """Refuse an engine of another TensorRT or GPU; [M]: TensorRT's words."""
+    note = json.loads(Path(given["--loadEngine"]).read_text())
+    version, compute = note["for"]
+    why = None
+    if version != BANNER:
+        why = "The engine plan file is not compatible with this version of TensorRT, expecting"
+        why += f" library version {BANNER} got {version}, please rebuild."
+    elif compute != COMPUTE:
+        why = "The engine plan file is generated on an incompatible device, expecting compute"
+        why += f" {COMPUTE} got compute {compute}, please rebuild."
+    if why:
+        print(f"[E] Error[6]: {why}\n[E] Engine deserialization failed", file=sys.stderr)
+        sys.exit(1)
+    return note
+
+
 def tell_times(given):
     precision = "INT8" if "int8" in Path(given["--loadEngine"]).name else "FP16"
     milliseconds = float(os.environ.get(f"STANDIN_{precision}_MS", "1.0"))
@@ -153,7 +206,7 @@ def answer(given):
     import numpy as np
     import onnxruntime as ort
 
-    graph = json.loads(Path(given["--loadEngine"]).read_text())["graph"]
+    graph = load(given)["graph"]
     session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
     (taken,) = session.get_inputs()
     name, _, file = given["--loadInputs"].partition(":")

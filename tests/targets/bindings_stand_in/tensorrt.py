@@ -1,11 +1,12 @@
 """A stand-in for TensorRT's Python bindings, which cannot run here: names, calls, failures; no GPU.
 
 STANDIN_VERSION says which generation it plays: what left in 10 or 11 is missing then. STANDIN_FAILS
-is "parse" or "build". The "plan" it serializes is a note of what was asked of it.
+is "parse", "build" or "hung". The "plan" it serializes is a note of what was asked of it.
 """
 
 import json
 import os
+import time
 
 VERSION = os.environ["STANDIN_VERSION"]
 MAJOR = int(VERSION.partition(".")[0])
@@ -109,15 +110,20 @@ class Config:
 
 
 class Error:
+    def __init__(self, number):
+        self.number = number
+
     def node(self):
-        return 7
+        return self.number
 
     def desc(self):
-        return "No importer registered for op: Mystery"
+        if self.number < 0:
+            return "the graph has no output"
+        return f"No importer registered for op: Mystery{self.number}\nand no plugin"
 
 
 class OnnxParser:
-    num_errors = 2
+    num_errors = 5
 
     def __init__(self, network, logger):
         self.network = network
@@ -127,7 +133,7 @@ class OnnxParser:
         return FAILS != "parse"
 
     def get_error(self, index):
-        return Error()
+        return Error((0, 1, 2, 3, -1)[index])
 
 
 class Builder:
@@ -146,6 +152,9 @@ class Builder:
     def build_serialized_network(self, network, config):
         if FAILS == "build":
             return None
+        if FAILS == "hung":
+            print(f"[I] pid {os.getpid()}", flush=True)
+            time.sleep(600)
         asked = {k: v for k, v in vars(config).items() if k != "cache"}
         calibrator = asked.pop("int8_calibrator", None)
         if calibrator is not None:

@@ -1,0 +1,22 @@
+"""What the devices' workers serve, against the catalogue of devices."""
+
+import yaml
+
+from benchmarks.quick_run import ROOT
+from targets.catalogue import jetsons
+
+DEVICES = yaml.safe_load((ROOT / "flows" / "devices.yaml").read_text())["deployments"]
+
+
+def test_every_jetson_of_the_catalogue_has_its_deployment():
+    names = [deployment["name"] for deployment in DEVICES]
+    assert names == [*(target.name for target in jetsons()), "shelf"]
+
+
+def test_a_deployment_serves_the_pool_of_its_own_name():
+    for deployment in DEVICES:
+        assert deployment["work_pool"]["name"] == deployment["name"]
+        assert deployment["entrypoint"] == "flows.compile_engine.compile_engine"
+        assert deployment["enforce_parameter_schema"] is True
+        heartbeat = deployment["work_pool"]["job_variables"]["env"]
+        assert heartbeat == {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
