@@ -17,6 +17,7 @@ from pipeline.errors import InputError
 from pipeline.laid_out import lay_out
 from pipeline.store import Store
 from targets.alone import alone
+from targets.bundle_files import BundleError
 from targets.catalogue import UnknownTargetError, find
 from targets.compile_bundle import NotReadyError, Wanted, compile_bundle, machine
 from targets.compile_cpu import ParityError
@@ -35,7 +36,7 @@ TAIL = 4000
 
 FINAL = (
     *(BuildError, NotReadyError, ParityError, NoDeviceError),
-    *(UnknownTargetError, UnsupportedError, InputError),
+    *(UnknownTargetError, UnsupportedError, BundleError, InputError),
 )
 """Failures that a person must look at; what is told is their one line."""
 

@@ -21,18 +21,23 @@ from typing import Any
 from pipeline.chosen_targets import cpu_targets
 from pipeline.config import RunConfig
 from pipeline.errors import InputError
+from pipeline.folder_swap import beside, recover, swap
 from pipeline.report import write_report
 from pipeline.signature import sign_if_asked
 from pipeline.store import Artifact, StepRecord, Store, digest
 from pipeline.work import PRECISIONS
 from targets import bundle_files
 from targets.bundle_files import MANIFEST, REPORT, Manifest
-from targets.durable_files import file_digest, replace_durably
+from targets.durable_files import file_digest
 from targets.golden import GOLDEN
 from targets.verdict import Outcome
 
-NEEDED = {"name", "bundle", "run", "teacher", "targets", "engines", "verdict"}
-"""What the manifest of a run's bundle has beside its files."""
+NEEDED: dict[str, type | tuple[type, ...]] = {
+    **{"name": str, "bundle": str},
+    **dict.fromkeys(("run", "teacher", "targets", "engines"), dict),
+    "verdict": (dict, type(None)),
+}
+"""What the manifest of a run's bundle has beside its files, and of what type."""
 
 FASTER = 1.05
 """int8 is recommended when it is faster than fp32 by this factor: less is noise."""
@@ -59,29 +64,29 @@ def write_bundle(
     """
     output = output.absolute()
     check_output(output)
-    beside = output.with_name(f".{output.name}.{uuid.uuid4().hex}.part")
+    written = beside(output, "part")
     try:
         for artifact, place in [*_places(config, records), *_engine_places(engines)]:
-            (beside / place).parent.mkdir(parents=True, exist_ok=True)
-            path = store.get(artifact, (beside / place).parent)
-            path.rename(beside / place)
+            (written / place).parent.mkdir(parents=True, exist_ok=True)
+            path = store.get(artifact, (written / place).parent)
+            path.rename(written / place)
         verdicts = (
             {}
             if not config.quantize.exported
             else {
-                target: json.loads((beside / f"targets/{target}/verdict.json").read_text())
+                target: json.loads((written / f"targets/{target}/verdict.json").read_text())
                 for target in cpu_targets(config)
             }
         )
-        manifest = _manifest(config, records, engines, verdicts, beside)
+        manifest = _manifest(config, records, engines, verdicts, written)
         if manifest["verdict"]:
-            write_report(manifest, records, beside)
-            manifest["report"] = file_digest(beside / REPORT)
-        (beside / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-        sign_if_asked(beside)
-        swap(beside, output)
+            write_report(manifest, records, written)
+            manifest["report"] = file_digest(written / REPORT)
+        (written / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        sign_if_asked(written)
+        swap(written, output)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(written, ignore_errors=True)
     return manifest
 
 
@@ -100,6 +105,7 @@ def check_output(output: Path) -> None:
         raise InputError(
             f"output {output}: cannot be written ({error.strerror}); choose another by --output"
         ) from None
+    recover(output)
     empty = output.is_dir() and not any(output.iterdir())
     if output.exists() and not empty and not (output / MANIFEST).is_file():
         raise InputError(f"output {output}: exists and is no bundle; choose another by --output")
@@ -111,15 +117,17 @@ def open_bundle(folder: Path) -> Manifest:
     Raises:
         InputError: When it is no bundle, or a file is missing, changed or outside the folder.
     """
+    recover(folder)
     try:
         manifest = bundle_files.open_bundle(folder)
     except bundle_files.BundleError as error:
         raise InputError(str(error)) from None
-    if missing := sorted(NEEDED - manifest.keys()):
-        raise InputError(
-            f"{folder}: no bundle of a run, or another version's (its manifest has no "
-            f"{missing[0]!r}); run again"
-        )
+    for name, kind in NEEDED.items():
+        if name not in manifest or not isinstance(manifest[name], kind):
+            raise InputError(
+                f"{folder}: no bundle of a run, or another version's (its manifest has no "
+                f"{name!r}, or not such a one); run again"
+            )
     return manifest
 
 
@@ -248,15 +256,3 @@ def _recommendation(
     reasons = {"int8": "faster, and it passed", "fp32": "int8 did not pass"}
     reason = reasons[passed[0]] if len(passed) == 2 or passed == ["fp32"] else "fp32 did not pass"
     return {"recommended": passed[0], "because": reason}
-
-
-def swap(written: Path, final: Path) -> None:
-    """Put a written folder in place of a bundle.
-
-    A folder cannot be renamed over a full one: the old bundle steps aside first.
-    """
-    aside = final.with_name(f".{final.name}.{uuid.uuid4().hex}.old")
-    if final.exists():
-        final.rename(aside)
-    replace_durably(written, final)
-    shutil.rmtree(aside, ignore_errors=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.chosen_targets import cpu_targets
 from pipeline.config import RunConfig, StudentSection
+from pipeline.errors import InputError
 from pipeline.metrics import recorded
 from pipeline.progress import Reporter
 from pipeline.recipes import chosen_recipe, needs_fresh_generator, taught_by_the_teacher
@@ -18,7 +19,7 @@ from pipeline.sources import factory_digest, source_digest
 from pipeline.store import Artifact, StepRecord, Store, digest
 from pipeline.unfinished import Unfinished
 from pipeline.weight_range import half_range
-from pipeline.weights_file import digest_of_weights
+from pipeline.weights_file import digest_of_weights, read_weights
 from pipeline.work import PRECISIONS, Made, Work
 from targets.instruction_sets import this_cpu
 from targets.onnxruntime_cpu import fingerprint
@@ -121,7 +122,8 @@ def _architecture(config: RunConfig) -> dict[str, Any]:
 
 
 def _teacher_settings(config: RunConfig) -> Any:
-    return {"weights": digest_of_weights(config.teacher.weights), **_part("input")(config)}
+    content = read_weights(config.teacher.weights)
+    return {"weights": digest_of_weights(content), **_part("input")(config)}
 
 
 def _fresh_generator_settings(config: RunConfig) -> Any:
@@ -188,7 +190,8 @@ def perform(
     Returns:
         Its artifacts and notes; the notes' `reused` tells whether it was found done.
     """
-    key = step_key(step, config, roles)
+    settings = step.settings(config)
+    key = step_key(step, settings, roles)
     unfinished = store.unfinished(step.name, key)
     known = store.recall(step.name, key)
     if known is None:
@@ -196,7 +199,7 @@ def perform(
             known = store.recall(step.name, key)
             if known is None:
                 with unfinished.worked_on():
-                    record = _done(step, config, roles, store, unfinished, reporter)
+                    record = _done(step, config, settings, roles, store, unfinished, reporter)
                 store.record(step.name, key, record)
                 unfinished.clear()
                 return _noted(record, reused=False)
@@ -207,6 +210,7 @@ def perform(
 def _done(
     step: Step,
     config: RunConfig,
+    settings: Any,
     roles: Roles,
     store: Store,
     unfinished: Unfinished,
@@ -217,7 +221,7 @@ def _done(
         inputs.mkdir()
         outputs.mkdir()
         files = {role.split("@")[0]: store.get(roles[role], inputs) for role in step.needs}
-        work = Work(config, files, outputs, unfinished, reporter, step.target)
+        work = Work(config, settings, files, outputs, unfinished, reporter, step.target)
         made: Made = importlib.import_module(step.module).run(work)
         artifacts = {role: store.put(path, path.name) for role, path in made.files.items()}
     return StepRecord(artifacts, made.notes)
@@ -227,12 +231,21 @@ def _noted(record: StepRecord, *, reused: bool) -> StepRecord:
     return StepRecord(record.artifacts, {**record.notes, "reused": reused})
 
 
-def step_key(step: Step, config: RunConfig, roles: Roles) -> str:
-    """The digest of all that a step's result depends on: inputs, settings, code, versions."""
+def step_key(step: Step, settings: Any, roles: Roles) -> str:
+    """The digest of all that a step's result depends on: inputs, settings, code, versions.
+
+    Raises:
+        InputError: When a record of the store, for an earlier step, lacks an artifact.
+    """
+    if missing := [role for role in step.needs if role not in roles]:
+        raise InputError(
+            f"store: no earlier step's record has the {missing[0]} that {step.label} needs; "
+            "delete the store's steps folder and run again"
+        )
     return digest(
         {
             "inputs": {role: roles[role].sha256 for role in step.needs},
-            "settings": step.settings(config),
+            "settings": settings,
             "code": source_digest(step.module),
         }
     )

@@ -1,16 +1,30 @@
 """A loop's checkpoint: where it is kept, and whether what comes of it is exact."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pipeline.errors import first_line
+from pipeline.torch_file import load_torch
 from pipeline.work import Work
 from targets.instruction_sets import this_cpu
+from targets.one_line import one_line
 
 SAVE_EVERY, SEND_EVERY = 15.0, 60.0
 """Seconds between two checkpoints: to a disk, and over a network."""
+
+PARTS = {
+    "machine": str,
+    "loop": dict,
+    "curve": list,
+    "shares": list,
+    "seconds": float,
+    "elsewhere": list,
+}
+"""Of what a loop saves, and the machine that saved it."""
 
 
 class Checkpoint:
@@ -22,11 +36,13 @@ class Checkpoint:
 
     Attributes:
         every: Seconds between two of them.
+        place: In the store.
     """
 
     def __init__(self, work: Work, phase: str) -> None:
         self._work, self._phase = work, phase
         self._name = f"{phase.replace(':', '').replace(' ', '-')}.checkpoint"
+        self.place = f"{work.unfinished.folder}/{self._name}"
         self.every = SEND_EVERY if work.unfinished.is_far else SAVE_EVERY
 
     def load(self) -> dict[str, Any] | None:
@@ -40,13 +56,15 @@ class Checkpoint:
             if not self._work.unfinished.fetch(self._name, path):
                 return None
             try:
-                saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-                there = saved["machine"]
+                with path.open("rb") as file:
+                    saved: dict[str, Any] = load_torch(file)
+                _check_parts(saved)
             except Exception as error:  # torch raises half a dozen types
-                self._say(f"the checkpoint is damaged, starts anew ({type(error).__name__})")
+                self._say(f"the checkpoint is damaged, starts anew ({first_line(error)})")
                 return None
         self._say("going on from a checkpoint")
-        if there != machine():
+        if saved["machine"] != machine():
+            there = one_line(saved["machine"])
             line = f"{self._phase}: went on from a checkpoint of {there}, so not bit for bit"
             self._work.reporter.say(line)
             saved["elsewhere"] = [*saved["elsewhere"], line]
@@ -64,6 +82,17 @@ class Checkpoint:
 
     def _say(self, line: str) -> None:
         self._work.reporter.say(f"{self._phase}: {line}")
+
+
+def _check_parts(saved: dict[str, Any]) -> None:
+    """Refuse what is no checkpoint: all but the loop's state becomes notes of the step, in JSON.
+
+    Raises:
+        KeyError, TypeError, ValueError: When it is none.
+    """
+    if not all(isinstance(saved[name], kind) for name, kind in PARTS.items()):
+        raise TypeError("another version's, or none of ours")
+    json.dumps([saved[name] for name in PARTS if name != "loop"])
 
 
 def machine() -> str:

@@ -1,5 +1,6 @@
 """One schema for everything a run may be told. Imports no torch."""
 
+from math import prod
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -12,13 +13,23 @@ from pydantic import (
     model_validator,
 )
 
-Overrides = dict[str, float]
+from targets.bundle_files import LARGEST
+
+MOST = 10**6
+"""Of whatever is counted here: steps, images, rounds. More is a slip of the finger, and some of it
+would fill the memory before anything else went wrong."""
+
+Count = Annotated[int, Field(ge=1, le=MOST)]
+
+Overrides = dict[str, Annotated[float, Field(ge=-MOST, le=MOST)]]
+
+Width = Annotated[float, Field(gt=0, le=64)]
 
 
 class Section(BaseModel):
-    """A part of the run file: no unknown keys, no change once read."""
+    """A part of the run file: no unknown keys, no infinite numbers, no change once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TeacherSection(Section):
@@ -34,8 +45,8 @@ class TeacherSection(Section):
 
     weights: str
     architecture: str
-    width: PositiveFloat = 1.0
-    classes: Annotated[int, Field(ge=2)]
+    width: Width = 1.0
+    classes: Annotated[int, Field(ge=2, le=MOST)]
     class_names: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -71,7 +82,7 @@ class StudentSection(Section):
     """The network that is taught; architecture and width as for the teacher."""
 
     architecture: str
-    width: PositiveFloat = 1.0
+    width: Width = 1.0
 
 
 class Budget(Section):
@@ -80,8 +91,8 @@ class Budget(Section):
     Either is rounded up to whole rounds of the recipe.
     """
 
-    steps: Annotated[int, Field(ge=0)] | None = None
-    images: Annotated[int, Field(ge=0)] | None = None
+    steps: Annotated[int, Field(ge=0, le=1_000 * MOST)] | None = None
+    images: Annotated[int, Field(ge=0, le=1_000_000 * MOST)] | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Budget":
@@ -146,7 +157,7 @@ class QuantizeSection(Section):
     activation_bits: Bits = 8
     edge_bits: Bits | None = None
     float_layers: tuple[str, ...] = ()
-    calibration_images: PositiveInt = 1_024
+    calibration_images: Count = 1_024
     weight_range: Literal["auto", "full", "half"] = "auto"
     kernels: Literal["compiled", "reference"] = "compiled"
 
@@ -182,7 +193,7 @@ class ExportSection(Section):
     """
 
     opset: Literal[13, 17] = 17
-    batch: PositiveInt | None = None
+    batch: Annotated[int, Field(ge=1, le=4_096)] | None = None
     preprocessing: bool = False
 
 
@@ -201,9 +212,9 @@ class GateSection(Section):
 
     agreement: Annotated[float, Field(gt=0, lt=1)] = 0.9
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    images: Annotated[int, Field(ge=2_000)] = 2_000
+    images: Annotated[int, Field(ge=2_000, le=MOST)] = 2_000
     generators: Annotated[int, Field(ge=1, le=8)] = 2
-    rounds: PositiveInt = 400
+    rounds: Count = 400
 
 
 class RunConfig(Section):
@@ -234,3 +245,22 @@ class RunConfig(Section):
         if student != "same" and not isinstance(student, (dict, StudentSection)):
             raise ValueError("must be same, or a section such as {architecture: lenet5-half}")
         return student
+
+    @model_validator(mode="after")
+    def _images_fit_into_memory(self) -> "RunConfig":
+        pixels = prod(self.input.shape)
+        probe = pixels + 4 * self.teacher.classes + 64
+        sizes = {
+            "gate.images": self.gate.images * probe,
+            "quantize.calibration_images": self.quantize.calibration_images * 4 * pixels,
+            "distill.overrides.batch": self.distill.overrides.get("batch", 1) * 4 * pixels,
+            "quantize.overrides.batch": self.quantize.overrides.get("batch", 1) * 4 * pixels,
+            "export.batch": (self.export.batch or 1) * 4 * pixels,
+        }
+        for key, size in sizes.items():
+            if size > LARGEST:
+                raise ValueError(
+                    f"{key}: so many images of shape {list(self.input.shape)} take more than "
+                    f"{LARGEST:,} bytes; take fewer or smaller ones"
+                )
+        return self

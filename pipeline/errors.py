@@ -12,3 +12,9 @@ class InputError(Exception):
     def __init__(self, message: str):
         """Keep the message as one printable line."""
         super().__init__(one_line(message))
+
+
+def first_line(error: Exception) -> str:
+    """What an error of someone else's code says, or what it is called when it says nothing."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import json
+import os
 import shutil
 import tempfile
 import uuid
@@ -16,6 +17,7 @@ from typing import Any
 import fsspec
 
 from pipeline.errors import InputError
+from pipeline.urls import check_url
 from targets.durable_files import replace_durably
 
 
@@ -49,11 +51,12 @@ class Files:
         local: The folder, where it is one of this machine.
 
     Raises:
-        InputError: When the root cannot be written.
+        InputError: When the root cannot be written, or the URL carries a password.
         StoreUnreachableError: When it does not answer; so do all methods.
     """
 
     def __init__(self, url: str) -> None:
+        check_url(url, "store")
         self.url = url
         try:
             # A listing that is remembered would hide what others have written since.
@@ -149,6 +152,34 @@ class Files:
             time: datetime = self._fs.modified(self._full(place))
         return time
 
+    def renew(self, place: str) -> None:
+        """Make a file young, as if it had been written again.
+
+        Raises:
+            FileNotFoundError: When there is none.
+        """
+        full = self._full(place)
+        if self.local is not None:
+            os.utime(full)
+            return
+        try:
+            self._copy_and_back(full)
+        except NotImplementedError:
+            with tempfile.TemporaryDirectory() as folder:
+                self.fetch(place, path := Path(folder, "file"))
+                self.write(place, path)
+
+    def _copy_and_back(self, full: str) -> None:
+        """Not every object store copies a file onto itself, and not every server copies at all."""
+        beside = f"{full}.{uuid.uuid4().hex}.part"
+        with self._reached():
+            try:
+                self._fs.cp_file(full, beside)
+                self._fs.cp_file(beside, full)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    self._fs.rm_file(beside)
+
     def delete(self, place: str) -> None:
         """Delete a file; one that is gone already is none's fault."""
         with self._reached():
@@ -165,7 +196,7 @@ class Files:
         """Whatever a store's own library raises becomes an OSError, as that of a disk is."""
         try:
             yield
-        except (OSError, TypeError, AttributeError):
+        except (OSError, TypeError, AttributeError, NotImplementedError):
             raise
         except Exception as error:
             raise StoreUnreachableError(errno.EIO, str(error), self.url) from error

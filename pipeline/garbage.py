@@ -1,4 +1,23 @@
-"""The store's garbage: what no bundle in service needs and nobody has asked for in a while."""
+"""The store's garbage: what no bundle in service needs and nobody has asked for in a while.
+
+There are no locks, as an object store has none; time keeps collector, writers and readers apart.
+What a run uses is young: `put` and `recall` make it so whenever it is older than `FRESH`, and
+`recall` looks once more whether all is there.
+
+- A writer puts a step's files in, and their record follows: the files are younger than FRESH by
+  then, and nothing younger than LEAST is deleted, whoever refers to it.
+- A reader recalls a step and fetches its files later: it has LEAST - FRESH for all of its run, the
+  waiting for devices too.
+- A collector finds garbage and deletes it later: before it deletes a file it looks whether that is
+  as old as it was. What someone asked for in between stays, even if its record is gone.
+- A bundle comes into service while garbage is looked for: its files were put in before.
+- Two collectors, or a killed one: what is gone already is none's fault, and a record of a file that
+  is gone is not recalled.
+
+What is left is the time of one request, between that look and the deletion. Who makes a file of
+weeks ago young in just that moment, and is done before it ends, fails with "is gone"; run again, it
+does the step anew. Clocks of collector and store may differ by hours, not by days.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -9,8 +28,8 @@ from pipeline.service import kept_alive
 from pipeline.store import Store
 
 LEAST = timedelta(days=7)
-"""Nothing younger is ever garbage: a step's files lie in the store before its record does, and a
-run that was started so long ago may still want what its first steps made."""
+"""Nothing younger is ever garbage: a run may take nearly so long, and need at its end what it made
+first."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +85,7 @@ def collect(store: Store, garbage: Garbage) -> Garbage:
     """Delete it: records first, so that none is left that speaks of a file that is gone.
 
     Returns:
-        What is gone; what someone wrote again meanwhile stays.
+        What is gone; what someone put in or asked for meanwhile stays.
     """
     kinds = (garbage.records, garbage.objects, garbage.checkpoints)
     return Garbage(*(tuple(kept for kept in kind if store.delete(kept)) for kind in kinds))

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
 from pipeline.store import Artifact, Store
-from targets.bundle_files import MANIFEST, lies_in, named_files
+from targets.bundle_files import MALFORMED, MANIFEST, lies_in, named_files
 
 
 def lay_out(store: Store, sha256: str, folder: Path) -> None:
@@ -20,10 +20,10 @@ def lay_out(store: Store, sha256: str, folder: Path) -> None:
         InputError: When something is missing, damaged, or meant for a place outside the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    text = store.get(Artifact(MANIFEST, sha256, 0), folder).read_text()
+    manifest = store.get(Artifact(MANIFEST, sha256, 0), folder)
     try:
-        files = named_files(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        files = named_files(json.loads(manifest.read_text()))
+    except MALFORMED:
         raise InputError(f"manifest {sha256[:12]}: names no files") from None
     folders = {str(above) for name in files for above in PurePosixPath(name).parents}
     if both := sorted(folders & files.keys()):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dfkd.images import ImageSpec
 from dfkd.models import ARCHITECTURES, build
 from pipeline.config import InputSection
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
 from pipeline.torchvision_on_cpu import import_torchvision
 from targets.nearest import instead_of
 
@@ -71,7 +71,7 @@ def answer_to_blank(network: nn.Module, spec: ImageSpec, classes: int, whose: st
             logits = network(blank)
     except Exception as error:  # Networks complain of a shape in many ways.
         raise InputError(
-            f"{whose} cannot take images of shape {list(spec.shape)} ({_told(error)})"
+            f"{whose} cannot take images of shape {list(spec.shape)} ({first_line(error)})"
         ) from None
     if not isinstance(logits, Tensor) or logits.shape != (1, classes):
         shape = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
@@ -81,20 +81,22 @@ def answer_to_blank(network: nn.Module, spec: ImageSpec, classes: int, whose: st
     return logits
 
 
-def _told(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
 FACTORIES = "DATAFREE_EDGE_FACTORIES"
-"""Environment variable; "refused" where run files of several people are run."""
+"""Environment variable; "refused" where run files of several people are run, else "allowed"."""
 
 
-def _from_factory(architecture: str, classes: int) -> nn.Module:
-    if os.environ.get(FACTORIES) == "refused":
+def _check_factories(architecture: str) -> None:
+    said = os.environ.get(FACTORIES, "allowed")
+    if said == "refused":
         raise InputError(
             f"architecture {architecture}: imports code, which this worker refuses ({FACTORIES})"
         )
+    if said != "allowed":
+        raise InputError(f"{FACTORIES} is {said!r}; set it to refused or allowed")
+
+
+def _from_factory(architecture: str, classes: int) -> nn.Module:
+    _check_factories(architecture)
     module_name, _, name = architecture.partition(":")
     if module_name.startswith("torchvision"):
         import_torchvision()
@@ -105,13 +107,12 @@ def _from_factory(architecture: str, classes: int) -> nn.Module:
             f"architecture {architecture}: {error}; name its folder in PYTHONPATH, or install it"
         ) from None
     except Exception as error:  # Whatever the user's module raises.
-        raise InputError(f"architecture {architecture}: {_told(error)}") from None
+        raise InputError(f"architecture {architecture}: {first_line(error)}") from None
     try:
         network = factory(num_classes=classes)
     except Exception as error:
-        raise InputError(
-            f"architecture {architecture}: factory(num_classes={classes}) fails: {_told(error)}"
-        ) from None
+        why = f"factory(num_classes={classes}) fails: {first_line(error)}"
+        raise InputError(f"architecture {architecture}: {why}") from None
     if not isinstance(network, nn.Module):
         raise InputError(f"architecture {architecture}: the factory returned no nn.Module")
     return network

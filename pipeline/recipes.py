@@ -77,6 +77,11 @@ def needs_fresh_generator(config: RunConfig) -> bool:
 
 def _require_effect(config: RunConfig) -> None:
     section = config.quantize
+    if section.overrides and not section.tunes and not needs_fresh_generator(config):
+        raise InputError(
+            f"quantize.overrides: {min(section.overrides)} has no effect: "
+            f"method {section.method} only calibrates, and no generator is trained for it"
+        )
     lost = sorted({"latent", "width"} & section.overrides.keys())
     if lost and section.goes_on and config.student != "same":
         raise InputError(

@@ -25,6 +25,7 @@ from pipeline.sources import source_digest
 from pipeline.store import Store, digest
 from pipeline.student_fit import check_networks
 from pipeline.teachers import fingerprint
+from pipeline.urls import check_url
 
 KIND = "teachers"
 
@@ -73,8 +74,9 @@ def changes(
         sleep: Waits so long.
 
     Raises:
-        InputError: When there is no such registry.
+        InputError: When there is no such registry, or its URL carries a password.
     """
+    check_url(registry, "registry")
     code = source_digest(__name__)
     before = _looks(registry)
     seen = {name: _seen(store, registry, name) for name in before}

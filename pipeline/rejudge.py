@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import InputError
-from targets.bundle_files import BundleError, Manifest
+from pipeline.errors import InputError, first_line
+from targets.bundle_files import MALFORMED, BundleError, Manifest
 from targets.golden import golden_of
-from targets.onnxruntime_cpu import ProviderError, answer_golden, open_session
+from targets.graph_file import read_graph
+from targets.onnxruntime_cpu import answer_golden, open_session
 from targets.verdict import Verdict, judge
 
 
@@ -24,25 +25,27 @@ def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
         own = next(iter(manifest["targets"].values()))["int8"]["file"]
         gate = manifest["run"]["gate"]
         threshold, confidence = float(gate["agreement"]), float(gate["confidence"])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise InputError(f"{folder}: its manifest names no artifact or no threshold") from None
-    if own not in manifest["files"]:
-        raise InputError(f"{folder}: its manifest names a file that is not the bundle's: {own!r}")
+        known = own in manifest["files"] and 0 < threshold < 1 and 0 < confidence < 1
+    except MALFORMED:
+        known = False
+    if not known:
+        raise InputError(f"{folder}: its manifest names no artifact of its own, or no threshold")
     path = model or folder / own
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
     try:
         golden = golden_of(folder)
     except BundleError as error:
         raise InputError(str(error)) from None
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
     try:
+        read_graph(path)
         logits = answer_golden(open_session(path), golden)
-    except ProviderError:
-        raise
+        shape, numbers = logits.shape, np.issubdtype(logits.dtype, np.floating)
     except Exception as error:  # ONNX Runtime's exceptions have no base of their own
-        raise InputError(f"{path}: cannot be run ({str(error).splitlines()[0]})") from None
-    if logits.shape != golden.teacher_logits.shape:
+        raise InputError(f"{path}: cannot be run ({first_line(error)})") from None
+    if shape != golden.teacher_logits.shape or not numbers:
         raise InputError(
-            f"{path}: answers with {logits.shape[1:]}, not {np.shape(golden.teacher_logits)[1:]}"
+            f"{path}: answers with {logits.dtype} {shape[1:]}, "
+            f"not {golden.teacher_logits.dtype} {golden.teacher_logits.shape[1:]}"
         )
     return judge(golden, logits, threshold, confidence)

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from pipeline.chosen_targets import HERE
 from pipeline.config import RunConfig, Section
 from pipeline.errors import InputError
+from pipeline.urls import check_url
+from targets.bundle_files import MALFORMED
 from targets.nearest import instead_of
 
 
@@ -49,13 +51,16 @@ def read_run_file(place: Path | str, changes: Changes = AS_IT_IS) -> RunConfig:
     Raises:
         InputError: When it is missing, no YAML, or says something the schema does not allow.
     """
+    check_url(str(place), "run file")
     try:
         with fsspec.open(str(place), "rt", encoding="utf-8") as file:
-            document = yaml.safe_load(file.read())
-    except (OSError, ImportError) as error:
+            text = file.read()
+    except (OSError, ImportError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{place}: cannot be read ({why})") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    try:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, IndexError, *MALFORMED) as error:  # Of a tag that does not suit.
         raise InputError(f"{place}: not YAML ({error})") from None
     if not isinstance(document, dict):
         raise InputError(f"{place}: a run file is a mapping of sections, see examples/")

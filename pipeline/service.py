@@ -5,17 +5,19 @@ verdict is never entered.
 """
 
 import json
+import re
 import shutil
-import uuid
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
-from pipeline.bundle import check_output, open_bundle, swap
+from pipeline.bundle import check_output, open_bundle
 from pipeline.errors import InputError
+from pipeline.folder_swap import beside, swap
 from pipeline.laid_out import lay_out
-from pipeline.store import Artifact, Store, digest
-from targets.bundle_files import MANIFEST, SIGNATURE, named_files
+from pipeline.store import STAMP, Artifact, Store, digest
+from targets.bundle_files import MALFORMED, MANIFEST, SIGNATURE, Manifest, named_files
 from targets.durable_files import file_digest
 from targets.verdict import Outcome
 
@@ -47,6 +49,9 @@ class Release:
         signature: The sha256 of its signature; "" when it is not signed.
         because: "passed", or "instead of" the bundle that it was put back for.
         when: Since when, in UTC.
+
+    Raises:
+        ValueError, TypeError: When a field is not what it should be: they come from the store.
     """
 
     bundle: str
@@ -55,6 +60,15 @@ class Release:
     signature: str
     because: str
     when: str = ""
+
+    def __post_init__(self) -> None:
+        replaced = self.bundle if self.because == PASSED else self.because.removeprefix(INSTEAD)
+        signature = self.signature or self.bundle
+        for sha256 in (self.bundle, self.student, self.manifest, signature, replaced):
+            if not re.fullmatch("[0-9a-f]{64}", sha256):
+                raise ValueError(f"{sha256!r} is no sha256")
+        if self.when != "":
+            datetime.strptime(self.when, STAMP)
 
 
 def history(store: Store, name: str) -> list[Release]:
@@ -67,7 +81,7 @@ def history(store: Store, name: str) -> list[Release]:
     for entry in store.entries(f"{KIND}/{name}"):
         try:
             release = Release(**entry)
-        except TypeError:
+        except MALFORMED:
             raise InputError(f"store: an entry of logs/{KIND}/{name} is damaged") from None
         # Two runs that put in the same at once are one release.
         if not found or found[-1].bundle != release.bundle:
@@ -116,7 +130,7 @@ def publish(store: Store, folder: Path, bundle: str) -> Published:
     if manifest["bundle"] != bundle:
         raise InputError(f"{folder}: another run's bundle lies there; give each run an output")
     verdict, name = manifest["verdict"], manifest["name"]
-    if verdict is None or verdict["outcome"] != Outcome.PASS:
+    if verdict is None or verdict.get("outcome") != Outcome.PASS:
         return Published.FAILED
     releases = history(store, name)
     student = digest({n: d for n, d in manifest["files"].items() if n.startswith("graphs/")})
@@ -168,15 +182,15 @@ def fetch(store: Store, name: str, output: Path) -> Release:
     """
     release, output = releases_of(store, name)[-1], output.absolute()
     check_output(output)
-    beside = output.with_name(f".{output.name}.{uuid.uuid4().hex}.part")
+    written = beside(output, "part")
     try:
-        lay_out(store, release.manifest, beside)
+        lay_out(store, release.manifest, written)
         if release.signature:
-            store.get(Artifact(SIGNATURE, release.signature, 0), beside)
-        open_bundle(beside)
-        swap(beside, output)
+            store.get(Artifact(SIGNATURE, release.signature, 0), written)
+        open_bundle(written)
+        swap(written, output)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(written, ignore_errors=True)
     return release
 
 
@@ -186,8 +200,22 @@ def kept_alive(store: Store) -> set[str]:
     for name in names(store):
         for release in history(store, name):
             alive |= {release.manifest, release.signature} - {""}
-            alive |= set(named_files(json.loads(store.read(release.manifest))).values())
+            alive |= set(named_files(manifest_of(store, release)).values())
     return alive
+
+
+def manifest_of(store: Store, release: Release) -> Manifest:
+    """A release's manifest.
+
+    Raises:
+        InputError: When it is gone or damaged, or none.
+    """
+    try:
+        manifest: Manifest = json.loads(store.read(release.manifest))
+        named_files(manifest)
+    except MALFORMED:
+        raise InputError(f"store: the object {release.manifest} is no manifest") from None
+    return manifest
 
 
 def _before(releases: list[Release]) -> list[Release]:
@@ -219,7 +247,7 @@ def _set_aside(releases: list[Release]) -> set[str]:
         replaced = release.because.removeprefix(INSTEAD)
         if release.because == PASSED:
             passed[release.bundle] = index
-        elif replaced in students and passed[release.bundle] < passed[replaced]:
+        elif passed.get(release.bundle, -1) < passed.get(replaced, -1):
             aside.add(students[replaced])
     return aside
 

@@ -1,20 +1,23 @@
 """What is in service, for a terminal."""
 
-import json
-
+from rich.markup import escape
 from rich.table import Table
 
-from pipeline.service import Release, history, names, releases_of
+from pipeline.errors import InputError
+from pipeline.service import Release, history, manifest_of, names, releases_of
 from pipeline.store import Store
+from targets.bundle_files import MALFORMED
+from targets.one_line import one_line
 
 
 def service_table(store: Store) -> Table:
     """A line for every name that something is in service of."""
-    table = Table(title=f"In service, by {store.url}")
+    table = Table(title=f"In service, by {_plain(store.url)}")
     for column in ("name", "bundle", "since", "because", "teacher", "agreement"):
         table.add_column(column)
     for name in names(store):
-        table.add_row(name, *_cells(store, history(store, name)[-1]))
+        for release in history(store, name)[-1:]:
+            table.add_row(_plain(name), *_cells(store, release))
     return table
 
 
@@ -25,7 +28,7 @@ def history_table(store: Store, name: str) -> Table:
         InputError: When there is none.
     """
     releases = releases_of(store, name)
-    table = Table(title=f"{name}, the one in service first")
+    table = Table(title=f"{_plain(name)}, the one in service first")
     for column in ("bundle", "since", "because", "teacher", "agreement"):
         table.add_column(column)
     for release in reversed(releases):
@@ -34,14 +37,20 @@ def history_table(store: Store, name: str) -> Table:
 
 
 def _cells(store: Store, release: Release) -> tuple[str, ...]:
-    manifest = json.loads(store.read(release.manifest))
+    manifest = manifest_of(store, release)
     why, _, other = release.because.rpartition(" ")
     because = f"{why} {other[:12]}" if why else other
     since = f"{release.when[:4]}-{release.when[4:6]}-{release.when[6:11]}:{release.when[11:13]}"
-    return (
-        release.bundle[:12],
-        since.replace("T", " "),
-        because,
-        manifest["teacher"]["fingerprint"][:12],
-        f"{100 * manifest['verdict']['agreement']:.2f} %",
-    )
+    try:
+        teacher = _plain(manifest["teacher"]["fingerprint"][:12])
+        agreement = f"{100 * float(manifest['verdict']['agreement']):.2f} %"
+    except MALFORMED:
+        raise InputError(
+            f"store: the object {release.manifest} is no manifest of a bundle that passed"
+        ) from None
+    return (release.bundle[:12], since.replace("T", " "), because, teacher, agreement)
+
+
+def _plain(text: str) -> str:
+    """As it is, and not as rich's markup."""
+    return escape(one_line(text))

@@ -8,6 +8,7 @@ Nothing passes between steps that does not lie here. Any fsspec URL will do as a
     logs/<kind>/<name>/<time>.json  what happened, an entry a file: two writers lose nothing
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -22,13 +23,14 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.files import Files, Kept
 from pipeline.unfinished import Unfinished
-from targets.bundle_files import lies_in
+from targets.bundle_files import MALFORMED, lies_in
 from targets.durable_files import file_digest, replace_durably
 
 STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 FRESH = timedelta(days=1)
-"""A file that is put in again after so long is written again, so that nobody takes it for old."""
+"""A file that is put in or asked for again after so long is made young, so that nobody takes it for
+garbage."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Artifact:
     size: int
 
     def __post_init__(self) -> None:
+        if not all(isinstance(said, str) for said in (self.name, self.sha256)):
+            raise InputError(f"artifact {self.name!r}: {self.sha256!r} is no sha256")
         if "/" in self.name or not lies_in(Path(), self.name):
             raise InputError(f"artifact {self.name!r}: is no file's name")
         if not re.fullmatch("[0-9a-f]{64}", self.sha256):
@@ -79,7 +83,7 @@ class Store:
         url: The root, as it was given.
 
     Raises:
-        InputError: When the root cannot be written.
+        InputError: When the root cannot be written, or its URL carries a password.
         StoreUnreachableError: When it does not answer; so do all methods.
     """
 
@@ -91,8 +95,10 @@ class Store:
         """Take a file in, under the digest of its content; a second time costs nothing."""
         artifact = Artifact(name, file_digest(path), path.stat().st_size)
         place = _object(artifact.sha256)
-        if not self._files.has(place) or _age(self._files.modified(place)) > FRESH:
-            self._files.write(place, path)
+        with contextlib.suppress(FileNotFoundError):
+            if _age(self._files.modified(place)) <= FRESH:
+                return artifact
+        self._files.write(place, path)
         return artifact
 
     def get(self, artifact: Artifact, folder: Path) -> Path:
@@ -133,7 +139,8 @@ class Store:
     def recall(self, step: str, key: str) -> StepRecord | None:
         """What an earlier run of the same step made, if all of it is still there.
 
-        What is asked for is written again now and then, so that it is never taken for garbage.
+        What is asked for is young again, so that none of it is taken for garbage while a run needs
+        it.
 
         Raises:
             InputError: When the record of it is damaged.
@@ -141,38 +148,44 @@ class Store:
         place = _step(step, key)
         try:
             record = self._record(place)
-            is_old = _age(self._files.modified(place)) > FRESH
+            files = [_object(artifact.sha256) for artifact in record.artifacts.values()]
+            old = [file for file in (*files, place) if _age(self._files.modified(file)) > FRESH]
+            for file in old:
+                self._files.renew(file)
         except FileNotFoundError:
             return None
-        if not all(self._files.has(_object(a.sha256)) for a in record.artifacts.values()):
+        # One that was about to be deleted as garbage may be gone all the same.
+        if old and not all(map(self._files.has, files)):
             return None
-        if is_old:
-            self.record(step, key, record)
         return record
 
     def append(self, log: str, entry: dict[str, Any]) -> None:
-        """Add an entry, as the newest, to a log that only grows, KIND/NAME."""
-        now = datetime.now(timezone.utc)
-        names = [place.rsplit("/", 1)[1] for place in self._files.listed(f"logs/{log}")]
+        """Add an entry, as the newest, to a log that only grows, KIND/NAME.
+
+        Raises:
+            InputError: When it has no such name.
+        """
+        now, folder = datetime.now(timezone.utc), _log(log)
+        names = [place.rsplit("/", 1)[1] for place in self._files.listed(folder)]
         if names and (newest := _stamped(names[-1])) >= now:
             # Its writer's clock is ahead of ours.
             now = newest + timedelta(microseconds=1)
         stamp = now.strftime(STAMP)
-        place = f"logs/{log}/{stamp}-{uuid.uuid4().hex[:8]}.json"
+        place = f"{folder}/{stamp}-{uuid.uuid4().hex[:8]}.json"
         self._files.write_json(place, {**entry, "when": stamp})
 
     def entries(self, log: str) -> list[dict[str, Any]]:
         """All entries of a log, each with its time as `when`, the oldest first.
 
         Raises:
-            InputError: When one of them is damaged.
+            InputError: When one of them is damaged, or a log cannot be called so.
         """
         found = []
-        for place in self._files.listed(f"logs/{log}"):
+        for place in self._files.listed(_log(log)):
             if place.endswith(".json"):
                 try:
-                    found.append(dict(json.loads(self._files.read(place))))
-                except (ValueError, TypeError):
+                    found.append({**json.loads(self._files.read(place))})
+                except MALFORMED:
                     raise InputError(f"store: {place} is damaged; delete it") from None
         return found
 
@@ -187,8 +200,10 @@ class Store:
             InputError: When a record is damaged.
         """
         for kept in self._files.below("steps"):
-            if kept.place.endswith(".json"):
-                yield kept, self._record(kept.place)
+            # Another collector may have deleted it since.
+            with contextlib.suppress(FileNotFoundError):
+                if kept.place.endswith(".json"):
+                    yield kept, self._record(kept.place)
 
     def objects(self) -> Iterator[Kept]:
         """Every artifact's file, called as its digest, and what was left half."""
@@ -218,8 +233,8 @@ class Store:
         try:
             document = json.loads(self._files.read(place))
             artifacts = {role: Artifact(**a) for role, a in document["artifacts"].items()}
-            return StepRecord(artifacts, document["notes"])
-        except (ValueError, KeyError, TypeError, AttributeError):
+            return StepRecord(artifacts, {**document["notes"]})
+        except (*MALFORMED, InputError):
             raise InputError(f"store: {place} is damaged; delete it and run again") from None
 
     def _fetch(self, artifact: Artifact, path: Path) -> None:
@@ -228,7 +243,7 @@ class Store:
         except FileNotFoundError:
             raise InputError(
                 f"store {self.url}: {artifact.name} ({artifact.sha256[:12]}) is gone; "
-                "delete the store's steps folder and run again"
+                "run again, and the step that made it is done anew"
             ) from None
 
 
@@ -253,6 +268,12 @@ def _age(modified: datetime) -> timedelta:
 
 def _object(sha256: str) -> str:
     return f"objects/{sha256[:2]}/{sha256}"
+
+
+def _log(log: str) -> str:
+    if len(log.split("/")) != 2 or {"", ".", ".."} & set(log.split("/")):
+        raise InputError(f"{log.partition('/')[2]!r}: is no name")
+    return f"logs/{log}"
 
 
 def _step(step: str, key: str) -> str:

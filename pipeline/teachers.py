@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from dfkd.images import ImageSpec
 from pipeline.config import TeacherSection
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
 from pipeline.networks import answer_to_blank, build_network
 from pipeline.sources import factory_digest
+from pipeline.torch_file import TooLargeError, load_torch
 from pipeline.weights_file import HOW_TO_SAVE
 
 StateDict = dict[str, Tensor]
@@ -84,14 +85,17 @@ def _load_weights_only(content: bytes, url: str) -> Any:
     if content[8:9] == b"{":  # After the length of its header, as no pickle or archive begins.
         raise InputError(f"teacher {url}: is a safetensors file; give it that suffix")
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        return load_torch(io.BytesIO(content))
+    except TooLargeError as error:
+        raise InputError(f"teacher {url}: {error}; {HOW_TO_SAVE}") from None
     except Exception as error:  # torch raises half a dozen types, RuntimeError to EOFError
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "Unsupported" in str(error) or "weights_only" in str(error):
             raise InputError(
                 f"teacher {url}: a pickle that wants to run code, which is refused; {HOW_TO_SAVE}"
             ) from None
-        raise InputError(f"teacher {url}: damaged or truncated weights ({reason})") from None
+        raise InputError(
+            f"teacher {url}: damaged or truncated weights ({first_line(error)})"
+        ) from None
 
 
 def _all_tensors(state: dict[Any, Any]) -> bool:

@@ -11,10 +11,11 @@ from dfkd.loop import DivergedError, Loop, Plan, Round
 from dfkd.recipe import Recipe, RecipeError
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import RunConfig
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
 from pipeline.networks import image_spec
 from pipeline.progress import Reporter
 from pipeline.work import Work
+from targets.bundle_files import MALFORMED
 
 CURVE_POINTS = 200
 """At most so many points of the losses are kept."""
@@ -79,14 +80,20 @@ def train(loop: Loop, phase: str, work: Work) -> dict[str, Any]:
         cost, and its seconds, all from its first try on.
 
     Raises:
-        InputError: When the loop goes wrong again after every roll-back.
+        InputError: When the loop goes wrong again after every roll-back, or its checkpoint is none.
     """
     started = last = time.monotonic()
     kept = Checkpoint(work, phase)
     saved = kept.load() or {"curve": [], "shares": [], "seconds": 0.0, "elsewhere": []}
     curve, shares, earlier = saved["curve"], saved["shares"], saved["seconds"]
     if "loop" in saved:
-        loop.load_state_dict(saved["loop"])
+        try:
+            loop.load_state_dict(saved["loop"])
+            # A warm-up counts up to 0; from far below it would never end.
+            if not -loop.plan.warmup_rounds <= saved["loop"]["round"] <= loop.rounds:
+                raise ValueError(f"round {saved['loop']['round']} of {loop.rounds}")
+        except (RuntimeError, *MALFORMED) as error:
+            raise _no_state(kept, error) from None
 
     def watch(now: Round) -> None:
         nonlocal last
@@ -106,6 +113,10 @@ def train(loop: Loop, phase: str, work: Work) -> dict[str, Any]:
         loop.run(watch)
     except DivergedError as error:
         raise InputError(f"{phase}: {error}; lower the learning rates by overrides") from None
+    except MALFORMED as error:
+        if "loop" not in saved:
+            raise
+        raise _no_state(kept, error) from error
     return {
         "curve": curve,
         "shares": shares,
@@ -114,6 +125,12 @@ def train(loop: Loop, phase: str, work: Work) -> dict[str, Any]:
         "cost": vars(loop.counts),
         "seconds": round(earlier + time.monotonic() - started, 1),
     }
+
+
+def _no_state(kept: Checkpoint, error: Exception) -> InputError:
+    """Some of what is wrong with a state shows only when the loop works with it."""
+    why = f"{type(error).__name__}: {first_line(error)}"
+    return InputError(f"store: {kept.place} is no state of this loop ({why}); delete it")
 
 
 def say_dropped_terms(loop: Loop, reporter: Reporter) -> None:

@@ -1,14 +1,19 @@
 """Reading a teacher's weights file, as bytes. Imports no torch."""
 
 import hashlib
+import io
 from pathlib import Path
 
 import fsspec
 
 from pipeline.errors import InputError
+from pipeline.urls import check_url
+from targets.bundle_files import LARGEST
 
 HOW_TO_SAVE = "save one with safetensors.torch.save_file(model.state_dict(), 'teacher.safetensors')"
 
+PART = 1 << 24
+"""Bytes that are read at a time, as a file may be endless."""
 
 TO_MEND = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 """What stays as it is until someone mends it; any other OSError may be gone the next time."""
@@ -18,25 +23,30 @@ def read_weights(url: str) -> bytes:
     """The bytes of a weights file.
 
     Raises:
-        InputError: As `check_weights`, or when it may not be read.
+        InputError: As `check_weights`, or when it may not be read or is larger than LARGEST.
         OSError: When it cannot be reached.
     """
     check_weights(url)
     try:
         with fsspec.open(url, "rb") as file:
-            content: bytes = file.read()
+            content = io.BytesIO()
+            while content.tell() <= LARGEST and (part := file.read(PART)):
+                content.write(part)
     except TO_MEND as error:
         raise InputError(f"teacher {url}: cannot be read ({error.strerror or error})") from None
-    return content
+    if content.tell() > LARGEST:
+        raise InputError(f"teacher {url}: larger than {LARGEST:,} bytes")
+    return content.getvalue()
 
 
 def check_weights(url: str) -> None:
-    """Refuse what is not there, or is of a kind that holds no usable state dict.
+    """Refuse what is not there or has a password in its URL, or holds no usable state dict.
 
     Raises:
         InputError: With the reason, and how to save a state dict.
         OSError: When it cannot be reached.
     """
+    check_url(url, "teacher")
     suffix = Path(url).suffix.lower()
     if suffix == ".onnx":
         raise InputError(
@@ -65,10 +75,6 @@ def check_weights(url: str) -> None:
         raise InputError(f"teacher {url}: no such file")
 
 
-def digest_of_weights(url: str) -> str:
-    """The sha256 of a weights file.
-
-    Raises:
-        InputError: As `read_weights`.
-    """
-    return hashlib.sha256(read_weights(url)).hexdigest()
+def digest_of_weights(content: bytes) -> str:
+    """The sha256 of a weights file's content, as a step's key has it."""
+    return hashlib.sha256(content).hexdigest()

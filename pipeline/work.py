@@ -18,6 +18,7 @@ class Work:
 
     Attributes:
         config: The run file.
+        settings: The part of it that the step's key was made of, as JSON.
         inputs: The files the step asked for, by role.
         folder: For the files it makes; nobody else's.
         unfinished: What a next try can go on from, here or elsewhere.
@@ -26,6 +27,7 @@ class Work:
     """
 
     config: RunConfig
+    settings: Any
     inputs: dict[str, Path]
     folder: Path
     unfinished: Unfinished

@@ -10,6 +10,12 @@ Manifest = dict[str, Any]
 
 MANIFEST, SIGNATURE, REPORT = "manifest.json", "manifest.sig", "report.html"
 
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What comes of reading JSON that is none, or that says something else than was meant."""
+
+LARGEST = 4 << 30
+"""Bytes that a file of weights or of probes may take, unpacked; a small archive can claim any."""
+
 
 class BundleError(ValueError):
     """No bundle, or a damaged one."""
@@ -19,7 +25,7 @@ def named_files(manifest: Manifest) -> dict[str, str]:
     """The sha256 of every file that a manifest names, the report among them.
 
     Raises:
-        KeyError, TypeError, AttributeError: When it names none.
+        One of MALFORMED: When it names none.
     """
     files = {str(name): str(sha256) for name, sha256 in manifest["files"].items()}
     return files | ({REPORT: str(manifest["report"])} if manifest.get("report") else {})
@@ -44,7 +50,7 @@ def open_bundle(folder: Path) -> Manifest:
     try:
         manifest: Manifest = json.loads((folder / MANIFEST).read_text())
         files = named_files(manifest)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, *MALFORMED):
         raise BundleError(
             f"{folder}: no bundle (its manifest.json is missing or damaged)"
         ) from None

@@ -1,6 +1,7 @@
 """golden.npz: probe images with the teacher's answers, for checking an artifact anywhere."""
 
 import dataclasses
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from targets.bundle_files import BundleError
+from targets.bundle_files import LARGEST, BundleError
+from targets.one_line import one_line
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
@@ -79,9 +81,8 @@ def golden_of(bundle: Path) -> Golden:
     """A bundle's probes.
 
     Raises:
-        BundleError: When it was made to keep them private.
+        BundleError: When it was made to keep them private, or they are none.
         OSError: When they cannot be read.
-        ValueError: When they are no such file.
     """
     if not (bundle / GOLDEN).exists():
         raise BundleError(f"{bundle}: holds no probes to judge by, its run file says private: true")
@@ -92,11 +93,42 @@ def load_golden(path: Path) -> Golden:
     """Read a file that `Golden.save` wrote; nothing in it is unpickled.
 
     Raises:
-        OSError: When it cannot be read.
-        ValueError: When it is no such file.
+        BundleError: When it is no such file, or takes more than LARGEST bytes unpacked.
+        OSError: When it cannot be opened.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Golden(**{name: arrays[name] for name in Golden.__dataclass_fields__})
-    except KeyError as error:
-        raise ValueError(f"{path}: not a golden.npz ({error} is missing)") from None
+    with path.open("rb") as file:
+        try:
+            size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
+            if size > LARGEST:
+                raise ValueError(f"unpacked it takes {size:,} bytes, more than {LARGEST:,}")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                golden = Golden(**{name: arrays[name] for name in Golden.__dataclass_fields__})
+            _check_layout(golden)
+        except Exception as error:  # Of zipfile, of zlib, of NumPy, and MemoryError for a claim.
+            why = one_line(str(error) or type(error).__name__)
+            raise BundleError(f"{path}: not a golden.npz ({why})") from None
+    return golden
+
+
+def _check_layout(golden: Golden) -> None:
+    """Refuse arrays that do not fit one another.
+
+    Raises:
+        ValueError: With the first that does not.
+    """
+    count, channels = (*golden.pixels.shape, 0, 0)[:2]
+    classes = (*golden.teacher_logits.shape, 0, 0)[1]
+    layout = {
+        "pixels": (np.uint8, (*golden.pixels.shape, 0, 0, 0, 0)[:4]),
+        "mean": (np.float32, (channels,)),
+        "std": (np.float32, (channels,)),
+        "value_range": (np.float32, (2,)),
+        "teacher_logits": (np.float32, (count, classes)),
+        "generator": (np.int64, (count,)),
+        "asked": (np.int64, (count,)),
+    }
+    for name, (kind, shape) in layout.items():
+        array = vars(golden)[name]
+        if array.dtype != kind or array.shape != shape or not array.size:
+            raise ValueError(f"{name} is {array.dtype} of shape {list(array.shape)}")

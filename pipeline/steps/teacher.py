@@ -4,16 +4,26 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.config import RunConfig
+from pipeline.errors import InputError
 from pipeline.networks import image_spec
 from pipeline.teachers import fingerprint, load_teacher, parse_weights
-from pipeline.weights_file import read_weights
+from pipeline.weights_file import digest_of_weights, read_weights
 from pipeline.work import Made, Work
 
 
 def run(work: Work) -> Made:
-    """Load the teacher the way every later step will, and keep what was loaded."""
+    """Load the teacher the way every later step will, and keep what was loaded.
+
+    Raises:
+        InputError: When it cannot be used, or is not the one any more that the step was asked for.
+    """
     section = work.config.teacher
-    state = parse_weights(read_weights(section.weights), section.weights)
+    content = read_weights(section.weights)
+    if digest_of_weights(content) != work.settings["weights"]:
+        raise InputError(
+            f"teacher {section.weights}: was replaced since this run looked at it; run again"
+        )
+    state = parse_weights(content, section.weights)
     network = load_teacher(section, image_spec(work.config.input), state, torch.device("cpu"))
     path = work.folder / "teacher.safetensors"
     save_file({k: v.contiguous().clone() for k, v in network.state_dict().items()}, path)

@@ -70,7 +70,8 @@ def test_batch_norm_images_match_the_teachers_statistics(tmp_path, monkeypatch):
     teacher = build("resnet20", spec, 10, width=0.5).eval().requires_grad_(False)
     trained = ROOT / "benchmarks" / "teachers" / "resnet20" / "teacher.safetensors"
     teacher.load_state_dict(load_file(trained))
-    work = Work(chosen, {}, tmp_path, Unfinished(Files(str(tmp_path)), "checkpoints"), Silent())
+    unfinished = Unfinished(Files(str(tmp_path)), "checkpoints")
+    work = Work(chosen, {}, {}, tmp_path, unfinished, Silent())
     images, notes = batch_norm_images(work, teacher)
 
     def distance(x):

@@ -1,9 +1,11 @@
 import json
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import onnx
 import pytest
+from safetensors.torch import load_file, save_file
 
 from benchmarks.quick_run import QUICK, write_run
 from pipeline.bundle import _worst, open_bundle
@@ -274,6 +276,28 @@ def test_two_runs_of_one_step_at_a_time_do_not_take_each_others_files(finished, 
 
     record = perform(step, config, {}, store, Meddler())
     assert store.get(record.artifacts["teacher"], tmp_path).exists()
+
+
+def test_a_teacher_that_is_replaced_meanwhile_is_not_kept_as_the_one_before(tmp_path):
+    """It was there when the step's key was made, and is again when the next run asks."""
+    own = tmp_path / "teacher.safetensors"
+    shutil.copyfile(QUICK["teacher"]["weights"], own)
+    state = load_file(own)
+    config = read_run_file(write_run(tmp_path, teacher={**QUICK["teacher"], "weights": str(own)}))
+    store, step = Store(str(tmp_path / "store")), chain(config)[0]
+
+    @contextmanager
+    def replaced(*_):
+        save_file({name: 2 * tensor for name, tensor in state.items()}, own)
+        yield
+        save_file(state, own)
+
+    with pytest.raises(InputError, match=r"teacher\.safetensors: was replaced since"):
+        perform(step, config, {}, store, Silent(), replaced)
+    save_file(state, own)
+    record = perform(step, config, {}, store, Silent())
+    kept = load_file(store.get(record.artifacts["teacher"], tmp_path / "store"))
+    assert all(kept[name].equal(tensor) for name, tensor in state.items())
 
 
 class TestBundlesThatAreNotWhatTheySay:

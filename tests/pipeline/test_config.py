@@ -116,6 +116,75 @@ def test_a_senseless_value_is_refused_with_the_reason(section, value, says):
     assert says in fault(changed(**{section: value}))
 
 
+@pytest.mark.parametrize("count", [2**60, 10**13])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "teacher.classes",
+        "teacher.width",
+        "student.width",
+        "distill.budget.steps",
+        "distill.budget.images",
+        "distill.overrides.batch",
+        "quantize.budget.steps",
+        "quantize.overrides.memory",
+        "quantize.calibration_images",
+        "export.batch",
+        "gate.images",
+        "gate.generators",
+        "gate.rounds",
+        "seed",
+    ],
+)
+def test_a_count_that_would_fill_the_memory_is_named(key, count):
+    document = copy.deepcopy(QUICK)
+    *sections, name = key.split(".")
+    part = document
+    for section in sections:
+        part = part.setdefault(section, {})
+    if sections[-1:] == ["budget"]:
+        part.clear()
+    part[name] = count
+    assert f"run.yaml: {key}: Input should be less than" in fault(document)
+
+
+@pytest.mark.parametrize(
+    ("key", "sections"),
+    [
+        ("gate.images", {"gate": {"images": 1_000_000}, "classes": 1_000}),
+        ("quantize.calibration_images", {"quantize": {"calibration_images": 100_000}}),
+        ("distill.overrides.batch", {"distill": {"overrides": {"batch": 100_000}}}),
+        ("quantize.overrides.batch", {"quantize": {"overrides": {"batch": 100_000}}}),
+        ("gate.images", {"side": 2**40}),
+    ],
+)
+def test_so_many_images_of_such_a_size(key, sections):
+    side, classes = sections.pop("side", 224), sections.pop("classes", 10)
+    teacher = {**QUICK["teacher"], "classes": classes}
+    images = {"shape": [3, side, side], "mean": [0.5] * 3, "std": [0.5] * 3}
+    line = fault(changed(teacher=teacher, input=images, **sections))
+    assert f"{key}: so many images of shape [3, {side}, {side}]" in line
+
+
+def test_what_is_usual_fits():
+    """The largest images of the literature, and as many probes of small ones as anyone took."""
+    large = {"shape": [3, 512, 512], "mean": [0.5] * 3, "std": [0.5] * 3}
+    assert parse_run(changed(input=large), "run.yaml")
+    assert parse_run(changed(gate={"images": 500_000}), "run.yaml")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("key", ["mean", "std", "value_range"])
+def test_a_number_that_is_none(key, value):
+    images = {**QUICK["input"], key: [value, value] if key == "value_range" else [value]}
+    assert f"input.{key}" in fault(changed(input=images))
+
+
+def test_a_run_file_whose_place_has_a_password():
+    with pytest.raises(InputError, match="run file: its URL carries a password"):
+        read_run_file("sftp://user:secret@host/run.yaml")
+
+
 def test_class_names_are_one_a_class():
     teacher = {**QUICK["teacher"], "class_names": ["zero", "one"]}
     assert "2 class_names for 10 classes" in fault(changed(teacher=teacher))

@@ -7,15 +7,11 @@ import io
 import json
 import os
 import pickle
-import tempfile
-import uuid
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.quick_run import EXAMPLE, QUICK, ROOT
@@ -25,71 +21,21 @@ from pipeline.laid_out import lay_out
 from pipeline.registry import changes
 from pipeline.run import check_config
 from pipeline.run_file import parse_run, read_run_file
-from pipeline.store import Artifact, StepRecord, Store, digest
+from pipeline.store import Store, digest
 from pipeline.teachers import parse_weights
 from targets.lint import told
-
-MANY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(2**70), 2**70),
-    st.floats(),
-    st.text(max_size=20),
-    st.sampled_from(["../../x", "/etc/passwd", "local-cpu@../../x", "\0", "a:b", "s3://", "*"]),
+from tests.pipeline.hostile_input import (
+    AT_MOST,
+    ESCAPED,
+    MANY,
+    NAMES,
+    VALUES,
+    fine_or_one_line,
+    mutated,
+    watched,
 )
 
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
-    max_leaves=8,
-)
-
-ESCAPED = Path(tempfile.gettempdir()) / f"escaped-{uuid.uuid4().hex}"
-"""What is told to make it must not."""
-
-NAMES = st.one_of(
-    st.text(max_size=30),
-    st.sampled_from(["../escaped", "a/../../escaped", "a\0b", "a" * 300, ".", "a/.", "a", "a/b"]),
-    st.just(str(ESCAPED)),
-)
-
-
-@contextmanager
-def watched():
-    """A folder in a folder; nothing may appear beside it."""
-    with tempfile.TemporaryDirectory() as outer:
-        root = Path(outer) / "root"
-        root.mkdir()
-        yield root
-        assert sorted(path.name for path in Path(outer).iterdir()) == ["root"]
-
-
-def fine_or_one_line(action):
-    """Whatever it comes to, it is no traceback."""
-    try:
-        return action()
-    except InputError as error:
-        assert str(error)
-        assert "\n" not in str(error)
-        return None
-
-
-@st.composite
-def mutated(draw, content):
-    """Some bytes of a good file changed, cut off or put in."""
-    data = bytearray(content)
-    for _ in range(draw(st.integers(1, 8))):
-        place = draw(st.integers(0, max(0, len(data) - 1)))
-        kind = draw(st.sampled_from(["change", "cut", "insert"]))
-        if kind == "change" and data:
-            data[place] = draw(st.integers(0, 255))
-        elif kind == "cut":
-            del data[place : place + draw(st.integers(1, 2000))]
-        else:
-            data[place:place] = draw(st.binary(max_size=40))
-    return bytes(data)
+pytestmark = AT_MOST
 
 
 @MANY
@@ -115,6 +61,10 @@ def test_run_files_of_broken_text(content):
         "name: &a [*a]",
         "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
         "[" * 5000,
+        f"seed: {'9' * 5000}",
+        "name: 2001-99-99",
+        "name: !!timestamp x",
+        "name: !!int ''",
     ],
 )
 def test_yaml_that_means_harm(tmp_path, content):
@@ -200,29 +150,6 @@ def test_broken_graphs(content):
             told(root / "graph.onnx")
         except ValueError as error:
             assert "\n" not in str(error)
-
-
-@MANY
-@given(mutated(json.dumps({"artifacts": {"a": {"name": "a", "sha256": "0" * 64}}}).encode()))
-def test_broken_records_of_steps(content):
-    with watched() as root:
-        store = Store(str(root / "store"))
-        store.record("step", "key", StepRecord({}, {}))
-        (root / "store" / "steps" / "step" / "key.json").write_bytes(content)
-        fine_or_one_line(lambda: store.recall("step", "key"))
-
-
-@MANY
-@given(NAMES, st.text(max_size=70) | st.none())
-def test_artifacts_with_names_of_anything(name, sha256):
-    """None stands for an object that is there."""
-    with watched() as outer, watched() as root:
-        store = Store(str(outer / "store"))
-        (outer / "content").write_text("content")
-        there = store.put(outer / "content", "content").sha256
-        known = there if sha256 is None else sha256
-        fine_or_one_line(lambda: store.get(Artifact(name, known, 0), root))
-    assert not ESCAPED.exists()
 
 
 @MANY

@@ -12,7 +12,7 @@ from dfkd.compatibility import ADVERSARIES
 from dfkd.recipes import GDFQ, HOUSE_QUANTIZE, RECIPES
 from pipeline.chain import chain, run_chain
 from pipeline.errors import InputError
-from pipeline.recipes import goes_on, taught_by_the_teacher
+from pipeline.recipes import check_recipes, goes_on, taught_by_the_teacher
 from pipeline.run import check_run, execute
 from pipeline.run_file import read_run_file
 from pipeline.steps.quantize import _with_frozen_generator
@@ -106,10 +106,24 @@ def test_batch_norm_images_change_the_ranges_alone(tmp_path, quick_store, monkey
 
 
 def test_batch_norm_images_need_batch_norm(tmp_path):
-    section = {**QUICK["quantize"], "method": "batch-norm-images"}
+    section = {"method": "batch-norm-images"}
     config = read_run_file(write_run(tmp_path, quantize=section))
     with pytest.raises(InputError, match="zeroq needs batch norm"):
         check_run(config, tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("student", ["same", QUICK["student"]])
+@pytest.mark.parametrize("method", ["noise", "batch-norm-images", "generator-images", "frozen"])
+def test_an_override_without_effect_is_refused(tmp_path, method, student):
+    """Where the teacher alone is there to learn from, a warm-up makes the images."""
+    section = {"method": method, "overrides": {"warmup_rounds": 3, "batch": 64}}
+    changes = {"quantize": section, "student": student, "teacher": WITH_BATCH_NORM}
+    config = read_run_file(write_run(tmp_path, **changes))
+    if method == "frozen" or (method == "generator-images" and student == "same"):
+        check_recipes(config)
+        return
+    with pytest.raises(InputError, match=f"overrides: batch has no effect: method {method} only"):
+        check_recipes(config)
 
 
 @pytest.mark.parametrize("method", ["adversarial", "frozen"])
@@ -204,7 +218,7 @@ def test_a_frozen_generator_is_not_asked_to_be_an_adversary(recipe):
 
 
 def test_below_eight_bits_nothing_is_exported_and_the_run_says_so(tmp_path, quick_store):
-    section = {**QUICK["quantize"], **FOUR_BITS, "method": "noise"}
+    section = {**FOUR_BITS, "method": "noise"}
     config = read_run_file(write_run(tmp_path, student="same", quantize=section))
     manifest = execute(config, Store(str(quick_store)), tmp_path / "bundle", Silent())
     assert manifest["verdict"] is None
@@ -217,7 +231,7 @@ def test_below_eight_bits_nothing_is_exported_and_the_run_says_so(tmp_path, quic
 def test_the_command_line_says_so_too(tmp_path, quick_store):
     from tests.test_cli import run
 
-    section = {**QUICK["quantize"], **FOUR_BITS, "method": "noise"}
+    section = {**FOUR_BITS, "method": "noise"}
     run_file = write_run(tmp_path, student="same", quantize=section)
     code, out, err = run("run", run_file, "--output", tmp_path / "out", store=quick_store)
     assert code == 0, err

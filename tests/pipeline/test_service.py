@@ -1,14 +1,17 @@
 """What is in service: moved by a verdict alone, and back by one command."""
 
 import json
+import os
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from pipeline import bundle as bundle_module
 from pipeline import garbage as garbage_module
 from pipeline.errors import InputError
 from pipeline.files import Files
+from pipeline.folder_swap import beside
 from pipeline.garbage import collect, find_garbage
 from pipeline.service import Published, fetch, history, names, publish, roll_back
 from pipeline.store import StepRecord, Store, digest
@@ -179,6 +182,13 @@ def test_what_is_fetched_is_checked_and_takes_no_strangers_place(store, made, tm
     assert (stranger / "thesis.tex").exists()
 
 
+@pytest.mark.parametrize("opens", [bundle_module.open_bundle, bundle_module.check_output])
+def test_a_bundle_that_stepped_aside_for_one_that_never_came_is_back(made, opens):
+    made["a"].rename(beside(made["a"], "old"))
+    opens(made["a"])
+    assert open_bundle(made["a"])["name"] == "net"
+
+
 def old(monkeypatch, days=40):
     """As if all that is written so far had been written long ago."""
     modified = Files.modified
@@ -231,6 +241,123 @@ def test_what_is_asked_for_is_never_garbage(store, tmp_path, monkeypatch):
     modified = [entry.modified for entry, _ in store.records()]
     monkeypatch.setattr(Files, "modified", lambda files, place: modified[0])
     assert find_garbage(store, timedelta(days=30)).objects == ()
+
+
+def let_it_age(store, days=40):
+    """All that lies in a store was written long ago."""
+    then = datetime.now(timezone.utc) - timedelta(days=days)
+    for kept in (*store.objects(), *(record for record, _ in store.records())):
+        full = store._files._full(kept.place)
+        if store._files.local is not None:
+            os.utime(full, (then.timestamp(), then.timestamp()))
+        else:
+            store._files._fs.store[full].modified = then
+
+
+REQUESTS = ("has", "read", "modified", "renew")
+
+
+def before_request(monkeypatch, number, does, requests=REQUESTS):
+    """Have something done before such a request to the store; what was asked for so far."""
+    asked = []
+
+    def counted(name):
+        request = getattr(Files, name)
+
+        def wrapped(files, *arguments):
+            asked.append(name)
+            if len(asked) == number:
+                does()
+            return request(files, *arguments)
+
+        return wrapped
+
+    for name in requests:
+        monkeypatch.setattr(Files, name, counted(name))
+    return asked
+
+
+def test_a_collector_that_comes_at_any_moment_of_a_recall(store, tmp_path, monkeypatch):
+    """What was recalled is there; what is not all there is not recalled."""
+    outcomes = []
+    for number in range(1, 100):
+        kept(store, tmp_path, "distill", f"content {number}")
+        let_it_age(store)
+        found = find_garbage(store, timedelta(days=30))
+        assert found.records
+        assert found.objects
+        with monkeypatch.context() as patch:
+            asked = before_request(patch, number, lambda found=found: collect(store, found))
+            record = store.recall("distill", "key")
+        outcomes.append(record)
+        if record is not None:
+            content = store.read(record.artifacts["role"].sha256)
+            assert content == f"content {number}".encode()
+        if len(asked) < number:
+            break
+    assert outcomes[0] is None
+    assert outcomes[-1] is not None
+    assert len(outcomes) > 5
+
+
+def test_a_recall_at_any_moment_of_a_collection(store, tmp_path, monkeypatch):
+    """Before each look that the collector takes at a file."""
+    for number in range(1, 100):
+        kept(store, tmp_path, "distill", f"content {number}")
+        let_it_age(store)
+        found, recalled = find_garbage(store, timedelta(days=30)), []
+        with monkeypatch.context() as patch:
+            asked = before_request(
+                patch,
+                number,
+                lambda got=recalled: got.append(store.recall("distill", "key")),
+                ("modified",),
+            )
+            collect(store, found)
+        for record in filter(None, recalled):
+            content = store.read(record.artifacts["role"].sha256)
+            assert content == f"content {number}".encode()
+        if len(asked) < number:
+            break
+        # What came first decides: the recall, or the end of its record.
+        assert (recalled[0] is not None) == (number == 1)
+    assert number == 3
+
+
+def test_a_collector_that_had_looked_before_and_deletes_after(store, tmp_path, monkeypatch):
+    """Between both the file was made young, which it did not see."""
+    kept(store, tmp_path, "distill", "x")
+    let_it_age(store)
+    renew = Files.renew
+
+    def renewed_and_deleted(files, place):
+        renew(files, place)
+        if place.startswith("objects/"):
+            files.delete(place)
+
+    monkeypatch.setattr(Files, "renew", renewed_and_deleted)
+    assert store.recall("distill", "key") is None
+
+
+def test_two_collectors_at_once(store, tmp_path, monkeypatch):
+    """Whichever comes in between, at any request of the other's; neither complains."""
+    deleted = []
+    for number in range(1, 100):
+        kept(store, tmp_path, "distill", f"content {number}")
+        let_it_age(store)
+        other = find_garbage(store, timedelta(days=30))
+        with monkeypatch.context() as patch:
+            asked = before_request(
+                patch,
+                number,
+                lambda other=other: deleted.append(len(collect(store, other).objects)),
+                ("read", "modified", "delete"),
+            )
+            collect(store, find_garbage(store, timedelta(days=30)))
+        assert list(store.objects()) == []
+        if len(asked) < number:
+            break
+    assert deleted[:3] == [1, 1, 1]
 
 
 def test_a_half_written_file_goes_when_it_is_old(tmp_path, monkeypatch):

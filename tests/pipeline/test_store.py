@@ -1,4 +1,5 @@
 import threading
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,24 @@ def test_any_fsspec_url_will_do(tmp_path):
     store.record("step", "key", StepRecord({"role": made}, {}))
     assert store.recall("step", "key").artifacts["role"] == made
     assert store.get(made, tmp_path).read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_what_is_asked_for_again_is_young_again_wherever_it_lies(tmp_path, monkeypatch, copies):
+    store = Store(f"memory://{tmp_path.name}-{copies}")
+    (tmp_path / "a.bin").write_bytes(b"x")
+    made = store.put(tmp_path / "a.bin", "a.bin")
+    store.record("step", "key", StepRecord({"role": made}, {}))
+    files = store._files
+    if not copies:
+        monkeypatch.delattr(type(files._fs), "cp_file")
+    for kept in files.below(""):
+        files._fs.store[files._full(kept.place)].modified -= timedelta(days=40)
+    assert store.recall("step", "key").artifacts["role"] == made
+    now = datetime.now(timezone.utc)
+    assert all(now - kept.modified < timedelta(minutes=1) for kept in files.below(""))
+    assert len(list(files.below(""))) == 2
+    assert store.read(made.sha256) == b"x"
 
 
 def test_a_root_that_cannot_be_written():

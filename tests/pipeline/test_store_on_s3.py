@@ -4,6 +4,8 @@ import hashlib
 import itertools
 import subprocess
 import sys
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from benchmarks.quick_run import ROOT
 from benchmarks.session import Session, free_port
 from pipeline.errors import InputError
-from pipeline.store import Store
+from pipeline.store import StepRecord, Store
 
 STEPS, SIZE = 25, 50_000
 
@@ -105,3 +107,19 @@ def test_a_damaged_object_is_found_by_its_digest(store, tmp_path):
     store._files.write(place, tmp_path / "file")
     with pytest.raises(InputError, match="is damaged"):
         store.read(made.sha256)
+
+
+def test_what_is_asked_for_again_is_young_again(store, tmp_path, monkeypatch):
+    """S3 copies no file onto itself, and knows no other way to touch one."""
+    (tmp_path / "file").write_bytes(b"asked for")
+    made = store.put(tmp_path / "file", "file")
+    store.record("old", "key", StepRecord({"made": made}, {}))
+    before = {kept.place: kept.modified for kept in store.objects()}
+    monkeypatch.setattr("pipeline.store.FRESH", timedelta(seconds=1))
+    time.sleep(2.5)
+    assert store.recall("old", "key").artifacts == {"made": made}
+    after = {kept.place: kept.modified for kept in store.objects()}
+    place = f"objects/{made.sha256[:2]}/{made.sha256}"
+    assert after[place] > before[place]
+    assert after.keys() == before.keys()
+    assert store.read(made.sha256) == b"asked for"

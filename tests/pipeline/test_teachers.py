@@ -1,4 +1,6 @@
 import pickle
+import sys
+import zipfile
 
 import pytest
 import torch
@@ -99,6 +101,47 @@ def test_truncated_weights_are_refused(tmp_path, state, wrapping, share):
     assert "damaged" in refusal(lambda: opened(path))
 
 
+class Large:
+    """A few bytes of pickle that make a large object of what torch lets pickles make."""
+
+    def __reduce__(self):
+        return (bytearray, (2**40,))
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_pickle_that_claims_all_memory(tmp_path, archive):
+    if archive:
+        torch.save({"weight": Large()}, tmp_path / "t.pt")
+    else:
+        (tmp_path / "t.pt").write_bytes(pickle.dumps(Large(), protocol=2))
+    assert "asks for a bytearray" in refusal(lambda: opened(tmp_path / "t.pt"))
+
+
+def test_an_archive_is_measured_before_it_is_unpacked(tmp_path, state):
+    torch.save(state, tmp_path / "stored.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "stored.pt") as stored,
+        zipfile.ZipFile(tmp_path / "t.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in stored.namelist():
+            is_data = "/data/" in name
+            packed.writestr(name, bytes(1_000_000) if is_data else stored.read(name))
+    size = (tmp_path / "t.pt").stat().st_size
+    assert size < 100_000
+    assert f"bytes unpacked, of {size:,} in the file" in refusal(lambda: opened(tmp_path / "t.pt"))
+
+
+@pytest.mark.parametrize("wrapping", ["safetensors", "plain"])
+def test_a_file_is_read_up_to_a_limit(tmp_path, state, wrapping, monkeypatch):
+    path = save(tmp_path, state, wrapping)
+    monkeypatch.setattr("pipeline.weights_file.PART", 1_000)
+    size = path.stat().st_size
+    monkeypatch.setattr("pipeline.weights_file.LARGEST", size - 1)
+    assert "larger than" in refusal(lambda: opened(path))
+    monkeypatch.setattr("pipeline.weights_file.LARGEST", size)
+    assert opened(path).keys() == state.keys()
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [("t.onnx", "batch norms folded"), ("t.pt2", "frozen"), ("t.bin", "not a .safetensors")],
@@ -165,6 +208,36 @@ class TestArchitectures:
     )
     def test_what_cannot_be_built(self, architecture, says):
         assert says in refusal(lambda: build_network(architecture, 1.0, SPEC, 10))
+
+    @pytest.mark.parametrize(
+        ("said", "outcome"),
+        [
+            (None, "built"),
+            ("allowed", "built"),
+            ("refused", "imports code, which this worker refuses"),
+            *((word, "set it to refused or allowed") for word in ("Refused", "1", "no", "", " ")),
+        ],
+    )
+    def test_the_switch_for_factories_is_closed_by_what_it_does_not_know(
+        self, tmp_path, monkeypatch, said, outcome
+    ):
+        """Closed, it imports nothing, and names that are no factory's are built all the same."""
+        code = f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\n"
+        make = "from torch.nn import Identity\ndef make(num_classes):\n    return Identity()\n"
+        (tmp_path / "of_a_user.py").write_text(code + make)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "of_a_user", raising=False)
+        monkeypatch.delenv("DATAFREE_EDGE_FACTORIES", raising=False)
+        if said is not None:
+            monkeypatch.setenv("DATAFREE_EDGE_FACTORIES", said)
+        try:
+            build_network("of_a_user:make", 1.0, SPEC, 10)
+            found = "built"
+        except InputError as error:
+            found = str(error)
+        assert outcome in found
+        assert (tmp_path / "ran").exists() == (outcome == "built")
+        assert build_network("lenet5", 1.0, SPEC, 10)
 
     def test_width_goes_with_registry_names(self):
         assert "registry" in refusal(lambda: build_network("resnet50", 0.5, SPEC, 10))

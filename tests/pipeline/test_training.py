@@ -32,6 +32,11 @@ def run_to(step_name, config, store, reporter):
             return record, store
 
 
+def checkpoints(store):
+    """Beside which lies a sign of life."""
+    return [kept for kept in store.checkpoints() if kept.place.endswith(".checkpoint")]
+
+
 @pytest.mark.parametrize(
     ("step", "phase", "at", "role"),
     [
@@ -80,7 +85,7 @@ def test_another_machine_goes_on_from_a_far_store_and_says_that_it_is_not_exact(
     far = Store(f"memory://{tmp_path.name}")
     with pytest.raises(KeyboardInterrupt):
         run_to("distill", config, far, Impatient("distill", 2))
-    assert len(list(far.checkpoints())) == 1
+    assert len(checkpoints(far)) == 1
     monkeypatch.setattr(checkpoint, "machine", lambda: "a machine of another make")
     second = Impatient()
     record, _ = run_to("distill", config, far, second)
@@ -97,7 +102,7 @@ def test_a_damaged_checkpoint_costs_the_time_and_is_told(tmp_path, monkeypatch):
     store = Store(str(tmp_path / "store"))
     with pytest.raises(KeyboardInterrupt):
         run_to("distill", config, store, Impatient("distill", 2))
-    (kept,) = store.checkpoints()
+    (kept,) = checkpoints(store)
     path = tmp_path / "store" / kept.place
     path.write_bytes(path.read_bytes()[:500])
     second = Impatient()
