@@ -127,7 +127,6 @@ OTHER_FAMILY = {"student": {"architecture": "resnet20"}}
         (NO_BATCH_NORM, "generator-images", {"recipe": "dfq-akd"}, None),
         (NO_BATCH_NORM, "adversarial", {"recipe": "dfq-akd"}, "lenet5-half has none"),
         (OTHER_FAMILY, "adversarial", {"overrides": {"stages": 1.0}}, None),
-        (OTHER_FAMILY, "noise", {"overrides": {"stages": 1.0}, "teacher": "original"}, None),
         (
             OTHER_FAMILY,
             "adversarial",
