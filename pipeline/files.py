@@ -164,7 +164,7 @@ class Files:
             return
         try:
             self._copy_and_back(full)
-        except NotImplementedError:
+        except NotImplementedError:  # fsspec's word for a store that copies nothing.
             with tempfile.TemporaryDirectory() as folder:
                 self.fetch(place, path := Path(folder, "file"))
                 self.write(place, path)

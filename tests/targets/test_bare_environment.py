@@ -4,11 +4,11 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from benchmarks.quick_run import ROOT
+from tests.targets.interpreters import interpreter
 
 pytestmark = pytest.mark.slow
 
@@ -20,17 +20,6 @@ CONSTRAINTS = {
 """JetPack 6 has Python 3.10, JetPack 7 has 3.12."""
 
 OUTSIDE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-
-
-def interpreter(version):
-    """A Python of this version: one on the PATH that runs, or pyenv's."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"))]
-    for path in filter(None, found):
-        if not subprocess.run([path, "--version"], capture_output=True, check=False).returncode:
-            return path
-    # A machine need not have every Python; the skip names the one that is missing.
-    pytest.skip(f"needs python{version}, on the PATH or from pyenv")
 
 
 def installed(python, *options):

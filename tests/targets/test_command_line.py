@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +18,7 @@ from targets.catalogue import find
 from targets.preflight import Check
 from targets.tables import target_card
 from targets.tensorrt import twins
+from tests.targets.interpreters import interpreter
 from tests.targets.standing_in import DEVICE, install_stand_in
 
 
@@ -217,22 +217,9 @@ OLD = ("2.7", "3.6", "3.7", "3.8", "3.9")
 """JetPack 4 has 3.6, JetPack 5 has 3.8."""
 
 
-def old_python(version):
-    """A Python of this version, if this machine has one that runs."""
-    kept = sorted(Path("/root/.pyenv/versions").glob(f"{version}.*/bin/python"))
-    found = shutil.which(f"python{version}")
-    for path in (*kept, *([found] if found else [])):
-        if subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0:
-            return path
-    return None
-
-
 @pytest.mark.parametrize("version", OLD)
 def test_a_python_too_old_is_told_what_helps_in_one_line(version):
-    python = old_python(version)
-    if python is None:
-        # A machine need not have old Pythons; the skip names the one that is missing.
-        pytest.skip(f"needs python{version}")
+    python = interpreter(version)
     done = subprocess.run(
         [python, "-B", "-m", "targets", "list"], capture_output=True, cwd=ROOT, check=False
     )
