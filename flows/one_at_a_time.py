@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from httpx import HTTPError
+from httpx import HTTPError, HTTPStatusError, codes
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-LOOK = 15.0
+LOOK = 10.0
 """Seconds between two looks of one who waits."""
 
 LEASE = 300.0
@@ -55,17 +55,16 @@ def _take(
 ) -> None:
     waited, seen = 0.0, None
     while True:
-        known = seen
         try:
             number = _number(client, place)
             held.enter_context(_held(place))
             return
-        except (ObjectNotFound, ConcurrencySlotAcquisitionError):
-            # Who held it was done, and took it away after it was looked for.
-            time.sleep(1)
-            continue
-        except TimeoutError:
-            seen = (number, signs())
+        except (ObjectNotFound, ConcurrencySlotAcquisitionError) as error:
+            if not _is_taken(error):
+                # Who held it was done, and took it away after it was looked for.
+                time.sleep(1)
+                continue
+        known, seen = seen, (number, signs())
         if known is None:
             say("another run does this step; waiting for it")
         waited = waited + LOOK if seen == known else 0.0
@@ -73,6 +72,8 @@ def _take(
             say("nobody works at it any more; going on")
             with suppress(ObjectNotFound):
                 client.delete_global_concurrency_limit_by_name(number)
+        else:
+            time.sleep(LOOK)
 
 
 def _number(client: SyncPrefectClient, place: str) -> str:
@@ -85,13 +86,21 @@ def _number(client: SyncPrefectClient, place: str) -> str:
 
 @contextmanager
 def _held(place: str) -> Iterator[None]:
-    """The place, if it is free within a look; a lost lease does not end what is at work."""
+    """The place, if it is free now; a lost lease does not end what is at work.
+
+    Asked once: a client that stops waiting for an answer may have been given the place.
+    """
     with concurrency(
         place,
         occupy=1,
-        timeout_seconds=LOOK,
+        max_retries=0,
         lease_duration=LEASE,
         strict=True,
         raise_on_lease_renewal_failure=False,
     ):
         yield
+
+
+def _is_taken(error: Exception) -> bool:
+    answer = error.__cause__
+    return isinstance(answer, HTTPStatusError) and answer.response.status_code == codes.LOCKED
