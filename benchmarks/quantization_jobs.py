@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.config import RunConfig
 from pipeline.run_file import read_run_file
-from pipeline.store import digest
+from pipeline.step_record import digest
 
 RUNS = Path(__file__).parent / "runs"
 

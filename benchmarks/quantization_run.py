@@ -24,7 +24,8 @@ from pipeline.config import RunConfig
 from pipeline.fake_quantizers import restore, to_torch_quantizers
 from pipeline.networks import build_network, image_spec
 from pipeline.progress import LineReporter
-from pipeline.store import Artifact, StepRecord, Store
+from pipeline.step_record import Artifact, StepRecord
+from pipeline.store import Store
 from pipeline.teachers import load_teacher, parse_weights
 from pipeline.weights_file import read_weights
 from targets.durable_files import write_durably

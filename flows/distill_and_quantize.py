@@ -26,7 +26,8 @@ from pipeline.progress import Reporter, reporter
 from pipeline.run import check_run, default_output, default_store
 from pipeline.run_file import Changes, read_run_file
 from pipeline.service import Published, publish
-from pipeline.store import Artifact, StepRecord, Store, digest
+from pipeline.step_record import Artifact, StepRecord, digest
+from pipeline.store import Store
 from targets.bundle_files import Manifest
 from targets.verdict import Outcome
 

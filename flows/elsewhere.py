@@ -12,7 +12,8 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 
 from pipeline.engines import Order, delivered, pending, unasked
 from pipeline.errors import InputError
-from pipeline.store import StepRecord, Store
+from pipeline.step_record import StepRecord
+from pipeline.store import Store
 
 ANSWER = 120.0
 """Seconds in which a device that has built before says whether it is still what it was."""

@@ -16,7 +16,7 @@ from prefect.artifacts import (
 
 from pipeline.progress import LineReporter
 from pipeline.report import summary
-from pipeline.store import StepRecord
+from pipeline.step_record import StepRecord
 from targets.bundle_files import Manifest
 
 EVERY = 5.0

@@ -24,7 +24,8 @@ from pipeline.errors import InputError
 from pipeline.folder_swap import beside, recover, swap
 from pipeline.report import write_report
 from pipeline.signature import sign_if_asked
-from pipeline.store import Artifact, StepRecord, Store, digest
+from pipeline.step_record import Artifact, StepRecord, digest
+from pipeline.store import Store
 from pipeline.work import PRECISIONS
 from targets import bundle_files
 from targets.bundle_files import MANIFEST, REPORT, Manifest

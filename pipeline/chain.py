@@ -16,7 +16,8 @@ from pipeline.metrics import recorded
 from pipeline.progress import Reporter
 from pipeline.recipes import chosen_recipe, needs_fresh_generator, taught_by_the_teacher
 from pipeline.sources import factory_digest, source_digest
-from pipeline.store import Artifact, StepRecord, Store, digest
+from pipeline.step_record import Artifact, StepRecord, digest
+from pipeline.store import Store
 from pipeline.unfinished import Unfinished
 from pipeline.weight_range import half_range
 from pipeline.weights_file import digest_of_weights, read_weights

@@ -12,7 +12,8 @@ from typing import Any
 from pipeline.chosen_targets import targets_elsewhere
 from pipeline.config import RunConfig
 from pipeline.sources import source_digest
-from pipeline.store import StepRecord, Store, digest
+from pipeline.step_record import StepRecord, digest
+from pipeline.store import Store
 from targets.compile_bundle import REPORT
 
 STEP = "engine"

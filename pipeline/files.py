@@ -20,6 +20,9 @@ from pipeline.errors import InputError
 from pipeline.urls import check_url
 from targets.durable_files import replace_durably
 
+SMALL = 1 << 26
+"""Bytes that a record or an entry of a log may have."""
+
 
 class StoreUnreachableError(OSError):
     """A store did not answer as one should; another try may find that it does."""
@@ -84,9 +87,12 @@ class Files:
 
         Raises:
             FileNotFoundError: When there is none.
+            InputError: When it is larger than any of ours.
         """
         with self._reached():
-            content: bytes = self._fs.cat_file(self._full(place))
+            content: bytes = self._fs.cat_file(self._full(place), start=0, end=SMALL + 1)
+        if len(content) > SMALL:
+            raise InputError(f"store {self.url}: {place} is larger than {SMALL:,} bytes; delete it")
         return content
 
     def fetch(self, place: str, path: Path) -> None:

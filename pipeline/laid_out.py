@@ -4,7 +4,8 @@ import json
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
-from pipeline.store import Artifact, Store
+from pipeline.step_record import Artifact
+from pipeline.store import Store
 from targets.bundle_files import MALFORMED, MANIFEST, lies_in, named_files
 
 

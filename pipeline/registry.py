@@ -22,7 +22,8 @@ from pipeline.errors import InputError
 from pipeline.run import check_config
 from pipeline.run_file import read_run_file
 from pipeline.sources import source_digest
-from pipeline.store import Store, digest
+from pipeline.step_record import digest
+from pipeline.store import Store
 from pipeline.student_fit import check_networks
 from pipeline.teachers import fingerprint
 from pipeline.urls import check_url

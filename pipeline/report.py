@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from pipeline.store import StepRecord
+from pipeline.step_record import StepRecord
 from targets.bundle_files import REPORT, Manifest
 from targets.golden import GOLDEN, Golden, load_golden
 

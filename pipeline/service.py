@@ -16,7 +16,8 @@ from pipeline.bundle import check_output, open_bundle
 from pipeline.errors import InputError
 from pipeline.folder_swap import beside, swap
 from pipeline.laid_out import lay_out
-from pipeline.store import STAMP, Artifact, Store, digest
+from pipeline.step_record import Artifact, digest
+from pipeline.store import STAMP, Store
 from targets.bundle_files import MALFORMED, MANIFEST, SIGNATURE, Manifest, named_files
 from targets.durable_files import file_digest
 from targets.verdict import Outcome

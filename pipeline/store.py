@@ -9,21 +9,19 @@ Nothing passes between steps that does not lie here. Any fsspec URL will do as a
 """
 
 import contextlib
-import hashlib
 import json
-import re
 import tempfile
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.files import Files, Kept
+from pipeline.step_record import Artifact, StepRecord, sealed, unsealed
 from pipeline.unfinished import Unfinished
-from targets.bundle_files import MALFORMED, lies_in
+from targets.bundle_files import MALFORMED
 from targets.durable_files import file_digest, replace_durably
 
 STAMP = "%Y%m%dT%H%M%S.%fZ"
@@ -31,46 +29,6 @@ STAMP = "%Y%m%dT%H%M%S.%fZ"
 FRESH = timedelta(days=1)
 """A file that is put in or asked for again after so long is made young, so that nobody takes it for
 garbage."""
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A file in the store.
-
-    Attributes:
-        name: Its file name in a bundle, e.g. "student.int8.onnx".
-        sha256: Of its content.
-        size: In bytes.
-
-    Raises:
-        InputError: When the name is none of a file, or the digest none: they come from records and
-            manifests, and become places on a disk.
-    """
-
-    name: str
-    sha256: str
-    size: int
-
-    def __post_init__(self) -> None:
-        if not all(isinstance(said, str) for said in (self.name, self.sha256)):
-            raise InputError(f"artifact {self.name!r}: {self.sha256!r} is no sha256")
-        if "/" in self.name or not lies_in(Path(), self.name):
-            raise InputError(f"artifact {self.name!r}: is no file's name")
-        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
-            raise InputError(f"artifact {self.name}: {self.sha256!r} is no sha256")
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """What a finished step left behind.
-
-    Attributes:
-        artifacts: By role, e.g. "student".
-        notes: Figures worth showing, none of which enters any digest: losses, timings.
-    """
-
-    artifacts: dict[str, Artifact]
-    notes: dict[str, Any]
 
 
 class Store:
@@ -134,7 +92,7 @@ class Store:
 
     def record(self, step: str, key: str, record: StepRecord) -> None:
         """Note that a step is finished; only now will `recall` find it."""
-        self._files.write_json(_step(step, key), asdict(record))
+        self._files.write_json(_step(step, key), sealed(record, _step(step, key)))
 
     def recall(self, step: str, key: str) -> StepRecord | None:
         """What an earlier run of the same step made, if all of it is still there.
@@ -230,12 +188,7 @@ class Store:
         return self._files.below("checkpoints")
 
     def _record(self, place: str) -> StepRecord:
-        try:
-            document = json.loads(self._files.read(place))
-            artifacts = {role: Artifact(**a) for role, a in document["artifacts"].items()}
-            return StepRecord(artifacts, {**document["notes"]})
-        except (*MALFORMED, InputError):
-            raise InputError(f"store: {place} is damaged; delete it and run again") from None
+        return unsealed(self._files.read(place), place)
 
     def _fetch(self, artifact: Artifact, path: Path) -> None:
         try:
@@ -245,11 +198,6 @@ class Store:
                 f"store {self.url}: {artifact.name} ({artifact.sha256[:12]}) is gone; "
                 "run again, and the step that made it is done anew"
             ) from None
-
-
-def digest(value: Any) -> str:
-    """The sha256 of a JSON value, in hex, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _stamped(name: str) -> datetime:

@@ -9,7 +9,8 @@ import pytest
 
 from flows import compile_engine as flow
 from pipeline.engines import STEP
-from pipeline.store import StepRecord, Store
+from pipeline.step_record import StepRecord
+from pipeline.store import Store
 from targets.catalogue import find
 from targets.compile_bundle import machine
 

@@ -9,7 +9,8 @@ from pipeline.engines import Order, delivered, orders, pending, send
 from pipeline.errors import InputError
 from pipeline.laid_out import lay_out
 from pipeline.run_file import read_run_file
-from pipeline.store import StepRecord, Store
+from pipeline.step_record import StepRecord
+from pipeline.store import Store
 from targets.bundle_files import open_bundle
 
 

@@ -21,7 +21,8 @@ from pipeline.laid_out import lay_out
 from pipeline.registry import changes
 from pipeline.run import check_config
 from pipeline.run_file import parse_run, read_run_file
-from pipeline.store import Store, digest
+from pipeline.step_record import digest
+from pipeline.store import Store
 from pipeline.teachers import parse_weights
 from targets.lint import told
 from tests.pipeline.hostile_input import (

@@ -14,7 +14,8 @@ from pipeline.files import Files
 from pipeline.folder_swap import beside
 from pipeline.garbage import collect, find_garbage
 from pipeline.service import Published, fetch, history, names, publish, roll_back
-from pipeline.store import StepRecord, Store, digest
+from pipeline.step_record import StepRecord, digest
+from pipeline.store import Store
 from targets.bundle_files import open_bundle
 from targets.durable_files import file_digest
 

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.files import StoreUnreachableError
-from pipeline.store import Artifact, StepRecord, Store
+from pipeline.step_record import Artifact, StepRecord
+from pipeline.store import Store
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_whatever_a_far_store_raises_is_an_error_of_the_system(artifact, tmp_pat
     class TheirError(Exception):
         pass
 
-    def breaks(place):
+    def breaks(place, **_):
         raise TheirError("nobody answers")
 
     far = Store("memory://far")
@@ -97,6 +98,33 @@ def test_a_damaged_record_is_named(store, artifact, tmp_path, content):
     store.record("step", "key", StepRecord({"role": artifact}, {}))
     (tmp_path / "store" / "steps" / "step" / "key.json").write_text(content)
     with pytest.raises(InputError, match=r"key\.json is damaged"):
+        store.recall("step", "key")
+
+
+def test_a_record_that_points_at_another_object_is_damaged(store, artifact, tmp_path):
+    """No step reads one file for another."""
+    (tmp_path / "other").write_bytes(b"other")
+    other = store.put(tmp_path / "other", "other")
+    store.record("step", "key", StepRecord({"role": artifact}, {"curve": [0.1, float("nan")]}))
+    path = tmp_path / "store" / "steps" / "step" / "key.json"
+    assert store.recall("step", "key").artifacts == {"role": artifact}
+    path.write_text(path.read_text().replace(artifact.sha256, other.sha256))
+    with pytest.raises(InputError, match=r"key\.json is damaged"):
+        store.recall("step", "key")
+
+
+def test_a_record_that_lies_under_another_key_is_damaged(store, artifact, tmp_path):
+    store.record("step", "key", StepRecord({"role": artifact}, {}))
+    path = tmp_path / "store" / "steps" / "step" / "key.json"
+    path.rename(path.with_name("another.json"))
+    with pytest.raises(InputError, match=r"another\.json is damaged"):
+        store.recall("step", "another")
+
+
+def test_a_record_too_large_to_be_one_is_not_read(store, artifact, monkeypatch):
+    store.record("step", "key", StepRecord({"role": artifact}, {"curve": [0.5] * 100}))
+    monkeypatch.setattr("pipeline.files.SMALL", 100)
+    with pytest.raises(InputError, match=r"key\.json is larger than 100 bytes; delete it"):
         store.recall("step", "key")
 
 

@@ -13,14 +13,16 @@ import pytest
 from benchmarks.quick_run import ROOT
 from benchmarks.session import Session, free_port
 from pipeline.errors import InputError
-from pipeline.store import StepRecord, Store
+from pipeline.step_record import StepRecord
+from pipeline.store import Store
 
 STEPS, SIZE = 25, 50_000
 
 WRITE = f"""
 import sys
 from pathlib import Path
-from pipeline.store import StepRecord, Store
+from pipeline.step_record import StepRecord
+from pipeline.store import Store
 
 url, who, folder = sys.argv[1:]
 store = Store(url)

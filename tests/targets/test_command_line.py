@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks.quick_run import ROOT
 from targets import compile_bundle as compiling
-from targets.__main__ import EXAMPLES, _parser, main
 from targets.bundle_files import open_bundle
 from targets.catalogue import find
+from targets.command_line import EXAMPLES, _parser, main
 from targets.preflight import Check
 from targets.tables import target_card
 from targets.tensorrt import twins
@@ -22,10 +22,10 @@ from tests.targets.interpreters import interpreter
 from tests.targets.standing_in import DEVICE, install_stand_in
 
 
-def run(*arguments):
+def run(*arguments, options=()):
     """The exit code and all that was printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "targets", *map(str, arguments)],
+        [sys.executable, *options, "-m", "targets", *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -33,6 +33,14 @@ def run(*arguments):
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
+
+
+def test_without_what_it_needs():
+    """-S leaves out all that is installed."""
+    code, said, error = run("list", options=["-S"])
+    assert (code, said) == (1, "")
+    assert error.count("\n") == 1
+    assert error.startswith("targets: needs onnxruntime: pip install ")
 
 
 def test_list_and_help():

@@ -11,8 +11,8 @@ import pytest
 
 from targets import compile_bundle as compiling
 from targets import selftest as trying
-from targets.__main__ import main
 from targets.bundle_files import open_bundle
+from targets.command_line import main
 from targets.device import NotAJetsonError
 from targets.golden import load_golden
 from targets.lint import errors, lint
