@@ -4,7 +4,10 @@ import os
 import re
 import signal
 
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+
 from benchmarks.quick_run import QUICK, write_run
+from flows import distill_and_quantize as flows
 from pipeline.bundle import open_bundle
 from pipeline.service import history
 from pipeline.store import Store
@@ -87,3 +90,20 @@ def test_what_is_made_elsewhere_is_pending_until_a_worker_there_has_made_it(
     assert unasked.pop("unasked") == "no worker of the pool shelf was done within 1 s"
     assert unasked == entry
     assert "targets/local-cpu@shelf/model.int8.onnx" in files
+
+
+def test_a_forced_run_has_a_seed_of_its_own(session, tmp_path, monkeypatch):
+    seeds = []
+
+    def stopped(config, *_):
+        seeds.append(config.seed)
+        return {"verdict": None}
+
+    monkeypatch.setattr(flows, "_run", stopped)
+    run_file, output = str(write_run(tmp_path, seed=5)), str(tmp_path / "bundle")
+    with temporary_settings({PREFECT_API_URL: session.url, PREFECT_LOGGING_TO_API_ENABLED: False}):
+        for force in (False, True, True, False):
+            flows.distill_and_quantize(run_file, force=force, output=output)
+    given, first, second, again = seeds
+    assert given == again == 5
+    assert len({given, first, second}) == 3
