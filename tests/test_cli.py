@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from benchmarks.quick_run import EXAMPLE, QUICK, ROOT, write_run
 from pipeline.service import history
 from pipeline.store import Store
-from tests.pipeline.test_service import bundle, served
+from tests.pipeline.releases import bundle, served
 from tests.targets.graphs import quantized_convolution
 
 

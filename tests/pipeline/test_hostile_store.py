@@ -36,8 +36,8 @@ from tests.pipeline.hostile_input import (
     mutated,
     watched,
 )
+from tests.pipeline.releases import bundle
 from tests.pipeline.test_chain import Silent
-from tests.pipeline.test_service import bundle
 
 pytestmark = AT_MOST
 

@@ -12,7 +12,7 @@ from pipeline.service import fetch
 from pipeline.signature import KEY, sign, sign_if_asked, verify
 from pipeline.store import Store
 from targets.bundle_files import MANIFEST, SIGNATURE
-from tests.pipeline.test_service import bundle, served
+from tests.pipeline.releases import bundle, served
 
 
 @pytest.fixture(scope="module")
