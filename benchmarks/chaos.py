@@ -34,13 +34,15 @@ OTHERS = (("server", "distill"), ("server", "probe"), ("store", "quantize"), ("d
 
 
 def disturbances(rng: random.Random, rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """All of them, in an order of their own; then kills in stages that slipped by unhit."""
+    """All of them, in an order of their own; then what slipped by, of stages and of kinds."""
     chosen = [*(("kill", stage) for stage in STAGES for _ in range(KILLS)), *OTHERS]
     rng.shuffle(chosen)
     yield from chosen
     for _ in range(KILLS):
         killed = Counter(row["stage"] for row in rows if row["kind"] == "kill")
         yield from [("kill", stage) for stage in STAGES for _ in range(KILLS - killed[stage])]
+        noticed = {row["kind"] for row in rows if row["noticed"]}
+        yield from [other for other in OTHERS if other[0] not in noticed]
 
 
 def measured(rng: random.Random) -> Iterator[list[dict[str, Any]]]:

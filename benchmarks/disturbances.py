@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quick_run import ROOT, write_run
+from benchmarks.quick_run import QUICK, ROOT, write_run
 from benchmarks.session import Session, free_port
 from pipeline.bundle import open_bundle
 from pipeline.store import Store
@@ -26,10 +26,17 @@ STAGES = (*STEPS, "bundle")
 STARTS = 4
 """How often a run is started, at most."""
 
+SECTIONS = {
+    "distill": {**QUICK["distill"], "budget": {"steps": 600}},
+    "quantize": {**QUICK["quantize"], "budget": {"steps": 150}},
+    "gate": {**QUICK["gate"], "rounds": 60},
+}
+"""Every training takes some seconds, so that there is something to go on from."""
+
 RUN = """
 import sys
 from pipeline import checkpoint
-# The quick run's phases are shorter than the time between two checkpoints of a real one.
+# The phases are shorter than the time between two checkpoints of a real run.
 checkpoint.SAVE_EVERY = 0.5
 from flows.distill_and_quantize import JUDGED, distill_and_quantize
 run_file, output = sys.argv[1:]
@@ -100,7 +107,7 @@ class Place:
     def start(self, server: Server) -> "subprocess.Popen[bytes]":
         """The flow, as a process that leads a group."""
         log = (self.folder / "log").open("ab")
-        run_file = write_run(self.folder)
+        run_file = write_run(self.folder, **SECTIONS)
         command = ["python", "-c", RUN, str(run_file), str(self.bundle)]
         environment = {**server.session.environment, "DATAFREE_EDGE_STORE": str(self.store)}
         return subprocess.Popen(
