@@ -86,8 +86,9 @@ def keep(rows: list[dict[str, Any]], seed: int) -> None:
     command = f"`python -m benchmarks.chaos --seed {seed}`"
     (RESULTS / "chaos.md").write_text(
         "# Runs that were disturbed\n\nEach was disturbed once, at a random moment of a stage, and "
-        "started again where it did not end by itself. Noticed: a kill ends a run; of what else "
-        "fails the run's log tells. Same: every artifact of every step, and the bundle, has the "
+        "started again where it did not end by itself. Noticed: the process was there to be "
+        "killed; the run outlived a time without a server that was longer than the rest of it, or "
+        "its log tells of it; of store and disk the log tells. Same: every artifact of every step, and the bundle, has the "
         "digest that it has in an undisturbed run.\n\n" + "\n".join(lines) + f"\n\n{len(rows)} "
         f"runs. Command: {command}. Machine: {describe()}.\n"
     )

@@ -165,7 +165,7 @@ def disturbed(
         time.sleep(after)
         done = place.records()
         hit = next((step for step in STEPS if step not in done), "bundle")
-        DISTURB[kind](server, place, process)
+        met = DISTURB[kind](server, place, process)
         kept = place.records()
         code = process.wait()
         mended = time.monotonic()
@@ -181,7 +181,7 @@ def disturbed(
             "stage": hit,
             "after": round(after, 2),
             "starts": starts,
-            "noticed": kind == "kill" or any(sign in place.said() for sign in SIGNS[kind]),
+            "noticed": met or any(sign in place.said() for sign in SIGNS[kind]),
             "resumed": "going on from a checkpoint" in place.said(),
             "done_twice": [step for step, when in kept.items() if end[step] != when],
             "seconds": round(time.monotonic() - mended, 1),
@@ -202,19 +202,23 @@ def _wait_for(place: Place, process: "subprocess.Popen[bytes]", stage: str) -> N
     raise AssertionError(place.said())
 
 
-def _kill(_: Server, __: Place, process: "subprocess.Popen[bytes]") -> None:
+def _kill(_: Server, __: Place, process: "subprocess.Popen[bytes]") -> bool:
+    met = process.poll() is None
     os.killpg(process.pid, signal.SIGKILL)
+    return met
 
 
-def _restart_server(server: Server, _: Place, process: "subprocess.Popen[bytes]") -> None:
-    """Long enough for the run to need it: it tells the server of each stage."""
+def _restart_server(server: Server, _: Place, process: "subprocess.Popen[bytes]") -> bool:
+    """Away for longer than the rest of a run takes: one that is still there waits for it."""
     server.stop()
     with suppress(subprocess.TimeoutExpired):
         process.wait(20)
+    met = process.poll() is None
     server.start()
+    return met
 
 
-def _hide_store(_: Server, place: Place, __: "subprocess.Popen[bytes]") -> None:
+def _hide_store(_: Server, place: Place, __: "subprocess.Popen[bytes]") -> bool:
     """As a share that is gone for a while: what asks for it gets errors."""
     aside = place.store.with_name("aside")
     place.store.rename(aside)
@@ -222,15 +226,18 @@ def _hide_store(_: Server, place: Place, __: "subprocess.Popen[bytes]") -> None:
     time.sleep(8)
     place.store.unlink()
     aside.rename(place.store)
+    return False
 
 
-def _fill_disk(_: Server, place: Place, __: "subprocess.Popen[bytes]") -> None:
+def _fill_disk(_: Server, place: Place, __: "subprocess.Popen[bytes]") -> bool:
     with suppress(OSError), (place.store / "ballast").open("wb", buffering=0) as file:
         while True:
             file.write(bytes(1 << 12))
+    return False
 
 
-Disturb = Callable[[Server, Place, "subprocess.Popen[bytes]"], None]
+Disturb = Callable[[Server, Place, "subprocess.Popen[bytes]"], bool]
+"""Whether the run is known to have met it; of False the log tells more."""
 
 DISTURB: dict[str, Disturb] = {
     "kill": _kill,
@@ -240,12 +247,13 @@ DISTURB: dict[str, Disturb] = {
 }
 
 
-SIGNS = {
+SIGNS: dict[str, tuple[str, ...]] = {
+    "kill": (),
     "server": ("ConnectError", "Connection refused", "RemoteProtocolError"),
     "store": ("Not a directory", "FileExistsError"),
     "disk": ("No space left on device",),
 }
-"""What a log says of a disturbance that a run has met; one that is killed says nothing."""
+"""What a log says of a disturbance that a run has met; one that is killed says nothing more."""
 
 
 @contextmanager
