@@ -88,9 +88,10 @@ def keep(rows: list[dict[str, Any]], seed: int) -> None:
         "# Runs that were disturbed\n\nEach was disturbed once, at a random moment of a stage, and "
         "started again where it did not end by itself. Noticed: the process was there to be "
         "killed; the run outlived a time without a server that was longer than the rest of it, or "
-        "its log tells of it; of store and disk the log tells. Same: every artifact of every step, and the bundle, has the "
-        "digest that it has in an undisturbed run.\n\n" + "\n".join(lines) + f"\n\n{len(rows)} "
-        f"runs. Command: {command}. Machine: {describe()}.\n"
+        "its log tells of it; of store and disk the log tells. Same: every artifact of every step, "
+        "and the bundle, has the digest that it has in an undisturbed run.\n\n"
+        + "\n".join(lines)
+        + f"\n\n{len(rows)} runs. Command: {command}. Machine: {describe()}.\n"
     )
 
 

@@ -203,9 +203,10 @@ def _wait_for(place: Place, process: "subprocess.Popen[bytes]", stage: str) -> N
 
 
 def _kill(_: Server, __: Place, process: "subprocess.Popen[bytes]") -> bool:
-    met = process.poll() is None
+    if process.poll() is not None:
+        return False
     os.killpg(process.pid, signal.SIGKILL)
-    return met
+    return True
 
 
 def _restart_server(server: Server, _: Place, process: "subprocess.Popen[bytes]") -> bool:
