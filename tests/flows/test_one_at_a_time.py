@@ -1,12 +1,13 @@
 """A step has one place on the server: who holds it, who waits, and what the dead leave."""
 
+import asyncio
 import itertools
 import threading
 import time
 import uuid
 
 import pytest
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import one_at_a_time as turns
@@ -47,6 +48,21 @@ def test_a_place_is_there_as_long_as_its_step(client, key):
 def test_one_who_fails_leaves_the_place_free(client, key):
     with pytest.raises(OSError, match="full"), turns.one_at_a_time(key, list, print):
         raise OSError("full")
+    said = []
+    with turns.one_at_a_time(key, list, said.append):
+        assert said == []
+
+
+def test_a_place_that_a_slow_server_gives_late_is_had(client, key, monkeypatch):
+    """Who stops waiting for the answer would wait for itself then."""
+    ask = PrefectClient.increment_concurrency_slots_with_lease
+
+    async def late(*args, **kwargs):
+        answer = await ask(*args, **kwargs)
+        await asyncio.sleep(2 * turns.LOOK)
+        return answer
+
+    monkeypatch.setattr(PrefectClient, "increment_concurrency_slots_with_lease", late)
     said = []
     with turns.one_at_a_time(key, list, said.append):
         assert said == []
