@@ -44,7 +44,7 @@ class StepRecord:
 
     Attributes:
         artifacts: By role, e.g. "student".
-        notes: Figures worth showing, none of which enters any digest: losses, timings.
+        notes: Figures worth showing, losses and timings, that enter no key and no bundle's digest.
     """
 
     artifacts: dict[str, Artifact]

@@ -3,7 +3,7 @@
 Nothing passes between steps that does not lie here. Any fsspec URL will do as a root.
 
     objects/ab/abcdef...            a file, under its sha256
-    steps/<step>/<key>.json         what a step made: its artifacts, and notes that no digest covers
+    steps/<step>/<key>.json         what a step made: its artifacts, and notes that no key knows
     checkpoints/<step>-<key>/...    what an unfinished step has come to
     logs/<kind>/<name>/<time>.json  what happened, an entry a file: two writers lose nothing
 """

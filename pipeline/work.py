@@ -41,7 +41,7 @@ class Made:
 
     Attributes:
         files: By role.
-        notes: Figures worth showing; no digest covers them.
+        notes: Figures worth showing, that enter no key.
     """
 
     files: dict[str, Path]
