@@ -18,14 +18,14 @@ import typer
 
 from benchmarks.data import accuracy, load
 from benchmarks.score import score
-from pipeline.config import RunConfig
-from pipeline.networks import image_spec
-from pipeline.progress import reporter
+from pipeline.config.run_file import read_run_file
+from pipeline.config.schema import RunConfig
 from pipeline.run import execute
-from pipeline.run_file import read_run_file
-from pipeline.store import Store
-from pipeline.teachers import load_teacher, parse_weights
-from pipeline.weights_file import read_weights
+from pipeline.store.store import Store
+from pipeline.teachers.loading import load_teacher, parse_weights
+from pipeline.teachers.networks import image_spec
+from pipeline.teachers.weights_file import read_weights
+from pipeline.training.progress import reporter
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = (

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dfkd.images import ImageSpec
-from pipeline.torchvision_on_cpu import import_torchvision
+from pipeline.teachers.torchvision_on_cpu import import_torchvision
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.uint8]

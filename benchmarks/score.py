@@ -14,8 +14,8 @@ import typer
 from benchmarks.data import READERS, load
 from benchmarks.machine import describe
 from dfkd.images import ImageSpec
-from pipeline.bundle import open_bundle
-from targets.onnxruntime_cpu import answer, open_session
+from pipeline.bundle.bundle import open_bundle
+from targets.cpu.session import answer, open_session
 
 
 def main(

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from base.durable_files import write_durably
 from benchmarks.job_queue import Row
-from targets.durable_files import write_durably
 
 RESULTS = Path(__file__).parent / "results"
 

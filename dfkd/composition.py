@@ -123,7 +123,7 @@ class Objective:
     """What the student minimises.
 
     Attributes:
-        kind: A key of `dfkd.objectives.OBJECTIVES`.
+        kind: A key of `dfkd.training.objectives.OBJECTIVES`.
         temperature: Of "soft-kl" and "difference-entropy".
         attention: Weight of the distance between attention maps (ZSKT); 0 leaves it out.
         stages: Weight of the distance between what the stages give, channel by channel (FitNets);

@@ -11,18 +11,18 @@ from typing import Any
 from prefect import State, flow, get_run_logger, task
 from prefect.states import Completed, Failed
 
-from flows.tries import TRIES
-from pipeline.engines import STEP, send
-from pipeline.errors import InputError
-from pipeline.laid_out import lay_out
-from pipeline.store import Store
-from targets.alone import alone
-from targets.bundle_files import BundleError
-from targets.catalogue import UnknownTargetError, find
-from targets.compile_bundle import NotReadyError, Wanted, compile_bundle, machine
-from targets.compile_cpu import ParityError
-from targets.device import NoDeviceError
-from targets.tensorrt.failures import BuildError
+from base.errors import InputError
+from base.file_lock import alone
+from flows.support.retry_policy import TRIES
+from pipeline.bundle.unpack import lay_out
+from pipeline.releases.engine_orders import STEP, send
+from pipeline.store.store import Store
+from targets.bundle.bundle_files import BundleError
+from targets.catalogue.catalogue import UnknownTargetError, find
+from targets.catalogue.device_detection import NoDeviceError
+from targets.cpu.compile import ParityError
+from targets.on_device.compile_bundle import NotReadyError, Wanted, compile_bundle, machine
+from targets.tensorrt.diagnosis.failures import BuildError
 from targets.tensorrt.plan import UnsupportedError
 
 WORK = Path.home() / ".cache" / "datafree-edge" / "built"

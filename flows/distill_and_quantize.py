@@ -11,25 +11,25 @@ from typing import Any
 from prefect import State, flow, get_run_logger, runtime, task
 from prefect.states import Completed, Failed
 
-from flows.elsewhere import build_elsewhere
-from flows.events import tell
-from flows.one_at_a_time import one_at_a_time
-from flows.run_page import PageReporter, show
-from flows.tries import TRIES
-from pipeline.bundle import open_bundle, write_bundle
+from base.errors import InputError
+from flows.support.events import tell
+from flows.support.remote_build import build_elsewhere
+from flows.support.retry_policy import TRIES
+from flows.support.run_page import PageReporter, show
+from flows.support.step_lock import one_at_a_time
+from pipeline.bundle.bundle import open_bundle, write_bundle
 from pipeline.chain import Step, chain, perform, with_made
-from pipeline.config import RunConfig
-from pipeline.engines import orders
-from pipeline.errors import InputError
-from pipeline.metrics import recorded
-from pipeline.progress import Reporter, reporter
+from pipeline.config.run_file import Changes, read_run_file
+from pipeline.config.schema import RunConfig
+from pipeline.releases.engine_orders import orders
+from pipeline.releases.releases import Published, publish
 from pipeline.run import check_run, default_output, default_store
-from pipeline.run_file import Changes, read_run_file
-from pipeline.service import Published, publish
-from pipeline.step_record import Artifact, StepRecord, digest
-from pipeline.store import Store
-from targets.bundle_files import Manifest
-from targets.verdict import Outcome
+from pipeline.store.step_record import Artifact, StepRecord, digest
+from pipeline.store.store import Store
+from pipeline.training.metrics import recorded
+from pipeline.training.progress import Reporter, reporter
+from targets.bundle.bundle_files import Manifest
+from targets.bundle.verdict import Outcome
 
 JUDGED = ("Completed", *(o.capitalize() for o in Outcome if o is not Outcome.PASS))
 """States of a flow run that came to a verdict."""
@@ -158,7 +158,7 @@ def main(run_file: str) -> int:
     global _display
     from rich.console import Console
 
-    from pipeline.report import summary_table
+    from pipeline.bundle.report import summary_table
 
     try:
         folder = default_output(read_run_file(run_file))

@@ -6,11 +6,11 @@ prefect deployment run watch-teachers/registry --param registry=s3://bucket/teac
 from prefect import State, flow, get_run_logger
 from prefect.states import Completed, Failed
 
-from flows.events import tell
-from pipeline.errors import InputError
-from pipeline.registry import Change, changes, note
+from base.errors import InputError
+from flows.support.events import tell
 from pipeline.run import default_store
-from pipeline.store import Store
+from pipeline.store.store import Store
+from pipeline.teachers.registry import Change, changes, note
 
 UPDATED, REJECTED = "teacher.updated", "teacher.rejected"
 

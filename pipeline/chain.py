@@ -9,21 +9,25 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pipeline.chosen_targets import cpu_targets
-from pipeline.config import RunConfig, StudentSection
-from pipeline.errors import InputError
-from pipeline.metrics import recorded
-from pipeline.progress import Reporter
-from pipeline.recipes import chosen_recipe, needs_fresh_generator, taught_by_the_teacher
-from pipeline.sources import factory_digest, source_digest
-from pipeline.step_record import Artifact, StepRecord, digest
-from pipeline.store import Store
-from pipeline.unfinished import Unfinished
-from pipeline.weight_range import half_range
-from pipeline.weights_file import digest_of_weights, read_weights
-from pipeline.work import PRECISIONS, Made, Work
-from targets.instruction_sets import this_cpu
-from targets.onnxruntime_cpu import fingerprint
+from base.errors import InputError
+from pipeline.config.chosen_recipes import (
+    chosen_recipe,
+    needs_fresh_generator,
+    taught_by_the_teacher,
+)
+from pipeline.config.chosen_targets import cpu_targets
+from pipeline.config.schema import RunConfig, StudentSection
+from pipeline.quantization.weight_range import half_range
+from pipeline.steps.step_context import PRECISIONS, Made, Work
+from pipeline.store.code_digest import factory_digest, source_digest
+from pipeline.store.step_record import Artifact, StepRecord, digest
+from pipeline.store.step_workspace import Unfinished
+from pipeline.store.store import Store
+from pipeline.teachers.weights_file import digest_of_weights, read_weights
+from pipeline.training.metrics import recorded
+from pipeline.training.progress import Reporter
+from targets.catalogue.instruction_sets import this_cpu
+from targets.cpu.session import fingerprint
 
 Roles = dict[str, Artifact]
 

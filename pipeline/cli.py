@@ -12,14 +12,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline.bundle import open_bundle
-from pipeline.errors import InputError
-from pipeline.progress import reporter
-from pipeline.recipes import chosen_recipe
+from base.errors import InputError
+from base.one_line import one_line
+from pipeline.bundle.bundle import open_bundle
+from pipeline.config.chosen_recipes import chosen_recipe
+from pipeline.config.run_file import Changes, read_run_file
 from pipeline.run import check_run, default_output, default_store, execute
-from pipeline.run_file import Changes, read_run_file
-from pipeline.store import Store
-from targets.one_line import one_line
+from pipeline.store.store import Store
+from pipeline.training.progress import reporter
 
 USAGE, INTERRUPTED = 64, 130
 
@@ -93,7 +93,7 @@ def run(
     Steps already done with the same teacher, settings and code are found in the store. An
     interrupted run goes on where it stood.
     """
-    from pipeline.report import summary_table
+    from pipeline.bundle.report import summary_table
 
     targets = tuple(target) if target else None
     config = read_run_file(run_file, Changes(None, student, recipe, targets, budget, seed))
@@ -108,8 +108,8 @@ def run(
 @app.command(epilog="Example: datafree-edge check examples/mnist_lenet5/run.yaml")
 def check(run_file: RunFile, output: Output = None) -> None:
     """Read a run file and say what is wrong with it, without running it."""
-    from pipeline.student_fit import check_networks
-    from pipeline.training import chosen_device
+    from pipeline.teachers.network_checks import check_networks
+    from pipeline.training.resumable_training import chosen_device
 
     config = read_run_file(run_file)
     check_run(config, output or default_output(config))
@@ -122,7 +122,7 @@ def recipes(
     name: Annotated[str | None, typer.Argument(help="Show all of this recipe.")] = None,
 ) -> None:
     """List the recipes, or show one: composition, citation, reported figures, what is ours."""
-    from pipeline.recipe_card import recipe_card, recipe_list
+    from pipeline.config.recipe_card import recipe_card, recipe_list
 
     Console().print(recipe_card(chosen_recipe(name, {})) if name else recipe_list())
 
@@ -135,7 +135,7 @@ def validate(
     ] = None,
 ) -> None:
     """Judge a bundle again, on this machine, by its own probes and threshold."""
-    from pipeline.rejudge import rejudge
+    from pipeline.bundle.revalidation import rejudge
 
     verdict = rejudge(bundle, open_bundle(bundle), model)
     typer.echo(
@@ -152,7 +152,7 @@ def sign(
     key: Annotated[Path, typer.Option(help="Private Ed25519 key, PEM without a password.")],
 ) -> None:
     """Sign a bundle, so that others can tell that it is as you left it."""
-    from pipeline.signature import sign
+    from pipeline.bundle.signature import sign
 
     open_bundle(bundle)
     sign(bundle, key)
@@ -165,7 +165,7 @@ def verify(
     key: Annotated[Path, typer.Option(help="The signer's public key, PEM.")],
 ) -> None:
     """Check every file of a bundle against its manifest, and the manifest's signature."""
-    from pipeline.signature import verify
+    from pipeline.bundle.signature import verify
 
     verify(bundle, key)
     open_bundle(bundle)
@@ -196,7 +196,7 @@ def service(
     store: StoreUrl = STORE,
 ) -> None:
     """List the bundles in service: of every name the last that passed in a deployment's run."""
-    from pipeline.service_tables import history_table, service_table
+    from pipeline.releases.release_tables import history_table, service_table
 
     opened = Store(store)
     Console().print(history_table(opened, name) if name else service_table(opened))
@@ -205,7 +205,7 @@ def service(
 @app.command(epilog="Example: datafree-edge fetch mnist-lenet5 --output mnist-lenet5")
 def fetch(name: Name, output: Output = None, store: StoreUrl = STORE) -> None:
     """Lay out the bundle in service in a folder."""
-    from pipeline.service import fetch
+    from pipeline.releases.releases import fetch
 
     place = output or Path("bundles") / name
     release = fetch(Store(store), name, place)
@@ -219,7 +219,7 @@ def roll_back(
     store: StoreUrl = STORE,
 ) -> None:
     """Put an earlier bundle back into service; `service NAME` lists them."""
-    from pipeline.service import roll_back
+    from pipeline.releases.releases import roll_back
 
     release = roll_back(Store(store), name, to)
     typer.echo(f"{name}: bundle {release.bundle[:12]} is in service again")
@@ -234,7 +234,7 @@ def collect(
     """Free the store of what no bundle in service refers to."""
     from datetime import timedelta
 
-    from pipeline.garbage import collect, find_garbage
+    from pipeline.store.garbage_collection import collect, find_garbage
 
     opened = Store(store)
     garbage = find_garbage(opened, timedelta(days=days))
@@ -248,7 +248,7 @@ def collect(
 
 
 def _exit_code(outcome: str) -> int:
-    from targets.verdict import Outcome
+    from targets.bundle.verdict import Outcome
 
     return Outcome(outcome).exit_code
 

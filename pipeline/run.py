@@ -3,18 +3,18 @@
 import os
 from pathlib import Path
 
-from pipeline.bundle import check_output, write_bundle
+from pipeline.bundle.bundle import check_output, write_bundle
+from pipeline.bundle.signature import check_key
 from pipeline.chain import run_chain
-from pipeline.chosen_targets import check_targets
-from pipeline.config import RunConfig
-from pipeline.engines import delivered, orders, pending
-from pipeline.progress import Reporter
-from pipeline.recipes import check_recipes
-from pipeline.signature import check_key
-from pipeline.store import Store
-from pipeline.weight_range import half_range
-from pipeline.weights_file import check_weights
-from targets.bundle_files import Manifest
+from pipeline.config.chosen_recipes import check_recipes
+from pipeline.config.chosen_targets import check_targets
+from pipeline.config.schema import RunConfig
+from pipeline.quantization.weight_range import half_range
+from pipeline.releases.engine_orders import delivered, orders, pending
+from pipeline.store.store import Store
+from pipeline.teachers.weights_file import check_weights
+from pipeline.training.progress import Reporter
+from targets.bundle.bundle_files import Manifest
 
 
 def default_store() -> str:

@@ -8,16 +8,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from targets.bundle_files import BundleError
-from targets.catalogue import UnknownTargetError, find
-from targets.compile_bundle import NotReadyError, Wanted, compile_bundle
-from targets.compile_cpu import ParityError
-from targets.device import NoDeviceError
+from base.one_line import one_line
+from targets.bundle.bundle_files import BundleError
+from targets.catalogue.catalogue import UnknownTargetError, find
+from targets.catalogue.device_detection import NoDeviceError
+from targets.catalogue.tables import floor_table, target_card, target_list
+from targets.cpu.compile import ParityError
 from targets.lint import told
-from targets.one_line import one_line
-from targets.selftest import dry_run, selftest
-from targets.tables import floor_table, target_card, target_list
-from targets.tensorrt.failures import BuildError
+from targets.on_device.compile_bundle import NotReadyError, Wanted, compile_bundle
+from targets.selftest.selftest import dry_run, selftest
+from targets.tensorrt.diagnosis.failures import BuildError
 from targets.tensorrt.plan import MOST_WORKSPACE, UnsupportedError
 
 FAILED, USAGE, INTERRUPTED = 1, 64, 130

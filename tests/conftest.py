@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.quick_run import write_run
+from tests.support.quick_run import write_run
 
 
 @pytest.fixture(scope="session")
@@ -14,10 +14,10 @@ def quick_store(tmp_path_factory):
 @pytest.fixture(scope="session")
 def same_bundle(tmp_path_factory, quick_store):
     """A bundle of the example teacher quantized as it is: a good student, had quickly."""
-    from pipeline.progress import LineReporter
+    from pipeline.config.run_file import read_run_file
     from pipeline.run import execute
-    from pipeline.run_file import read_run_file
-    from pipeline.store import Store
+    from pipeline.store.store import Store
+    from pipeline.training.progress import LineReporter
 
     folder = tmp_path_factory.mktemp("same")
     run_file = write_run(folder, name="same", student="same")

@@ -14,11 +14,11 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from benchmarks.quick_run import EXAMPLE, QUICK, ROOT, write_run
-from pipeline.service import history
-from pipeline.store import Store
-from tests.pipeline.releases import bundle, served
-from tests.targets.graphs import quantized_convolution
+from pipeline.releases.releases import history
+from pipeline.store.store import Store
+from tests.support.graphs import quantized_convolution
+from tests.support.quick_run import EXAMPLE, QUICK, ROOT, write_run
+from tests.support.releases import bundle, served
 
 
 def command(*arguments, store):
@@ -325,7 +325,7 @@ def test_what_is_in_service_is_listed_fetched_rolled_back_and_collected(tmp_path
 
 class TestLint:
     def test_a_graph_that_tensorrt_takes(self, tmp_path):
-        graph = ROOT / "tests" / "targets" / "modelopt_int8.onnx"
+        graph = ROOT / "tests" / "targets" / "lint" / "modelopt_int8.onnx"
         code, out, err = run("lint", graph, store=tmp_path)
         assert code == 0, err
         assert "8 channels cost as much as 32" in out

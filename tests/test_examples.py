@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.quick_run import ROOT
-from pipeline.config import RunConfig, Section
-from pipeline.run_file import parse_run
+from pipeline.config.run_file import parse_run
+from pipeline.config.schema import RunConfig, Section
+from tests.support.quick_run import ROOT
 
 ALL_KEYS = ROOT / "examples" / "all_keys.yaml"
 

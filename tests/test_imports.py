@@ -7,17 +7,17 @@ import zipfile
 
 import pytest
 
-from benchmarks.quick_run import ROOT
+from tests.support.quick_run import ROOT
 
 DEVICE_SIDE = [
     "targets.lint",
-    "targets.onnxruntime_cpu",
-    "targets.golden",
-    "pipeline.store",
-    "pipeline.bundle",
-    "pipeline.config",
-    "targets.verdict",
-    "pipeline.rejudge",
+    "targets.cpu.session",
+    "targets.bundle.golden",
+    "pipeline.store.store",
+    "pipeline.bundle.bundle",
+    "pipeline.config.schema",
+    "targets.bundle.verdict",
+    "pipeline.bundle.revalidation",
     "pipeline.cli",
 ]
 
@@ -47,13 +47,13 @@ def test_the_wheel_ships_the_four_packages_and_nothing_else(tmp_path):
     names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"pipeline", "dfkd", "targets", "flows"}
-    assert "pipeline/templates/report.html" in names
+    assert "pipeline/bundle/templates/report.html" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
 def test_torchvision_imports_beside_this_torch():
     code = (
-        "from pipeline.torchvision_on_cpu import import_torchvision as i\n"
+        "from pipeline.teachers.torchvision_on_cpu import import_torchvision as i\n"
         "assert i().models.get_model('resnet18', num_classes=3).fc.out_features == 3\n"
         "i()\n"
     )

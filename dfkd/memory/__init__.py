@@ -5,16 +5,16 @@ from typing import Any, Protocol
 import torch
 
 from dfkd.images import ImageSpec
-from dfkd.lessons import Lesson
 from dfkd.memory.average_generator import AverageGenerator
 from dfkd.memory.bank import Bank
+from dfkd.memory.labelled_batch import Lesson
 from dfkd.memory.pool import ImagePool
 from dfkd.memory.vae_replay import VaeReplay
+from dfkd.models.teacher import Teacher
 from dfkd.models.vae import Vae
 from dfkd.recipe import Recipe
 from dfkd.synthesizers import Synthesizer
-from dfkd.synthesizers.kept import KeptGenerator
-from dfkd.teacher import Teacher
+from dfkd.synthesizers.kept_generator import KeptGenerator
 
 __all__ = ["Memory", "make_memory"]
 

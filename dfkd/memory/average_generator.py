@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from dfkd.lessons import Lesson
-from dfkd.synthesizers.kept import KeptGenerator
-from dfkd.teacher import Teacher
+from dfkd.memory.labelled_batch import Lesson
+from dfkd.models.teacher import Teacher
+from dfkd.synthesizers.kept_generator import KeptGenerator
 
 
 class AverageGenerator:

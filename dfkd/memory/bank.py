@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from dfkd.lessons import Lesson
+from dfkd.memory.labelled_batch import Lesson
 
 
 class Bank:

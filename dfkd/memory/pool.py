@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dfkd.lessons import Lesson
+from dfkd.memory.labelled_batch import Lesson
 
 
 class ImagePool:

@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfkd.lessons import Lesson
-from dfkd.looks import Look
+from dfkd.memory.labelled_batch import Lesson
+from dfkd.models.forward_pass import Look
+from dfkd.models.teacher import Teacher
 from dfkd.models.vae import Vae
-from dfkd.optimizers import set_rates
-from dfkd.synthesis import Synthesis
-from dfkd.teacher import Teacher
+from dfkd.synthesizers.synthesis import Synthesis
 from dfkd.terms.certainty import certainty, class_balance
+from dfkd.training.optimizers import set_rates
 
 TUNING_LR = 0.02
 """Adam's learning rate for the one step on the latents."""

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from dfkd.images import ImageSpec
 from dfkd.models.generators import Generator, NoisyLayerGenerator
 from dfkd.recipe import Recipe
-from dfkd.synthesizers.draft import Draft, Synthesizer
-from dfkd.synthesizers.inversion import FreshGenerator, MetaGenerator, NoisyLayer
-from dfkd.synthesizers.kept import KeptGenerator
-from dfkd.synthesizers.pixels import Impressions, Pixels
+from dfkd.synthesizers.kept_generator import KeptGenerator
+from dfkd.synthesizers.per_batch_generators import FreshGenerator, MetaGenerator, NoisyLayer
+from dfkd.synthesizers.pixel_optimization import Impressions, Pixels
+from dfkd.synthesizers.protocol import Draft, Synthesizer
 
 EMBEDDING = 512
 """Size of random label embeddings; that of CLIP's text encoder, which NAYER uses."""

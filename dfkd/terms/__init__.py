@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dfkd.synthesis import Synthesis
+from dfkd.synthesizers.synthesis import Synthesis
 from dfkd.terms.adversary import adversary, adversary_js, adversary_l1, adversary_while_agreed
 from dfkd.terms.batch_norm import (
     BatchNormAverage,

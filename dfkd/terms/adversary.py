@@ -5,7 +5,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfkd.synthesis import Synthesis
+from dfkd.synthesizers.synthesis import Synthesis
 
 
 def _both(synthesis: Synthesis) -> tuple[Tensor, Tensor]:

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfkd.looks import batch_norms
-from dfkd.synthesis import Synthesis
+from dfkd.models.forward_pass import batch_norms
+from dfkd.synthesizers.synthesis import Synthesis
 
 
 def batch_norm(synthesis: Synthesis) -> Tensor:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dfkd.recipe import RecipeError
-from dfkd.synthesis import Synthesis
+from dfkd.synthesizers.synthesis import Synthesis
 
 
 def certainty(synthesis: Synthesis) -> Tensor:

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfkd.looks import LayerStatistics, batch_norms
-from dfkd.optimizers import set_rates
-from dfkd.synthesis import Synthesis
+from dfkd.models.forward_pass import LayerStatistics, batch_norms
+from dfkd.synthesizers.synthesis import Synthesis
+from dfkd.training.optimizers import set_rates
 
 
 class Contrast:

@@ -9,7 +9,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfkd.synthesis import Synthesis
+from dfkd.synthesizers.synthesis import Synthesis
 
 
 def difficulty_margin(synthesis: Synthesis, low: float = 0.1, high: float = 0.8) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfkd.synthesis import Synthesis
+from dfkd.synthesizers.synthesis import Synthesis
 
 FLOOR = 1e-6
 """Added to norms that stand in a denominator or under a gradient."""

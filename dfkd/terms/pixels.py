@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from dfkd.synthesis import Synthesis
+from dfkd.synthesizers.synthesis import Synthesis
 
 
 def total_variation(synthesis: Synthesis) -> Tensor:

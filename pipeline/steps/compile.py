@@ -1,10 +1,10 @@
 """compile: graphs -> what a CPU runs, with both latencies."""
 
-from pipeline.chosen_targets import cpu_targets
-from pipeline.errors import InputError
-from pipeline.work import Made, Work
-from targets.compile_cpu import ParityError, compile_for_cpu
-from targets.golden import load_golden
+from base.errors import InputError
+from pipeline.config.chosen_targets import cpu_targets
+from pipeline.steps.step_context import Made, Work
+from targets.bundle.golden import load_golden
+from targets.cpu.compile import ParityError, compile_for_cpu
 
 
 def run(work: Work) -> Made:

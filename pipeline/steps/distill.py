@@ -7,15 +7,21 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from dfkd.budget import for_student_steps
-from dfkd.loop import build_generator
-from pipeline.config import StudentSection
-from pipeline.networks import build_network, image_spec
-from pipeline.recipes import chosen_recipe, goes_on
+from dfkd.training.budget import for_student_steps
+from dfkd.training.loop import build_generator
+from pipeline.config.chosen_recipes import chosen_recipe, goes_on
+from pipeline.config.schema import StudentSection
+from pipeline.steps.step_context import Made, Work
 from pipeline.steps.teacher import open_teacher
-from pipeline.student_fit import check_stages_of, check_student
-from pipeline.training import chosen_device, cpu_state, make_loop, say_dropped_terms, train
-from pipeline.work import Made, Work
+from pipeline.teachers.network_checks import check_stages_of, check_student
+from pipeline.teachers.networks import build_network, image_spec
+from pipeline.training.resumable_training import (
+    chosen_device,
+    cpu_state,
+    make_loop,
+    say_dropped_terms,
+    train,
+)
 
 
 def run(work: Work) -> Made:

@@ -18,20 +18,20 @@ from onnx import ModelProto
 from safetensors.torch import load_file
 from torch import nn
 
+from base.durable_files import file_digest
+from base.errors import InputError
 from dfkd.images import ImageSpec
-from pipeline.batch_norm_folding import folded
-from pipeline.config import RunConfig
-from pipeline.errors import InputError
-from pipeline.fake_quantizers import restore, to_torch_quantizers
-from pipeline.networks import image_spec
-from pipeline.onnx_export import Preprocessed, exported
+from pipeline.config.schema import RunConfig
+from pipeline.export.batch_norm_folding import folded
+from pipeline.export.onnx_export import Preprocessed, exported
+from pipeline.quantization.fake_quantizers import restore, to_torch_quantizers
 from pipeline.steps.quantize import open_student
-from pipeline.work import Made, Work
-from targets.durable_files import file_digest
-from targets.half_precision import in_half_precision
+from pipeline.steps.step_context import Made, Work
+from pipeline.teachers.networks import image_spec
+from targets.graph.half_precision import in_half_precision
+from targets.graph.int8_weights import store_weights_as_int8
+from targets.graph.residual_additions import with_free_convolution_branches
 from targets.lint import errors, lint_model
-from targets.residual import with_free_convolution_branches
-from targets.weights import store_weights_as_int8
 
 
 def run(work: Work) -> Made:

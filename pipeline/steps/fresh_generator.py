@@ -6,14 +6,20 @@ A step of its own, so that methods which quantize with the same generator share 
 import torch
 from safetensors.torch import save_file
 
-from dfkd.budget import Plan
-from dfkd.loop import build_generator
-from pipeline.networks import image_spec
-from pipeline.recipes import chosen_recipe, taught_by_the_teacher
+from dfkd.training.budget import Plan
+from dfkd.training.loop import build_generator
+from pipeline.config.chosen_recipes import chosen_recipe, taught_by_the_teacher
+from pipeline.steps.step_context import Made, Work
 from pipeline.steps.teacher import open_teacher
-from pipeline.student_fit import check_student
-from pipeline.training import chosen_device, cpu_state, make_loop, say_dropped_terms, train
-from pipeline.work import Made, Work
+from pipeline.teachers.network_checks import check_student
+from pipeline.teachers.networks import image_spec
+from pipeline.training.resumable_training import (
+    chosen_device,
+    cpu_state,
+    make_loop,
+    say_dropped_terms,
+    train,
+)
 
 
 def run(work: Work) -> Made:

@@ -5,15 +5,15 @@ import torch
 from torch import Tensor
 
 from dfkd.images import ImageSpec
-from dfkd.loop import Plan, build_generator
 from dfkd.recipes import HELD_OUT
 from dfkd.synthesizers import Synthesizer
-from dfkd.synthesizers.kept import KeptGenerator
-from pipeline.networks import image_spec
+from dfkd.synthesizers.kept_generator import KeptGenerator
+from dfkd.training.loop import Plan, build_generator
+from pipeline.steps.step_context import Made, Work
 from pipeline.steps.teacher import open_teacher
-from pipeline.training import chosen_device, make_loop, train
-from pipeline.work import Made, Work
-from targets.golden import Golden
+from pipeline.teachers.networks import image_spec
+from pipeline.training.resumable_training import chosen_device, make_loop, train
+from targets.bundle.golden import Golden
 
 BATCH = HELD_OUT.schedule.batch
 

@@ -9,23 +9,23 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dfkd.budget import for_student_steps
 from dfkd.compatibility import ADVERSARIES
-from dfkd.loop import build_generator
 from dfkd.models.generators import Generator
 from dfkd.recipe import Recipe
-from pipeline.bias_snapping import snap_biases
-from pipeline.calibration import batch_norm_images, drawn, noise
-from pipeline.config import RunConfig, StudentSection
-from pipeline.fake_quantizers import Scheme, describe, prepare
-from pipeline.learnt_ranges import logarithmic
-from pipeline.networks import build_network, image_spec
-from pipeline.recipes import tuning_recipe
+from dfkd.training.budget import for_student_steps
+from dfkd.training.loop import build_generator
+from pipeline.config.chosen_recipes import tuning_recipe
+from pipeline.config.schema import RunConfig, StudentSection
+from pipeline.quantization.bias_snapping import snap_biases
+from pipeline.quantization.calibration import batch_norm_images, drawn, noise
+from pipeline.quantization.fake_quantizers import Scheme, describe, prepare
+from pipeline.quantization.learned_ranges import logarithmic
+from pipeline.quantization.weight_range import half_range
+from pipeline.steps.step_context import Made, Work
 from pipeline.steps.teacher import open_teacher
-from pipeline.student_fit import check_student
-from pipeline.training import chosen_device, cpu_state, make_loop, train
-from pipeline.weight_range import half_range
-from pipeline.work import Made, Work
+from pipeline.teachers.network_checks import check_student
+from pipeline.teachers.networks import build_network, image_spec
+from pipeline.training.resumable_training import chosen_device, cpu_state, make_loop, train
 
 
 def run(work: Work) -> Made:

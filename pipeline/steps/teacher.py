@@ -3,12 +3,12 @@
 import torch
 from safetensors.torch import save_file
 
-from pipeline.config import RunConfig
-from pipeline.errors import InputError
-from pipeline.networks import image_spec
-from pipeline.teachers import fingerprint, load_teacher, parse_weights
-from pipeline.weights_file import digest_of_weights, read_weights
-from pipeline.work import Made, Work
+from base.errors import InputError
+from pipeline.config.schema import RunConfig
+from pipeline.steps.step_context import Made, Work
+from pipeline.teachers.loading import fingerprint, load_teacher, parse_weights
+from pipeline.teachers.networks import image_spec
+from pipeline.teachers.weights_file import digest_of_weights, read_weights
 
 
 def run(work: Work) -> Made:

@@ -2,10 +2,10 @@
 
 import json
 
-from pipeline.work import PRECISIONS, Made, Work
-from targets.golden import load_golden
-from targets.onnxruntime_cpu import answer_golden, open_session
-from targets.verdict import judge
+from pipeline.steps.step_context import PRECISIONS, Made, Work
+from targets.bundle.golden import load_golden
+from targets.bundle.verdict import judge
+from targets.cpu.session import answer_golden, open_session
 
 
 def run(work: Work) -> Made:

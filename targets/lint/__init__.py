@@ -7,8 +7,8 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from targets.graph import Graph
-from targets.graph_file import read_graph
+from targets.graph.graph_file import read_graph
+from targets.graph.topology import Graph
 from targets.lint import refused, slower
 from targets.lint.finding import Finding
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from onnx import NodeProto
 
-from targets.graph import PAIR, Graph, name_of
+from targets.graph.topology import PAIR, Graph, name_of
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from targets.graph import LAYERS, PAIR, Graph, attribute, output_axis
+from targets.graph.topology import LAYERS, PAIR, Graph, attribute, output_axis
 from targets.lint.finding import Finding, error, quantizers
 
 INTEGER_OPERATORS = {

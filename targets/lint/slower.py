@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from targets.graph import Graph
+from targets.graph.topology import Graph
 from targets.lint.finding import Finding, quantizers, warning
 
 CHANNELS = 32

@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from targets.device import printed
-from targets.graph_file import read_graph
-from targets.tensorrt.parser_errors import told
+from targets.catalogue.device_detection import printed
+from targets.graph.graph_file import read_graph
+from targets.tensorrt.diagnosis.parser_errors import told
 from targets.tensorrt.plan import DLA_CACHE, Options, Places, Shape
 from targets.tensorrt.process import run_logged
 

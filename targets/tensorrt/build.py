@@ -8,14 +8,14 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from targets.device import Device
-from targets.durable_files import file_digest, replace_durably
-from targets.graph import Graph
-from targets.graph_file import read_graph
+from base.durable_files import file_digest, replace_durably
+from targets.catalogue.device_detection import Device
+from targets.graph.graph_file import read_graph
+from targets.graph.topology import Graph
 from targets.tensorrt.builder import Builder
-from targets.tensorrt.dla import shares
+from targets.tensorrt.diagnosis.failures import BuildError, Failure
+from targets.tensorrt.dla.dla import shares
 from targets.tensorrt.engine import Engine, reopen, write_sidecar
-from targets.tensorrt.failures import BuildError, Failure
 from targets.tensorrt.fingerprint import Fingerprint, options_text
 from targets.tensorrt.layers import DetailsMissingError, Layer, layers, summary
 from targets.tensorrt.plan import (

@@ -5,8 +5,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from targets.durable_files import file_digest, write_durably
-from targets.tensorrt.dla import Shares
+from base.durable_files import file_digest, write_durably
+from targets.tensorrt.dla.dla import Shares
 from targets.tensorrt.fingerprint import Fingerprint
 from targets.tensorrt.layers import Layer
 from targets.tensorrt.plan import Options, Shape

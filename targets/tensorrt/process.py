@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from targets.tensorrt.failures import BuildError, diagnose, overrun
+from targets.tensorrt.diagnosis.failures import BuildError, diagnose, overrun
 
 TIED = (sys.executable, "-I", "-S", str(Path(__file__).with_name("dies_with_parent.py")))
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from targets.device import Device
-from targets.durable_files import replace_durably
+from base.durable_files import replace_durably
+from targets.catalogue.device_detection import Device
 
 
 @contextmanager

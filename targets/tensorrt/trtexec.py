@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from targets.tensorrt.failures import BuildError, Failure, diagnose
+from targets.tensorrt.diagnosis.failures import BuildError, Failure, diagnose
 from targets.tensorrt.plan import Options, Places, Shape, build_arguments
 from targets.tensorrt.process import run_logged
 

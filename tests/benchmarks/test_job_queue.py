@@ -10,7 +10,7 @@ import typer
 
 from benchmarks.job_queue import FailedError, run_job, sole_queue, work_off
 
-MODULE = "tests.benchmarks.one_run"
+MODULE = "tests.benchmarks.quantization.one_run"
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import held_out_search, quantization_search, search_table
-from benchmarks.quantization_search import SHIFT, compared, shifted
+from benchmarks import search_table
+from benchmarks.mnist import held_out_search
+from benchmarks.quantization import search as quantization_search
+from benchmarks.quantization.search import SHIFT, compared, shifted
 from dfkd.images import ImageSpec
 
 SPEC = ImageSpec((3, 32, 32), (0.5, 0.4, 0.3), (0.2, 0.2, 0.25))

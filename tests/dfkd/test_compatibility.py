@@ -18,8 +18,8 @@ from dfkd.compatibility import (
 )
 from dfkd.composition import Memory, Objective, Schedule, Synthesizer, Term, Update, Wrapper
 from dfkd.images import ImageSpec
-from dfkd.looks import batch_norms
 from dfkd.models import ARCHITECTURES, build
+from dfkd.models.forward_pass import batch_norms
 from dfkd.needs import NEEDS
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.recipes import HELD_OUT, HOUSE, RECIPES
@@ -422,7 +422,7 @@ def test_a_run_file_is_checked_without_torch():
 
 
 def test_a_network_out_of_the_registry_is_looked_at_when_it_is_loaded():
-    from dfkd.weighting import usable_terms
+    from dfkd.training.term_weighting import usable_terms
 
     bare = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     assert usable_terms(LENIENT, bare) == (CERTAINTY,)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from dfkd.composition import Memory, Objective, Schedule, Term, Update
 from dfkd.models.generators import GENERATORS, HEADS
-from dfkd.objectives import OBJECTIVES
 from dfkd.recipe import MAY_BE_ZERO, NUMBERS, Recipe, RecipeError
 from dfkd.recipes import HELD_OUT, HOUSE, RECIPES
 from dfkd.terms import STATEFUL, TERMS
+from dfkd.training.objectives import OBJECTIVES
 
 EVERY = [*RECIPES.values(), HELD_OUT]
 

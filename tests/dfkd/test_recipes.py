@@ -5,7 +5,6 @@ import re
 import pytest
 import torch
 
-from dfkd.budget import Plan
 from dfkd.compatibility import ADVERSARIES
 from dfkd.recipes import (
     FOR_QUANTIZATION,
@@ -17,8 +16,9 @@ from dfkd.recipes import (
     RECIPES,
     ZEROQ,
 )
-from tests.dfkd.dossier import KNOWN
-from tests.dfkd.tiny import make_loop, shrunk, weights
+from dfkd.training.budget import Plan
+from tests.support.published import KNOWN
+from tests.support.tiny import make_loop, shrunk, weights
 
 UNVERIFIED = (
     "rdskd",

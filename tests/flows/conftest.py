@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from benchmarks.quick_run import ROOT
-from benchmarks.session import Session, free_port
+from tests.support.quick_run import ROOT
+from tests.support.session import Session, free_port
 
 
 def documented(heading):

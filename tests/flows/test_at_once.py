@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.quick_run import write_run
-from pipeline.bundle import open_bundle
+from pipeline.bundle.bundle import open_bundle
 from pipeline.chain import chain
-from pipeline.run_file import read_run_file
+from pipeline.config.run_file import read_run_file
+from tests.support.quick_run import write_run
 
 RUN = """
 import sys

@@ -8,11 +8,11 @@ import time
 import pytest
 
 from flows import compile_engine as flow
-from pipeline.engines import STEP
-from pipeline.step_record import StepRecord
-from pipeline.store import Store
-from targets.catalogue import find
-from targets.compile_bundle import machine
+from pipeline.releases.engine_orders import STEP
+from pipeline.store.step_record import StepRecord
+from pipeline.store.store import Store
+from targets.catalogue.catalogue import find
+from targets.on_device.compile_bundle import machine
 
 ORIN = {
     "device": {

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.quick_run import QUICK, ROOT, write_run
-from benchmarks.session import Session, free_port
 from flows.distill_and_quantize import JUDGED
-from pipeline.bundle import open_bundle
+from pipeline.bundle.bundle import open_bundle
+from tests.support.quick_run import QUICK, ROOT, write_run
+from tests.support.session import Session, free_port
 
 WORKER = "prefect worker start --pool local"
 

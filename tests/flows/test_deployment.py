@@ -6,12 +6,12 @@ import signal
 
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
-from benchmarks.quick_run import QUICK, write_run
 from flows import distill_and_quantize as flows
-from pipeline.bundle import open_bundle
-from pipeline.service import history
-from pipeline.store import Store
+from pipeline.bundle.bundle import open_bundle
+from pipeline.releases.releases import history
+from pipeline.store.store import Store
 from tests.flows.conftest import documented
+from tests.support.quick_run import QUICK, write_run
 
 
 def test_the_documented_commands_lead_to_a_judged_bundle(session, tmp_path, same_bundle):

@@ -2,8 +2,8 @@
 
 import yaml
 
-from benchmarks.quick_run import ROOT
-from targets.catalogue import jetsons
+from targets.catalogue.catalogue import jetsons
+from tests.support.quick_run import ROOT
 
 DEVICES = yaml.safe_load((ROOT / "flows" / "devices.yaml").read_text())["deployments"]
 

@@ -8,9 +8,9 @@ import urllib.request
 
 import pytest
 
-from benchmarks.quick_run import write_run
-from benchmarks.session import Session, free_port
-from pipeline.bundle import open_bundle
+from pipeline.bundle.bundle import open_bundle
+from tests.support.quick_run import write_run
+from tests.support.session import Session, free_port
 
 pytestmark = pytest.mark.slow
 

@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 
-from benchmarks.quick_run import ROOT
-from benchmarks.session import Session, free_port
-from pipeline.bundle import open_bundle
-from pipeline.service import history
-from pipeline.store import Store
+from pipeline.bundle.bundle import open_bundle
+from pipeline.releases.releases import history
+from pipeline.store.store import Store
 from tests.flows.conftest import documented
+from tests.support.quick_run import ROOT
+from tests.support.session import Session, free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

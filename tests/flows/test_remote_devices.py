@@ -12,10 +12,10 @@ import time
 
 import pytest
 
-from benchmarks.quick_run import QUICK, ROOT, write_run
-from benchmarks.session import Session
-from pipeline.bundle import open_bundle
-from tests.flows.two_machines import HOST, NoNamespacesError, TwoMachines
+from pipeline.bundle.bundle import open_bundle
+from tests.support.quick_run import QUICK, ROOT, write_run
+from tests.support.session import Session
+from tests.support.two_machines import HOST, NoNamespacesError, TwoMachines
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +68,7 @@ def host(machines, tmp_path_factory):
     session = Session(home, API, store, machines.host, **ENVIRONMENT)
     try:
         session.start(f"prefect server start --host {HOST}")
-        session.start(f"python tests/s3_stand_in.py {HOST} 9000")
+        session.start(f"python tests/support/s3_stand_in.py {HOST} 9000")
         session.wait_until_up()
         session.wait_until_up(S3)
         session.run("prefect work-pool create shelf --type process")

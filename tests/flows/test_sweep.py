@@ -2,9 +2,9 @@
 
 import json
 
-from benchmarks.quick_run import write_run
-from pipeline.service import names
-from pipeline.store import Store
+from pipeline.releases.releases import names
+from pipeline.store.store import Store
+from tests.support.quick_run import write_run
 
 ROWS = """
 import json

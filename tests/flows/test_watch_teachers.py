@@ -8,9 +8,9 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
-from benchmarks.quick_run import EXAMPLE, QUICK, ROOT
-from pipeline.service import history
-from pipeline.store import Store
+from pipeline.releases.releases import history
+from pipeline.store.store import Store
+from tests.support.quick_run import EXAMPLE, QUICK, ROOT
 
 WATCH = "prefect deployment run watch-teachers/registry --watch --param pause=1 --param registry="
 

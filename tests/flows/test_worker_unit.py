@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from benchmarks.quick_run import ROOT
+from tests.support.quick_run import ROOT
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")

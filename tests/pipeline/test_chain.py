@@ -7,22 +7,22 @@ import onnx
 import pytest
 from safetensors.torch import load_file, save_file
 
-from benchmarks.quick_run import QUICK, write_run
-from pipeline.bundle import _worst, open_bundle
+from base.errors import InputError
+from pipeline.bundle.bundle import _worst, open_bundle
+from pipeline.bundle.revalidation import rejudge
 from pipeline.chain import chain, perform, run_chain
-from pipeline.errors import InputError
-from pipeline.rejudge import rejudge
+from pipeline.config.run_file import read_run_file
+from pipeline.quantization.weight_range import half_range
 from pipeline.run import check_run, execute
-from pipeline.run_file import read_run_file
-from pipeline.store import Store
-from pipeline.weight_range import half_range
-from targets.catalogue import find
-from targets.golden import load_golden
-from targets.graph import Graph
-from targets.instruction_sets import this_cpu
+from pipeline.store.store import Store
+from targets.bundle.golden import load_golden
+from targets.bundle.verdict import Outcome
+from targets.catalogue.catalogue import find
+from targets.catalogue.instruction_sets import this_cpu
+from targets.cpu.session import answer, open_session
+from targets.graph.topology import Graph
 from targets.lint import errors, lint
-from targets.onnxruntime_cpu import answer, open_session
-from targets.verdict import Outcome
+from tests.support.quick_run import QUICK, write_run
 
 FORMS = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16", "int8-cpu")
 

@@ -4,8 +4,8 @@ import pytest
 
 from targets.tensorrt.build import build
 from targets.tensorrt.trtexec import find_trtexec
-from tests.targets.graphs import quantized_convolution
-from tests.targets.standing_in import DEVICE, INT8, install_stand_in
+from tests.support.graphs import quantized_convolution
+from tests.support.trtexec.standing_in import DEVICE, INT8, install_stand_in
 
 ROLES = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16")
 

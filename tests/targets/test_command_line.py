@@ -10,16 +10,16 @@ import sys
 
 import pytest
 
-from benchmarks.quick_run import ROOT
-from targets import compile_bundle as compiling
-from targets.bundle_files import open_bundle
-from targets.catalogue import find
+from targets.bundle.bundle_files import open_bundle
+from targets.catalogue.catalogue import find
+from targets.catalogue.tables import target_card
 from targets.command_line import EXAMPLES, _parser, main
-from targets.preflight import Check
-from targets.tables import target_card
-from targets.tensorrt import twins
-from tests.targets.interpreters import interpreter
-from tests.targets.standing_in import DEVICE, install_stand_in
+from targets.on_device import compile_bundle as compiling
+from targets.on_device.preflight import Check
+from targets.tensorrt import engine_pair as twins
+from tests.support.interpreters import interpreter
+from tests.support.quick_run import ROOT
+from tests.support.trtexec.standing_in import DEVICE, install_stand_in
 
 
 def run(*arguments, options=()):

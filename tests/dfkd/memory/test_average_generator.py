@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from dfkd.budget import Plan
 from dfkd.memory.average_generator import AverageGenerator
 from dfkd.recipes import RECIPES
-from tests.dfkd.tiny import CPU, make_loop, shrunk, through_a_file, weights
+from dfkd.training.budget import Plan
+from tests.support.tiny import CPU, make_loop, shrunk, through_a_file, weights
 
 RECIPE = shrunk(RECIPES["mad"])
 

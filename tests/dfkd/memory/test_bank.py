@@ -2,11 +2,11 @@
 
 import torch
 
-from dfkd.budget import Plan
-from dfkd.lessons import Lesson
 from dfkd.memory.bank import Bank
+from dfkd.memory.labelled_batch import Lesson
 from dfkd.recipes import RECIPES
-from tests.dfkd.tiny import CPU, make_loop, shrunk, through_a_file
+from dfkd.training.budget import Plan
+from tests.support.tiny import CPU, make_loop, shrunk, through_a_file
 
 
 def batch(number, size=8):

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfkd.lessons import Lesson
+from dfkd.memory.labelled_batch import Lesson
 from dfkd.memory.pool import ImagePool
-from tests.dfkd.tiny import CPU, through_a_file
+from tests.support.tiny import CPU, through_a_file
 
 
 def numbered(start, count):

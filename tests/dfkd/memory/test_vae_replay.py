@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dfkd.budget import Plan
 from dfkd.composition import Memory
-from dfkd.lessons import Lesson
-from dfkd.looks import Look
+from dfkd.memory.labelled_batch import Lesson
 from dfkd.memory.vae_replay import VaeReplay, tuning_loss, vae_loss
+from dfkd.models.forward_pass import Look
+from dfkd.models.teacher import Counts, Teacher
 from dfkd.models.vae import Vae
-from dfkd.teacher import Counts, Teacher
-from tests.dfkd.tiny import (
+from dfkd.training.budget import Plan
+from tests.support.tiny import (
     CPU,
     SMALL,
     SPEC,

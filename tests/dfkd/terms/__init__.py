@@ -1,7 +1,7 @@
 import torch
 
-from dfkd.looks import LayerStatistics, Look
-from dfkd.synthesis import Synthesis
+from dfkd.models.forward_pass import LayerStatistics, Look
+from dfkd.synthesizers.synthesis import Synthesis
 
 
 def draw(*shape, seed=0):

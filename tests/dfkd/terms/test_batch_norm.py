@@ -6,7 +6,7 @@ from torch import nn
 from torch.autograd import gradcheck
 from torch.distributions import Normal, kl_divergence
 
-from dfkd.looks import LayerStatistics
+from dfkd.models.forward_pass import LayerStatistics
 from dfkd.terms.batch_norm import (
     BatchNormAverage,
     batch_norm,

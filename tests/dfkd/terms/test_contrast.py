@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from dfkd.looks import LayerStatistics
+from dfkd.models.forward_pass import LayerStatistics
 from dfkd.terms.contrast import Contrast
 from tests.dfkd.terms import draw, synthesis
 

@@ -1,0 +1,1 @@
+"""Errors, text, files, locks and limits that every other room uses."""

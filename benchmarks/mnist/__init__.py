@@ -1,0 +1,1 @@
+"""The MNIST table: every recipe under an equal number of teacher passes."""

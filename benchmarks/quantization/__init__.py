@@ -1,0 +1,1 @@
+"""The quantization table: what eight and four bits cost, by method."""

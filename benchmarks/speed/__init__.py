@@ -1,0 +1,1 @@
+"""Inference speed of int8, overhead of the training loop, lower bounds for every Jetson."""

@@ -1,0 +1,1 @@
+"""The training loop: its phases, updates, optimizers, objectives, schedule and health checks."""

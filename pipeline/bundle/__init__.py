@@ -1,0 +1,1 @@
+"""The bundle: written, described, signed, unpacked and validated again."""

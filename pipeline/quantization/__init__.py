@@ -1,0 +1,1 @@
+"""Fake-quantizers: placed, calibrated, trained and restored."""

@@ -1,0 +1,1 @@
+"""The content-addressed store, its records, its garbage collection, and code digests."""

@@ -1,0 +1,1 @@
+"""The training loop run as a step: checkpoints, progress, metrics."""

@@ -1,0 +1,134 @@
+"""golden.npz: probe images with the teacher's answers, for checking an artifact anywhere."""
+
+import dataclasses
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base.one_line import one_line
+from targets.bundle.bundle_files import LARGEST, BundleError
+
+Pixel = TypeVar("Pixel", bound=np.generic)
+
+GOLDEN = "golden.npz"
+
+NUMBERS = 2_000_000
+"""Of a chunk's images: all activations of so many fit into a small Jetson's memory."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Probe images as a camera would deliver them, and what the teacher says to them.
+
+    Attributes:
+        pixels: (N, C, H, W) uint8; 0 and 255 are the ends of `value_range`.
+        mean: (C,), std: (C,): the normalisation, in raw units.
+        value_range: (2,) raw values of pixel 0 and pixel 255.
+        teacher_logits: (N, K) float32, of the normalised pixels.
+        generator: (N,) index of the held-out generator that drew each.
+        asked: (N,) the class that generator was asked for.
+    """
+
+    pixels: NDArray[np.uint8]
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    value_range: NDArray[np.float32]
+    teacher_logits: NDArray[np.float32]
+    generator: NDArray[np.int64]
+    asked: NDArray[np.int64]
+
+    @property
+    def images(self) -> NDArray[np.float32]:
+        """(N, C, H, W) float32, as the teacher and every exported graph take them."""
+        low, high = self.value_range
+        raw = low + (high - low) * self.pixels.astype(np.float32) / 255
+        column = (1, -1, 1, 1)
+        normalised = (raw - self.mean.reshape(column)) / self.std.reshape(column)
+        images: NDArray[np.float32] = normalised.astype(np.float32)
+        return images
+
+    @property
+    def chunk(self) -> int:
+        """How many of them a small Jetson can put through a network at a time."""
+        return max(1, min(500, NUMBERS // int(self.pixels[0].size)))
+
+    def some(self, count: int) -> "Golden":
+        """So many of them, evenly out of all; all when there are no more."""
+        if count >= len(self.pixels):
+            return self
+        chosen = np.linspace(0, len(self.pixels) - 1, count).astype(np.int64)
+        per_image = ("pixels", "teacher_logits", "generator", "asked")
+        return dataclasses.replace(self, **{name: vars(self)[name][chosen] for name in per_image})
+
+    def save(self, path: Path) -> None:
+        """Write an .npz file; the same content gives the same bytes."""
+        np.savez_compressed(path, **vars(self))
+
+
+def whole_batches(images: NDArray[Pixel], size: int) -> Iterator[NDArray[Pixel]]:
+    """Images (N, ...) in batches of a size, the last filled up with the first image."""
+    for start in range(0, len(images), size):
+        part = images[start : start + size]
+        yield np.concatenate([part, np.repeat(images[:1], size - len(part), 0)])
+
+
+def golden_of(bundle: Path) -> Golden:
+    """A bundle's probes.
+
+    Raises:
+        BundleError: When it was made to keep them private, or they are none.
+        OSError: When they cannot be read.
+    """
+    if not (bundle / GOLDEN).exists():
+        raise BundleError(f"{bundle}: holds no probes to judge by, its run file says private: true")
+    return load_golden(bundle / GOLDEN)
+
+
+def load_golden(path: Path) -> Golden:
+    """Read a file that `Golden.save` wrote; nothing in it is unpickled.
+
+    Raises:
+        BundleError: When it is no such file, or takes more than LARGEST bytes unpacked.
+        OSError: When it cannot be opened.
+    """
+    with path.open("rb") as file:
+        try:
+            size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
+            if size > LARGEST:
+                raise ValueError(f"unpacked it takes {size:,} bytes, more than {LARGEST:,}")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                golden = Golden(**{name: arrays[name] for name in Golden.__dataclass_fields__})
+            _check_layout(golden)
+        except Exception as error:  # Of zipfile, of zlib, of NumPy, and MemoryError for a claim.
+            why = one_line(str(error) or type(error).__name__)
+            raise BundleError(f"{path}: not a golden.npz ({why})") from None
+    return golden
+
+
+def _check_layout(golden: Golden) -> None:
+    """Refuse arrays that do not fit one another.
+
+    Raises:
+        ValueError: With the first that does not.
+    """
+    count, channels = (*golden.pixels.shape, 0, 0)[:2]
+    classes = (*golden.teacher_logits.shape, 0, 0)[1]
+    layout = {
+        "pixels": (np.uint8, (*golden.pixels.shape, 0, 0, 0, 0)[:4]),
+        "mean": (np.float32, (channels,)),
+        "std": (np.float32, (channels,)),
+        "value_range": (np.float32, (2,)),
+        "teacher_logits": (np.float32, (count, classes)),
+        "generator": (np.int64, (count,)),
+        "asked": (np.int64, (count,)),
+    }
+    for name, (kind, shape) in layout.items():
+        array = vars(golden)[name]
+        if array.dtype != kind or array.shape != shape or not array.size:
+            raise ValueError(f"{name} is {array.dtype} of shape {list(array.shape)}")

@@ -1,0 +1,1 @@
+"""What runs on a Jetson: checks before a build, compiling a bundle, reports, serving files."""

@@ -1,0 +1,1 @@
+"""The self-test of a device: everything this project would do there, tried once."""

@@ -1,0 +1,1 @@
+"""Graphs and scales for the deep-learning accelerator (DLA)."""

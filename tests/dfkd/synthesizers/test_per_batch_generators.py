@@ -1,0 +1,440 @@
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from dfkd.composition import Memory, Optimizer, Schedule, Synthesizer, Term
+from dfkd.images import ImageSpec
+from dfkd.models.generators import Generator, NoisyLayerGenerator
+from dfkd.recipe import Recipe
+from dfkd.synthesizers import build_generator, make_synthesizer
+from dfkd.synthesizers.kept_generator import KeptGenerator
+from dfkd.synthesizers.per_batch_generators import FreshGenerator, MetaGenerator, NoisyLayer
+from dfkd.synthesizers.pixel_optimization import Impressions, Pixels
+from dfkd.synthesizers.protocol import balanced_labels
+
+SPEC = ImageSpec((1, 8, 8), (0.5,), (0.5,))
+CPU = torch.device("cpu")
+STEPS = 3
+
+
+def recipe(kind, optimizer=None, **options):
+    synthesizer = Synthesizer(
+        kind, network="upsample", head="sigmoid", latent=6, width=4, steps=STEPS, **options
+    )
+    return Recipe(
+        kind,
+        "none",
+        (Term("label-certainty", 1.0),),
+        synthesizer=synthesizer,
+        memory=Memory("pool", capacity=64),
+        schedule=Schedule(batch=8, fresh_batches=0),
+        generator=optimizer or Optimizer(0.1, policy="constant"),
+    )
+
+
+def fresh(optimizer=None, **options):
+    torch.manual_seed(0)
+    return FreshGenerator(recipe("fresh-generator", optimizer, **options), SPEC, 3, CPU)
+
+
+def meta(optimizer=None, renew_every=0, **options):
+    torch.manual_seed(0)
+    made = recipe("meta-generator", optimizer, **options)
+    return MetaGenerator(made, build_generator(made, SPEC, 3), 3, CPU, renew_every)
+
+
+def noisy(optimizer=None, renew_every=0):
+    torch.manual_seed(0)
+    made = recipe("noisy-layer", optimizer, conditional=True)
+    generator = NoisyLayerGenerator(made.synthesizer, SPEC, torch.randn(3, 5), groups=2)
+    return NoisyLayer(made, generator, 3, CPU, renew_every)
+
+
+ALL = [fresh, meta, noisy]
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def push(synthesizer, loss, seed=0):
+    """One step along a random gradient, with a loss of our choice."""
+    images = synthesizer.draft().images.detach().clone()
+    source = rng(seed)
+    for parameter in synthesizer.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=source)
+    synthesizer.step(torch.tensor(loss))
+    return images
+
+
+def push_and_finish(synthesizer):
+    push(synthesizer, loss=1.0)
+    return synthesizer.finish()
+
+
+def values(network):
+    return [p.detach().clone() for p in network.parameters()]
+
+
+def alike(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_balanced_labels_go_on_in_turn_from_any_class():
+    source, starts = rng(), []
+    for _ in range(300):
+        labels = balanced_labels(8, 3, source)
+        assert labels.dtype == torch.long
+        assert labels.device == CPU
+        start = labels[0].item()
+        assert labels.tolist() == [(start + i) % 3 for i in range(8)]
+        starts.append(start)
+    assert all(80 < starts.count(own) < 120 for own in range(3))
+    assert torch.equal(balanced_labels(8, 3, rng(1)), balanced_labels(8, 3, rng(1)))
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_a_draft_shows_the_classes_in_turn(make):
+    synthesizer = make()
+    synthesizer.begin(8, rng())
+    draft = synthesizer.draft()
+    assert draft.images.shape == (8, 1, 8, 8)
+    assert torch.equal(draft.labels, balanced_labels(8, 3, rng()))
+    (gradient,) = torch.autograd.grad(draft.images.square().sum(), synthesizer.parameters()[0])
+    assert gradient.abs().sum() > 0
+
+
+@pytest.mark.parametrize("make", ALL)
+@pytest.mark.parametrize(
+    ("losses", "best"), [((3.0, 1.0, 2.0), 1), ((1.0, 2.0, 3.0), 0), ((2.0, 1.0, 1.0), 1)]
+)
+def test_the_best_draft_is_kept(make, losses, best):
+    synthesizer = make()
+    synthesizer.begin(6, rng())
+    drafts = [push(synthesizer, loss, seed) for seed, loss in enumerate(losses)]
+    done = synthesizer.finish()
+    assert torch.equal(done.images, drafts[best])
+    assert not any(torch.equal(drafts[i], drafts[best]) for i in range(3) if i != best)
+    assert not done.images.requires_grad
+    assert torch.equal(done.labels, balanced_labels(6, 3, rng()))
+
+
+@pytest.mark.parametrize("make", [fresh, meta])
+@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize(("losses", "best"), [((3.0, 1.0, 2.0), 1), ((1.0, 2.0, 3.0), 0)])
+def test_the_best_draft_is_kept_with_the_latents_it_was_drawn_from(make, conditional, losses, best):
+    synthesizer = make(latent_lr=0.25, conditional=conditional)
+    synthesizer.begin(6, rng())
+    latents, networks = [], []
+    for seed, loss in enumerate(losses):
+        latents.append(synthesizer.latents.detach().clone())
+        networks.append(copy.deepcopy(synthesizer.network()))
+        push(synthesizer, loss, seed)
+    done = synthesizer.finish()
+    assert torch.equal(done.latents, latents[best])
+    assert not any(torch.equal(latents[i], latents[best]) for i in range(3) if i != best)
+    assert not done.latents.requires_grad
+    # The three belong together: the network of that step draws the same images once more.
+    told = done.labels if conditional else None
+    assert torch.equal(networks[best](done.latents, told), done.images)
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_every_class_has_its_turn_when_a_batch_is_smaller_than_their_number(make):
+    synthesizer, source, seen = make(), rng(), set()
+    for _ in range(10):
+        synthesizer.begin(2, source)
+        seen |= set(push_and_finish(synthesizer).labels.tolist())
+    assert seen == {0, 1, 2}
+
+
+@pytest.mark.parametrize("make", ALL)
+@pytest.mark.parametrize("finished", [False, True])
+def test_the_best_of_an_earlier_batch_is_forgotten_even_if_it_was_broken_off(make, finished):
+    synthesizer = make()
+    synthesizer.begin(6, rng())
+    push(synthesizer, loss=0.1)
+    if finished:
+        synthesizer.finish()
+    synthesizer.begin(6, rng(1))
+    draft = push(synthesizer, loss=9.0)
+    assert torch.equal(synthesizer.finish().images, draft)
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_a_step_changes_what_is_drawn(make):
+    synthesizer = make()
+    synthesizer.begin(6, rng())
+    before = push(synthesizer, loss=1.0)
+    assert not torch.equal(synthesizer.draft().images, before)
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_latents_are_standard_normal_and_the_same_for_the_same_draw(make):
+    drawn = []
+    for seed in (4, 4, 5):
+        synthesizer = make()
+        synthesizer.begin(500, rng(seed))
+        drawn.append(synthesizer.latents)
+    assert drawn[0].shape == (500, 6)
+    assert abs(drawn[0].mean()) < 0.05
+    assert abs(drawn[0].std() - 1) < 0.05
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+@pytest.mark.parametrize("make", [fresh, meta])
+def test_latents_learn_at_a_rate_of_their_own_or_not_at_all(make):
+    for rate in (0.0, 0.25):
+        description = Optimizer(0.5, "sgd", momentum=0.0, policy="constant")
+        synthesizer = make(description, latent_lr=rate)
+        synthesizer.factor = 0.1
+        synthesizer.begin(6, rng(4))
+        before = synthesizer.latents.detach().clone()
+        assert any(p is synthesizer.latents for p in synthesizer.parameters()) == (rate > 0)
+        push(synthesizer, loss=1.0)
+        if rate:
+            expected = before - 0.1 * rate * synthesizer.latents.grad
+            torch.testing.assert_close(synthesizer.latents.detach(), expected)
+        else:
+            assert torch.equal(synthesizer.latents, before)
+
+
+@pytest.mark.parametrize("make", [fresh, meta])
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_generator_may_be_told_the_class(make, conditional):
+    synthesizer = make(conditional=conditional)
+    synthesizer.begin(6, rng())
+    assert (synthesizer.network().embedding is not None) == conditional
+    assert synthesizer.draft().labels is not None
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_the_draft_is_drawn_with_the_norms_of_the_batch(make):
+    synthesizer = make()
+    synthesizer.begin(6, rng())
+    synthesizer.network().eval()
+    synthesizer.draft()
+    assert synthesizer.network().training
+
+
+def test_a_fresh_generator_is_born_for_each_batch():
+    synthesizer = fresh()
+    synthesizer.begin(6, rng())
+    first = synthesizer.network()
+    synthesizer.begin(6, rng())
+    assert synthesizer.network() is not first
+    assert not alike(values(first), values(synthesizer.network()))
+    assert synthesizer.state_dict() == {}
+    synthesizer.load_state_dict({})
+
+
+def test_the_meta_generator_waits_while_its_clone_learns():
+    synthesizer = meta()
+    before = values(synthesizer.generator)
+    synthesizer.begin(6, rng())
+    assert alike(values(synthesizer.network()), before)
+    for seed in range(STEPS):
+        push(synthesizer, loss=1.0, seed=seed)
+    assert alike(values(synthesizer.generator), before)
+    assert not alike(values(synthesizer.network()), before)
+    synthesizer.finish()
+    assert not alike(values(synthesizer.generator), before)
+
+
+def test_the_meta_generators_gradient_is_the_sum_of_its_clones():
+    synthesizer = meta(latent_lr=0.1)
+    synthesizer.begin(6, rng())
+    sums = [torch.zeros_like(p) for p in synthesizer.generator.parameters()]
+    for step in range(STEPS):
+        draft = synthesizer.draft()
+        loss = (draft.images * (step + 1)).square().sum()
+        for parameter in synthesizer.parameters():
+            parameter.grad = None
+        loss.backward(inputs=synthesizer.parameters())
+        clone = list(synthesizer.network().parameters())
+        sums = [total + p.grad for total, p in zip(sums, clone, strict=True)]
+        synthesizer.step(loss)
+    for total, own in zip(sums, synthesizer.generator.parameters(), strict=True):
+        torch.testing.assert_close(own.grad, total)
+    assert sums[0].abs().sum() > 0
+
+
+def test_the_meta_generators_step_is_as_many_times_larger_as_its_clone_took():
+    synthesizer = meta(Optimizer(0.01, "sgd", momentum=0.0, policy="constant"))
+    synthesizer.factor = 0.5
+    before = values(synthesizer.generator)
+    synthesizer.begin(6, rng())
+    for seed in range(STEPS):
+        push(synthesizer, loss=1.0, seed=seed)
+    sums = [p.grad.clone() for p in synthesizer.generator.parameters()]
+    synthesizer.finish()
+    for old, total, new in zip(before, sums, synthesizer.generator.parameters(), strict=True):
+        torch.testing.assert_close(new.detach(), old - 0.01 * STEPS * 0.5 * total)
+
+
+def test_the_meta_generators_gradients_do_not_pile_up_over_batches():
+    synthesizer = meta()
+    for batch in range(2):
+        synthesizer.begin(6, rng(batch))
+        push(synthesizer, loss=1.0, seed=batch)
+        expected = [p.grad for p in synthesizer.network().parameters()]
+        own = [p.grad.clone() for p in synthesizer.generator.parameters()]
+        assert alike(own, expected)
+        synthesizer.finish()
+
+
+def test_the_meta_generator_now_and_then_draws_its_first_layers_anew():
+    synthesizer = meta(renew_every=2)
+    renewed = []
+    for batch in range(5):
+        before = copy.deepcopy(synthesizer.generator)
+        synthesizer.begin(6, rng(batch))
+        renewed.append(not alike(values(before.project), values(synthesizer.generator.project)))
+        # A norm that is drawn anew is neutral; one that has learnt is not.
+        first_norm = synthesizer.generator.normalise
+        assert bool((first_norm.weight == 1).all()) == (batch == 0 or renewed[-1])
+        assert alike(values(before.trunk), values(synthesizer.generator.trunk))
+        assert alike(values(synthesizer.network()), values(synthesizer.generator))
+        push(synthesizer, loss=1.0, seed=batch)
+        synthesizer.finish()
+    assert renewed == [False, False, True, False, True]
+
+
+@pytest.mark.parametrize("make", [meta, noisy])
+def test_goes_on_from_a_state(make):
+    description = Optimizer(0.01, policy="constant")
+    first, second = make(description, renew_every=2), make(description, renew_every=2)
+
+    def batch(synthesizer, seed):
+        torch.manual_seed(seed)
+        synthesizer.begin(6, rng(seed))
+        for step in range(STEPS):
+            push(synthesizer, loss=1.0 - step, seed=10 * seed + step)
+        return synthesizer.finish().images
+
+    for seed in range(3):
+        batch(first, seed)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    for seed in range(3, 6):
+        assert torch.equal(batch(second, seed), batch(first, seed))
+
+
+def test_the_noisy_layer_is_drawn_anew_for_each_batch_and_the_rest_goes_on():
+    synthesizer = noisy()
+    synthesizer.begin(6, rng())
+    push(synthesizer, loss=1.0)
+    synthesizer.finish()
+    layers, trunk = values(synthesizer.generator.noisy), values(synthesizer.generator.trunk)
+    synthesizer.begin(6, rng())
+    assert not alike(values(synthesizer.generator.noisy), layers)
+    assert alike(values(synthesizer.generator.trunk), trunk)
+
+
+def test_the_noisy_layer_learns_and_the_embeddings_do_not():
+    synthesizer = noisy()
+    synthesizer.begin(6, rng())
+    embeddings = synthesizer.generator.embeddings.clone()
+    layers = values(synthesizer.generator.noisy)
+    for seed in range(STEPS):
+        push(synthesizer, loss=1.0, seed=seed)
+    assert not alike(values(synthesizer.generator.noisy), layers)
+    assert torch.equal(synthesizer.generator.embeddings, embeddings)
+    assert not any(p is synthesizer.generator.embeddings for p in synthesizer.parameters())
+
+
+def test_the_noisy_generator_now_and_then_is_drawn_anew_as_a_whole():
+    synthesizer = noisy(renew_every=2)
+    renewed = []
+    for batch in range(5):
+        before = values(synthesizer.generator.trunk)
+        embeddings = synthesizer.generator.embeddings.clone()
+        synthesizer.begin(6, rng(batch))
+        changed = [
+            not torch.equal(a, b)
+            for a, b in zip(before, synthesizer.generator.trunk.parameters(), strict=True)
+        ]
+        assert any(changed) == all(changed)
+        renewed.append(all(changed))
+        assert torch.equal(synthesizer.generator.embeddings, embeddings)
+        push(synthesizer, loss=1.0, seed=batch)
+        synthesizer.finish()
+    assert renewed == [False, False, True, False, True]
+
+
+def test_redraw_changes_the_images_of_every_class():
+    torch.manual_seed(0)
+    embeddings = torch.randn(3, 5)
+    generator = NoisyLayerGenerator(Synthesizer(latent=6, width=4), SPEC, embeddings, groups=2)
+    labels = torch.arange(6) % 3
+    first, again = generator(labels), generator(labels)
+    assert torch.equal(first, again)
+    generator.redraw()
+    apart = (generator(labels) - first).flatten(1).norm(dim=1)
+    assert (apart > 0.1).all()
+    assert torch.equal(generator.embeddings, embeddings)
+
+
+KINDS = {
+    "generator": KeptGenerator,
+    "fresh-generator": FreshGenerator,
+    "meta-generator": MetaGenerator,
+    "noisy-layer": NoisyLayer,
+    "pixels": Pixels,
+    "impressions": Impressions,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_made(kind):
+    made = recipe("fresh-generator", renew_every=10)
+    if kind == "impressions":
+        made = replace(
+            made,
+            terms=(Term("soft-label", 1.0),),
+            synthesizer=replace(made.synthesizer, kind=kind),
+        )
+    elif kind == "generator":
+        made = Recipe(kind, "none", (Term("certainty", 1.0),), schedule=Schedule(student_steps=1))
+    else:
+        conditional = kind == "noisy-layer"
+        made = replace(
+            made, synthesizer=replace(made.synthesizer, kind=kind, conditional=conditional)
+        )
+    generator = build_generator(made, SPEC, 3)
+    lasting = {"generator": Generator, "meta-generator": Generator}
+    assert isinstance(generator, lasting.get(kind, NoisyLayerGenerator)) == (
+        kind in ("generator", "meta-generator", "noisy-layer")
+    )
+    synthesizer = make_synthesizer(
+        made,
+        generator=generator,
+        teacher=nn.Sequential(nn.Flatten(), nn.Linear(64, 3)),
+        spec=SPEC,
+        classes=3,
+        device=CPU,
+    )
+    assert type(synthesizer) is KINDS[kind]
+    if hasattr(synthesizer, "renew_every"):
+        assert synthesizer.renew_every == made.synthesizer.renew_every
+
+
+def test_no_two_images_of_a_batch_share_class_and_noisy_layer():
+    """There is no latent: such images would be the same."""
+    made = recipe("noisy-layer", conditional=True)
+    batch = made.schedule.batch
+    generator = build_generator(made, SPEC, 3)
+    assert len(generator.noisy) == -(-batch // 3)
+    for start in range(3):
+        images = generator.eval()((torch.arange(batch) + start) % 3)
+        assert len(images.flatten(1).unique(dim=0)) == batch
+
+
+def test_given_embeddings_take_the_place_of_random_ones():
+    made = recipe("noisy-layer", conditional=True)
+    embeddings = torch.randn(3, 7)
+    assert torch.equal(build_generator(made, SPEC, 3, embeddings).embeddings, embeddings)
+    assert build_generator(made, SPEC, 3).embeddings.shape == (3, 512)

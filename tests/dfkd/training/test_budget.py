@@ -1,0 +1,190 @@
+"""Budgets: what a plan costs on paper is what a loop counts."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from dfkd.compatibility import ADVERSARIES
+from dfkd.composition import Memory, Objective
+from dfkd.recipes import RECIPES
+from dfkd.training.budget import Plan, for_student_steps, for_teacher_passes, passes_per_round
+from tests.support.tiny import SMALL, make_loop, shrunk
+
+PASSES_OF_AN_EMPTY_VAE = 7
+"""Per replayed image: recalling it costs 4, learning from it 3."""
+
+
+def cost(recipe, plan):
+    warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
+    return plan.warmup_rounds * warm + plan.rounds * main
+
+
+def runnable(recipe, warmup, rounds):
+    able = not {term.name for term in recipe.terms} <= ADVERSARIES
+    needed = recipe.schedule.generator_steps == 0 or recipe.schedule.warmup_rounds > 0
+    return Plan(warmup if able and needed else 0, rounds, 0.01)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_loop_counts_what_the_plan_costs(name):
+    recipe = shrunk(RECIPES[name])
+    plan = runnable(recipe, 2, 3)
+    loop = make_loop(recipe, plan)
+    loop.run()
+    missing = 0
+    if recipe.memory.kind == "vae":
+        # In its very first step the VAE has no sample of its own to rehearse.
+        missing = PASSES_OF_AN_EMPTY_VAE * round(recipe.memory.share * recipe.schedule.batch)
+    assert loop.counts.teacher_passes == cost(recipe, plan) - missing
+    assert loop.counts.student_steps == 3 * recipe.schedule.student_steps
+
+
+def small(**changes):
+    return replace(SMALL, **changes)
+
+
+CHANGED = {
+    "several generator steps": SMALL.overridden({"generator_steps": 3}),
+    "as many fresh batches as steps": SMALL.overridden({"fresh_batches": 3}),
+    "a bank": small(memory=Memory("bank", capacity=2, share=0.5)),
+    "an average generator": small(memory=Memory("average-generator", share=0.5)),
+    "a VAE": small(memory=Memory("vae", latent=8, share=0.5, steps=2)),
+    "a VAE that learns in more steps than there are fresh batches": small(
+        memory=Memory("vae", latent=8, share=0.5, steps=3)
+    ),
+    "the same latents": small(
+        schedule=replace(SMALL.schedule, fresh="same-latents", fresh_batches=1)
+    ),
+    "the generator's batch": small(
+        schedule=replace(SMALL.schedule, fresh="generator-batch", fresh_batches=1)
+    ),
+    "shifted images": small(synthesizer=replace(SMALL.synthesizer, augment="roll")),
+    "two views": small(synthesizer=replace(SMALL.synthesizer, augment="two-views")),
+    "selection": small(selection="clean-mixture"),
+    "attention maps of what is replayed": small(objective=Objective(attention=1.0)),
+    "attention maps of what an average generator draws": small(
+        objective=Objective(attention=1.0), memory=Memory("average-generator", share=0.5)
+    ),
+    "a soft share that rounds": small(memory=Memory("average-generator", share=0.3)),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_loop_counts_what_the_plan_of_a_changed_recipe_costs(name):
+    recipe, plan = CHANGED[name], Plan(1, 3)
+    loop = make_loop(recipe, plan)
+    loop.run()
+    missing = 0
+    if recipe.memory.kind == "vae":
+        missing = PASSES_OF_AN_EMPTY_VAE * round(recipe.memory.share * recipe.schedule.batch)
+    assert loop.counts.teacher_passes == cost(recipe, plan) - missing
+
+
+def test_the_cost_of_a_round_by_hand():
+    # One generator step of 8 images, forward with backward; two fresh batches, forward alone.
+    assert passes_per_round(SMALL, warm=False) == 3 * 8 + 2 * 8
+    assert passes_per_round(SMALL, warm=True) == 3 * 8
+    # 200 steps on two views of 256 images, then one answer without gradient.
+    assert passes_per_round(RECIPES["cmi"], warm=False) == 200 * 3 * 2 * 256 + 256
+    # 30 steps on 400 images and the answer; two such batches a round, one in the warm-up.
+    assert passes_per_round(RECIPES["nayer"], warm=True) == 30 * 3 * 400 + 400
+    assert passes_per_round(RECIPES["nayer"], warm=False) == 2 * (30 * 3 * 400 + 400)
+    # Everything is made in the warm-up.
+    assert passes_per_round(RECIPES["zskd"], warm=False) == 0
+    # DAFL's student learns from the answers that the generator's step has brought.
+    assert passes_per_round(RECIPES["dafl"], warm=False) == 3 * 512
+    # PRE-DFKD: 1024 by 3, ten fresh batches; ten samples of 128 images, four for the VAE, each
+    # tuned by one step and answered; the VAE's step on 512 new images and 128 samples.
+    expected = 3 * 1024 + 10 * 1024 + 14 * 4 * 128 + 4 * 3 * (512 + 128)
+    assert passes_per_round(RECIPES["pre-dfkd"], warm=False) == expected
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@settings(deadline=None)
+@example(1_200_000)
+@given(st.integers(0, 10**10))
+def test_a_plan_for_teacher_passes_stays_within_the_budget_and_uses_it(name, more):
+    recipe = RECIPES[name]
+    warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
+    schedule = recipe.schedule
+    # From where each kind of round that the recipe has gets one by its share of the budget.
+    published = schedule.warmup_rounds * warm + schedule.rounds * main
+    fewest = min(count for count in (schedule.warmup_rounds, schedule.rounds) if count)
+    budget = -(-published // fewest) + more
+    plan = for_teacher_passes(recipe, budget)
+    assert plan.rounds >= 1
+    assert (plan.warmup_rounds >= 1) == (schedule.warmup_rounds >= 1)
+    assert cost(recipe, plan) <= budget
+    assert cost(recipe, plan) + warm * bool(schedule.warmup_rounds) + main > budget
+
+
+# RDSKD's share of a small budget is less than one warm-up round.
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_budget_that_has_room_for_one_round_of_each_kind_is_kept(name):
+    recipe = RECIPES[name]
+    warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
+    least = warm * bool(recipe.schedule.warmup_rounds) + main
+    for budget in (least, 3 * least, 10 * least, 100 * least, 1000 * least):
+        assert cost(recipe, for_teacher_passes(recipe, budget)) <= budget
+
+
+@pytest.mark.parametrize("name", ["house", "pre-dfkd", "cmi", "mad", "zskd", "nayer", "dfad"])
+def test_a_loop_with_such_a_plan_stays_within_the_budget(name):
+    recipe = shrunk(RECIPES[name])
+    recipe = replace(
+        recipe,
+        schedule=replace(
+            recipe.schedule, rounds=10, warmup_rounds=5 if recipe.schedule.warmup_rounds else 0
+        ),
+    )
+    whole = cost(recipe, Plan(recipe.schedule.warmup_rounds, 10))
+    budget = whole * 3 // 10 + 1
+    plan = for_teacher_passes(recipe, budget)
+    loop = make_loop(recipe, plan)
+    loop.run()
+    assert plan.rounds == 3
+    assert plan.stretch == pytest.approx(0.3, abs=0.01)
+    assert 0 < loop.counts.teacher_passes <= budget
+
+
+def test_the_published_budget_gives_the_published_plan():
+    for recipe in RECIPES.values():
+        schedule = recipe.schedule
+        published = Plan(schedule.warmup_rounds, schedule.rounds, 1.0)
+        assert for_teacher_passes(recipe, cost(recipe, published)) == published
+        steps = schedule.rounds * schedule.student_steps
+        assert for_student_steps(recipe, steps) == published
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@settings(deadline=None)
+@given(st.integers(1, 10**9))
+def test_a_plan_for_student_steps_reaches_them_by_less_than_a_round(name, steps):
+    recipe = RECIPES[name]
+    plan = for_student_steps(recipe, steps)
+    reached = plan.rounds * recipe.schedule.student_steps
+    assert steps <= reached < steps + recipe.schedule.student_steps
+    share = recipe.schedule.warmup_rounds * plan.rounds / recipe.schedule.rounds
+    # Rounded down, but a recipe that has a warm-up keeps one round of it.
+    fewest = 1 if recipe.schedule.warmup_rounds else 0
+    assert max(fewest, share - 1) <= plan.warmup_rounds <= max(fewest, share)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_loop_with_such_a_plan_takes_the_steps(name):
+    recipe = shrunk(
+        RECIPES[name], rounds=5, warmup_rounds=RECIPES[name].schedule.warmup_rounds and 4
+    )
+    plan = for_student_steps(recipe, 7)
+    loop = make_loop(recipe, plan)
+    loop.run()
+    assert 7 <= loop.counts.student_steps < 7 + recipe.schedule.student_steps
+
+
+# Or no image would be made and no step taken, or the generator would stay as it was drawn.
+@pytest.mark.parametrize("name", [n for n, r in RECIPES.items() if r.schedule.generator_steps == 0])
+@pytest.mark.parametrize("steps", [1, 10, 100])
+def test_a_short_run_keeps_the_warm_up_without_which_nothing_would_be_made(name, steps):
+    assert for_student_steps(RECIPES[name], steps).warmup_rounds >= 1

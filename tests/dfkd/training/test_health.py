@@ -1,0 +1,259 @@
+"""The signs that are watched, by hand, and their silence on healthy runs."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfkd.recipes import RECIPES
+from dfkd.training.budget import Plan
+from dfkd.training.health import (
+    LIFE,
+    WINDOW,
+    Health,
+    Vitals,
+    effective_classes,
+    pairwise_spread,
+)
+from tests.support.patient import (
+    BLIND,
+    RECIPE,
+    Patient,
+    on_mnist,
+)
+from tests.support.tiny import (
+    MNIST,
+    make_loop,
+    make_teacher,
+    mnist_teacher,
+    shrunk,
+    weights,
+)
+
+
+def test_quiet_on_a_healthy_run():
+    patient = Patient(on_mnist(RECIPE, 60)).run()
+    assert patient.events == {}
+    assert patient.loop.health.rate == 1.0
+    agreements = [r.agreement for r in patient.rounds if r.agreement is not None]
+    assert len(agreements) == 3
+    assert agreements[-1] > agreements[0]
+
+
+def test_quiet_while_a_student_learns_from_a_pool_that_is_complete():
+    """Rounds in which nothing is made show no image, which is no collapse."""
+    recipe = shrunk(RECIPES["zskd"], batch=32)
+    loop = make_loop(
+        recipe, Plan(15, 30), teacher=mnist_teacher(), student="lenet5-half", spec=MNIST
+    )
+    loop.run()
+    assert loop.health.events == []
+
+
+# A random teacher answers with one class whatever it sees, so only trained ones are asked.
+@pytest.mark.parametrize("name", ["dafl", "dfad", "zskt", "rdskd", "mad"])
+def test_quiet_on_the_first_rounds_of_published_methods(name):
+    recipe = shrunk(RECIPES[name], batch=32)
+    warmup = 12 if recipe.schedule.warmup_rounds else 0
+    objective = replace(recipe.objective, attention=0.0)
+    loop = make_loop(
+        replace(recipe, objective=objective),
+        Plan(warmup, 25, 0.01),
+        teacher=mnist_teacher(),
+        student="lenet5-half",
+        spec=MNIST,
+    )
+    loop.run()
+    assert loop.health.events == []
+
+
+def test_the_probe_is_gathered_over_rounds_and_frozen_at_a_look():
+    loop, probes = on_mnist(BLIND, 24), []
+    loop.run(lambda _: probes.append(loop.health.probe))
+    assert probes[18] is None
+    full = probes[19]
+    assert all(probe is full for probe in probes[19:])
+    images, answers = full
+    assert len(images) == len(answers) == 256
+    assert torch.equal(mnist_teacher()(images).argmax(1), answers)
+
+
+def test_the_probe_is_frozen_anew_after_its_life():
+    """A student may forget what an untrained generator drew."""
+    health, student = Health(), make_teacher()
+
+    def gather(value):
+        for _ in range(WINDOW):
+            health.gather(torch.full((32, 1, 28, 28), value), torch.zeros(32, 10))
+
+    gather(0.0)
+    for look in range(LIFE):
+        health.agreement(student)
+        assert health.probe[0].mean() == 0.0, look
+        gather(1.0)
+    health.best_agreement = 0.9
+    health.agreement(student)
+    assert health.probe[0].mean() == 1.0
+    assert health.best_agreement == 0.0
+
+
+def test_looking_at_the_probe_leaves_the_student_as_it_was():
+    loop = make_loop(RECIPE, Plan(0, 1))
+    health = Health()
+    assert health.agreement(loop.student) is None
+    teacher = make_teacher()
+    for seed in range(12):
+        torch.manual_seed(seed)
+        images = torch.randn(32, 1, 28, 28)
+        health.gather(images, teacher(images))
+    before = weights(loop.student.train())
+    share = health.agreement(loop.student)
+    assert torch.equal(before, weights(loop.student))
+    right = loop.student(health.probe[0]).argmax(1) == health.probe[1]
+    assert share == pytest.approx(right.float().mean().item())
+    assert health.agreement(teacher) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("histogram", "expected"),
+    [
+        ([5, 5], 2.0),
+        ([0, 9, 0], 1.0),
+        ([1] * 10, 10.0),
+        ([1, 3], math.exp(-0.25 * math.log(0.25) - 0.75 * math.log(0.75))),
+        ([2, 0, 2, 0, 2], 3.0),
+    ],
+)
+def test_effective_classes_by_hand(histogram, expected):
+    assert effective_classes(histogram) == pytest.approx(expected)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=12).filter(any))
+def test_effective_classes_lie_between_one_and_those_that_occur(histogram):
+    occurring = sum(count > 0 for count in histogram)
+    assert 1 - 1e-9 <= effective_classes(histogram) <= occurring + 1e-9
+    assert effective_classes([3 * count for count in histogram]) == pytest.approx(
+        effective_classes(histogram)
+    )
+
+
+@settings(deadline=None)
+@given(st.integers(2, 7), st.integers(1, 3), st.integers(1, 4), st.integers(0, 100))
+def test_pairwise_spread_is_that_over_all_ordered_pairs(count, channels, side, seed):
+    images = torch.randn(count, channels, side, side, generator=torch.Generator().manual_seed(seed))
+    squares = [
+        (images[i] - images[j]).square().mean().item()
+        for i in range(count)
+        for j in range(count)
+        if i != j
+    ]
+    expected = math.sqrt(sum(squares) / len(squares))
+    assert pairwise_spread(images) == pytest.approx(expected, rel=1e-4)
+
+
+def test_pairwise_spread_of_equal_images_and_of_one_image_is_zero():
+    assert pairwise_spread(torch.ones(4, 1, 3, 3)) == 0.0
+    assert pairwise_spread(torch.randn(1, 1, 3, 3)) == 0.0
+
+
+HEALTHY = Vitals([3, 3], 1.0, {"student": 1.0}, {"student": 1.0})
+
+
+def test_faults_that_show_at_once():
+    for who in ("generator", "student"):
+        for bad in (math.nan, math.inf):
+            health = Health()
+            loss = health.fault(replace(HEALTHY, losses={who: bad}))
+            gradient = health.fault(replace(HEALTHY, gradients={who: bad}))
+            assert loss == f"the {who}'s loss is {bad}"
+            assert gradient == f"the {who}'s gradient is {bad}"
+
+
+@pytest.mark.parametrize(("factor", "found"), [(900.0, False), (1100.0, True)])
+def test_a_gradient_is_too_large_beyond_a_thousand_times_the_usual(factor, found):
+    health = Health()
+    assert not any(health.fault(HEALTHY) for _ in range(WINDOW))
+    fault = health.fault(replace(HEALTHY, gradients={"student": factor}))
+    assert (fault is not None) == found
+
+
+def test_no_gradient_is_unusual_before_there_is_a_usual_one():
+    health = Health()
+    assert not any(health.fault(HEALTHY) for _ in range(WINDOW - 1))
+    assert health.fault(replace(HEALTHY, gradients={"student": 1e9})) is None
+
+
+@pytest.mark.parametrize(("spread", "found"), [(0.06, False), (0.04, True)])
+def test_images_are_alike_below_a_twentieth_of_the_usual_spread(spread, found):
+    health = Health()
+    for _ in range(50):
+        health.fault(HEALTHY)
+    faults = [health.fault(replace(HEALTHY, spread=spread)) for _ in range(WINDOW)]
+    assert faults[: WINDOW - 1] == [None] * (WINDOW - 1)
+    assert (faults[-1] is not None) == found
+
+
+@pytest.mark.parametrize(("histogram", "found"), [([99, 1], True), ([90, 10], False)])
+def test_one_class_is_found_over_a_window_of_rounds(histogram, found):
+    health = Health()
+    faults = [health.fault(replace(HEALTHY, histogram=histogram)) for _ in range(WINDOW)]
+    assert faults[: WINDOW - 1] == [None] * (WINDOW - 1)
+    assert (faults[-1] is not None) == found
+
+
+def test_rounds_that_each_show_one_class_in_turn_are_no_collapse():
+    health = Health()
+    turns = [[6, 0], [0, 6]] * WINDOW
+    assert not any(health.fault(replace(HEALTHY, histogram=turn)) for turn in turns)
+
+
+@pytest.mark.parametrize(("agreement", "found"), [(0.55, False), (0.45, True)])
+def test_an_agreement_is_compared_with_the_best_so_far(agreement, found):
+    health = Health()
+    assert health.forgotten(0.8) is None
+    assert health.forgotten(0.7) is None
+    assert health.forgotten(agreement) is None
+    assert health.doubtful == found
+    assert (health.forgotten(agreement) is not None) == found
+    assert health.forgotten(None) is None
+
+
+def test_a_look_that_is_good_again_clears_the_doubt_of_the_one_before():
+    health = Health()
+    assert [health.forgotten(share) for share in (0.9, 0.2, 0.9)] == [None] * 3
+    assert not health.doubtful
+
+
+def test_after_a_roll_back_a_window_starts_anew():
+    health = Health()
+    for _ in range(WINDOW - 1):
+        health.fault(replace(HEALTHY, histogram=[9, 0]))
+    assert health.rolled_back("something", "round 9")
+    faults = [health.fault(replace(HEALTHY, histogram=[9, 0])) for _ in range(WINDOW)]
+    assert faults[: WINDOW - 1] == [None] * (WINDOW - 1)
+    assert faults[-1] is not None
+
+
+def test_a_round_without_images_tells_nothing_of_a_collapse():
+    health = Health()
+    for _ in range(2 * WINDOW):
+        assert health.fault(HEALTHY) is None
+    nothing = replace(HEALTHY, histogram=[0, 0], spread=None)
+    assert not any(health.fault(nothing) for _ in range(2 * WINDOW))
+    assert not health.suspect
+
+
+@pytest.mark.parametrize("sick", [{"spread": 0.04}, {"histogram": [6, 0]}])
+def test_the_first_round_of_a_collapse_is_suspect_and_a_healthy_one_is_not(sick):
+    health = Health()
+    for _ in range(5):
+        health.fault(HEALTHY)
+    assert not health.suspect
+    assert health.fault(replace(HEALTHY, **sick)) is None
+    assert health.suspect
+    health.fault(HEALTHY)
+    assert not health.suspect

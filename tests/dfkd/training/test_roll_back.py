@@ -1,0 +1,154 @@
+"""What a roll-back restores, how often it is tried, and what is gentler after it."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dfkd.recipes import RECIPES
+from dfkd.synthesizers import Draft
+from dfkd.training.budget import Plan
+from dfkd.training.health import (
+    LONGEST,
+    RETRIES,
+)
+from dfkd.training.loop import DivergedError
+from tests.support.patient import (
+    BLIND,
+    Patient,
+    nan_in_the_student,
+    on_mnist,
+    same,
+)
+from tests.support.tiny import (
+    every_number,
+    make_loop,
+    shrunk,
+    weights,
+)
+
+
+def test_gives_up_after_the_last_retry_in_the_last_healthy_state():
+    loop = on_mnist(BLIND, 40)
+    patient = Patient(loop, range(21, 40), nan_in_the_student)
+    with pytest.raises(DivergedError, match=f"round 25: .*given up after {RETRIES} roll-backs"):
+        patient.run()
+    assert same(patient.state(), patient.healthy)
+    assert len(loop.health.events) == RETRIES + 1
+    # The rates were halved at each retry.
+    endings = [event.rsplit(" ", 1)[1] for event in loop.health.events[:RETRIES]]
+    assert endings == ["0.5", "0.25", "0.125"]
+    assert [r.number for r in patient.rounds if r.event] == [22, 23, 24]
+
+
+def test_a_roll_back_restores_optimisers_and_drops_what_the_pool_took_since():
+    loop = on_mnist(BLIND, 25)
+    moments, counts = [], []
+
+    def watch(now):
+        state = loop._learning.optimizer.state_dict()["state"]
+        moments.append(state[0]["exp_avg"].clone())
+        counts.append(loop.memory.count)
+        if now.number == 22:
+            nan_in_the_student(loop)
+
+    loop.run(watch)
+    assert torch.equal(moments[22], moments[19])
+    assert not torch.equal(moments[21], moments[19])
+    capacity, fresh = loop.memory.capacity, BLIND.schedule.batch * BLIND.schedule.fresh_batches
+    # Of round 23 nothing is remembered: it broke off in the student's phase, after the drawing.
+    assert counts[22] == max(0, min(capacity, counts[19] + 3 * fresh) - 3 * fresh)
+
+
+def test_the_snapshot_survives_the_training_after_it():
+    """Two roll-backs to one snapshot are to the same state, moments of the optimisers included."""
+    loop, states = on_mnist(BLIND, 30), []
+
+    def watch(now):
+        parts = (loop._learning.state_dict(), loop.synthesizer.state_dict())
+        states.append([number.clone() for number in every_number(parts)])
+        if now.number in (22, 26):
+            nan_in_the_student(loop)
+
+    loop.run(watch)
+    assert [event.split(":")[0] for event in loop.health.events] == ["round 23", "round 27"]
+    assert same(states[22], states[19])
+    assert same(states[26], states[19])
+    assert not same(states[25], states[19])
+
+
+@pytest.mark.parametrize("factor", [math.nan, math.inf])
+def test_images_that_are_no_numbers_are_not_remembered(factor):
+    """Otherwise they would come back from the pool after every roll-back."""
+    loop = on_mnist(BLIND, 40)
+
+    def explode(loop):
+        draw = loop.synthesizer.fresh
+        calls = []
+
+        def exploded(count, rng):
+            calls.append(count)
+            draft = draw(count, rng)
+            return Draft(draft.images * factor) if len(calls) == 2 else draft
+
+        loop.synthesizer.fresh = exploded
+
+    patient = Patient(loop, {30}, explode).run()
+    assert list(patient.events) == [31]
+    assert "the generator's loss is" in patient.events[31]
+    assert torch.isfinite(loop.memory.state_dict()["images"]).all()
+
+
+def test_a_memory_that_learns_is_rolled_back_with_the_networks():
+    loop = make_loop(shrunk(RECIPES["mad"]), Plan(0, 4))
+    loop._look_every = LONGEST
+    start, twins = weights(loop.memory.twin), []
+
+    def watch(now):
+        twins.append(weights(loop.memory.twin))
+        if now.number == 2:
+            nan_in_the_student(loop)
+
+    loop.run(watch)
+    assert torch.equal(twins[2], start)
+    assert not torch.equal(twins[1], start)
+
+
+def of_the_vae(loop):
+    return loop.memory.optimizer
+
+
+def of_the_contrast_head(loop):
+    return next(w for w in loop.weighting.wrapped if w.term.name == "contrast").compute.optimizer
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer"), [("pre-dfkd", of_the_vae), ("cmi", of_the_contrast_head)]
+)
+def test_whatever_else_learns_is_gentler_after_a_roll_back_too(name, optimizer):
+    loop, rates = make_loop(shrunk(RECIPES[name]), Plan(0, 4)), []
+
+    def watch(now):
+        rates.append(optimizer(loop).param_groups[0]["lr"])
+        if now.number == 2:
+            nan_in_the_student(loop)
+
+    loop.run(watch)
+    assert len(loop.health.events) == 1
+    assert rates[3] == pytest.approx(0.5 * rates[1])
+
+
+def test_the_average_generator_follows_the_generator_through_its_warm_up():
+    loop = make_loop(shrunk(RECIPES["mad"]), Plan(3, 1))
+    twins = []
+    loop.run(lambda _: twins.append(weights(loop.memory.twin)))
+    assert not torch.equal(twins[0], twins[1])
+    assert not torch.equal(twins[1], twins[2])
+
+
+def test_the_running_average_of_the_student_is_rolled_back():
+    loop = on_mnist(replace(BLIND, average=0.9), 6)
+    patient = Patient(loop, {3}, nan_in_the_student).run()
+    assert list(patient.events) == [4]
+    assert torch.isfinite(weights(loop.delivered)).all()

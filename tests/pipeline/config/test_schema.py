@@ -1,0 +1,212 @@
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from base.errors import InputError
+from pipeline.config.chosen_recipes import check_recipes
+from pipeline.config.run_file import Changes, parse_run, read_run_file
+from pipeline.config.schema import Budget
+from tests.support.quick_run import EXAMPLE, QUICK, write_run
+
+
+def changed(**sections):
+    return {**copy.deepcopy(QUICK), **sections}
+
+
+def fault(document):
+    with pytest.raises(InputError) as caught:
+        check_recipes(parse_run(document, "run.yaml"))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_example_is_a_run_file_whose_weights_lie_beside_it():
+    config = read_run_file(EXAMPLE / "run.yaml")
+    assert config.teacher.weights == str(EXAMPLE / "teacher.safetensors")
+
+
+def test_what_is_set_over_reads_as_if_it_stood_in_the_run_file(tmp_path):
+    distill = {**QUICK["distill"], "recipe": "dafl", "overrides": {"batch": 32}}
+    run_file = write_run(tmp_path, distill=distill)
+    changes = Changes("/else/t.safetensors", "lenet5", "nayer", ("local-cpu", "thor"), 7, 3)
+    config = read_run_file(run_file, changes)
+    assert config.teacher.weights == "/else/t.safetensors"
+    assert config.teacher.architecture == "lenet5"
+    assert config.student.architecture == "lenet5"
+    assert (config.distill.recipe, config.distill.overrides) == ("nayer", {})
+    assert (config.distill.budget.steps, config.seed) == (7, 3)
+    assert config.targets == ("local-cpu", "thor")
+    assert read_run_file(run_file, Changes(student="same")).student == "same"
+    assert read_run_file(run_file, Changes()) == read_run_file(run_file)
+    assert read_run_file(run_file, Changes(budget=7)).distill.overrides == {"batch": 32}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        (Changes(recipe="dafl", budget=7, seed=3, teacher="t.pt"), "quick"),
+        (Changes(targets=("local-cpu",)), "quick"),
+        (Changes(student="lenet5-half"), "quick"),
+        (Changes(student="same"), "quick.same"),
+        (Changes(targets=("local-cpu", "thor@Lab")), "quick.thor-lab"),
+        (Changes(student="my.nets:Tiny", targets=("arm",)), "quick.my.nets-tiny.arm"),
+    ],
+)
+def test_another_product_has_another_name(tmp_path, changes, name):
+    """Or the bundle for one device would take the place of that for another."""
+    assert read_run_file(write_run(tmp_path), changes).name == name
+
+
+def test_a_run_file_for_engines_that_is_run_for_this_cpu_alone(tmp_path):
+    run_file = write_run(tmp_path, targets=["local-cpu", "thor"])
+    assert read_run_file(run_file, Changes(targets=("local-cpu",))).name == "quick.local-cpu"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (Changes(student="lenet", targets=()), "targets"),
+        (Changes(budget=-1), "distill.budget.steps"),
+        (Changes(seed=-1), "seed"),
+    ],
+)
+def test_what_is_set_over_is_checked_as_well(tmp_path, changes, says):
+    with pytest.raises(InputError, match=says):
+        read_run_file(write_run(tmp_path), changes)
+
+
+@pytest.mark.parametrize(
+    ("document", "key", "nearest"),
+    [
+        (changed(techer={}), "techer", "teacher"),
+        (changed(gate={"agrement": 0.9}), "agrement", "agreement"),
+        (changed(student={"architecture": "lenet5", "widht": 1}), "widht", "width"),
+        (changed(distill={"budget": {"stepps": 1}}), "stepps", "steps"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest_right_one(document, key, nearest):
+    line = fault(document)
+    assert repr(key) in line
+    assert repr(nearest) in line
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "says"),
+    [
+        ("distill", {"recipe": "hous"}, "did you mean 'house'"),
+        ("distill", {"overrides": {"bach": 3}}, "did you mean 'batch'"),
+        ("distill", {"budget": {}}, "either steps or images"),
+        ("distill", {"budget": {"steps": 3, "images": 3}}, "either steps or images"),
+        ("quantize", {"overrides": {"memory": 1}}, "smaller than a batch"),
+        ("quantize", {"overrides": {"width": 8}}, "width has no effect: the generator that taught"),
+        ("gate", {"images": 100}, "2000"),
+        ("gate", {"agreement": 1.5}, "gate.agreement"),
+        ("input", {"shape": [1, 32, 32], "mean": [0.1, 0.2], "std": [0.3]}, "mean has 2 values"),
+        ("input", {"shape": [1, 32, 32], "mean": [0.1], "std": [0.0]}, "input.std.0"),
+        ("targets", [], "targets"),
+        ("student", "other", "student"),
+        ("name", "../escape", "name"),
+        ("seed", -1, "seed"),
+        ("device", "tpu", "device"),
+    ],
+)
+def test_a_senseless_value_is_refused_with_the_reason(section, value, says):
+    assert says in fault(changed(**{section: value}))
+
+
+@pytest.mark.parametrize("count", [2**60, 10**13])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "teacher.classes",
+        "teacher.width",
+        "student.width",
+        "distill.budget.steps",
+        "distill.budget.images",
+        "distill.overrides.batch",
+        "quantize.budget.steps",
+        "quantize.overrides.memory",
+        "quantize.calibration_images",
+        "export.batch",
+        "gate.images",
+        "gate.generators",
+        "gate.rounds",
+        "seed",
+    ],
+)
+def test_a_count_that_would_fill_the_memory_is_named(key, count):
+    document = copy.deepcopy(QUICK)
+    *sections, name = key.split(".")
+    part = document
+    for section in sections:
+        part = part.setdefault(section, {})
+    if sections[-1:] == ["budget"]:
+        part.clear()
+    part[name] = count
+    assert f"run.yaml: {key}: Input should be less than" in fault(document)
+
+
+@pytest.mark.parametrize(
+    ("key", "sections"),
+    [
+        ("gate.images", {"gate": {"images": 1_000_000}, "classes": 1_000}),
+        ("quantize.calibration_images", {"quantize": {"calibration_images": 100_000}}),
+        ("distill.overrides.batch", {"distill": {"overrides": {"batch": 100_000}}}),
+        ("quantize.overrides.batch", {"quantize": {"overrides": {"batch": 100_000}}}),
+        ("gate.images", {"side": 2**40}),
+    ],
+)
+def test_so_many_images_of_such_a_size(key, sections):
+    side, classes = sections.pop("side", 224), sections.pop("classes", 10)
+    teacher = {**QUICK["teacher"], "classes": classes}
+    images = {"shape": [3, side, side], "mean": [0.5] * 3, "std": [0.5] * 3}
+    line = fault(changed(teacher=teacher, input=images, **sections))
+    assert f"{key}: so many images of shape [3, {side}, {side}]" in line
+
+
+def test_what_is_usual_fits():
+    """The largest images of the literature, and as many probes of small ones as anyone took."""
+    large = {"shape": [3, 512, 512], "mean": [0.5] * 3, "std": [0.5] * 3}
+    assert parse_run(changed(input=large), "run.yaml")
+    assert parse_run(changed(gate={"images": 500_000}), "run.yaml")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("key", ["mean", "std", "value_range"])
+def test_a_number_that_is_none(key, value):
+    images = {**QUICK["input"], key: [value, value] if key == "value_range" else [value]}
+    assert f"input.{key}" in fault(changed(input=images))
+
+
+def test_a_run_file_whose_place_has_a_password():
+    with pytest.raises(InputError, match="run file: its URL carries a password"):
+        read_run_file("sftp://user:secret@host/run.yaml")
+
+
+def test_class_names_are_one_a_class():
+    teacher = {**QUICK["teacher"], "class_names": ["zero", "one"]}
+    assert "2 class_names for 10 classes" in fault(changed(teacher=teacher))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 512))
+def test_a_budget_in_images_is_rounded_up_to_whole_batches(images, batch):
+    steps = Budget(images=images).student_steps(batch)
+    assert steps * batch >= images
+    assert (steps - 1) * batch < images
+    assert Budget(steps=steps).student_steps(batch) == steps
+
+
+@pytest.mark.parametrize("content", ["[1, 2", "- a list", "\x00", "just text"])
+def test_what_is_no_run_file_gets_one_line(tmp_path, content):
+    path = tmp_path / "run.yaml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"run\.yaml") as caught:
+        read_run_file(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_run_file(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        read_run_file(tmp_path / "none.yaml")

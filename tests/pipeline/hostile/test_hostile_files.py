@@ -1,0 +1,178 @@
+"""What comes from outside and means harm, or is broken: one clear error, or it is fine.
+
+Never a traceback, never a file outside its root, never code that runs.
+"""
+
+import io
+import json
+import os
+import pickle
+
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from base.errors import InputError
+from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.unpack import lay_out
+from pipeline.config.run_file import parse_run, read_run_file
+from pipeline.run import check_config
+from pipeline.store.step_record import digest
+from pipeline.store.store import Store
+from pipeline.teachers.loading import parse_weights
+from pipeline.teachers.registry import changes
+from targets.lint import told
+from tests.support.hostile_input import (
+    AT_MOST,
+    ESCAPED,
+    MANY,
+    NAMES,
+    VALUES,
+    fine_or_one_line,
+    mutated,
+    watched,
+)
+from tests.support.quick_run import EXAMPLE, QUICK, ROOT
+
+pytestmark = AT_MOST
+
+
+@MANY
+@given(st.sampled_from([*QUICK, "export", "targets", "seed", "device", "private"]), VALUES)
+def test_run_files_with_a_section_of_anything(section, value):
+    config = fine_or_one_line(lambda: parse_run({**QUICK, section: value}, "run.yaml"))
+    if config is not None:
+        fine_or_one_line(lambda: check_config(config))
+
+
+@MANY
+@given(mutated(yaml.safe_dump(QUICK).encode()))
+def test_run_files_of_broken_text(content):
+    with watched() as root:
+        (root / "run.yaml").write_bytes(content)
+        fine_or_one_line(lambda: read_run_file(root / "run.yaml"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"!!python/object/apply:os.mkdir [{ESCAPED}]",
+        "name: &a [*a]",
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
+        "[" * 5000,
+        f"seed: {'9' * 5000}",
+        "name: 2001-99-99",
+        "name: !!timestamp x",
+        "name: !!int ''",
+    ],
+)
+def test_yaml_that_means_harm(tmp_path, content):
+    (tmp_path / "run.yaml").write_text(content)
+    with pytest.raises(InputError):
+        read_run_file(tmp_path / "run.yaml")
+    assert not ESCAPED.exists()
+
+
+@MANY
+@given(VALUES | st.fixed_dictionaries({"files": st.dictionaries(NAMES, st.text(max_size=64))}))
+def test_manifests_of_anything(document):
+    with watched() as root:
+        (root / "manifest.json").write_text(json.dumps(document))
+        fine_or_one_line(lambda: open_bundle(root))
+
+
+@MANY
+@given(st.dictionaries(NAMES, st.binary(max_size=20), max_size=4), VALUES)
+def test_orders_whose_files_lie_anywhere(files, stray):
+    """What a device lays out never leaves its folder."""
+    with watched() as root:
+        store = Store(str(root / "store"))
+
+        def kept(content):
+            path = root / "content"
+            path.write_bytes(content)
+            return store.put(path, "content").sha256
+
+        manifest = {"files": {name: kept(content) for name, content in files.items()}}
+        for document in (manifest, {"files": stray}, stray):
+            order = kept(json.dumps(document).encode())
+            with watched() as device:
+                fine_or_one_line(lambda order=order, to=device: lay_out(store, order, to))
+            assert not ESCAPED.exists()
+
+
+@MANY
+@given(mutated((EXAMPLE / "teacher.safetensors").read_bytes()))
+def test_broken_safetensors(content):
+    fine_or_one_line(lambda: parse_weights(content, "teacher.safetensors"))
+
+
+def saved(value):
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
+
+
+@MANY
+@given(mutated(saved({"weight": torch.ones(3, 3), "bias": torch.zeros(3)})) | st.binary())
+def test_broken_state_dicts(content):
+    fine_or_one_line(lambda: parse_weights(content, "teacher.pt"))
+
+
+@MANY
+@given(VALUES)
+def test_files_that_hold_something_else(value):
+    fine_or_one_line(lambda: parse_weights(saved(value), "teacher.pt"))
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_pickles_that_run_code_do_not(tmp_path, protocol):
+    class Attack:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "ran"),))
+
+    for value in (Attack(), {"weight": Attack()}, [Attack()]):
+        with pytest.raises(InputError):
+            parse_weights(pickle.dumps(value, protocol=protocol), "teacher.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+GRAPH = (ROOT / "tests" / "targets" / "lint" / "modelopt_int8.onnx").read_bytes()
+
+
+@MANY
+@given(mutated(GRAPH[:4000]) | mutated(GRAPH))
+def test_broken_graphs(content):
+    with watched() as root:
+        (root / "graph.onnx").write_bytes(content)
+        try:
+            told(root / "graph.onnx")
+        except ValueError as error:
+            assert "\n" not in str(error)
+
+
+@MANY
+@given(mutated(yaml.safe_dump(QUICK).encode()), st.binary(max_size=50))
+def test_registry_entries_of_anything(run_file, weights):
+    with watched() as root:
+        entry = root / "registry" / "net"
+        entry.mkdir(parents=True)
+        (entry / "run.yaml").write_bytes(run_file)
+        (entry / "teacher.safetensors").write_bytes(weights)
+        store = Store(str(root / "store"))
+        for change in changes(str(root / "registry"), store, 0.0, print):
+            assert change.refused
+            assert "\n" not in change.refused
+
+
+def test_a_link_in_a_bundle_leads_nowhere_else(tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "golden.npz").symlink_to(tmp_path / "secret")
+    files = {"golden.npz": digest("whatever")}
+    (bundle / "manifest.json").write_text(json.dumps({"files": files}))
+    with pytest.raises(InputError, match="outside the bundle"):
+        open_bundle(bundle)

@@ -1,0 +1,242 @@
+"""A store that others can write to: records, logs and checkpoints of anything."""
+
+import io
+import json
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from base.errors import InputError
+from dfkd.training.budget import Plan
+from pipeline.chain import chain, perform, step_key, with_made
+from pipeline.config.run_file import read_run_file
+from pipeline.releases.release_tables import history_table, service_table
+from pipeline.releases.releases import fetch, history, kept_alive, publish, roll_back
+from pipeline.store.garbage_collection import find_garbage
+from pipeline.store.step_record import Artifact, StepRecord, digest
+from pipeline.store.step_workspace import Unfinished
+from pipeline.store.storage import Files
+from pipeline.store.store import Store
+from pipeline.training.checkpoint import PARTS, Checkpoint, machine
+from pipeline.training.resumable_training import train
+from tests.pipeline.test_chain import Silent
+from tests.support.hostile_input import (
+    AT_MOST,
+    ESCAPED,
+    MANY,
+    NAMES,
+    VALUES,
+    fine_or_one_line,
+    mutated,
+    watched,
+)
+from tests.support.quick_run import write_run
+from tests.support.releases import bundle
+from tests.support.tiny import make_loop
+
+pytestmark = AT_MOST
+
+
+@MANY
+@given(mutated(json.dumps({"artifacts": {"a": {"name": "a", "sha256": "0" * 64}}}).encode()))
+def test_broken_records_of_steps(content):
+    with watched() as root:
+        store = Store(str(root / "store"))
+        store.record("step", "key", StepRecord({}, {}))
+        (root / "store" / "steps" / "step" / "key.json").write_bytes(content)
+        fine_or_one_line(lambda: store.recall("step", "key"))
+
+
+@MANY
+@given(NAMES, st.text(max_size=70) | st.none())
+def test_artifacts_with_names_of_anything(name, sha256):
+    """None stands for an object that is there."""
+    with watched() as outer, watched() as root:
+        store = Store(str(outer / "store"))
+        (outer / "content").write_text("content")
+        there = store.put(outer / "content", "content").sha256
+        known = there if sha256 is None else sha256
+        fine_or_one_line(lambda: store.get(Artifact(name, known, 0), root))
+    assert not ESCAPED.exists()
+
+
+ARTIFACTS = st.dictionaries(
+    st.sampled_from(["teacher", "other"]),
+    VALUES | st.fixed_dictionaries({"name": NAMES | VALUES, "sha256": VALUES, "size": VALUES}),
+)
+
+
+def resealed(document, place):
+    """As one who means harm would."""
+    if not isinstance(document, dict):
+        return document
+    return {**document, "seal": digest([place, json.loads(json.dumps(document))])}
+
+
+@MANY
+@given(VALUES | st.fixed_dictionaries({"artifacts": VALUES | ARTIFACTS, "notes": VALUES}))
+def test_records_that_say_anything(document):
+    """What is taken for a finished step can be handed on to the next."""
+    with watched() as root:
+        store, config = Store(str(root / "store")), read_run_file(write_run(root))
+        teacher, distill = chain(config)[:2]
+        key = step_key(teacher, teacher.settings(config), {})
+        store._files.write_json(place := f"steps/teacher/{key}.json", resealed(document, place))
+        record = fine_or_one_line(lambda: perform(teacher, config, {}, store, Silent()))
+        if record is not None:
+            roles = with_made({}, teacher, record, config)
+            fine_or_one_line(lambda: step_key(distill, distill.settings(config), roles))
+
+
+DIGESTS = st.sampled_from([letter * 64 for letter in "abc"])
+
+RELEASES = st.fixed_dictionaries(
+    {
+        "bundle": DIGESTS,
+        "student": DIGESTS,
+        "manifest": st.integers(0, 3),
+        "signature": st.just("") | DIGESTS,
+        "because": st.just("passed") | DIGESTS.map("instead of {}".format),
+    },
+    optional={"when": st.just("20260101T000000.000000Z")},
+)
+"""As they should be; a number stands for one of the objects that are there."""
+
+
+@st.composite
+def entries(draw):
+    """Some of them with a field of anything, or nothing like one."""
+    found = []
+    for release in draw(st.lists(RELEASES, min_size=1, max_size=4)):
+        if draw(st.booleans()):
+            release[draw(st.sampled_from([*release, "other"]))] = draw(VALUES)
+        found.append(draw(VALUES) if draw(st.integers(0, 5)) == 0 else release)
+    return found
+
+
+@MANY
+@given(entries(), VALUES)
+def test_logs_of_anything(logged, stray):
+    with watched() as root:
+        store = Store(str(root / "store"))
+        made = bundle(root / "made", "good")
+        manifest = (made / "manifest.json").read_text()
+        publish(store, made, json.loads(manifest)["bundle"])
+        objects = []
+        for content in (manifest, json.dumps(stray), '{"files": {}}', "{"):
+            (root / "content").write_text(content)
+            objects.append(store.put(root / "content", "content").sha256)
+        for index, entry in enumerate(logged):
+            if isinstance(entry, dict) and isinstance(number := entry.get("manifest"), int):
+                entry["manifest"] = objects[number] if 0 <= number < 4 else number
+            store._files.write_json(f"logs/service/net/2030-{index}.json", entry)
+        for action in (
+            lambda: history(store, "net"),
+            lambda: kept_alive(store),
+            lambda: find_garbage(store, timedelta(days=7)),
+            lambda: shown(service_table(store)),
+            lambda: shown(history_table(store, "net")),
+            lambda: fetch(store, "net", root / "current"),
+            lambda: roll_back(store, "net"),
+            lambda: publish(store, made, json.loads(manifest)["bundle"]),
+        ):
+            fine_or_one_line(action)
+
+
+def shown(table):
+    console = Console(file=io.StringIO())
+    console.print(table)
+    return console.file.getvalue()
+
+
+def test_a_release_whose_predecessors_entry_was_deleted(tmp_path):
+    """As a damaged one's error says to do."""
+    store = Store(str(tmp_path / "store"))
+    made = {letter: bundle(tmp_path / letter, letter) for letter in "abc"}
+    for each in made.values():
+        publish(store, each, json.loads((each / "manifest.json").read_text())["bundle"])
+    roll_back(store, "net")
+    first, second, *_ = sorted((tmp_path / "store/logs/service/net").iterdir())
+    second.unlink()
+    assert len(history(store, "net")) == 3
+    again = bundle(tmp_path / "again", "c")
+    outcome = publish(store, again, json.loads((again / "manifest.json").read_text())["bundle"])
+    assert outcome.name == "ASIDE"
+    assert first.exists()
+
+
+@pytest.mark.parametrize("name", ["..", "../../escaped", "", "a/b", "."])
+def test_a_log_whose_name_leads_elsewhere(tmp_path, name):
+    store = Store(str(tmp_path / "a" / "store"))
+    for action in (lambda: store.append(f"service/{name}", {}), lambda: history(store, name)):
+        with pytest.raises(InputError, match="is no name"):
+            action()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_name_that_is_markup_is_shown_as_it_is(tmp_path):
+    store = Store(str(tmp_path / "store"))
+    made = bundle(tmp_path / "made", "x", name="[bold]a[")
+    publish(store, made, json.loads((made / "manifest.json").read_text())["bundle"])
+    assert "[bold]a[" in shown(service_table(store))
+
+
+def saved(value):
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
+
+
+LOOP = make_loop(plan=Plan(2, 0))
+
+GOOD = {
+    "machine": machine(),
+    "loop": LOOP.state_dict(),
+    **{"curve": [], "shares": [], "seconds": 1.0, "elsewhere": []},
+}
+
+
+@st.composite
+def checkpoints(draw):
+    """A good one with some parts of anything, or broken bytes of a good one."""
+    if draw(st.booleans()):
+        return draw(mutated(saved(GOOD)) | st.binary(max_size=60))
+    state = dict(GOOD["loop"])
+    for name in draw(st.lists(st.sampled_from(sorted(state)), max_size=2)):
+        state[name] = draw(VALUES)
+    document = {**GOOD, "loop": state}
+    for name in draw(st.lists(st.sampled_from(sorted(PARTS)), max_size=1)):
+        document[name] = draw(VALUES)
+    return saved(draw(st.just(document) | VALUES))
+
+
+@MANY
+@given(checkpoints())
+def test_checkpoints_of_anything(content):
+    with watched() as root:
+        unfinished = Unfinished(Files(str(root)), "checkpoints/step")
+        work = SimpleNamespace(unfinished=unfinished, reporter=Silent())
+        kept = Checkpoint(work, "phase")
+        (root / "content").write_bytes(content)
+        unfinished.keep("phase.checkpoint", root / "content")
+        notes = fine_or_one_line(lambda: train(make_loop(plan=Plan(1, 0)), "phase", work))
+        if notes is not None:
+            json.dumps(notes)
+        assert kept.place == "checkpoints/step/phase.checkpoint"
+
+
+@pytest.mark.parametrize("number", [-(2**60), -2, 2])
+def test_a_round_that_there_is_not(tmp_path, number):
+    """From far below zero the loop would never come to its end."""
+    unfinished = Unfinished(Files(str(tmp_path)), "checkpoints/step")
+    work = SimpleNamespace(unfinished=unfinished, reporter=Silent())
+    content = saved({**GOOD, "loop": {**GOOD["loop"], "round": number}})
+    (tmp_path / "content").write_bytes(content)
+    unfinished.keep("phase.checkpoint", tmp_path / "content")
+    with pytest.raises(InputError, match=rf"phase\.checkpoint is no state of this loop .*{number}"):
+        train(make_loop(plan=Plan(1, 0)), "phase", work)

@@ -1,0 +1,106 @@
+"""Biases on the grid of integer kernels: torch, float and integer runtimes then answer alike."""
+
+import copy
+
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from dfkd.images import ImageSpec
+from dfkd.models import build
+from pipeline.export.onnx_export import exported
+from pipeline.quantization.bias_snapping import snap_biases
+from pipeline.quantization.fake_quantizers import (
+    Scheme,
+    layers_in_order,
+    prepare,
+    to_torch_quantizers,
+)
+from targets.catalogue.instruction_sets import Cpu
+from targets.cpu.session import answer, open_session, rewritten
+from targets.graph.bias_grid import bias_steps
+from targets.graph.int8_weights import store_weights_as_int8
+
+SPEC = ImageSpec((3, 16, 16), (0.5,) * 3, (0.25,) * 3)
+X86 = Cpu("any", "x86_64", "vnni")
+
+
+def images(count):
+    return torch.randn(count, *SPEC.shape, generator=torch.Generator().manual_seed(count))
+
+
+def network_with_statistics():
+    """An untrained ResNet-20 whose batch norms do something."""
+    torch.manual_seed(0)
+    network = build("resnet20", SPEC, 10)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.normal_(module.bias, std=0.3)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    return prepare(network_with_statistics(), images(64), Scheme()).eval()
+
+
+@pytest.fixture(scope="module")
+def snapped(prepared):
+    copied = copy.deepcopy(prepared)
+    snap_biases(copied, images(2))
+    return copied
+
+
+def graph(network):
+    return exported(to_torch_quantizers(copy.deepcopy(network), images(2)), images(2), 17, None)
+
+
+def levels(network):
+    layers, steps = layers_in_order(network, images(2)), bias_steps(graph(network))
+    return torch.cat(
+        [layer.bias / torch.from_numpy(s) for layer, s in zip(layers, steps, strict=True)]
+    )
+
+
+def test_every_bias_is_moved_to_the_nearest_step(prepared, snapped):
+    before, after = levels(prepared), levels(snapped)
+    assert (before - before.round()).abs().max() > 0.4
+    torch.testing.assert_close(after, after.round(), atol=0.05, rtol=0)
+    torch.testing.assert_close(after, before, atol=0.55, rtol=0)
+
+
+def test_twice_is_as_once(snapped):
+    again = copy.deepcopy(snapped)
+    snap_biases(again, images(2))
+    for ours, theirs in zip(again.parameters(), snapped.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
+
+
+def test_layers_come_in_the_order_of_the_pass():
+    class Backwards(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last, self.first = nn.Linear(4, 2), nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.last(self.first(x))
+
+    network = Backwards()
+    assert layers_in_order(network, torch.zeros(1, 4)) == [network.first, network.last]
+
+
+def test_torch_and_onnxruntime_answer_alike(snapped, tmp_path):
+    """With integer kernels too, which without the grid move one answer in a hundred."""
+    stored = store_weights_as_int8(graph(snapped))
+    onnx.save(stored, tmp_path / "exported.onnx")
+    onnx.save(rewritten(copy.deepcopy(stored), X86), tmp_path / "rewritten.onnx")
+    x = images(1000)
+    with torch.no_grad():
+        meant = snapped(x).numpy()
+    off = answer(open_session(tmp_path / "exported.onnx", optimised=False), x.numpy())
+    on = answer(open_session(tmp_path / "rewritten.onnx"), x.numpy())
+    assert (off.argmax(1) == meant.argmax(1)).mean() >= 0.999
+    assert (on.argmax(1) == meant.argmax(1)).mean() >= 0.995

@@ -1,0 +1,241 @@
+"""Every way to quantize, through the chain: what is tuned, by whom, and what stays."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from base.errors import InputError
+from dfkd.compatibility import ADVERSARIES
+from dfkd.recipes import GDFQ, HOUSE_QUANTIZE, RECIPES
+from dfkd.training.budget import Plan
+from pipeline.chain import chain, run_chain
+from pipeline.config.chosen_recipes import check_recipes, goes_on, taught_by_the_teacher
+from pipeline.config.run_file import read_run_file
+from pipeline.run import check_run, execute
+from pipeline.steps.quantize import _with_frozen_generator
+from pipeline.store.store import Store
+from tests.pipeline.test_chain import Silent
+from tests.support.quick_run import QUICK, ROOT, write_run
+from tests.support.tiny import make_loop, shrunk
+from tests.support.tiny import weights as weights_of
+
+WITH_BATCH_NORM = {
+    "weights": str(ROOT / "benchmarks/teachers/lenet5-bn/teacher.safetensors"),
+    "architecture": "lenet5-bn",
+    "classes": 10,
+}
+FOUR_BITS = {"weight_bits": 4, "activation_bits": 4}
+SHORT = {"batch": 8, "width": 8, "latent": 16, "warmup_rounds": 2}
+
+
+def quantized(folder, store, *, teacher=None, student="same", **quantize):
+    """(records of all steps, tensors of the last) of a run that ends there."""
+    changes = {"teacher": teacher} if teacher else {}
+    section = {**QUICK["quantize"], **FOUR_BITS, **quantize}
+    config = read_run_file(write_run(folder, student=student, quantize=section, **changes))
+    records = run_chain(config, Store(str(store)), Silent())
+    artifact = records["quantize"].artifacts["quantized"]
+    return records, load_file(Store(str(store)).get(artifact, folder))
+
+
+def weights(tensors):
+    return {name: t for name, t in tensors.items() if name.endswith(".weight")}
+
+
+def same(ours, theirs):
+    return all(ours[name].equal(theirs[name]) for name in ours)
+
+
+@pytest.fixture(scope="module")
+def only_calibrated(tmp_path_factory, quick_store):
+    return quantized(tmp_path_factory.mktemp("noise"), quick_store, method="noise")
+
+
+def test_noise_needs_no_generator_and_changes_no_weight(only_calibrated):
+    records, tensors = only_calibrated
+    assert "fresh_generator" not in records
+    assert "fine-tuning" not in records["quantize"].notes
+    teacher = load_file(ROOT / "examples/mnist_lenet5/teacher.safetensors")
+    assert same(weights(tensors), teacher)
+
+
+def test_generator_images_change_the_ranges_alone(only_calibrated, tmp_path, quick_store):
+    records, tensors = quantized(tmp_path, quick_store, method="generator-images")
+    assert "fresh_generator" in records
+    assert "fine-tuning" not in records["quantize"].notes
+    assert same(weights(tensors), weights(only_calibrated[1]))
+    assert not same(tensors, only_calibrated[1])
+
+
+@pytest.mark.parametrize(
+    ("bits", "recipe", "moved"),
+    [(4, "house-quantize", True), (8, "house-quantize", False), (4, "gdfq", False)],
+)
+def test_ranges_learn_at_rates_of_their_own_where_few_bits_and_adam_ask_for_it(
+    tmp_path, quick_store, bits, recipe, moved
+):
+    """Ten steps of Adam's, from what the same generator calibrated."""
+    ranges = {}
+    section = {"recipe": recipe, "overrides": SHORT, "budget": {"steps": 10}, "weight_bits": bits}
+    for method in ("generator-images", "adversarial"):
+        (tmp_path / method).mkdir()
+        _, tensors = quantized(
+            tmp_path / method,
+            quick_store,
+            teacher=WITH_BATCH_NORM,
+            method=method,
+            activation_bits=bits,
+            **section,
+        )
+        ranges[method] = {n: t.log() for n, t in tensors.items() if n.endswith(".scale")}
+    before, after = ranges.values()
+    assert before
+    shares = [(after[name] - before[name]).abs().max().item() for name in before]
+    assert (max(shares) > 0.02) == moved, shares
+
+
+def test_batch_norm_images_change_the_ranges_alone(tmp_path, quick_store, monkeypatch):
+    records, _ = quantized(
+        tmp_path, quick_store, teacher=WITH_BATCH_NORM, method="batch-norm-images"
+    )
+    notes = records["quantize"].notes
+    assert notes["images"]["cost"]["images"] == 64
+    assert "fine-tuning" not in notes
+
+
+def test_batch_norm_images_need_batch_norm(tmp_path):
+    section = {"method": "batch-norm-images"}
+    config = read_run_file(write_run(tmp_path, quantize=section))
+    with pytest.raises(InputError, match="zeroq needs batch norm"):
+        check_run(config, tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("student", ["same", QUICK["student"]])
+@pytest.mark.parametrize("method", ["noise", "batch-norm-images", "generator-images", "frozen"])
+def test_an_override_without_effect_is_refused(tmp_path, method, student):
+    """Where the teacher alone is there to learn from, a warm-up makes the images."""
+    section = {"method": method, "overrides": {"warmup_rounds": 3, "batch": 64}}
+    changes = {"quantize": section, "student": student, "teacher": WITH_BATCH_NORM}
+    config = read_run_file(write_run(tmp_path, **changes))
+    if method == "frozen" or (method == "generator-images" and student == "same"):
+        check_recipes(config)
+        return
+    with pytest.raises(InputError, match=f"overrides: batch has no effect: method {method} only"):
+        check_recipes(config)
+
+
+@pytest.mark.parametrize("method", ["adversarial", "frozen"])
+def test_the_generator_that_taught_the_student_goes_on(tmp_path, quick_store, method):
+    student = QUICK["student"]
+    records, _ = quantized(tmp_path, quick_store, student=student, method=method)
+    assert "fresh_generator" not in records
+    notes = records["quantize"].notes["fine-tuning"]
+    made = notes["cost"]["teacher_passes"] - notes["cost"]["images"]
+    assert (made > 0) == (method == "adversarial"), notes["curve"]
+    assert notes["cost"]["student_steps"] >= 10
+
+
+def test_a_fresh_generator_learns_first(tmp_path, quick_store):
+    records, _ = quantized(tmp_path, quick_store, student=QUICK["student"], method="fresh")
+    assert records["fresh_generator"].notes["cost"]["images"] == 60 * 32
+    step = next(
+        step for step in chain(read_run_file(tmp_path / "run.yaml")) if step.name == "quantize"
+    )
+    assert "generator" not in step.needs
+
+
+def test_methods_share_the_generator_that_learnt_from_the_teacher_alone(tmp_path):
+    """What a warm-up does not depend on does not make another one."""
+
+    def generator(**section):
+        records, _ = quantized(tmp_path, tmp_path / "store", **section)
+        return records["fresh_generator"]
+
+    overrides = {**SHORT, "stages": 1.0, "student_lr": 1e-3, "student_steps": 5, "memory": 64}
+    first = generator(method="generator-images", overrides=SHORT)
+    assert not first.notes["reused"]
+    for section in (
+        {"method": "frozen", "overrides": overrides},
+        {"method": "adversarial", "overrides": SHORT, "budget": {"steps": 3}, "weight_bits": 8},
+    ):
+        again = generator(**section)
+        assert again.notes["reused"]
+        assert again.artifacts == first.artifacts
+    for changed in ({"warmup_rounds": 3}, {"class-balance": 1.0}, {"generator_lr": 1e-4}):
+        section = {"method": "generator-images", "overrides": {**SHORT, **changed}}
+        assert generator(**section).artifacts != first.artifacts
+
+
+@pytest.mark.parametrize("name", [name for name, one in RECIPES.items() if goes_on(one)])
+def test_of_every_recipe_the_warm_up_stands_alone(name):
+    recipe = RECIPES[name]
+    alone = taught_by_the_teacher(recipe)
+    # Where every term asks a student there is no warm-up.
+    rounds = 0 if {term.name for term in recipe.terms} <= ADVERSARIES else 2
+    assert taught_by_the_teacher(alone) == alone
+    generators = []
+    for one in (recipe, alone):
+        small = shrunk(one)
+        torch.manual_seed(0)
+        loop = make_loop(small, Plan(rounds, 0), student=None)
+        loop.run()
+        generators.append(weights_of(loop.generator))
+    assert torch.equal(*generators)
+
+
+def test_the_float_student_may_be_the_teacher(tmp_path, quick_store):
+    student, tensors = QUICK["student"], {}
+    for teacher in ("original", "student"):
+        folder = tmp_path / teacher
+        folder.mkdir()
+        section = {**QUICK["quantize"], **FOUR_BITS, "teacher": teacher}
+        config = read_run_file(write_run(folder, student=student, quantize=section))
+        record = run_chain(config, Store(str(quick_store)), Silent())["quantize"]
+        path = Store(str(quick_store)).get(record.artifacts["quantized"], folder)
+        tensors[teacher] = load_file(path)
+    assert not same(tensors["original"], tensors["student"])
+
+
+def test_another_recipes_losses(tmp_path, quick_store):
+    records, _ = quantized(
+        tmp_path,
+        quick_store,
+        teacher=WITH_BATCH_NORM,
+        recipe="gdfq",
+        overrides=SHORT,
+        budget={"steps": 3},
+    )
+    assert records["quantize"].notes["fine-tuning"]["terms"] == [term.name for term in GDFQ.terms]
+
+
+@pytest.mark.parametrize("recipe", [HOUSE_QUANTIZE, GDFQ], ids=lambda recipe: recipe.name)
+def test_a_frozen_generator_is_not_asked_to_be_an_adversary(recipe):
+    frozen = _with_frozen_generator(recipe)
+    assert frozen.schedule.generator_steps == 0
+    assert not {term.name for term in frozen.terms} & ADVERSARIES
+
+
+def test_below_eight_bits_nothing_is_exported_and_the_run_says_so(tmp_path, quick_store):
+    section = {**FOUR_BITS, "method": "noise"}
+    config = read_run_file(write_run(tmp_path, student="same", quantize=section))
+    manifest = execute(config, Store(str(quick_store)), tmp_path / "bundle", Silent())
+    assert manifest["verdict"] is None
+    assert manifest["targets"] == {}
+    assert set(manifest["files"]) == {"torch/quantized.safetensors", "torch/quantized.json"}
+    places = json.loads((tmp_path / "bundle/torch/quantized.json").read_text())
+    assert places
+
+
+def test_the_command_line_says_so_too(tmp_path, quick_store):
+    from tests.test_cli import run
+
+    section = {**FOUR_BITS, "method": "noise"}
+    run_file = write_run(tmp_path, student="same", quantize=section)
+    code, out, err = run("run", run_file, "--output", tmp_path / "out", store=quick_store)
+    assert code == 0, err
+    assert "below 8 bits nothing is exported" in " ".join(out.split())
+    code, _, err = run("validate", tmp_path / "out", store=quick_store)
+    assert code == 1
+    assert "no compiled artifact" in err

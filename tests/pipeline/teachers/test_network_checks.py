@@ -1,0 +1,161 @@
+"""A student that could be taught and then not be quantized is refused before it is taught."""
+
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from base.errors import InputError
+from pipeline.chain import run_chain
+from pipeline.config.chosen_recipes import check_recipes
+from pipeline.config.run_file import parse_run
+from pipeline.store.store import Store
+from pipeline.teachers.network_checks import check_networks, check_student
+from pipeline.teachers.networks import build_network, image_spec
+from tests.pipeline.test_chain import Silent
+from tests.support.quick_run import QUICK
+
+
+class Branching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(32 * 32, 10)
+
+    def forward(self, images):
+        return self.layer(images.flatten(1)) if images.sum() > 0 else images
+
+
+def config(**changes):
+    return parse_run({**QUICK, **changes}, "run.yaml")
+
+
+def test_one_that_fits():
+    run = config()
+    check_student(run, build_network("lenet5-half", 1.0, image_spec(run.input), 10))
+    assert "convnet.c1.weight" in check_networks(run, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("student", "why"),
+    [
+        (Branching(), "may not branch on values"),
+        (nn.Conv2d(3, 10, 3), r"cannot take images of shape \[1, 32, 32\]"),
+        (nn.Conv2d(1, 10, 3), r"answers with \[1, 10, 30, 30\]"),
+        (nn.Sequential(nn.Flatten(), nn.Identity()), r"answers with \[1, 1024\]"),
+        (nn.Sequential(nn.AdaptiveAvgPool2d((1, 10)), nn.Flatten()), "no linear layer to quantize"),
+    ],
+)
+def test_ones_that_do_not(student, why):
+    with pytest.raises(InputError, match=why):
+        check_student(config(), student)
+
+
+def test_a_layer_that_is_none_of_its():
+    run = config(student="same", quantize={**QUICK["quantize"], "float_layers": ["fc.f8"]})
+    with pytest.raises(InputError, match=r"no layer 'fc.f8'; did you mean 'fc.f[67]'"):
+        check_networks(run, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("def net(num_classes): raise KeyError('depth')", "fails: 'depth'"),
+        ("def net(): pass", "fails: .*num_classes"),
+        ("raise ValueError('no licence')", "no licence"),
+        ("def net(:", "invalid syntax"),
+        ("net = None", "not callable"),
+    ],
+)
+def test_a_factory_that_fails_is_told_in_one_line(tmp_path, monkeypatch, body, why):
+    (tmp_path / "mynet.py").write_text(body)
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("mynet", None)
+    run = config()
+    with pytest.raises(InputError, match=why) as told:
+        build_network("mynet:net", 1.0, image_spec(run.input), 10)
+    assert "\n" not in str(told.value)
+
+
+def test_a_factory_that_is_not_found_says_where_it_must_lie():
+    run = config()
+    with pytest.raises(InputError, match="PYTHONPATH"):
+        build_network("nowhere_at_all:net", 1.0, image_spec(run.input), 10)
+
+
+def test_stages_of_another_width_cannot_be_compared():
+    staged = {"overrides": {**QUICK["quantize"]["overrides"], "stages": 1.0}}
+    section = {**QUICK["quantize"], **staged}
+    with pytest.raises(InputError, match="6x28x28, 16x10x10 in the teacher, 3x28x28, 8x10x10"):
+        check_networks(config(quantize=section), torch.device("cpu"))
+    # Unless it is the student in float that answers, or the student is the teacher.
+    check_networks(config(quantize={**section, "teacher": "student"}), torch.device("cpu"))
+    check_networks(config(quantize=section, student="same"), torch.device("cpu"))
+    with pytest.raises(InputError, match="set stages to 0"):
+        check_networks(config(distill={**QUICK["distill"], **staged}), torch.device("cpu"))
+
+
+def test_the_answer_is_asked_of_the_folded_network():
+    """Batch norms of a fresh student stay as they are: the check moves no statistics."""
+    run = config(student={"architecture": "lenet5-half-bn"})
+    student = build_network("lenet5-half-bn", 1.0, image_spec(run.input), 10)
+    before = {name: value.clone() for name, value in student.state_dict().items()}
+    check_student(run, student)
+    assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
+    assert student.training
+
+
+BATCH_NORM = {"student": {"architecture": "lenet5-half-bn"}}
+NO_BATCH_NORM = {
+    "teacher": {**QUICK["teacher"], "architecture": "lenet5-bn"},
+    "student": {"architecture": "lenet5-half"},
+}
+OTHER_FAMILY = {"student": {"architecture": "resnet20"}}
+
+
+@pytest.mark.parametrize(
+    ("networks", "method", "changes", "reason"),
+    [
+        # The original teacher teaches a fresh generator, whoever answers later.
+        (BATCH_NORM, "fresh", {"recipe": "gdfq"}, "lenet5 has none"),
+        # Its classes mean nothing to the generator of house.
+        (BATCH_NORM, "adversarial", {"recipe": "gdfq"}, "gdfq cannot go on with .* house: term"),
+        (BATCH_NORM, "adversarial", {"recipe": "dafl"}, None),
+        (BATCH_NORM, "batch-norm-images", {}, "zeroq needs batch norm .*lenet5 has none"),
+        (NO_BATCH_NORM, "batch-norm-images", {}, None),
+        # Nobody answers where ranges are only calibrated.
+        (NO_BATCH_NORM, "generator-images", {"recipe": "dfq-akd"}, None),
+        (NO_BATCH_NORM, "adversarial", {"recipe": "dfq-akd"}, "lenet5-half has none"),
+        (OTHER_FAMILY, "adversarial", {"overrides": {"stages": 1.0}}, None),
+        (
+            OTHER_FAMILY,
+            "adversarial",
+            {"overrides": {"stages": 1.0}, "teacher": "original"},
+            "one registry family, not lenet5 and resnet20",
+        ),
+    ],
+)
+def test_a_recipe_is_judged_by_the_network_that_answers_in_it(networks, method, changes, reason):
+    section = {"teacher": "student", "method": method, **changes}
+    run = config(**networks, quantize=section)
+    if reason is None:
+        check_recipes(run)
+    else:
+        with pytest.raises(InputError, match=reason):
+            check_recipes(run)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"student": "same", "quantize": {"float_layers": ["fc.f8"]}}, "no layer 'fc.f8'"),
+        ({"quantize": {"overrides": {"stages": 1.0}}}, "set stages to 0"),
+    ],
+)
+def test_it_is_refused_before_anything_is_taught(changes, why, tmp_path):
+    section = {**QUICK["quantize"], **changes["quantize"]}
+    said = Silent()
+    with pytest.raises(InputError, match=why):
+        run_chain(config(**{**changes, "quantize": section}), Store(str(tmp_path)), said)
+    assert not any("generator" in line for line in said.lines)
+    assert not list(tmp_path.rglob("*.checkpoint"))

@@ -1,0 +1,49 @@
+import io
+
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+
+from pipeline.training import progress
+from pipeline.training.progress import LineReporter, TerminalReporter, format_losses, reporter
+
+
+def test_lines_come_at_the_start_now_and_then_and_at_the_end(monkeypatch):
+    clock = iter([0.0, 1.0, 6.0, 7.0, 8.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock) + 100)
+    lines = []
+    report = LineReporter(lines.append, every=5.0)
+    for done in (10, 20, 70, 80, 100):
+        report.phase("distill", done, 100, {"student": 0.5})
+    assert [line.split(",")[0] for line in lines] == [
+        "distill 10/100  student 0.5",
+        "distill 70/100",
+        "distill 100/100",
+    ]
+    # From 10 to 70 in 6 s is 10 a second, which leaves 3 s for the last 30.
+    assert "10.0/s, 3 s left" in lines[1]
+
+
+def test_each_phase_counts_its_own_rate():
+    lines = []
+    report = LineReporter(lines.append)
+    report.phase("one", 5, 5, {})
+    report.phase("two", 1, 9, {"a": 1.23456})
+    assert lines == ["one 5/5", "two 1/9  a 1.23"]
+
+
+def test_a_terminal_gets_one_bar_a_phase():
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    columns = (TextColumn("{task.description}"), TextColumn("{task.fields[losses]}"))
+    with Progress(*columns, console=console) as bars:
+        report = TerminalReporter(bars)
+        for phase in ("distill", "distill", "quantize"):
+            report.phase(phase, 1, 2, {"student": 2.0})
+        report.say("a remark")
+        assert [task.description for task in bars.tasks] == ["distill", "quantize"]
+        assert bars.tasks[0].fields["losses"] == format_losses({"student": 2.0})
+    assert "a remark" in console.file.getvalue()
+
+
+def test_where_nobody_watches_it_is_lines():
+    with reporter() as report:
+        assert isinstance(report, LineReporter)

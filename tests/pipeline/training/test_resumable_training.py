@@ -1,0 +1,110 @@
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pipeline.chain import chain, perform, with_made
+from pipeline.config.run_file import read_run_file
+from pipeline.store.store import Store
+from pipeline.training import checkpoint
+from tests.support.quick_run import write_run
+
+
+class Impatient:
+    """Breaks off at a round of a phase, as a kill would."""
+
+    def __init__(self, phase=None, at=0):
+        self.lines, self._phase, self._at = [], phase, at
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def phase(self, name, done, total, losses):
+        if name == self._phase and done == self._at:
+            raise KeyboardInterrupt
+
+
+def run_to(step_name, config, store, reporter):
+    roles = {}
+    for step in chain(config):
+        record = perform(step, config, roles, store, reporter)
+        roles = with_made(roles, step, record, config)
+        if step.name == step_name:
+            return record, store
+
+
+def checkpoints(store):
+    """Beside which lies a sign of life."""
+    return [kept for kept in store.checkpoints() if kept.place.endswith(".checkpoint")]
+
+
+@pytest.mark.parametrize(
+    ("step", "phase", "at", "role"),
+    [
+        ("distill", "distill", 2, "student"),
+        ("fresh_generator", "fresh generator", 2, "fresh-generator"),
+        ("quantize", "quantize", 3, "quantized"),
+    ],
+)
+def test_a_step_broken_off_goes_on_to_the_same_weights(
+    tmp_path, monkeypatch, step, phase, at, role
+):
+    monkeypatch.setattr(checkpoint, "SAVE_EVERY", 0.0)
+    budgets = {
+        "distill": {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}},
+        "quantize": {
+            "budget": {"steps": 30},
+            "overrides": {"batch": 16, "memory": 64, "warmup_rounds": 4},
+            "calibration_images": 64,
+            "method": "fresh" if step == "fresh_generator" else "adversarial",
+        },
+    }
+    config = read_run_file(write_run(tmp_path, **budgets))
+    whole, store = run_to(step, config, Store(str(tmp_path / "whole")), Impatient())
+    broken = Store(str(tmp_path / "broken"))
+    with pytest.raises(KeyboardInterrupt):
+        run_to(step, config, broken, Impatient(phase, at))
+    second = Impatient()
+    resumed, _ = run_to(step, config, broken, second)
+    assert f"{phase}: going on from a checkpoint" in second.lines
+    assert resumed.artifacts[role].sha256 == whole.artifacts[role].sha256
+    weights = load_file(store.get(whole.artifacts[role], tmp_path))
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    notes = [r.notes.get("fine-tuning", r.notes) for r in (whole, resumed)]
+    assert notes[0]["cost"] == notes[1]["cost"]
+    # What was seen after the last checkpoint is seen again; nothing else is missing or twice.
+    assert len(notes[0]["curve"]) == len(notes[1]["curve"])
+    assert not list((tmp_path / "broken").rglob("*.checkpoint"))
+
+
+def test_another_machine_goes_on_from_a_far_store_and_says_that_it_is_not_exact(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(checkpoint, "SEND_EVERY", 0.0)
+    short = {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}}
+    config = read_run_file(write_run(tmp_path, distill=short))
+    far = Store(f"memory://{tmp_path.name}")
+    with pytest.raises(KeyboardInterrupt):
+        run_to("distill", config, far, Impatient("distill", 2))
+    assert len(checkpoints(far)) == 1
+    monkeypatch.setattr(checkpoint, "machine", lambda: "a machine of another make")
+    second = Impatient()
+    record, _ = run_to("distill", config, far, second)
+    (line,) = record.notes["health"]
+    assert "so not bit for bit" in line
+    assert line in second.lines
+    assert list(far.checkpoints()) == []
+
+
+def test_a_damaged_checkpoint_costs_the_time_and_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SAVE_EVERY", 0.0)
+    short = {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}}
+    config = read_run_file(write_run(tmp_path, distill=short))
+    store = Store(str(tmp_path / "store"))
+    with pytest.raises(KeyboardInterrupt):
+        run_to("distill", config, store, Impatient("distill", 2))
+    (kept,) = checkpoints(store)
+    path = tmp_path / "store" / kept.place
+    path.write_bytes(path.read_bytes()[:500])
+    second = Impatient()
+    run_to("distill", config, store, second)
+    assert any("the checkpoint is damaged, starts anew" in line for line in second.lines)

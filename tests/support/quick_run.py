@@ -1,0 +1,37 @@
+"""The example teacher at a tenth of the cost: every stage real, the student a poor one."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "mnist_lenet5"
+
+QUICK: dict[str, Any] = {
+    "name": "quick",
+    "teacher": {
+        "weights": str(EXAMPLE / "teacher.safetensors"),
+        "architecture": "lenet5",
+        "classes": 10,
+    },
+    "input": {"shape": [1, 32, 32], "mean": [0.1307], "std": [0.3081]},
+    "student": {"architecture": "lenet5-half"},
+    "distill": {
+        "budget": {"steps": 40},
+        "overrides": {"batch": 32, "memory": 512, "student_steps": 20},
+    },
+    "quantize": {
+        "budget": {"steps": 10},
+        "overrides": {"batch": 32, "memory": 512, "warmup_rounds": 60},
+        "calibration_images": 128,
+    },
+    "gate": {"rounds": 120, "generators": 2},
+}
+
+
+def write_run(folder: Path, **changes: Any) -> Path:
+    """A run file in `folder`: QUICK with some sections changed."""
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump({**QUICK, **changes}))
+    return path

@@ -1,0 +1,124 @@
+"""Loops small enough to run by the hundred."""
+
+import copy
+import io
+from dataclasses import replace
+from functools import lru_cache
+
+import torch
+from safetensors.torch import load_file
+
+from dfkd.images import ImageSpec
+from dfkd.models import build
+from dfkd.recipes import HOUSE
+from dfkd.training.budget import Plan
+from dfkd.training.loop import Loop, build_generator
+from tests.support.quick_run import EXAMPLE
+
+SPEC = ImageSpec((1, 28, 28), (0.1307,), (0.3081,))
+MNIST = ImageSpec((1, 32, 32), (0.1307,), (0.3081,))
+CPU = torch.device("cpu")
+
+
+def shrunk(recipe, batch=16, **schedule):
+    """The recipe with small networks and counts; what tells it from others is kept.
+
+    Latents keep their ratios, so that two recipes that differ in them alone still do.
+    """
+    synthesizer, counts = recipe.synthesizer, recipe.schedule
+    small = {
+        "batch": batch,
+        "student_steps": min(4, counts.student_steps),
+        "fresh_batches": min(4, counts.fresh_batches),
+    }
+    return replace(
+        recipe,
+        synthesizer=replace(
+            synthesizer,
+            width=4,
+            latent=max(4, synthesizer.latent // 20),
+            steps=min(synthesizer.steps, 3),
+        ),
+        schedule=replace(counts, **(small | schedule)),
+        memory=replace(recipe.memory, capacity=min(recipe.memory.capacity, 4 * batch), latent=8),
+    )
+
+
+SMALL = shrunk(HOUSE, batch=8, fresh_batches=2, student_steps=3)
+
+
+def make_teacher(name="lenet5-bn", sharpness=1.0):
+    """A random teacher, one's own; a sharp one is surer of itself."""
+    return copy.deepcopy(_teacher(name, sharpness))
+
+
+@lru_cache
+def _teacher(name, sharpness):
+    torch.manual_seed(11)
+    teacher = build(name, SPEC, 10)
+    with torch.no_grad():
+        for _ in range(20):  # Batch norms that remember something.
+            teacher.train()(torch.randn(32, *SPEC.shape))
+        teacher.fc.f7.weight.mul_(sharpness)
+    return teacher.eval().requires_grad_(False)
+
+
+def mnist_teacher():
+    """The trained teacher of the example."""
+    teacher = build("lenet5", MNIST, 10)
+    teacher.load_state_dict(load_file(EXAMPLE / "teacher.safetensors"))
+    return teacher.eval().requires_grad_(False)
+
+
+def make_loop(
+    recipe=SMALL,
+    plan=None,
+    *,
+    teacher="lenet5-bn",
+    student="lenet5-half-bn",
+    seed=3,
+    spec=SPEC,
+    precision=torch.float32,
+    rates=None,
+):
+    """A loop on fresh networks, always the same ones; `teacher` and `student` may be networks."""
+    judge = make_teacher(teacher) if isinstance(teacher, str) else teacher
+    torch.manual_seed(0)
+    pupil = build(student, spec, 10) if isinstance(student, str) else student
+    return Loop(
+        recipe,
+        teacher=judge,
+        generator=build_generator(recipe, spec, 10),
+        student=pupil,
+        spec=spec,
+        classes=10,
+        plan=plan or Plan(2, 4),
+        seed=seed,
+        device=CPU,
+        precision=precision,
+        rates=rates,
+    )
+
+
+def weights(network):
+    """All parameters and buffers in one vector."""
+    return torch.cat([value.double().flatten() for value in network.state_dict().values()])
+
+
+def through_a_file(state):
+    """The state as another process would read it."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def every_number(state):
+    """All tensors of a nested state in one list, for comparisons."""
+    if isinstance(state, torch.Tensor):
+        return [state]
+    if isinstance(state, dict):
+        return [t for value in state.values() for t in every_number(value)]
+    if isinstance(state, list | tuple):
+        return [t for value in state for t in every_number(value)]
+    return []

@@ -1,0 +1,186 @@
+"""The table of targets: whole, sourced, and right where arithmetic can tell."""
+
+import dataclasses
+import json
+
+import pytest
+
+from targets.catalogue.catalogue import (
+    TABLE,
+    CpuTarget,
+    GpuTarget,
+    JetsonTarget,
+    TableError,
+    UnknownTargetError,
+    find,
+    jetsons,
+    read,
+    table,
+)
+
+DOCUMENT = json.loads(TABLE.read_text())
+
+
+def as_row(value):
+    """A row as it stands in the table, out of the dataclass that was read from it."""
+    row = dataclasses.asdict(value)
+    if isinstance(value, JetsonTarget):
+        row["architecture"] = value.architecture.name
+        row["jetpacks"] = [jetpack.name for jetpack in value.jetpacks]
+    return json.loads(json.dumps(row))
+
+
+ROWS = {
+    "architectures": {target.architecture.name: target.architecture for target in jetsons()},
+    "jetpacks": {jetpack.name: jetpack for target in jetsons() for jetpack in target.jetpacks},
+    **{kind: table() for kind in ("cpus", "gpus", "jetsons")},
+}
+"""What was read of each section of the table, by name."""
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_every_row_comes_back_as_it_was_written(kind):
+    for row in DOCUMENT[kind]:
+        back = as_row(ROWS[kind][row["name"]])
+        assert {name: back[name] for name in row} == row
+        assert not any(back[name] for name in back.keys() - row.keys())
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_every_row_has_its_source(kind):
+    assert DOCUMENT.keys() == {"about", *ROWS}
+    assert all(len(row["source"].split()) > 3 for row in DOCUMENT[kind])
+
+
+def test_every_device_of_the_list_is_there():
+    names = {target.name for target in jetsons()}
+    for family, sizes in {
+        "nano": [""],
+        "tx2": [""],
+        "xavier-nx": ["-8", "-16"],
+        "agx-xavier": ["-32", "-64"],
+        "orin-nano": ["-4", "-8", "-super"],
+        "orin-nx": ["-8", "-16"],
+        "agx-orin": ["-32", "-64"],
+        "thor": ["-t4000", "-t5000"],
+    }.items():
+        assert {family + size for size in sizes} <= names
+    assert isinstance(find("local-cpu"), CpuTarget)
+    assert isinstance(find("local-gpu"), GpuTarget)
+
+
+@pytest.mark.parametrize("name", ["orin-nano", "orin-nx", "agx-orin", "thor", "xavier-nx"])
+def test_a_family_has_a_short_name(name):
+    assert find(name).name.startswith(name)
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(UnknownTargetError, match=r"unknown target 'orinnano'.*'orin-nano'"):
+        find("orinnano")
+
+
+def test_a_core_is_named_apart_from_its_module():
+    with pytest.raises(UnknownTargetError, match="orin-nx and --dla-core 1"):
+        find("orin-nx-dla1")
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "advertised"),
+    [
+        ("nano", "fp16", 0.472),
+        ("tx2", "fp16", 1.33),
+        ("agx-xavier-32", "fp16", 11),
+        ("agx-xavier-32", "int8", 22),
+        ("orin-nano-4", "int8", 20 / 2),
+        ("orin-nano-8", "int8", 40 / 2),
+        ("orin-nano-4-super", "int8", 34 / 2),
+        ("orin-nano-super", "int8", 67 / 2),
+        ("orin-nx-16", "int8", 60 / 2),
+        ("orin-nx-16-super", "int8", 77 / 2),
+        ("agx-orin-64", "int8", 170 / 2),
+        ("agx-orin-32", "int8", 108 / 2),
+        ("thor-t5000", "int8", 2070 / 4),
+        ("thor-t4000", "int8", 1200 / 4),
+    ],
+)
+def test_the_fastest_mode_has_the_advertised_peak(name, precision, advertised):
+    """Orin's advertised figures are sparse, Thor's sparse and in FP4: half, and a quarter."""
+    target = find(name)
+    assert target.peak(precision, target.modes[0]) == pytest.approx(advertised, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "advertised"),
+    [("nano", 25.6), ("tx2", 59.7), ("orin-nano", 68), ("orin-nano-super", 102), ("thor", 273)],
+)
+def test_the_fastest_mode_has_the_advertised_bandwidth(name, advertised):
+    target = find(name)
+    assert target.bandwidth(target.modes[0]) == pytest.approx(advertised, rel=0.01)
+
+
+def test_a_slower_mode_is_never_above_the_fastest():
+    for target in jetsons():
+        peaks = [target.peak("fp16", mode) for mode in target.modes]
+        assert max(peaks) == peaks[0]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "names", "means"),
+    [
+        ("Maxwell", ["nano"], "none: engines are FP16"),
+        ("Pascal", ["tx2"], "none: engines are FP16"),
+        ("Volta", ["xavier-nx-8", "agx-xavier-64"], "tensor cores, and DP4A"),
+        ("Ampere", ["orin-nano-8", "agx-orin-64"], "tensor cores"),
+        ("Blackwell", ["thor-t4000", "thor-t5000"], "tensor cores"),
+    ],
+)
+def test_what_int8_means_on_a_module(architecture, names, means):
+    for target in map(find, names):
+        assert (target.architecture.name, target.architecture.int8_means) == (architecture, means)
+        assert target.has_int8 == (not means.startswith("none"))
+
+
+def test_every_module_can_be_known_by_its_part_number():
+    """No two by the same one, but for the faster firmware."""
+    parts = [(part, target.super_flash) for target in jetsons() for part in target.parts]
+    assert all(target.parts for target in jetsons())
+    assert len(parts) == len(set(parts))
+
+
+def test_tensorrt_11_is_for_agx_orin_and_thor():
+    names = [t.name for t in jetsons() if t.jetpacks[-1].tensorrt.startswith("11.")]
+    assert names == ["agx-orin-32", "agx-orin-64", "thor-t4000", "thor-t5000"]
+
+
+def changed(tmp_path, change):
+    document = json.loads(TABLE.read_text())
+    change(document)
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda d: d["jetsons"][0].pop("parts"), "nano: missing: parts"),
+        (lambda d: d["jetsons"][0].update(watts=5), "nano: unknown: watts"),
+        (lambda d: d["jetsons"][0].update(unverified=["speed"]), "nano: marked in vain: speed"),
+        (lambda d: d["jetsons"][0].update(architecture="Kepler"), "nano: 'Kepler'"),
+        (lambda d: d["jetsons"][0].update(jetpacks=["9"]), "nano: '9'"),
+        (lambda d: d["jetsons"][0].update(modes=[]), "nano: needs a power mode and a JetPack"),
+        (lambda d: d["jetsons"][0].update(source=""), "nano: needs a source"),
+        (lambda d: d["jetpacks"][0].update(source=""), "4.6: needs a source"),
+        (lambda d: d["cpus"][1].update(source=""), "x86-avx2: needs a source"),
+        (lambda d: d["cpus"][1].pop("source"), "x86-avx2: missing: source"),
+        (lambda d: d["gpus"][0].pop("source"), "local-gpu: missing: source"),
+        (lambda d: d["jetsons"][1].update(also=["nano"]), "nano: stands twice"),
+    ],
+)
+def test_a_damaged_table_is_refused_by_name(tmp_path, change, complaint):
+    with pytest.raises(TableError, match=complaint):
+        read(changed(tmp_path, change))
+
+
+def test_the_table_as_it_is_reads_the_same(tmp_path):
+    assert read(changed(tmp_path, lambda document: None)) == table()

@@ -1,0 +1,22 @@
+import pytest
+
+from targets.catalogue.instruction_sets import parse_cpuinfo
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "int8", "saturates"),
+    [
+        ("model name : Xeon\nflags : sse avx2 avx512_vnni\n", "x86_64", "vnni", False),
+        ("flags : sse avx2 avx_vnni", "x86_64", "vnni", False),
+        ("flags : sse avx2", "x86_64", "avx2", True),
+        ("flags : sse", "x86_64", "none", True),
+        ("Features : fp asimd asimddp i8mm", "aarch64", "i8mm", False),
+        ("Features : fp asimd asimddp", "aarch64", "dotprod", False),
+        ("Features : fp asimd", "aarch64", "none", False),
+        ("", "x86_64", "none", True),
+    ],
+)
+def test_knows_what_a_cpu_can_do(text, machine, int8, saturates):
+    cpu = parse_cpuinfo(text, machine)
+    assert cpu.int8 == int8
+    assert cpu.saturates is saturates
