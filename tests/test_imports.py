@@ -32,7 +32,7 @@ def test_the_device_side_loads_neither_torch_nor_prefect(module):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_the_wheel_ships_the_four_packages_and_nothing_else(tmp_path):
+def test_the_wheel_ships_the_five_packages_and_nothing_else(tmp_path):
     # A copy: setuptools would leave a build folder in the tree and pack from an older one there.
     copy = tmp_path / "copy"
     leave = shutil.ignore_patterns(".*", "build", "bundles", "*.egg-info", "__pycache__")
@@ -46,7 +46,7 @@ def test_the_wheel_ships_the_four_packages_and_nothing_else(tmp_path):
     )
     names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
-    assert tops == {"pipeline", "dfkd", "targets", "flows"}
+    assert tops == {"base", "pipeline", "dfkd", "targets", "flows"}
     assert "pipeline/bundle/templates/report.html" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
@@ -61,7 +61,7 @@ def test_torchvision_imports_beside_this_torch():
 
 
 def test_no_product_code_knows_of_benchmark_data():
-    for package in ("pipeline", "dfkd", "targets", "flows"):
+    for package in ("base", "pipeline", "dfkd", "targets", "flows"):
         for path in (ROOT / package).rglob("*.py"):
             text = path.read_text()
             assert "benchmarks" not in text, path

@@ -92,7 +92,7 @@ def summary_table(manifest: Manifest, folder: Path) -> Table:
 def write_report(manifest: Manifest, records: dict[str, StepRecord], folder: Path) -> None:
     """Write report.html: the table, samples of the probes if they are there, losses, classes."""
     environment = Environment(
-        loader=PackageLoader("pipeline", "templates"), autoescape=select_autoescape()
+        loader=PackageLoader("pipeline.bundle", "templates"), autoescape=select_autoescape()
     )
     probes = folder / GOLDEN
     samples = {"Probes: images no student was taught on": probes} if probes.exists() else {}

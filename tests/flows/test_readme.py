@@ -14,7 +14,7 @@ from tests.support.session import Session, free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-PARTS = ("flows", "pipeline", "dfkd", "targets", "examples")
+PARTS = ("base", "flows", "pipeline", "dfkd", "targets", "examples")
 
 
 def test_the_commands_lead_to_a_bundle_in_service_and_a_pending_engine(tmp_path):

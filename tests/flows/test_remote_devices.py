@@ -83,7 +83,7 @@ def device(machines, host, tmp_path):
     """A machine with a disk and a checkout of its own, and no worker yet."""
     home = tmp_path / "device"
     checkout = home / "checkout"
-    for package in ("flows", "pipeline", "targets"):
+    for package in ("base", "flows", "pipeline", "targets"):
         shutil.copytree(ROOT / package, checkout / package)
     flow = checkout / "flows" / "compile_engine.py"
     flow.write_text(flow.read_text().replace(': built")', f': built{OWN_CHECKOUT}")'))

@@ -40,7 +40,7 @@ def test_without_what_it_needs():
     code, said, error = run("list", options=["-S"])
     assert (code, said) == (1, "")
     assert error.count("\n") == 1
-    assert error.startswith("targets: needs onnxruntime: pip install ")
+    assert error.startswith("targets: needs numpy: pip install ")
 
 
 def test_list_and_help():

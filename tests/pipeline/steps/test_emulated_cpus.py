@@ -16,7 +16,7 @@ from pipeline.quantization.fake_quantizers import Scheme, prepare, to_torch_quan
 from targets.catalogue.instruction_sets import Cpu
 from targets.cpu.session import answer, open_session, rewritten
 from targets.graph.int8_weights import store_weights_as_int8
-from tests.pipeline.test_bias_snapping import images, network_with_statistics
+from tests.pipeline.quantization.test_bias_snapping import images, network_with_statistics
 
 pytestmark = pytest.mark.slow
 

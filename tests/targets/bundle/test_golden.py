@@ -9,7 +9,7 @@ import pytest
 from targets.bundle import golden as golden_module
 from targets.bundle.bundle_files import BundleError
 from targets.bundle.golden import Golden, load_golden
-from tests.targets.test_verdict import golden
+from tests.targets.bundle.test_verdict import golden
 
 
 def test_golden_survives_its_file_and_gives_the_same_bytes(tmp_path):

@@ -19,7 +19,7 @@ from targets.tensorrt.plan import Options
 from targets.tensorrt.recommendation import Checked, advise
 from targets.tensorrt.trtexec import find_trtexec
 from tests.support.trtexec.standing_in import DEVICE, install_stand_in
-from tests.targets.test_verdict import golden
+from tests.targets.bundle.test_verdict import golden
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from targets.tensorrt.dla.dla import lower
 from targets.tensorrt.dla.scales import without_pairs
 from targets.tensorrt.plan import DLA_CACHE
 from tests.support.graphs import Builder, model, node
-from tests.targets.test_tensorrt_dla import run
+from tests.targets.tensorrt.dla.test_dla import run
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
 

@@ -17,7 +17,7 @@ from targets.tensorrt.dla.scales import cache_text, float_tensors, spread, witho
 from targets.tensorrt.plan import DLA_CACHE, Options, UnsupportedError, build_arguments
 from targets.tensorrt.recommendation import SAME_ANSWER
 from tests.support.graphs import SCALE, Builder, quantized_convolution
-from tests.targets.test_tensorrt_plan import FLAGS, PLACES
+from tests.targets.tensorrt.test_plan import FLAGS, PLACES
 
 ORIN = find("orin-nx-16")
 
