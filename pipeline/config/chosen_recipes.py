@@ -6,7 +6,7 @@ from typing import Literal
 from base.errors import InputError
 from base.suggest import instead_of
 from dfkd.compatibility import pair_fault
-from dfkd.composition import Memory, Objective, Optimizer, Schedule, Update
+from dfkd.composition import Adam, Schedule, SoftKl
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.recipes import RECIPES, ZEROQ
 from pipeline.config.schema import RunConfig, StudentSection
@@ -92,7 +92,7 @@ def _require_effect(config: RunConfig) -> None:
 
 def goes_on(recipe: Recipe) -> bool:
     """Whether a recipe leaves a generator that can draw at will, for the quantized student."""
-    return recipe.synthesizer.kind == "generator"
+    return recipe.synthesizer.draws_on_demand
 
 
 def taught_by_the_teacher(recipe: Recipe) -> Recipe:
@@ -103,11 +103,11 @@ def taught_by_the_teacher(recipe: Recipe) -> Recipe:
     schedule = Schedule(batch=recipe.schedule.batch, warmup_rounds=recipe.schedule.warmup_rounds)
     return replace(
         recipe,
-        memory=Memory(),
-        objective=Objective(),
-        update=Update(),
+        memory=None,
+        objective=SoftKl(),
+        update=None,
         schedule=schedule,
-        student=Optimizer(0.0),
+        student=Adam(0.0),
         average=0.0,
     )
 

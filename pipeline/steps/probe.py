@@ -7,7 +7,7 @@ from torch import Tensor
 from dfkd.images import ImageSpec
 from dfkd.recipes import HELD_OUT
 from dfkd.synthesizers import Synthesizer
-from dfkd.synthesizers.kept_generator import KeptGenerator
+from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.training.loop import Plan, build_generator
 from pipeline.steps.step_context import Made, Work
 from pipeline.steps.teacher import open_teacher
@@ -69,7 +69,7 @@ def run(work: Work) -> Made:
 
 def _draw(synthesizer: Synthesizer, rng: torch.Generator, count: int) -> tuple[Tensor, Tensor]:
     """One latent an image, the generator in eval mode, so that no image depends on another."""
-    assert isinstance(synthesizer, KeptGenerator)
+    assert isinstance(synthesizer, KeptGeneratorSynthesizer)
     images, labels = [], []
     for start in range(0, count, BATCH):
         draft = synthesizer.fresh(min(BATCH, count - start), rng)

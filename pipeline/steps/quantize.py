@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dfkd.compatibility import ADVERSARIES
+from dfkd.composition import Adam
 from dfkd.models.generators import Generator
+from dfkd.needs import ADVERSARIES
 from dfkd.recipe import Recipe
 from dfkd.training.budget import for_student_steps
 from dfkd.training.loop import build_generator
@@ -119,7 +120,7 @@ def _fine_tune(
             plan=plan,
             seed=config.seed,
             # Steps of SGD's are as long as the gradient: there such a rate would tear the ranges.
-            rates=rates if recipe.student.kind == "adam" else None,
+            rates=rates if isinstance(recipe.student, Adam) else None,
         )
         return train(loop, "quantize", work)
 
