@@ -1,5 +1,6 @@
 # make demo   install, then the whole chain on the teacher in examples/
 # make test   install, then lint, types and the quick tests
+# make docs   install, then build the documentation in docs/_build (part of make test)
 # make slow   install, then the tests that take minutes
 # make device on a Jetson: install what builds engines there, no torch (targets/README.md)
 
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo test slow device install clean
+.PHONY: demo test docs slow device install clean
 
 demo: install
 	PREFECT_LOGGING_LEVEL=ERROR $(BIN)/python -m flows.distill_and_quantize examples/mnist_lenet5/run.yaml
@@ -19,6 +20,10 @@ test: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+# Every warning is an error, such as a link to a page or anchor that is missing.
+docs: install
+	$(BIN)/sphinx-build --fail-on-warning --nitpicky --keep-going --quiet docs docs/_build
 
 slow: install
 	$(BIN)/pytest -m slow
