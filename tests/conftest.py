@@ -9,7 +9,7 @@ if WORKER:
 
 import pytest  # noqa: E402
 
-from base.file_lock import alone  # noqa: E402
+from base.file_lock import folder_lock  # noqa: E402
 from tests.support.quick_run import write_run  # noqa: E402
 
 
@@ -39,7 +39,7 @@ def same_bundle(shared_folder, quick_store):
     from pipeline.training.progress import LineReporter
 
     bundle = shared_folder / "same" / "bundle"
-    with alone(bundle.parent, print):
+    with folder_lock(bundle.parent, print):
         if not (bundle / "manifest.json").exists():
             bundle.parent.mkdir(exist_ok=True)
             config = read_run_file(write_run(bundle.parent, name="same", student="same"))
