@@ -11,7 +11,8 @@ from benchmarks.quantization.jobs import CHOICES, FEW_BITS, SLOW, SMALL, Job, jo
 from benchmarks.quantization.marks import read_marks, write_marks
 from benchmarks.quantization.table import paired_interval, render
 from pipeline.chain import _fresh_generator_settings
-from pipeline.config.chosen_recipes import check_recipes, chosen_recipe
+from pipeline.config.chosen_recipes import chosen_recipe
+from pipeline.config.recipe_checks import check_recipes
 
 
 def row(choice, quantized, seed=0):

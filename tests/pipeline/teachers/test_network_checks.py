@@ -8,7 +8,7 @@ from torch import nn
 
 from base.errors import InputError
 from pipeline.chain import run_chain
-from pipeline.config.chosen_recipes import check_recipes
+from pipeline.config.recipe_checks import check_recipes
 from pipeline.config.run_file import parse_run
 from pipeline.store.store import Store
 from pipeline.teachers.network_checks import check_networks, check_student
