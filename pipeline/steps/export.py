@@ -41,7 +41,7 @@ def run(context: StepContext) -> StepResult:
     import torch
     from safetensors.torch import load_file
 
-    from base.durable_files import file_digest
+    from base.file_digest import file_digest
     from pipeline.export.batch_norm_folding import folded
     from pipeline.export.graph_forms import graph_forms, to_graph, write_graph
     from pipeline.quantization.fake_quantizers import restore, to_torch_quantizers

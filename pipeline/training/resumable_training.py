@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from base.errors import InputError, first_line
+from base.untrusted_files import PARSE_ERRORS
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.training.budget import Plan
 from dfkd.training.loop import DivergedError, Loop, Round
@@ -16,7 +17,6 @@ from pipeline.reporter import Reporter
 from pipeline.step_types import StepContext
 from pipeline.teachers.networks import image_spec
 from pipeline.training.checkpoint import Checkpoint
-from targets.bundle.bundle_files import MALFORMED
 
 CURVE_POINTS = 200
 """The most points of a loss curve that the notes keep."""
@@ -109,7 +109,7 @@ def train(loop: Loop, phase: str, context: StepContext) -> dict[str, Any]:
         loop.run(watch)
     except DivergedError as error:
         raise InputError(f"{phase}: {error}; lower the learning rates by overrides") from None
-    except MALFORMED as error:
+    except PARSE_ERRORS as error:
         if "loop" not in saved:
             raise
         raise _bad_checkpoint(checkpoint.place, error) from error
@@ -134,7 +134,7 @@ def _restore(loop: Loop, state: dict[str, Any], place: str) -> None:
         # From a round far below 0 the warm-up, which counts up to 0, would never end.
         if not -loop.plan.warmup_rounds <= state["round"] <= loop.rounds:
             raise ValueError(f"round {state['round']} of {loop.rounds}")
-    except (RuntimeError, *MALFORMED) as error:
+    except (RuntimeError, *PARSE_ERRORS) as error:
         raise _bad_checkpoint(place, error) from None
 
 
