@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from base.errors import InputError
 from base.suggest import did_you_mean
+from dfkd.compatibility import ADVERSARIES
 from dfkd.composition import Memory, Objective, Optimizer, Schedule, Update
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.recipes import RECIPES
@@ -77,3 +78,15 @@ def warm_up_recipe(recipe: Recipe) -> Recipe:
         student=Optimizer(0.0),
         average=0.0,
     )
+
+
+def frozen_generator_recipe(recipe: Recipe) -> Recipe:
+    """Return the recipe with a generator that is no longer trained."""
+    schedule = replace(
+        recipe.schedule,
+        generator_steps=0,
+        fresh="new" if recipe.schedule.shares_a_batch else recipe.schedule.fresh,
+        warmup_rounds=max(1, recipe.schedule.warmup_rounds),
+    )
+    terms = tuple(term for term in recipe.terms if term.name not in ADVERSARIES)
+    return replace(recipe, terms=terms, schedule=schedule)

@@ -9,12 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dfkd.compatibility import ADVERSARIES
 from dfkd.models.generators import Generator
 from dfkd.recipe import Recipe
 from dfkd.training.budget import for_student_steps
 from dfkd.training.loop import build_generator
-from pipeline.config.chosen_recipes import tuning_recipe
+from pipeline.config.chosen_recipes import frozen_generator_recipe, tuning_recipe
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.calibration import batch_norm_images, drawn, noise
 from pipeline.quantization.fake_quantizers import Scheme, describe, prepare
@@ -99,7 +98,7 @@ def _fine_tune(
 ) -> dict[str, Any]:
     config = context.config
     if config.quantize.method == "frozen":
-        recipe = _with_frozen_generator(recipe)
+        recipe = frozen_generator_recipe(recipe)
     plan = replace(for_student_steps(recipe, context.settings["student_steps"]), warmup_rounds=0)
     with logarithmic(prepared) as rates:
         loop = make_loop(
@@ -114,15 +113,3 @@ def _fine_tune(
             rates=rates if recipe.student.kind == "adam" else None,
         )
         return train(loop, "quantize", context)
-
-
-def _with_frozen_generator(recipe: Recipe) -> Recipe:
-    """Return the recipe with a generator that is no longer trained."""
-    schedule = replace(
-        recipe.schedule,
-        generator_steps=0,
-        fresh="new" if recipe.schedule.shares_a_batch else recipe.schedule.fresh,
-        warmup_rounds=max(1, recipe.schedule.warmup_rounds),
-    )
-    terms = tuple(term for term in recipe.terms if term.name not in ADVERSARIES)
-    return replace(recipe, terms=terms, schedule=schedule)

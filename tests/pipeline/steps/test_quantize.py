@@ -11,11 +11,10 @@ from dfkd.compatibility import ADVERSARIES
 from dfkd.recipes import GDFQ, HOUSE_QUANTIZE, RECIPES
 from dfkd.training.budget import Plan
 from pipeline.chain import chain, run_chain
-from pipeline.config.chosen_recipes import keeps_generator, warm_up_recipe
+from pipeline.config.chosen_recipes import frozen_generator_recipe, keeps_generator, warm_up_recipe
 from pipeline.config.recipe_checks import check_recipes
 from pipeline.config.run_file import read_run_file
 from pipeline.run import check_run, execute
-from pipeline.steps.quantize import _with_frozen_generator
 from pipeline.store.store import Store
 from tests.pipeline.test_chain import Silent
 from tests.support.quick_run import QUICK, ROOT, write_run
@@ -213,7 +212,7 @@ def test_another_recipes_losses(tmp_path, quick_store):
 
 @pytest.mark.parametrize("recipe", [HOUSE_QUANTIZE, GDFQ], ids=lambda recipe: recipe.name)
 def test_a_frozen_generator_is_not_asked_to_be_an_adversary(recipe):
-    frozen = _with_frozen_generator(recipe)
+    frozen = frozen_generator_recipe(recipe)
     assert frozen.schedule.generator_steps == 0
     assert not {term.name for term in frozen.terms} & ADVERSARIES
 
