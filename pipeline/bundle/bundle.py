@@ -18,14 +18,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from base.durable_files import file_digest
 from base.errors import InputError
+from base.file_digest import file_digest
 from pipeline.bundle.folder_swap import beside, recover, swap
 from pipeline.bundle.report import write_report
 from pipeline.bundle.signature import sign_if_asked
 from pipeline.config.chosen_targets import cpu_targets
 from pipeline.config.schema import RunConfig
-from pipeline.steps.step_context import PRECISIONS
+from pipeline.roles import PRECISIONS
 from pipeline.store.step_record import Artifact, StepRecord, digest
 from pipeline.store.store import Store
 from targets.bundle import bundle_files

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dfkd.needs import ADVERSARIES
 from dfkd.composition import AverageGenerator, BatchBank, SoftKl, VaeReplay
+from dfkd.needs import ADVERSARIES
 from dfkd.recipes import RECIPES
 from dfkd.training.budget import Plan, for_student_steps, for_teacher_passes, passes_per_round
 from tests.support.tiny import SMALL, make_loop, shrunk
