@@ -190,7 +190,7 @@ def _drawn(loop: Loop, teacher: nn.Module, real: Tensor) -> dict[str, float]:
     if not isinstance(loop.synthesizer, KeptGeneratorSynthesizer):
         return {}
     rng = torch.Generator().manual_seed(0)
-    drawn = torch.cat([loop.synthesizer.fresh(250, rng).images for _ in range(20)])
+    drawn = torch.cat([loop.synthesizer.draw(250, rng).images for _ in range(20)])
     return {
         "frechet": round(frechet_distance(teacher, drawn, real[:5_000]), 2),
         "diversity": round(diversity(teacher, drawn), 3),

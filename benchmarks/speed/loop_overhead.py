@@ -24,7 +24,7 @@ from benchmarks.machine import describe
 from benchmarks.mnist.jobs import TEACHERS
 from benchmarks.mnist.run import open_teacher
 from dfkd.models import build
-from dfkd.recipes import HOUSE
+from dfkd.recipes.house import HOUSE
 from dfkd.training.loop import Loop, Plan, build_generator
 
 RESULTS = Path(__file__).parents[1] / "results"

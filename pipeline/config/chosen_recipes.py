@@ -5,7 +5,7 @@ from dataclasses import replace
 from base.errors import InputError
 from base.suggest import did_you_mean
 from dfkd.composition import Adam, Schedule, SoftKl
-from dfkd.needs import ADVERSARIES
+from dfkd.terms import ADVERSARIES
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.recipes import RECIPES
 from pipeline.config.schema import RunConfig

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from dfkd.composition import GeneratorNetwork, ImagePool, MetaStep, Schedule, SoftKl, Term
 from dfkd.models.generators import HEADS, TRUNKS
 from dfkd.recipe import SETTINGS, Recipe, RecipeError
-from dfkd.recipes import HELD_OUT, HOUSE, RECIPES
+from dfkd.recipes import RECIPES
+from dfkd.recipes.held_out import HELD_OUT
+from dfkd.recipes.house import HOUSE
 from dfkd.terms import STATEFUL, TERMS
 from dfkd.training.objectives import OBJECTIVES
 

@@ -7,16 +7,11 @@ import torch
 
 from dfkd.composition import BatchBank, PixelOptimization, Sgd, VaeReplay
 from dfkd.needs import ADVERSARIES
-from dfkd.recipes import (
-    FOR_QUANTIZATION,
-    HELD_OUT,
-    HOUSE,
-    HOUSE_QUANTIZE,
-    OTHER_DATA,
-    PUBLISHED,
-    RECIPES,
-    ZEROQ,
-)
+from dfkd.recipes import FOR_QUANTIZATION, OTHER_DATA, PUBLISHED, RECIPES
+from dfkd.recipes.held_out import HELD_OUT
+from dfkd.recipes.house import HOUSE
+from dfkd.recipes.house_quantize import HOUSE_QUANTIZE
+from dfkd.recipes.zeroq import ZEROQ
 from dfkd.training.budget import Plan
 from tests.support.published import KNOWN
 from tests.support.tiny import make_loop, shrunk, weights

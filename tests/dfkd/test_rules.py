@@ -22,7 +22,9 @@ from dfkd.composition import (
 )
 from dfkd.needs import ADVERSARIES, LABELLED, NEEDS
 from dfkd.recipe import Recipe, RecipeError
-from dfkd.recipes import HELD_OUT, HOUSE, RECIPES
+from dfkd.recipes import RECIPES
+from dfkd.recipes.held_out import HELD_OUT
+from dfkd.recipes.house import HOUSE
 from dfkd.rules import violated_rule
 from dfkd.terms import STATEFUL, TERMS
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dfkd.recipes import HOUSE
+from dfkd.recipes.house import HOUSE
 from dfkd.synthesizers import Draft
 from dfkd.training.budget import Plan
 from dfkd.training.health import LONGEST

@@ -18,7 +18,8 @@ from benchmarks.cifar10 import teacher as cifar10_teacher
 from benchmarks.cifar10.run import PAIRS, is_due, sharing
 from benchmarks.cifar10.slices import AGAIN, Slice, write_whole
 from dfkd.models import ARCHITECTURES
-from dfkd.recipes import HOUSE, RECIPES
+from dfkd.recipes import RECIPES
+from dfkd.recipes.house import HOUSE
 from dfkd.training.loop import DivergedError
 from tests.support.quick_run import ROOT
 

@@ -9,7 +9,8 @@ import torch
 from dfkd.composition import Term
 from dfkd.needs import NEEDS
 from dfkd.recipe import RecipeError
-from dfkd.recipes import HELD_OUT, RECIPES
+from dfkd.recipes import RECIPES
+from dfkd.recipes.held_out import HELD_OUT
 from dfkd.training.budget import Plan
 from dfkd.training.loop import Loop, build_generator
 from dfkd.training.round_report import SHARES
