@@ -17,7 +17,7 @@ PRE_DFKD = replace(
     },
     notes=(
         MB_DFKD.notes[1],
-        "The adversary's reduction and clamp are the published code's, which make it almost ineffective.",
+        "The adversary's reduction and clamp are the published code's; it has little effect.",
         "The student is in eval mode while the generator learns; in the code it is in train mode.",
         "The encoder's layers have the published kinds and sizes but are not copied one by one.",
     ),

@@ -17,7 +17,7 @@ ZEROQ = Recipe(
     reported={"ImageNet ResNet-18 (71.47), W8A8": "71.43 (own), calibrated, not fine-tuned"},
     notes=(
         "Images for calibration; no student learns from them. Ours: images are clamped to the "
-        "value range after each step, the best of the steps is kept, and the rate does not fall when the loss "
-        "stalls.",
+        "value range after each step, the best step is used, and the rate does not fall when the "
+        "loss stalls.",
     ),
 )

@@ -175,7 +175,7 @@ class Health:
 
     @torch.no_grad()
     def agreement(self, student: nn.Module) -> float | None:
-        """Return the share of the probe on which student and teacher agree; None without a probe."""
+        """Return the share of the probe on which both networks agree; None without a probe."""
         if not self.doubtful:
             self._freeze()
         if self.probe is None:

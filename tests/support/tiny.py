@@ -12,8 +12,8 @@ from dfkd.composition import BatchBank, ImagePool, VaeReplay
 from dfkd.images import ImageSpec
 from dfkd.models import build
 from dfkd.recipes.house import HOUSE
-from dfkd.training.budget import Plan
 from dfkd.synthesizers import build_generator
+from dfkd.training.budget import Plan
 from dfkd.training.loop import Loop
 from tests.support.quick_run import EXAMPLE
 

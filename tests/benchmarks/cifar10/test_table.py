@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def data(tmp_path):
 
 
 def narrow(width):
-    return lambda spec, classes, _: ARCHITECTURES["resnet20"](spec, classes, width)
+    return replace(ARCHITECTURES["resnet20"], width=width)
 
 
 @pytest.fixture

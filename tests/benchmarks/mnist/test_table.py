@@ -22,7 +22,7 @@ from benchmarks.mnist.jobs import (
 )
 from benchmarks.mnist.tables import render
 from benchmarks.speed.loop_overhead import Straight, engine
-from dfkd.compatibility import FAMILIES
+from dfkd.models import ARCHITECTURES
 from dfkd.recipes import PUBLISHED
 from dfkd.training.budget import for_teacher_passes, passes_per_round
 
@@ -71,7 +71,7 @@ def test_a_field_that_is_younger_than_the_rows_leaves_their_digests_alone(monkey
 
 def test_teachers_are_described_as_they_are():
     for card in TEACHERS.values():
-        assert card.batch_norm == FAMILIES[card.architecture].batch_norm
+        assert card.batch_norm == ARCHITECTURES[card.architecture].batch_norm
 
 
 @pytest.mark.parametrize("recipe", PUBLISHED, ids=lambda recipe: recipe.name)
