@@ -14,7 +14,7 @@ import typer
 from benchmarks.data import READERS, load
 from benchmarks.machine import describe
 from dfkd.images import ImageSpec
-from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.opening import open_bundle
 from targets.cpu.session import answer, open_session
 
 

@@ -14,8 +14,8 @@ from prefect.states import Completed, Failed
 from base.errors import InputError
 from base.file_lock import alone
 from flows.support.retry_policy import TRIES
-from pipeline.bundle.unpack import lay_out
-from pipeline.releases.engine_orders import STEP, send
+from pipeline.bundle.unpacking import unpack
+from pipeline.releases.engine_orders import ENGINE_STEP, store_result
 from pipeline.store.store import Store
 from targets.bundle.bundle_files import BundleError
 from targets.catalogue.catalogue import UnknownTargetError, find
@@ -79,13 +79,13 @@ def compile_engine(
 @task(name="look", persist_result=False, **TRIES)
 def _is_built(store: str, key: str, target: str) -> bool:
     """Whether the store has what this very machine would build again, as it is today."""
-    known, here = Store(store).recall(STEP, key), machine(find(target))
+    known, here = Store(store).recall(ENGINE_STEP, key), machine(find(target))
     return known is not None and known.notes.get("machine") == here and not here["untold"]
 
 
 @task(name="fetch", persist_result=False, **TRIES)
 def _fetch(store: str, order: str, folder: Path) -> None:
-    lay_out(Store(store), order, folder)
+    unpack(Store(store), order, folder)
 
 
 @task(name="build", persist_result=False, **TRIES)
@@ -96,7 +96,7 @@ def _build(folder: Path, target: str, dla_core: int | None) -> Path:
 
 @task(name="send", persist_result=False, **TRIES)
 def _send(store: str, key: str, place: Path) -> None:
-    send(Store(store), key, place)
+    store_result(Store(store), key, place)
 
 
 def _tidy(done: Path) -> None:

@@ -17,12 +17,13 @@ from flows.support.remote_build import build_elsewhere
 from flows.support.retry_policy import TRIES
 from flows.support.run_page import PageReporter, show
 from flows.support.step_lock import one_at_a_time
-from pipeline.bundle.bundle import open_bundle, write_bundle
+from pipeline.bundle.opening import open_bundle
+from pipeline.bundle.writing import write_bundle
 from pipeline.chain import Step, chain, perform, with_made
 from pipeline.config.run_file import Changes, read_run_file
 from pipeline.config.schema import RunConfig
-from pipeline.releases.engine_orders import orders
-from pipeline.releases.releases import Published, publish
+from pipeline.releases.engine_orders import create_orders
+from pipeline.releases.publishing import PublishResult, publish
 from pipeline.run import check_run, default_output, default_store
 from pipeline.store.step_record import Artifact, StepRecord, digest
 from pipeline.store.store import Store
@@ -35,9 +36,9 @@ JUDGED = ("Completed", *(o.capitalize() for o in Outcome if o is not Outcome.PAS
 """States of a flow run that came to a verdict."""
 
 TOLD = {
-    Published.NOW: "bundle.accepted",
-    Published.FAILED: "bundle.rejected",
-    Published.ASIDE: "bundle.set-aside",
+    PublishResult.RELEASED: "bundle.accepted",
+    PublishResult.FAILED: "bundle.rejected",
+    PublishResult.WITHHELD: "bundle.set-aside",
 }
 """The event for what became of a bundle; none when it was in service already."""
 
@@ -108,7 +109,7 @@ def _run(
         run_step = task(name=step.label, persist_result=False, **TRIES)(_perform)
         record = records[step.label] = run_step(step.label, config, roles, store, metrics)
         roles = with_made(roles, step, record, config)
-    ordered = orders(config, records, store)
+    ordered = create_orders(config, records, store)
     asked = {order.name: build_elsewhere.submit(order, store, wait) for order in ordered}
     engines = {name: future.result() for name, future in asked.items()}
     bundle = task(name="bundle", persist_result=False, **TRIES)(write_bundle)
@@ -158,7 +159,7 @@ def main(run_file: str) -> int:
     global _display
     from rich.console import Console
 
-    from pipeline.bundle.report import summary_table
+    from pipeline.bundle.summary import summary_table
 
     try:
         folder = default_output(read_run_file(run_file))

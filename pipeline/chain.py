@@ -16,14 +16,15 @@ from pipeline.config.chosen_recipes import (
     taught_by_the_teacher,
 )
 from pipeline.config.chosen_targets import cpu_targets
+from pipeline.config.precisions import PRECISIONS
 from pipeline.config.schema import RunConfig, StudentSection
-from pipeline.quantization.weight_range import half_range
-from pipeline.steps.step_context import PRECISIONS, Made, Work
+from pipeline.config.weight_range import uses_half_range
+from pipeline.steps.step_context import Made, Work
 from pipeline.store.code_digest import factory_digest, source_digest
 from pipeline.store.step_record import Artifact, StepRecord, digest
 from pipeline.store.step_workspace import Unfinished
 from pipeline.store.store import Store
-from pipeline.teachers.weights_file import digest_of_weights, read_weights
+from pipeline.teachers.weights_file import read_weights, weights_digest
 from pipeline.training.metrics import recorded
 from pipeline.training.progress import Reporter
 from targets.catalogue.instruction_sets import this_cpu
@@ -128,7 +129,7 @@ def _architecture(config: RunConfig) -> dict[str, Any]:
 
 def _teacher_settings(config: RunConfig) -> Any:
     content = read_weights(config.teacher.weights)
-    return {"weights": digest_of_weights(content), **_part("input")(config)}
+    return {"weights": weights_digest(content), **_part("input")(config)}
 
 
 def _fresh_generator_settings(config: RunConfig) -> Any:
@@ -144,7 +145,7 @@ WORDS = ("name", "citation", "reported", "notes")
 
 def _quantize_settings(config: RunConfig) -> Any:
     settings = _part("input", "student", "distill", "quantize", "seed")(config)
-    settings["quantize"]["weight_range"] = "half" if half_range(config) else "full"
+    settings["quantize"]["weight_range"] = "half" if uses_half_range(config) else "full"
     return settings
 
 

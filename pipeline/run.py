@@ -3,16 +3,14 @@
 import os
 from pathlib import Path
 
-from pipeline.bundle.bundle import check_output, write_bundle
-from pipeline.bundle.signature import check_key
+from pipeline.bundle.opening import check_output
+from pipeline.bundle.signature import check_signing_key
+from pipeline.bundle.writing import write_bundle
 from pipeline.chain import run_chain
-from pipeline.config.chosen_recipes import check_recipes
-from pipeline.config.chosen_targets import check_targets
 from pipeline.config.schema import RunConfig
-from pipeline.quantization.weight_range import half_range
-from pipeline.releases.engine_orders import delivered, orders, pending
+from pipeline.releases.engine_orders import create_orders, find_result, pending_result
 from pipeline.store.store import Store
-from pipeline.teachers.weights_file import check_weights
+from pipeline.teachers.config_checks import check_config
 from pipeline.training.progress import Reporter
 from targets.bundle.bundle_files import Manifest
 
@@ -35,21 +33,8 @@ def check_run(config: RunConfig, output: Path) -> None:
         InputError: As `check_config`, or when the output cannot be written or signed.
     """
     check_config(config)
-    check_key()
+    check_signing_key()
     check_output(output)
-
-
-def check_config(config: RunConfig) -> None:
-    """Refuse a run file that no run could end well with.
-
-    Raises:
-        InputError: When the weights are not there, or a target or recipe is unknown or does not
-            suit.
-    """
-    check_targets(config)
-    half_range(config)
-    check_recipes(config)
-    check_weights(config.teacher.weights)
 
 
 def execute(
@@ -67,7 +52,7 @@ def execute(
     check_run(config, output)
     records = run_chain(config, store, reporter, metrics)
     engines = {
-        order.name: delivered(store, order) or pending(order, "no worker was asked for it")
-        for order in orders(config, records, store)
+        order.name: find_result(store, order) or pending_result(order, "no worker was asked for it")
+        for order in create_orders(config, records, store)
     }
     return write_bundle(config, records, engines, store, output)

@@ -1,8 +1,14 @@
 """What many tests need: a quick run file and the bundle it leads to."""
 
 import pytest
+from hypothesis import settings
 
 from tests.support.quick_run import write_run
+
+# `pytest --hypothesis-profile=slow` tries more examples of every property.
+settings.register_profile("quick", max_examples=15)
+settings.register_profile("slow", max_examples=300)
+settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

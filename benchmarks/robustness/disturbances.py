@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from base.durable_files import file_digest
-from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.opening import open_bundle
 from pipeline.store.store import Store
 from tests.support.quick_run import QUICK, ROOT, write_run
 from tests.support.session import Session, free_port

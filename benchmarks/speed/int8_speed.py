@@ -19,8 +19,8 @@ import typer
 from benchmarks.machine import describe
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from pipeline.export.batch_norm_folding import folded
-from pipeline.export.onnx_export import exported
+from pipeline.export.batch_norm_folding import fold_batch_norms
+from pipeline.export.onnx_export import export_onnx
 from pipeline.quantization.fake_quantizers import Scheme, prepare, to_torch_quantizers
 from targets.catalogue.instruction_sets import this_cpu
 from targets.cpu.session import compile_graph, rewrite_graph, time_together
@@ -63,8 +63,8 @@ def measure(net: str, channels: int) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         graphs = {
-            "fp32": exported(folded(network), noise[:2], 17, None),
-            "int8": store_weights_as_int8(exported(quantized, noise[:2], 17, None)),
+            "fp32": export_onnx(fold_batch_norms(network), noise[:2], 17, None),
+            "int8": store_weights_as_int8(export_onnx(quantized, noise[:2], 17, None)),
         }
         paths, sizes = {}, {}
         for precision, model in graphs.items():

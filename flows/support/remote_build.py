@@ -11,7 +11,7 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectException
 
 from base.errors import InputError
-from pipeline.releases.engine_orders import Order, delivered, pending, unasked
+from pipeline.releases.engine_orders import Order, find_result, mark_unverified, pending_result
 from pipeline.store.step_record import StepRecord
 from pipeline.store.store import Store
 
@@ -33,21 +33,21 @@ def build_elsewhere(order: Order, store: Store, wait: float) -> StepRecord:
     """
     known, answer = None, wait
     try:
-        if (known := delivered(store, order)) is not None:
+        if (known := find_result(store, order)) is not None:
             answer = min(wait, ANSWER)
         state = _asked(order, store, answer, wait)
-        made = delivered(store, order)
+        made = find_result(store, order)
     except NOT_NOW as error:
         why = f"{order.pool} could not be asked: {error}"
-        return pending(order, why) if known is None else unasked(known, why)
+        return pending_result(order, why) if known is None else mark_unverified(known, why)
     if state.is_completed() and made is not None:
         return made
     if state.is_final():
-        return pending(order, state.message or f"the build ended {state.name}")
+        return pending_result(order, state.message or f"the build ended {state.name}")
     # One that has begun, and is not done soon, has found that the device is not what it was.
     changed = known is None or state.is_running()
     why = f"no worker of the pool {order.pool} was done within {wait if changed else answer:g} s"
-    return pending(order, why) if known is None or changed else unasked(known, why)
+    return pending_result(order, why) if known is None or changed else mark_unverified(known, why)
 
 
 def _asked(order: Order, store: Store, answer: float, wait: float) -> State[Any]:

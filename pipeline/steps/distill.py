@@ -13,7 +13,7 @@ from pipeline.config.chosen_recipes import chosen_recipe, goes_on
 from pipeline.config.schema import StudentSection
 from pipeline.steps.step_context import Made, Work
 from pipeline.steps.teacher import open_teacher
-from pipeline.teachers.network_checks import check_stages_of, check_student
+from pipeline.teachers.network_checks import check_feature_shapes, check_student
 from pipeline.teachers.networks import build_network, image_spec
 from pipeline.training.resumable_training import (
     chosen_device,
@@ -36,7 +36,7 @@ def run(work: Work) -> Made:
         config.student.architecture, config.student.width, spec, config.teacher.classes
     ).to(device)
     check_student(config, student)
-    check_stages_of(config, teacher, student)
+    check_feature_shapes(config, teacher, student)
     generator = build_generator(recipe, spec, config.teacher.classes)
     if generator is not None:
         generator.to(device)

@@ -22,8 +22,8 @@ from base.durable_files import file_digest
 from base.errors import InputError
 from dfkd.images import ImageSpec
 from pipeline.config.schema import RunConfig
-from pipeline.export.batch_norm_folding import folded
-from pipeline.export.onnx_export import Preprocessed, exported
+from pipeline.export.batch_norm_folding import fold_batch_norms
+from pipeline.export.onnx_export import WithPreprocessing, export_onnx
 from pipeline.quantization.fake_quantizers import restore, to_torch_quantizers
 from pipeline.steps.quantize import open_student
 from pipeline.steps.step_context import Made, Work
@@ -41,7 +41,7 @@ def run(work: Work) -> Made:
     description = json.loads(work.inputs["quantizers"].read_text())
     quantized = restore(student, description, load_file(work.inputs["quantized"]))
     example = spec.normalise(torch.zeros(2, *spec.shape))
-    in_float = _model(folded(student), work.config, spec)
+    in_float = _model(fold_batch_norms(student), work.config, spec)
     in_int8 = _model(to_torch_quantizers(quantized, example), work.config, spec)
     models = {"fp32": in_float, "fp16": in_half_precision(in_float), **_int8_forms(in_int8)}
     paths = {}
@@ -62,9 +62,9 @@ def _model(network: nn.Module, config: RunConfig, spec: ImageSpec) -> ModelProto
             spec.normalise(torch.full((1, spec.shape[0], 1, 1), edge)).view(-1)
             for edge in spec.value_range
         )
-        network = Preprocessed(network, scale=(high - low) / 255, shift=low)
+        network = WithPreprocessing(network, scale=(high - low) / 255, shift=low)
         example = torch.zeros(2, *spec.shape, dtype=torch.uint8)
-    return exported(network, example, config.export.opset, config.export.batch)
+    return export_onnx(network, example, config.export.opset, config.export.batch)
 
 
 def _int8_forms(pairs: ModelProto) -> dict[str, ModelProto]:

@@ -16,15 +16,16 @@ from dfkd.training.budget import for_student_steps
 from dfkd.training.loop import build_generator
 from pipeline.config.chosen_recipes import tuning_recipe
 from pipeline.config.schema import RunConfig, StudentSection
+from pipeline.config.weight_range import uses_half_range
 from pipeline.quantization.bias_snapping import snap_biases
-from pipeline.quantization.calibration import batch_norm_images, drawn, noise
+from pipeline.quantization.calibration import draw_images, draw_noise
 from pipeline.quantization.fake_quantizers import Scheme, describe, prepare
-from pipeline.quantization.learned_ranges import logarithmic
-from pipeline.quantization.weight_range import half_range
+from pipeline.quantization.learned_ranges import logarithmic_ranges
 from pipeline.steps.step_context import Made, Work
 from pipeline.steps.teacher import open_teacher
 from pipeline.teachers.network_checks import check_student
 from pipeline.teachers.networks import build_network, image_spec
+from pipeline.training.batch_norm_images import make_batch_norm_images
 from pipeline.training.resumable_training import chosen_device, cpu_state, make_loop, train
 
 
@@ -40,12 +41,12 @@ def run(work: Work) -> Made:
     notes: dict[str, Any] = {}
     generator = None
     if section.method == "noise":
-        images = noise(config)
+        images = draw_noise(config)
     elif section.method == "batch-norm-images":
-        images, notes["images"] = batch_norm_images(work, teacher)
+        images, notes["images"] = make_batch_norm_images(work, teacher)
     else:
         generator = _generator(work, recipe)
-        images = drawn(generator, config)
+        images = draw_images(generator, config)
     chosen = scheme(config)
     prepared = prepare(student, images, chosen).to(device)
     if section.tunes:
@@ -67,7 +68,7 @@ def scheme(config: RunConfig) -> Scheme:
         weight_bits=section.weight_bits,
         activation_bits=section.activation_bits,
         edge_bits=section.edge_bits,
-        half_range=half_range(config) and section.exported,
+        half_range=uses_half_range(config) and section.exported,
         float_layers=section.float_layers,
         kernels=section.kernels,
     )
@@ -109,7 +110,7 @@ def _fine_tune(
         recipe = _with_frozen_generator(recipe)
     steps = config.quantize.budget.student_steps(recipe.schedule.batch)
     plan = replace(for_student_steps(recipe, steps), warmup_rounds=0)
-    with logarithmic(prepared) as rates:
+    with logarithmic_ranges(prepared) as rates:
         loop = make_loop(
             recipe,
             config,

@@ -8,9 +8,6 @@ from pipeline.config.schema import RunConfig
 from pipeline.store.step_workspace import Unfinished
 from pipeline.training.progress import Reporter
 
-PRECISIONS = ("int8", "fp32")
-"""What a target gets a compiled artifact of; the first is the one that the run is about."""
-
 
 @dataclass(frozen=True)
 class Work:

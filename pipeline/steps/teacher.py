@@ -6,9 +6,9 @@ from safetensors.torch import save_file
 from base.errors import InputError
 from pipeline.config.schema import RunConfig
 from pipeline.steps.step_context import Made, Work
-from pipeline.teachers.loading import fingerprint, load_teacher, parse_weights
+from pipeline.teachers.loading import load_teacher, parse_weights, teacher_fingerprint
 from pipeline.teachers.networks import image_spec
-from pipeline.teachers.weights_file import digest_of_weights, read_weights
+from pipeline.teachers.weights_file import read_weights, weights_digest
 
 
 def run(work: Work) -> Made:
@@ -19,7 +19,7 @@ def run(work: Work) -> Made:
     """
     section = work.config.teacher
     content = read_weights(section.weights)
-    if digest_of_weights(content) != work.settings["weights"]:
+    if weights_digest(content) != work.settings["weights"]:
         raise InputError(
             f"teacher {section.weights}: was replaced since this run looked at it; run again"
         )
@@ -30,7 +30,9 @@ def run(work: Work) -> Made:
     parameters = sum(p.numel() for p in network.parameters())
     name = f"{section.architecture}, {parameters:,} parameters"
     work.reporter.say(f"teacher: {name}")
-    return Made({"teacher": path}, {"name": name, "fingerprint": fingerprint(section, state)})
+    return Made(
+        {"teacher": path}, {"name": name, "fingerprint": teacher_fingerprint(section, state)}
+    )
 
 
 def open_teacher(config: RunConfig, work: Work, device: torch.device) -> torch.nn.Module:

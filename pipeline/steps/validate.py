@@ -2,7 +2,8 @@
 
 import json
 
-from pipeline.steps.step_context import PRECISIONS, Made, Work
+from pipeline.config.precisions import PRECISIONS
+from pipeline.steps.step_context import Made, Work
 from targets.bundle.golden import load_golden
 from targets.bundle.verdict import judge
 from targets.cpu.session import answer_golden, open_session

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from base.errors import InputError
-from pipeline.releases.releases import kept_alive
+from pipeline.releases.release_log import objects_in_use
 from pipeline.store.storage import Kept
 from pipeline.store.store import Store
 
@@ -64,7 +64,7 @@ def find_garbage(store: Store, age: timedelta) -> Garbage:
     if age < LEAST:
         raise InputError(f"garbage must be {LEAST.days} days old at least")
     before = datetime.now(timezone.utc) - age
-    in_service = kept_alive(store)
+    in_service = objects_in_use(store)
     alive, records = set(in_service), []
     for kept, record in store.records():
         names = {artifact.sha256 for artifact in record.artifacts.values()}

@@ -29,5 +29,5 @@ def test_breaks_become_spaces_and_what_a_terminal_acts_on_is_escaped():
 def test_the_names_in_a_state_dict_cannot_break_the_line():
     file = io.BytesIO()
     torch.save({"a\n\x1b[2J": None}, file)
-    with pytest.raises(InputError, match=r"it holds a \\x1b\[2J"):
+    with pytest.raises(InputError, match=r"found the keys a \\x1b\[2J"):
         parse_weights(file.getvalue(), "teacher.pt")

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from flows import compile_engine as flow
-from pipeline.releases.engine_orders import STEP
+from pipeline.releases.engine_orders import ENGINE_STEP
 from pipeline.store.step_record import StepRecord
 from pipeline.store.store import Store
 from targets.catalogue.catalogue import find
@@ -45,7 +45,7 @@ def changed(name):
 def store(tmp_path):
     """A store that holds what the device has built."""
     made = Store(str(tmp_path / "store"))
-    made.record(STEP, KEY, StepRecord({}, json.loads(json.dumps({"machine": ORIN}))))
+    made.record(ENGINE_STEP, KEY, StepRecord({}, json.loads(json.dumps({"machine": ORIN}))))
     return made
 
 
@@ -64,7 +64,7 @@ def test_any_change_of_the_machine_has_it_built_again(store, monkeypatch, name):
 def test_what_a_machine_does_not_tell_may_have_changed(tmp_path, monkeypatch):
     silent = {**ORIN, "untold": ["power_mode"]}
     store = Store(str(tmp_path / "store"))
-    store.record(STEP, KEY, StepRecord({}, {"machine": silent}))
+    store.record(ENGINE_STEP, KEY, StepRecord({}, {"machine": silent}))
     monkeypatch.setattr(flow, "machine", lambda _: silent)
     assert not flow._is_built.fn(store.url, KEY, "orin-nano-8")
 

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from pipeline.bundle.bundle import open_bundle
-from pipeline.releases.releases import history
+from pipeline.bundle.opening import open_bundle
+from pipeline.releases.release_log import release_history
 from pipeline.store.store import Store
 from tests.flows.conftest import documented
 from tests.support.quick_run import ROOT
@@ -43,7 +43,7 @@ def test_the_commands_lead_to_a_bundle_in_service_and_a_pending_engine(tmp_path)
         manifest = open_bundle(checkout / "bundles" / "mnist-lenet5")
         assert manifest["verdict"]["outcome"] == "pass"
         assert "targets/local-cpu/model.int8.onnx" in manifest["files"]
-        released = history(Store(str(store)), "mnist-lenet5")
+        released = release_history(Store(str(store)), "mnist-lenet5")
         assert [release.bundle for release in released] == [manifest["bundle"]]
 
         text = (ROOT / "README.md").read_text()

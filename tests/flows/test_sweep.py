@@ -2,7 +2,7 @@
 
 import json
 
-from pipeline.releases.releases import names
+from pipeline.releases.release_log import release_names
 from pipeline.store.store import Store
 from tests.support.quick_run import write_run
 
@@ -31,4 +31,4 @@ def test_a_run_for_every_combination(session, tmp_path, same_bundle):
     assert len(found) == 4
     assert {found[("lenet5-half", target)] for target in ("local-cpu", "arm")} == {"Fail"}
     store = Store(session.environment["DATAFREE_EDGE_STORE"])
-    assert {"swept.same", "swept.same.arm"} <= set(names(store))
+    assert {"swept.same", "swept.same.arm"} <= set(release_names(store))

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from base.errors import InputError
-from pipeline.releases.releases import roll_back
+from pipeline.releases.publishing import roll_back
 from pipeline.store import garbage_collection as garbage_module
 from pipeline.store.garbage_collection import collect, find_garbage
 from pipeline.store.step_record import StepRecord
 from pipeline.store.storage import Files
 from pipeline.store.store import Store
-from tests.support.releases import bundle, current, served
+from tests.support.releases import make_bundle, publish_bundle, released_content
 
 
 def old(monkeypatch, days=40):
@@ -30,7 +30,7 @@ def kept(store, tmp_path, step, content):
 
 def test_garbage_is_what_is_old_and_in_no_bundle(store, tmp_path, monkeypatch):
     for letter in "ab":
-        served(store, bundle(tmp_path / letter, letter))
+        publish_bundle(store, make_bundle(tmp_path / letter, letter))
     kept(store, tmp_path, "export", "a")
     kept(store, tmp_path, "distill", "a student of long ago")
     assert find_garbage(store, timedelta(days=30)) == garbage_module.Garbage((), ())
@@ -42,7 +42,7 @@ def test_garbage_is_what_is_old_and_in_no_bundle(store, tmp_path, monkeypatch):
     assert store.recall("distill", "key") is None
     assert store.recall("export", "key") is not None
     roll_back(store, "net")
-    assert current(store, tmp_path) == "a"
+    assert released_content(store, tmp_path) == "a"
 
 
 def test_what_was_written_again_meanwhile_stays(store, tmp_path, monkeypatch):

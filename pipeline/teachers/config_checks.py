@@ -1,0 +1,20 @@
+"""Checks of a run file that need no network. Imports no torch."""
+
+from pipeline.config.chosen_recipes import check_recipes
+from pipeline.config.chosen_targets import check_targets
+from pipeline.config.schema import RunConfig
+from pipeline.config.weight_range import uses_half_range
+from pipeline.teachers.weights_file import check_weights
+
+
+def check_config(config: RunConfig) -> None:
+    """Check targets, weight range, recipes and the teacher's file of a run file.
+
+    Raises:
+        InputError: If the teacher's file is missing, a target or recipe is unknown, or a target or
+            recipe does not fit the rest of the run file.
+    """
+    check_targets(config)
+    uses_half_range(config)
+    check_recipes(config)
+    check_weights(config.teacher.weights)
