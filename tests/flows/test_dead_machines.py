@@ -28,7 +28,9 @@ def session(tmp_path_factory):
         started.serve()
         shipped = (ROOT / "flows" / "automations.yaml").read_text()
         assert "within: 180" in shipped
-        (home / "automations.yaml").write_text(shipped.replace("within: 180", f"within: {HEARTBEAT_TIMEOUT_S}"))
+        (home / "automations.yaml").write_text(
+            shipped.replace("within: 180", f"within: {HEARTBEAT_TIMEOUT_S}")
+        )
         out = started.run(f"prefect automation create --from-file {home}/automations.yaml")
         assert "Created 2 automation(s)" in out
         yield started
