@@ -82,4 +82,4 @@ def test_a_killed_run_resumes_from_its_checkpoint(session, tmp_path, killed):
     _, times = state(session)
     assert times == 2
     logs = "".join(log.read_text() for log in session.home.glob("*.log"))
-    assert "going on from a checkpoint" in logs
+    assert "resuming from a checkpoint" in logs
