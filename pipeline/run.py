@@ -1,4 +1,4 @@
-"""A whole run without an orchestrator: what the command line does, and flows do step by step."""
+"""A whole run without an orchestrator. The command line runs it; a flow runs its steps as tasks."""
 
 import os
 from pathlib import Path
@@ -9,28 +9,28 @@ from pipeline.bundle.writing import write_bundle
 from pipeline.chain import run_chain
 from pipeline.config.schema import RunConfig
 from pipeline.releases.engine_orders import create_orders, find_result, pending_result
+from pipeline.reporter import Reporter
 from pipeline.store.store import Store
 from pipeline.teachers.config_checks import check_config
-from pipeline.training.progress import Reporter
 from targets.bundle.bundle_files import Manifest
 
 
 def default_store() -> str:
-    """$DATAFREE_EDGE_STORE, or a folder in the user's cache."""
+    """Return $DATAFREE_EDGE_STORE, or else a folder in the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return os.environ.get("DATAFREE_EDGE_STORE", f"{cache}/datafree-edge")
 
 
 def default_output(config: RunConfig) -> Path:
-    """Where a bundle goes when nobody says where."""
+    """Return the folder of a run's bundle if the user names none."""
     return Path("bundles") / config.name
 
 
 def check_run(config: RunConfig, output: Path) -> None:
-    """Refuse, before any work is done, a run that cannot end well.
+    """Raise InputError, before any work is done, if a run cannot succeed.
 
     Raises:
-        InputError: As `check_config`, or when the output cannot be written or signed.
+        InputError: As `check_config`, or if the output cannot be written or signed.
     """
     check_config(config)
     check_signing_key()
@@ -44,10 +44,20 @@ def execute(
     reporter: Reporter,
     metrics: Path | None = None,
 ) -> Manifest:
-    """All steps, then the bundle; returns its manifest. Arguments as for `run_chain`.
+    """Run all steps and write the bundle.
+
+    Args:
+        config: The run file.
+        store: Holds earlier results, and receives the new ones.
+        output: The bundle's folder.
+        reporter: Receives messages and progress.
+        metrics: Folder for the steps' losses; None writes none.
+
+    Returns:
+        The bundle's manifest.
 
     Raises:
-        InputError: When the user must mend something.
+        InputError: If the user must fix something.
     """
     check_run(config, output)
     records = run_chain(config, store, reporter, metrics)

@@ -142,7 +142,7 @@ class TestRefusals:
         run_file = write_run(
             tmp_path, distill={"recipe": "zskt"}, student={"architecture": "resnet20"}
         )
-        assert "of one registry family" in refusal("check", run_file)
+        assert "of one family of architectures" in refusal("check", run_file)
 
     def test_override_without_training(self, refusal, tmp_path):
         distill = {"recipe": "dafl", "overrides": {"generator_steps": 0}}
@@ -342,7 +342,7 @@ def test_interrupted_run_continues(tmp_path, phase):
     assert not list(tmp_path.rglob("*.part"))
     code, _, err = run_process(*arguments, store=store)
     assert code == 2, err  # The quick student is a poor one.
-    assert "teacher: found done" in err
+    assert "teacher: reused" in err
     assert (tmp_path / "out" / "manifest.json").exists()
 
 
@@ -351,7 +351,7 @@ def test_second_run_reuses_every_step(run, tmp_path, quick_store):
     for name in ("first", "second"):
         code, _, err = run("run", run_file, "--output", tmp_path / name, store=quick_store)
         assert code == 2
-    assert err.count("found done") == 7
+    assert err.count(": reused") == 7
 
 
 def test_exit_codes_of_processes(tmp_path):

@@ -14,14 +14,14 @@ import typer
 from torch import Tensor, nn
 
 from base.durable_files import replace_durably
-from base.suggest import instead_of
+from base.suggest import did_you_mean
 from benchmarks.data import accuracy, load
 from benchmarks.machine import describe
 from benchmarks.mnist.frechet import diversity, frechet_distance
 from benchmarks.mnist.jobs import TEACHERS, Job, TeacherCard, jobs
 from benchmarks.train_teacher import HELD_OUT
 from dfkd.models import build
-from dfkd.synthesizers.kept_generator import KeptGenerator
+from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.training.budget import Plan
 from dfkd.training.loop import DivergedError, Loop, Round, build_generator
 from pipeline.config.schema import TeacherSection
@@ -187,7 +187,7 @@ def _means(shares: list[dict[str, float]]) -> dict[str, float]:
 @torch.no_grad()
 def _drawn(loop: Loop, teacher: nn.Module, real: Tensor) -> dict[str, float]:
     """How far the generator's images lie from real ones, and from each other."""
-    if not isinstance(loop.synthesizer, KeptGenerator):
+    if not isinstance(loop.synthesizer, KeptGeneratorSynthesizer):
         return {}
     rng = torch.Generator().manual_seed(0)
     drawn = torch.cat([loop.synthesizer.fresh(250, rng).images for _ in range(20)])
@@ -207,7 +207,7 @@ def main(
     choices = [*jobs({}), *jobs({job.recipe: "paper" for job in jobs({})})]
     job = next((job for job in choices if job.key == key), None)
     if job is None:
-        near = instead_of(key, (job.key for job in choices))
+        near = did_you_mean(key, (job.key for job in choices))
         raise typer.BadParameter(f"no row {key!r}{near}", param_hint="KEY")
     card = TEACHERS[job.teacher]
     test = load(card.data, data, train=False, spec=card.spec)

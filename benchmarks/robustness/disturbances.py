@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from base.durable_files import file_digest
+from base.file_digest import file_digest
 from pipeline.bundle.opening import open_bundle
 from pipeline.store.store import Store
 from tests.support.quick_run import QUICK, ROOT, write_run
@@ -37,10 +37,11 @@ RUN = """
 import sys
 from pipeline.training import checkpoint
 # The phases are shorter than the time between two checkpoints of a real run.
-checkpoint.SAVE_EVERY = 0.5
-from flows.distill_and_quantize import JUDGED, distill_and_quantize
+checkpoint.SAVE_INTERVAL_S = 0.5
+from flows.distill_and_quantize import VERDICT_STATES, distill_and_quantize
 run_file, output = sys.argv[1:]
-sys.exit(distill_and_quantize(run_file, output=output, return_state=True).name not in JUDGED)
+state = distill_and_quantize(run_file, output=output, return_state=True)
+sys.exit(state.name not in VERDICT_STATES)
 """
 
 Made = dict[str, dict[str, str]]
@@ -184,7 +185,7 @@ def disturbed(
             "after": round(lasted, 2),
             "starts": starts,
             "noticed": met or any(sign in place.said() for sign in SIGNS[kind]),
-            "resumed": "going on from a checkpoint" in place.said(),
+            "resumed": "resuming from a checkpoint" in place.said(),
             "done_twice": [step for step, when in kept.items() if end[step] != when],
             "seconds": round(time.monotonic() - mended, 1),
             "failed": place.said()[-2000:] if code else "",

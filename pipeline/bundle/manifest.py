@@ -4,10 +4,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from base.durable_files import file_digest
+from base.file_digest import file_digest
 from pipeline.bundle.recommendation import recommend
-from pipeline.config.precisions import PRECISIONS
 from pipeline.config.schema import RunConfig
+from pipeline.roles import PRECISIONS
 from pipeline.store.step_record import StepRecord, digest
 from targets.bundle.bundle_files import Manifest
 from targets.bundle.verdict import Outcome

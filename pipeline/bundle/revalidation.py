@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import InputError, first_line
-from targets.bundle.bundle_files import MALFORMED, BundleError, Manifest
+from base.untrusted_files import PARSE_ERRORS
+from targets.bundle.bundle_files import BundleError, Manifest
 from targets.bundle.golden import golden_of
 from targets.bundle.verdict import Verdict, judge
 from targets.cpu.session import answer_golden, open_session
@@ -34,7 +35,7 @@ def revalidate(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
         gate = manifest["run"]["gate"]
         threshold, confidence = float(gate["agreement"]), float(gate["confidence"])
         valid = own_model in manifest["files"] and 0 < threshold < 1 and 0 < confidence < 1
-    except MALFORMED:
+    except PARSE_ERRORS:
         valid = False
     if not valid:
         raise InputError(

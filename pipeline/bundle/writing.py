@@ -4,14 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
-from base.durable_files import file_digest
+from base.file_digest import file_digest
 from pipeline.bundle.folder_swap import hidden_sibling, swap_folder
 from pipeline.bundle.manifest import make_manifest
 from pipeline.bundle.opening import check_output
 from pipeline.bundle.signature import sign_if_configured
 from pipeline.config.chosen_targets import cpu_targets
-from pipeline.config.precisions import PRECISIONS
 from pipeline.config.schema import RunConfig
+from pipeline.roles import PRECISIONS
 from pipeline.store.step_record import Artifact, StepRecord
 from pipeline.store.store import Store
 from targets.bundle.bundle_files import MANIFEST, REPORT, Manifest

@@ -70,14 +70,15 @@ def collect(
     """Delete stored files that no release uses."""
     from datetime import timedelta
 
+    from pipeline.releases.release_log import objects_in_use
     from pipeline.store.garbage_collection import collect, find_garbage
 
     opened = open_store(store)
-    garbage = find_garbage(opened, timedelta(days=days))
+    garbage = find_garbage(opened, timedelta(days=days), objects_in_use(opened))
     if not dry_run:
         garbage = collect(opened, garbage)
     typer.echo(
         f"{len(garbage.records)} steps, {len(garbage.objects)} files, "
         f"{len(garbage.checkpoints)} checkpoints, "
-        f"{garbage.size / 1e6:.1f} MB {'would be' if dry_run else 'were'} deleted"
+        f"{garbage.size_bytes / 1e6:.1f} MB {'would be' if dry_run else 'were'} deleted"
     )

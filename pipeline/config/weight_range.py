@@ -1,23 +1,23 @@
-"""The part of int8's range that a run's weights may use. Imports no torch."""
+"""How much of the int8 range a run's weights use. Imports no torch."""
 
 from base.errors import InputError
 from pipeline.config.chosen_targets import cpu_targets
 from pipeline.config.schema import RunConfig
 
 
-def uses_half_range(config: RunConfig) -> bool:
-    """Return whether int8 weights are limited to half of their range.
+def half_range(config: RunConfig) -> bool:
+    """Return whether int8 weights stay within half of the range.
 
-    `weight_range: auto` means half if an int8 kernel of any of the run's CPUs can saturate.
+    `weight_range: auto` chooses half if a target of the run needs it.
 
     Raises:
-        InputError: If the run file requests the full range and one of its CPUs can saturate.
+        InputError: If the run file asks for the full range and a target cannot use it.
     """
     saturating = [name for name, t in cpu_targets(config).items() if t.cpu.saturates]
-    requested = config.quantize.weight_range
-    if requested == "full" and saturating:
+    asked = config.quantize.weight_range
+    if asked == "full" and saturating:
         raise InputError(
-            f"quantize.weight_range: full would overflow on target {saturating[0]}, whose int8 "
-            "kernels add products in 16 bits; set it to auto or half"
+            f"quantize.weight_range: full does not suit {saturating[0]}, whose int8 kernels add in "
+            "16 bits; use auto or half"
         )
-    return requested == "half" or bool(requested == "auto" and saturating)
+    return asked == "half" or bool(asked == "auto" and saturating)

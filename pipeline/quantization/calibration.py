@@ -1,12 +1,16 @@
 """Images that set the initial ranges of activation quantizers."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from dfkd.memory.pool import PoolMemory
 from dfkd.models.generators import Generator
+from dfkd.recipes import ZEROQ
+from dfkd.training.budget import Plan
 from pipeline.config.schema import RunConfig
+from pipeline.step_types import StepContext
 from pipeline.teachers.networks import image_spec
-from pipeline.training.resumable_training import chosen_device
+from pipeline.training.resumable_training import chosen_device, make_loop, train
 
 
 @torch.no_grad()
@@ -38,3 +42,31 @@ def draw_noise(config: RunConfig) -> Tensor:
     low, high = spec.value_range
     raw = torch.rand(config.quantize.calibration_images, *spec.shape, generator=rng)
     return spec.normalise(low + (high - low) * raw).to(chosen_device(config))
+
+
+def make_batch_norm_images(
+    context: StepContext, teacher: nn.Module
+) -> tuple[Tensor, dict[str, object]]:
+    """Optimise one batch of images until its statistics match those of the teacher's batch norms.
+
+    This is the calibration of ZeroQ (Cai et al. 2020).
+
+    Args:
+        context: The context of the step that needs the images.
+        teacher: A frozen network with batch norms.
+
+    Returns:
+        (N, C, H, W) normalised images, and the notes of the training.
+    """
+    loop = make_loop(
+        ZEROQ,
+        context.config,
+        teacher=teacher,
+        generator=None,
+        student=None,
+        plan=Plan(ZEROQ.schedule.warmup_rounds, 0),
+        seed=context.config.seed,
+    )
+    notes = train(loop, "quantize: images", context)
+    assert isinstance(loop.memory, PoolMemory)
+    return loop.memory.images, notes

@@ -23,7 +23,7 @@ from base.errors import InputError
 from pipeline.export.batch_norm_folding import fold_batch_norms
 from pipeline.quantization.layer_inputs import image_quantizers, keep_only_layer_inputs
 from pipeline.quantization.quantizer_kernels import Kernels, use_kernels
-from pipeline.teachers.network_checks import QUANTIZED_MODULES
+from pipeline.teachers.weight_layers import WEIGHT_LAYERS
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def to_torch_quantizers(network: nn.Module, example: Tensor) -> nn.Module:
 def layers_in_call_order(network: nn.Module, example: Tensor) -> list[nn.Module]:
     """Return the convolutions and linear layers in the order that a forward pass calls them."""
     order = _completion_order(network, example)
-    return [module for module in order if isinstance(module, QUANTIZED_MODULES)]
+    return [module for module in order if isinstance(module, WEIGHT_LAYERS)]
 
 
 @torch.no_grad()
@@ -139,7 +139,7 @@ def _completion_order(network: nn.Module, example: Tensor) -> list[nn.Module]:
     handles = [
         module.register_forward_hook(lambda module, *_: completed.append(module))
         for module in network.modules()
-        if isinstance(module, (*QUANTIZED_MODULES, SymmetricQuantizer))
+        if isinstance(module, (*WEIGHT_LAYERS, SymmetricQuantizer))
     ]
     network(example)
     for handle in handles:
@@ -187,7 +187,7 @@ def _quantizers_of_layer(
 def _require_quantized_layers(network: nn.Module, float_layers: tuple[str, ...]) -> None:
     placed = {name for name, _ in quantizers(network)}
     for name, module in network.named_modules():
-        if isinstance(module, QUANTIZED_MODULES) and name not in float_layers:
+        if isinstance(module, WEIGHT_LAYERS) and name not in float_layers:
             prefix = f"pre_hooks.{name.replace('.', '/')}/"
             if not any(p.startswith(prefix) and p.endswith("__1.0") for p in placed):
                 raise InputError(

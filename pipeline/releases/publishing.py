@@ -4,8 +4,8 @@ from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
-from base.durable_files import file_digest
 from base.errors import InputError
+from base.file_digest import file_digest
 from pipeline.bundle.opening import open_bundle
 from pipeline.releases.release_log import (
     INSTEAD_OF,

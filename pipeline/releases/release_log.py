@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from base.errors import InputError
+from base.untrusted_files import PARSE_ERRORS
 from pipeline.store.store import STAMP, Store
-from targets.bundle.bundle_files import MALFORMED, Manifest, named_files
+from targets.bundle.bundle_files import Manifest, named_files
 
 LOG_KIND = "service"
 """Kind of the logs in the store, under the name that stores in use have."""
@@ -59,7 +60,7 @@ def release_history(store: Store, name: str) -> list[Release]:
     for entry in store.entries(f"{LOG_KIND}/{name}"):
         try:
             release = Release(**entry)
-        except MALFORMED:
+        except PARSE_ERRORS:
             raise InputError(
                 f"store: an entry of logs/{LOG_KIND}/{name} is damaged; delete it"
             ) from None
@@ -105,7 +106,7 @@ def manifest_of(store: Store, release: Release) -> Manifest:
     try:
         manifest: Manifest = json.loads(store.read(release.manifest))
         named_files(manifest)
-    except MALFORMED:
+    except PARSE_ERRORS:
         raise InputError(
             f"store: the object {release.manifest} is no manifest of a bundle; run again"
         ) from None

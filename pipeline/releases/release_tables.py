@@ -5,6 +5,7 @@ from rich.table import Table
 
 from base.errors import InputError
 from base.one_line import one_line
+from base.untrusted_files import PARSE_ERRORS
 from pipeline.releases.release_log import (
     Release,
     manifest_of,
@@ -13,7 +14,6 @@ from pipeline.releases.release_log import (
     require_history,
 )
 from pipeline.store.store import Store
-from targets.bundle.bundle_files import MALFORMED
 
 COLUMNS = ("bundle", "released at (UTC)", "because", "teacher", "agreement")
 
@@ -49,7 +49,7 @@ def _cells(store: Store, release: Release) -> tuple[str, ...]:
     try:
         teacher = _literal(manifest["teacher"]["fingerprint"][:12])
         agreement = f"{100 * float(manifest['verdict']['agreement']):.2f} %"
-    except MALFORMED:
+    except PARSE_ERRORS:
         raise InputError(
             f"store: the object {release.manifest} is no manifest of a bundle that passed; "
             "run again"

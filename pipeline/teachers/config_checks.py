@@ -1,9 +1,9 @@
 """Checks of a run file that need no network. Imports no torch."""
 
-from pipeline.config.chosen_recipes import check_recipes
 from pipeline.config.chosen_targets import check_targets
+from pipeline.config.recipe_checks import check_recipes
 from pipeline.config.schema import RunConfig
-from pipeline.config.weight_range import uses_half_range
+from pipeline.config.weight_range import half_range
 from pipeline.teachers.weights_file import check_weights
 
 
@@ -15,6 +15,6 @@ def check_config(config: RunConfig) -> None:
             recipe does not fit the rest of the run file.
     """
     check_targets(config)
-    uses_half_range(config)
+    half_range(config)
     check_recipes(config)
     check_weights(config.teacher.weights)

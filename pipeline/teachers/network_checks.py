@@ -4,18 +4,16 @@ import torch
 from torch import nn
 
 from base.errors import InputError
-from base.suggest import instead_of
+from base.suggest import did_you_mean
 from dfkd.recipe import RecipeError
 from dfkd.training.feature_shapes import check_stages
-from pipeline.config.chosen_recipes import running
+from pipeline.config.recipe_checks import running_recipes
 from pipeline.config.schema import RunConfig
 from pipeline.export.batch_norm_folding import fold_batch_norms
 from pipeline.teachers.loading import StateDict, load_teacher, parse_weights
 from pipeline.teachers.networks import build_network, image_spec, logits_of_blank_image
+from pipeline.teachers.weight_layers import WEIGHT_LAYERS
 from pipeline.teachers.weights_file import read_weights
-
-QUANTIZED_MODULES = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-"""Modules whose weights are quantized and that run on integer kernels."""
 
 
 def check_student(config: RunConfig, student: nn.Module) -> None:
@@ -33,9 +31,7 @@ def check_student(config: RunConfig, student: nn.Module) -> None:
     label = f"student {section.architecture}"
     folded = fold_batch_norms(student)
     logits_of_blank_image(folded, image_spec(config.input), config.teacher.classes, label)
-    known = [
-        name for name, module in folded.named_modules() if isinstance(module, QUANTIZED_MODULES)
-    ]
+    known = [name for name, module in folded.named_modules() if isinstance(module, WEIGHT_LAYERS)]
     if not known:
         raise InputError(
             f"{label}: has no convolution and no linear layer to quantize; "
@@ -44,7 +40,7 @@ def check_student(config: RunConfig, student: nn.Module) -> None:
     for name in config.quantize.float_layers:
         if name not in known:
             raise InputError(
-                f"quantize.float_layers: there is no layer {name!r}{instead_of(name, known)}"
+                f"quantize.float_layers: there is no layer {name!r}{did_you_mean(name, known)}"
             )
 
 
@@ -54,7 +50,7 @@ def check_feature_shapes(config: RunConfig, teacher: nn.Module, student: nn.Modu
     Raises:
         InputError: With the shapes of both networks.
     """
-    for recipe, answering in running(config):
+    for recipe, answering in running_recipes(config):
         network = teacher if answering == "original" else student
         try:
             check_stages(recipe, network, student, image_spec(config.input))

@@ -21,7 +21,7 @@ from base.errors import InputError
 from base.urls import check_url
 from pipeline.config.chosen_targets import by_target
 from pipeline.config.run_file import read_run_file
-from pipeline.store.code_digest import source_digest
+from pipeline.store.code_digest import code_digest
 from pipeline.store.step_record import digest
 from pipeline.store.store import Store
 from pipeline.teachers.config_checks import check_config
@@ -79,7 +79,7 @@ def find_changes(
         InputError: If the registry does not exist, or its URL contains a password.
     """
     check_url(registry, "registry")
-    code = source_digest(__name__)
+    code = code_digest(__name__)
     before = _listings(registry)
     logged = {name: _last_entry(store, registry, name) for name in before}
     new = [
@@ -111,7 +111,7 @@ def record_change(registry: str, store: Store, change: TeacherChange) -> None:
     """Log a change that has been announced, so that `find_changes` does not yield it again."""
     entry = {
         "look": change.listing,
-        "code": source_digest(__name__),
+        "code": code_digest(__name__),
         "fingerprint": change.fingerprint,
         "refused": change.refused,
     }

@@ -7,8 +7,8 @@ from pathlib import Path
 import fsspec
 
 from base.errors import InputError
+from base.untrusted_files import MAX_FILE_BYTES
 from base.urls import check_url
-from targets.bundle.bundle_files import LARGEST
 
 HOW_TO_SAVE = "save one with safetensors.torch.save_file(model.state_dict(), 'teacher.safetensors')"
 
@@ -27,19 +27,21 @@ def read_weights(url: str) -> bytes:
 
     Raises:
         InputError: As for `check_weights`; also if the file cannot be read, or is larger than
-            LARGEST.
+            MAX_FILE_BYTES.
         OSError: If the file's server does not respond.
     """
     check_weights(url)
     try:
         with fsspec.open(url, "rb") as file:
             content = io.BytesIO()
-            while content.tell() <= LARGEST and (chunk := file.read(CHUNK_BYTES)):
+            while content.tell() <= MAX_FILE_BYTES and (chunk := file.read(CHUNK_BYTES)):
                 content.write(chunk)
     except PERMANENT_ERRORS as error:
         raise InputError(f"teacher {url}: cannot be read ({error.strerror or error})") from None
-    if content.tell() > LARGEST:
-        raise InputError(f"teacher {url}: larger than {LARGEST:,} bytes, the largest allowed size")
+    if content.tell() > MAX_FILE_BYTES:
+        raise InputError(
+            f"teacher {url}: larger than {MAX_FILE_BYTES:,} bytes, the largest allowed size"
+        )
     return content.getvalue()
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from base.durable_files import file_digest
+from base.file_digest import file_digest
 from pipeline.releases.fetching import fetch_release
 from pipeline.releases.publishing import PublishResult, publish
 from pipeline.store.step_record import digest

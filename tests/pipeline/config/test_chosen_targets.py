@@ -6,7 +6,7 @@ from base.errors import InputError
 from pipeline.chain import chain
 from pipeline.config.chosen_targets import check_targets, cpu_targets, targets_elsewhere
 from pipeline.config.run_file import read_run_file
-from pipeline.config.weight_range import uses_half_range
+from pipeline.config.weight_range import half_range
 from tests.support.quick_run import write_run
 
 
@@ -42,8 +42,8 @@ def test_a_student_for_an_engine_alone_is_judged_on_this_cpu(tmp_path):
 def test_an_engine_saturates_nothing(tmp_path):
     full = config(tmp_path, targets=["orin-nano", "x86-vnni"])
     half = config(tmp_path, targets=["orin-nano", "x86-avx2"])
-    assert not uses_half_range(full)
-    assert uses_half_range(half)
+    assert not half_range(full)
+    assert half_range(half)
 
 
 @pytest.mark.parametrize(

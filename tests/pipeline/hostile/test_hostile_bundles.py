@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from base.durable_files import file_digest
 from base.errors import InputError
+from base.file_digest import file_digest
 from pipeline.bundle.opening import REQUIRED_KEYS
 from pipeline.commands.bundle_commands import validate
 from pipeline.releases.publishing import PublishResult, publish
@@ -210,13 +210,13 @@ def test_a_gate_that_is_none(tmp_path, value):
 def test_a_bundle_cannot_be_called_out_of_the_store(tmp_path):
     bundle, store = written(tmp_path / "bundle", name="../../net"), Store(str(tmp_path / "a/b"))
     assert publish(store, written(tmp_path / "good"), "0" * 64) is PublishResult.RELEASED
-    with pytest.raises(InputError, match="is no name"):
+    with pytest.raises(InputError, match="not a valid name"):
         publish(store, bundle, "0" * 64)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "bundle", "good"]
 
 
 def test_probes_that_are_few_bytes_until_they_are_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr("targets.bundle.golden.LARGEST", 1_000_000)
+    monkeypatch.setattr("targets.bundle.golden.MAX_FILE_BYTES", 1_000_000)
     content = packed({**probes(), "pixels": np.zeros((20_000, 1, 10, 10), np.uint8)})
     assert len(content) < 10_000
     with pytest.raises(InputError, match="more than 1,000,000"):

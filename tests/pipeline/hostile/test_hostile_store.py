@@ -13,7 +13,7 @@ from rich.console import Console
 
 from base.errors import InputError
 from dfkd.training.budget import Plan
-from pipeline.chain import chain, perform, step_key, with_made
+from pipeline.chain import add_artifacts, chain, run_step, step_key
 from pipeline.config.run_file import read_run_file
 from pipeline.releases.fetching import fetch_release
 from pipeline.releases.publishing import publish, roll_back
@@ -21,7 +21,7 @@ from pipeline.releases.release_log import objects_in_use, release_history
 from pipeline.releases.release_tables import history_table, releases_table
 from pipeline.store.garbage_collection import find_garbage
 from pipeline.store.step_record import Artifact, StepRecord, digest
-from pipeline.store.step_workspace import Unfinished
+from pipeline.store.step_workspace import Workspace
 from pipeline.store.storage import Files
 from pipeline.store.store import Store
 from pipeline.training.checkpoint import PARTS, Checkpoint, machine
@@ -87,12 +87,13 @@ def test_records_that_say_anything(document):
     with sandbox() as root:
         store, config = Store(str(root / "store")), read_run_file(write_run(root))
         teacher, distill = chain(config)[:2]
-        key = step_key(teacher, teacher.settings(config), {})
+        key = step_key(teacher, config, teacher.settings(config, ""), {})
         store._files.write_json(place := f"steps/teacher/{key}.json", resealed(document, place))
-        record = succeeds_or_raises_one_line(lambda: perform(teacher, config, {}, store, Silent()))
+        record = succeeds_or_raises_one_line(lambda: run_step(teacher, config, {}, store, Silent()))
         if record is not None:
-            roles = with_made({}, teacher, record, config)
-            succeeds_or_raises_one_line(lambda: step_key(distill, distill.settings(config), roles))
+            artifacts = add_artifacts({}, teacher, record, config)
+            settings = distill.settings(config, "")
+            succeeds_or_raises_one_line(lambda: step_key(distill, config, settings, artifacts))
 
 
 DIGESTS = st.sampled_from([letter * 64 for letter in "abc"])
@@ -140,7 +141,7 @@ def test_logs_of_anything(logged, stray):
         for action in (
             lambda: release_history(store, "net"),
             lambda: objects_in_use(store),
-            lambda: find_garbage(store, timedelta(days=7)),
+            lambda: find_garbage(store, timedelta(days=7), objects_in_use(store)),
             lambda: shown(releases_table(store)),
             lambda: shown(history_table(store, "net")),
             lambda: fetch_release(store, "net", root / "current"),
@@ -179,7 +180,7 @@ def test_a_log_whose_name_leads_elsewhere(tmp_path, name):
         lambda: store.append(f"service/{name}", {}),
         lambda: release_history(store, name),
     ):
-        with pytest.raises(InputError, match="is no name"):
+        with pytest.raises(InputError, match="not a valid name"):
             action()
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
@@ -224,13 +225,13 @@ def checkpoints(draw):
 @given(checkpoints())
 def test_checkpoints_of_anything(content):
     with sandbox() as root:
-        unfinished = Unfinished(Files(str(root)), "checkpoints/step")
-        work = SimpleNamespace(unfinished=unfinished, reporter=Silent())
-        kept = Checkpoint(work, "phase")
+        workspace = Workspace(Files(str(root)), "checkpoints/step")
+        context = SimpleNamespace(workspace=workspace, reporter=Silent())
+        kept = Checkpoint(context, "phase")
         (root / "content").write_bytes(content)
-        unfinished.keep("phase.checkpoint", root / "content")
+        workspace.save("phase.checkpoint", root / "content")
         notes = succeeds_or_raises_one_line(
-            lambda: train(make_loop(plan=Plan(1, 0)), "phase", work)
+            lambda: train(make_loop(plan=Plan(1, 0)), "phase", context)
         )
         if notes is not None:
             json.dumps(notes)
@@ -240,10 +241,10 @@ def test_checkpoints_of_anything(content):
 @pytest.mark.parametrize("number", [-(2**60), -2, 2])
 def test_a_round_that_there_is_not(tmp_path, number):
     """From far below zero the loop would never come to its end."""
-    unfinished = Unfinished(Files(str(tmp_path)), "checkpoints/step")
-    work = SimpleNamespace(unfinished=unfinished, reporter=Silent())
+    workspace = Workspace(Files(str(tmp_path)), "checkpoints/step")
+    context = SimpleNamespace(workspace=workspace, reporter=Silent())
     content = saved({**GOOD, "loop": {**GOOD["loop"], "round": number}})
     (tmp_path / "content").write_bytes(content)
-    unfinished.keep("phase.checkpoint", tmp_path / "content")
-    with pytest.raises(InputError, match=rf"phase\.checkpoint is no state of this loop .*{number}"):
-        train(make_loop(plan=Plan(1, 0)), "phase", work)
+    workspace.save("phase.checkpoint", tmp_path / "content")
+    with pytest.raises(InputError, match=rf"phase\.checkpoint does not fit this loop .*{number}"):
+        train(make_loop(plan=Plan(1, 0)), "phase", context)

@@ -1,18 +1,38 @@
-"""Images that set the initial ranges of activations: drawn by a generator, or noise."""
+"""Images that set the initial ranges of activations."""
+
+from dataclasses import replace
 
 import torch
+from safetensors.torch import load_file
 
-from dfkd.recipes import HOUSE
+from dfkd.models import build
+from dfkd.models.forward_pass import look
+from dfkd.recipes import HOUSE, ZEROQ
+from dfkd.synthesizers.synthesis import Synthesis
+from dfkd.terms.batch_norm import batch_norm_of_images
 from dfkd.training.loop import build_generator
 from pipeline.config.run_file import read_run_file
-from pipeline.quantization.calibration import draw_images, draw_noise
+from pipeline.quantization import calibration
+from pipeline.quantization.calibration import draw_images, draw_noise, make_batch_norm_images
+from pipeline.step_types import StepContext
+from pipeline.store.step_workspace import Workspace
+from pipeline.store.storage import Files
 from pipeline.teachers.networks import image_spec
-from tests.support.quick_run import QUICK, write_run
+from tests.support.quick_run import QUICK, ROOT, write_run
+
+
+class Silent:
+    def say(self, line):
+        pass
+
+    def phase(self, name, done, total, losses):
+        pass
 
 
 def config(folder, count):
+    teacher = {**QUICK["teacher"], "architecture": "lenet5-bn"}
     section = {**QUICK["quantize"], "calibration_images": count}
-    return read_run_file(write_run(folder, quantize=section, seed=3))
+    return read_run_file(write_run(folder, teacher=teacher, quantize=section, seed=3))
 
 
 def test_noise_is_uniform_over_value_range(tmp_path):
@@ -36,3 +56,30 @@ def test_drawing_images_does_not_change_global_random_state(tmp_path):
     assert images.shape == (40, 1, 32, 32)
     assert not images.requires_grad
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_batch_norm_images_match_teachers_statistics_better_than_noise(tmp_path, monkeypatch):
+    """The images stay within the value range."""
+    short = replace(ZEROQ, synthesizer=replace(ZEROQ.synthesizer, steps=60))
+    short = replace(
+        short, schedule=replace(short.schedule, batch=8), memory=replace(short.memory, capacity=8)
+    )
+    monkeypatch.setattr(calibration, "ZEROQ", short)
+    chosen = config(tmp_path, 128)
+    spec = image_spec(chosen.input)
+    teacher = build("resnet20", spec, 10, width=0.5).eval().requires_grad_(False)
+    trained = ROOT / "benchmarks" / "teachers" / "resnet20" / "teacher.safetensors"
+    teacher.load_state_dict(load_file(trained))
+    workspace = Workspace(Files(str(tmp_path)), "checkpoints")
+    context = StepContext(chosen, {}, {}, tmp_path, workspace, Silent())
+    images, notes = make_batch_norm_images(context, teacher)
+
+    def distance(x):
+        return batch_norm_of_images(Synthesis(x, look(teacher, x, ["batch norm"]))).item()
+
+    assert images.shape == (8, 1, 32, 32)
+    assert distance(images) < 0.5 * distance(draw_noise(chosen)[:8])
+    raw = spec.denormalise(images)
+    assert raw.min() >= -2e-3
+    assert raw.max() <= 1 + 2e-3
+    assert notes["cost"]["images"] == 8

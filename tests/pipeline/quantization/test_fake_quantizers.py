@@ -124,7 +124,7 @@ def test_gap_nncf_still_counts_from_zero_after_a_relu(images):
 
 
 def test_gap_nncf_still_leaves_batch_norms_unfolded(images):
-    """When this fails, NNCF folds by itself: drop `folded` from `prepare`."""
+    """When this fails, NNCF folds by itself: drop `fold_batch_norms` from `prepare`."""
     plain = nncf.quantize(network(), nncf.Dataset([images]))
     assert any(isinstance(m, nn.BatchNorm2d) for m in plain.modules())
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from base.durable_files import file_digest
 from base.errors import InputError
+from base.file_digest import file_digest
 from pipeline.bundle import check_output
 from pipeline.bundle import open_bundle as open_bundle_of_run
 from pipeline.bundle.folder_swap import hidden_sibling

@@ -143,9 +143,9 @@ def test_weights_file_larger_than_limit_is_refused(tmp_path, state, file_format,
     path = save(tmp_path, state, file_format)
     monkeypatch.setattr("pipeline.teachers.weights_file.CHUNK_BYTES", 1_000)
     size = path.stat().st_size
-    monkeypatch.setattr("pipeline.teachers.weights_file.LARGEST", size - 1)
+    monkeypatch.setattr("pipeline.teachers.weights_file.MAX_FILE_BYTES", size - 1)
     assert "larger than" in refusal(lambda: read_state(path))
-    monkeypatch.setattr("pipeline.teachers.weights_file.LARGEST", size)
+    monkeypatch.setattr("pipeline.teachers.weights_file.MAX_FILE_BYTES", size)
     assert read_state(path).keys() == state.keys()
 
 

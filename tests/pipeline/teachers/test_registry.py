@@ -144,9 +144,9 @@ def test_new_code_checks_all_teachers_again_and_reports_only_changes(registry, s
     (registry / "net" / "teacher.safetensors").write_bytes(b"broken")
     add_teacher(registry, "fine")
     assert len(announce_changes(registry, store)) == 2
-    monkeypatch.setattr("pipeline.teachers.registry.source_digest", lambda module: "newer")
+    monkeypatch.setattr("pipeline.teachers.registry.code_digest", lambda module: "newer")
     assert announce_changes(registry, store) == []
-    monkeypatch.setattr("pipeline.teachers.registry.source_digest", lambda module: "newest")
+    monkeypatch.setattr("pipeline.teachers.registry.code_digest", lambda module: "newest")
     monkeypatch.setattr(
         "pipeline.teachers.network_checks.check_student", lambda config, student: None
     )
