@@ -1,36 +1,54 @@
-# make demo   install, then the whole chain on the teacher in examples/
-# make test   install, then lint, types and the quick tests
-# make slow   install, then the tests that take minutes
-# make device on a Jetson: install what builds engines there, no torch (targets/README.md)
+# make demo         install, then run the whole chain on the teacher in examples/
+# make test         install, then lint, types, import contracts and the quick tests: 5 minutes
+# make test-server  install, then the tests that need a Prefect server, PostgreSQL, S3 or namespaces
+# make slow         install, then the tests that take minutes each
+# make device       on a Jetson: install what builds engines there, without torch
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Test processes at a time; each runs torch with one thread.
+WORKERS ?= $(shell nproc)
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo test slow device install clean
+.PHONY: demo test lint types contracts quick test-server slow device install clean
 
 demo: install
 	PREFECT_LOGGING_LEVEL=ERROR $(BIN)/python -m flows.distill_and_quantize examples/mnist_lenet5/run.yaml
 
+# The checks use one core each and run side by side; the tests then use all cores.
 test: install
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types contracts
+	$(MAKE) --no-print-directory quick
+
+lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: install
 	$(BIN)/mypy
+
+contracts: install
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+
+quick: install
+	$(PYTEST)
+
+test-server: install
+	$(BIN)/pytest -m "server and not slow"
 
 slow: install
 	$(BIN)/pytest -m slow
 
-# Of the system's packages it sees what it does not pin itself: TensorRT's bindings.
+# --system-site-packages: TensorRT's Python bindings come with JetPack.
 device:
 	$(PYTHON) -m venv --system-site-packages $(VENV)
 	$(BIN)/pip install --disable-pip-version-check --constraint constraints-device.txt --editable '.[flows]'
 
 install: $(VENV)/installed
 
-# torch first and by its exact version: a wider request would bring the CUDA build of several GB.
+# Install torch first, by its exact version: a version range would select the CUDA build (several GB).
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check "pip>=25.1"

@@ -1,1 +1,13 @@
-"""Errors, text, files, locks and limits that every other room uses."""
+"""Errors, text, files and locks that every other package uses; nothing about models or devices."""
+
+__all__ = [
+    "durable_files",
+    "errors",
+    "file_digest",
+    "file_lock",
+    "notify",
+    "one_line",
+    "suggest",
+    "untrusted_files",
+    "urls",
+]

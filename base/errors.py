@@ -1,20 +1,21 @@
-"""What goes wrong for a reason the user can mend."""
+"""Errors that the user can fix."""
 
 from base.one_line import one_line
 
 
 class InputError(Exception):
-    """One line that names the thing at fault and the remedy; no traceback is shown for it.
+    """An error in the user's input: one line that names the cause and the fix, no traceback.
 
-    Names out of files that others wrote are part of many messages, so that it is made one line.
+    The message may quote names from files that other people wrote, so it is always reduced to one
+    printable line.
     """
 
     def __init__(self, message: str):
-        """Keep the message as one printable line."""
+        """Store the message as one printable line."""
         super().__init__(one_line(message))
 
 
 def first_line(error: Exception) -> str:
-    """What an error of someone else's code says, or what it is called when it says nothing."""
+    """Return the first line of an error's message, or its type name if the message is empty."""
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__

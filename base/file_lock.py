@@ -1,27 +1,31 @@
-"""One at a time in a folder: who builds there holds a lock that the system frees when it dies."""
+"""A lock on a folder that the operating system releases when its holder dies."""
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from base.notify import Notify
+
 
 @contextmanager
-def alone(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of a folder, `.FOLDER.lock` beside it; wait for it where somebody else does.
+def folder_lock(folder: Path, notify: Notify) -> Iterator[None]:
+    """Hold a folder's lock; wait while another process holds it.
+
+    The lock is the file `.FOLDER.lock` beside the folder.
 
     Args:
-        folder: It need not be there.
-        say: Where to say that somebody is waited for.
+        folder: The folder to lock; it need not exist.
+        notify: Receives one message if there is a wait.
 
     Raises:
-        OSError: When the lock's file cannot be written.
+        OSError: If the lock file cannot be written.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f".{folder.name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"another build is at work in {folder}; waiting for it")
+            notify(f"another process is working in {folder}; waiting for it to finish")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,11 +1,11 @@
-"""Text out of files and names, as one line that a terminal prints and does not act on."""
+"""Reduce untrusted text to one line that a terminal can print safely."""
 
 import re
 
-BREAKS = re.compile("\\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\\s*")
+LINE_BREAKS = re.compile("\\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\\s*")
 
 
 def one_line(text: str) -> str:
-    """Line breaks become spaces; what is not printable is shown as its escape."""
-    line = BREAKS.sub(" ", text.strip())
+    """Return a text with line breaks as spaces and unprintable characters as escapes."""
+    line = LINE_BREAKS.sub(" ", text.strip())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

@@ -1,27 +1,28 @@
-"""What a word that nobody knows was meant to be."""
+"""Suggest a valid name for an unknown one."""
 
 import difflib
 from collections.abc import Iterable
 
-LISTED = 12
-"""Names that still fit on a line."""
+MAX_LISTED_NAMES = 12
+"""More than this do not fit on one line."""
 
 
-def instead_of(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name.
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of an error message about an unknown name.
 
     Args:
-        word: As it was given.
-        known: Names that would have been right.
+        word: The unknown name.
+        known: The valid names.
 
     Returns:
-        "; did you mean 'NAME'?" when one resembles the word, whatever its case; else
-        "; choose one of ...", the first of them when there are many.
+        "; did you mean 'NAME'?" if a valid name is similar, ignoring case. Otherwise
+        "; choose one of ..." with at most MAX_LISTED_NAMES of the valid names, or "" if there
+        are none.
     """
     by_lower_case = {name.lower(): name for name in known}
-    nearest = difflib.get_close_matches(word.lower(), by_lower_case, n=1)
-    if nearest:
-        return f"; did you mean {by_lower_case[nearest[0]]!r}?"
+    similar = difflib.get_close_matches(word.lower(), by_lower_case, n=1)
+    if similar:
+        return f"; did you mean {by_lower_case[similar[0]]!r}?"
     names = list(by_lower_case.values())
-    more = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
-    return f"; choose one of {', '.join(names[:LISTED])}{more}" if names else ""
+    more = f", ... ({len(names)} in all)" if len(names) > MAX_LISTED_NAMES else ""
+    return f"; choose one of {', '.join(names[:MAX_LISTED_NAMES])}{more}" if names else ""

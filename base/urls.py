@@ -1,4 +1,4 @@
-"""Places that others will read of: in the parameters of a flow run, in logs, in errors."""
+"""Checks on URLs that appear in flow parameters, logs and error messages."""
 
 from urllib.parse import urlsplit
 
@@ -6,22 +6,23 @@ from base.errors import InputError
 
 
 def check_url(url: str, what: str) -> None:
-    """Refuse a URL that carries a password; the error does not repeat it.
+    """Refuse a URL that contains a password; the error message does not repeat it.
 
     Args:
-        url: Or a path; of a chain (`simplecache::sftp://...`) every link is looked at.
-        what: Whose place it is, for the error.
+        url: A URL or a path. Every link of a chained URL (`simplecache::sftp://...`) is checked.
+        what: What the URL is for, to begin the error message.
 
     Raises:
-        InputError: With the remedy.
+        InputError: If the URL contains a password.
     """
     for link in url.split("::"):
         try:
             password = urlsplit(link).password
-        except ValueError:  # Brackets that are no address: no URL at all.
+        except ValueError:  # Unbalanced brackets: not a URL.
             continue
         if password is not None:
             raise InputError(
-                f"{what}: its URL carries a password, which parameters and logs would show; leave "
-                "it out, and set it in fsspec's configuration (~/.config/fsspec) or environment"
+                f"{what}: its URL contains a password, which flow parameters and logs would show; "
+                "remove it from the URL and set it in fsspec's configuration (~/.config/fsspec) "
+                "or in the environment"
             )

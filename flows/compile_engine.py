@@ -12,7 +12,7 @@ from prefect import State, flow, get_run_logger, task
 from prefect.states import Completed, Failed
 
 from base.errors import InputError
-from base.file_lock import alone
+from base.file_lock import folder_lock
 from flows.support.retry_policy import TRIES
 from pipeline.bundle.unpack import lay_out
 from pipeline.releases.engine_orders import STEP, send
@@ -60,7 +60,7 @@ def compile_engine(
     log = get_run_logger()
     folder = WORK / order[:16]
     try:
-        with alone(folder, log.info):
+        with folder_lock(folder, log.info):
             if _is_built(store, key, target):
                 return Completed(message=f"{target}: built before, nothing changed")
             _fetch(store, order, folder)

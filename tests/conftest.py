@@ -1,26 +1,47 @@
-"""What many tests need: a quick run file and the bundle it leads to."""
+"""A bundle and a store that many tests share, also between pytest-xdist's workers."""
 
-import pytest
+import os
 
-from tests.support.quick_run import write_run
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if WORKER:
+    # torch reads this when it is imported. Workers with one thread each do not compete for cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
+
+from base.file_lock import folder_lock  # noqa: E402
+from tests.support.quick_run import write_run  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def quick_store(tmp_path_factory):
-    """A store that the tests of a session share, as a user's runs do."""
-    return tmp_path_factory.mktemp("store")
+def shared_folder(tmp_path_factory):
+    """A folder that all workers of one test run share."""
+    own = tmp_path_factory.getbasetemp()
+    (folder := (own.parent if WORKER else own) / "shared").mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def same_bundle(tmp_path_factory, quick_store):
-    """A bundle of the example teacher quantized as it is: a good student, had quickly."""
+def quick_store(shared_folder):
+    """A store that all tests share."""
+    return shared_folder / "store"
+
+
+@pytest.fixture(scope="session")
+def same_bundle(shared_folder, quick_store):
+    """A bundle of the example teacher, quantized without distillation: a good student in seconds.
+
+    The first worker that needs it builds it; the others wait for it.
+    """
     from pipeline.config.run_file import read_run_file
     from pipeline.run import execute
     from pipeline.store.store import Store
     from pipeline.training.progress import LineReporter
 
-    folder = tmp_path_factory.mktemp("same")
-    run_file = write_run(folder, name="same", student="same")
-    config = read_run_file(run_file)
-    execute(config, Store(str(quick_store)), folder / "bundle", LineReporter(print))
-    return folder / "bundle"
+    bundle = shared_folder / "same" / "bundle"
+    with folder_lock(bundle.parent, print):
+        if not (bundle / "manifest.json").exists():
+            bundle.parent.mkdir(exist_ok=True)
+            config = read_run_file(write_run(bundle.parent, name="same", student="same"))
+            execute(config, Store(str(quick_store)), bundle, LineReporter(print))
+    return bundle

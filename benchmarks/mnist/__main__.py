@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from base.durable_files import write_durably
-from base.suggest import instead_of
+from base.suggest import did_you_mean
 from benchmarks.job_queue import Row, run_job, sole_queue, work_off
 from benchmarks.mnist.jobs import TEACHERS, Job, jobs
 from benchmarks.mnist.tables import NAMES, render
@@ -103,7 +103,7 @@ def main(
     """
     for name in recipe:
         if name not in NAMES:
-            raise typer.BadParameter(f"no rows of a recipe {name!r}{instead_of(name, NAMES)}")
+            raise typer.BadParameter(f"no rows of a recipe {name!r}{did_you_mean(name, NAMES)}")
     state.mkdir(parents=True, exist_ok=True)
     with sole_queue(RESULTS) as held:
         failed = work_off(

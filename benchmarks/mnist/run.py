@@ -14,7 +14,7 @@ import typer
 from torch import Tensor, nn
 
 from base.durable_files import replace_durably
-from base.suggest import instead_of
+from base.suggest import did_you_mean
 from benchmarks.data import accuracy, load
 from benchmarks.machine import describe
 from benchmarks.mnist.frechet import diversity, frechet_distance
@@ -207,7 +207,7 @@ def main(
     choices = [*jobs({}), *jobs({job.recipe: "paper" for job in jobs({})})]
     job = next((job for job in choices if job.key == key), None)
     if job is None:
-        near = instead_of(key, (job.key for job in choices))
+        near = did_you_mean(key, (job.key for job in choices))
         raise typer.BadParameter(f"no row {key!r}{near}", param_hint="KEY")
     card = TEACHERS[job.teacher]
     test = load(card.data, data, train=False, spec=card.spec)

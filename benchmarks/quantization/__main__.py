@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from base.durable_files import write_durably
-from base.suggest import instead_of
+from base.suggest import did_you_mean
 from benchmarks.job_queue import Row, run_job, sole_queue, work_off
 from benchmarks.quantization.jobs import CHOICES, TEACHERS, Job, jobs
 from benchmarks.quantization.marks import Right, read_marks, write_marks
@@ -35,7 +35,7 @@ def main(
     """Run what is left of the table; interrupted, the same command goes on."""
     for name in choice:
         if name not in CHOICES:
-            raise typer.BadParameter(f"no rows of a choice {name!r}{instead_of(name, CHOICES)}")
+            raise typer.BadParameter(f"no rows of a choice {name!r}{did_you_mean(name, CHOICES)}")
     state.mkdir(parents=True, exist_ok=True)
     _require_files(data, teachers)
     with sole_queue(RESULTS) as held:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from base.durable_files import write_durably
-from base.suggest import instead_of
+from base.suggest import did_you_mean
 from benchmarks.data import load
 from benchmarks.job_queue import Row
 from benchmarks.machine import describe
@@ -166,7 +166,7 @@ def main(
     """Run one job, or go on with it; leaves STATE/KEY.json, and its marks in STATE/KEY.npz."""
     named = {job.key: job for job in jobs()}
     if key not in named:
-        raise typer.BadParameter(f"no row {key!r}{instead_of(key, named)}", param_hint="KEY")
+        raise typer.BadParameter(f"no row {key!r}{did_you_mean(key, named)}", param_hint="KEY")
     row, marks = measure(named[key], data, teachers, state)
     write_marks(state / f"{key}.npz", marks)
     write_durably(state / f"{key}.json", json.dumps(row))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from base.durable_files import file_digest
+from base.file_digest import file_digest
 from pipeline.bundle.bundle import open_bundle
 from pipeline.store.store import Store
 from tests.support.quick_run import QUICK, ROOT, write_run

@@ -18,8 +18,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from base.durable_files import file_digest
 from base.errors import InputError
+from base.file_digest import file_digest
 from pipeline.bundle.folder_swap import beside, recover, swap
 from pipeline.bundle.report import write_report
 from pipeline.bundle.signature import sign_if_asked

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import InputError, first_line
-from targets.bundle.bundle_files import MALFORMED, BundleError, Manifest
+from base.untrusted_files import PARSE_ERRORS
+from targets.bundle.bundle_files import BundleError, Manifest
 from targets.bundle.golden import golden_of
 from targets.bundle.verdict import Verdict, judge
 from targets.cpu.session import answer_golden, open_session
@@ -26,7 +27,7 @@ def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
         gate = manifest["run"]["gate"]
         threshold, confidence = float(gate["agreement"]), float(gate["confidence"])
         known = own in manifest["files"] and 0 < threshold < 1 and 0 < confidence < 1
-    except MALFORMED:
+    except PARSE_ERRORS:
         known = False
     if not known:
         raise InputError(f"{folder}: its manifest names no artifact of its own, or no threshold")

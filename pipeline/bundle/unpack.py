@@ -4,9 +4,10 @@ import json
 from pathlib import Path, PurePosixPath
 
 from base.errors import InputError
+from base.untrusted_files import PARSE_ERRORS, is_inside
 from pipeline.store.step_record import Artifact
 from pipeline.store.store import Store
-from targets.bundle.bundle_files import MALFORMED, MANIFEST, lies_in, named_files
+from targets.bundle.bundle_files import MANIFEST, named_files
 
 
 def lay_out(store: Store, sha256: str, folder: Path) -> None:
@@ -24,14 +25,14 @@ def lay_out(store: Store, sha256: str, folder: Path) -> None:
     manifest = store.get(Artifact(MANIFEST, sha256, 0), folder)
     try:
         files = named_files(json.loads(manifest.read_text()))
-    except MALFORMED:
+    except PARSE_ERRORS:
         raise InputError(f"manifest {sha256[:12]}: names no files") from None
     folders = {str(above) for name in files for above in PurePosixPath(name).parents}
     if both := sorted(folders & files.keys()):
         raise InputError(f"manifest {sha256[:12]}: has {both[0]!r} for a file and for a folder")
     for name, digest in files.items():
         place = folder / name
-        if not lies_in(folder, name):
+        if not is_inside(folder, name):
             raise InputError(f"manifest {sha256[:12]}: names a file outside its folder: {name!r}")
         place.parent.mkdir(parents=True, exist_ok=True)
         store.get(Artifact(place.name, digest, 0), place.parent)

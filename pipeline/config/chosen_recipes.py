@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Literal
 
 from base.errors import InputError
-from base.suggest import instead_of
+from base.suggest import did_you_mean
 from dfkd.compatibility import pair_fault
 from dfkd.composition import Memory, Objective, Optimizer, Schedule, Update
 from dfkd.recipe import Recipe, RecipeError
@@ -119,11 +119,11 @@ def chosen_recipe(name: str, overrides: dict[str, float]) -> Recipe:
         InputError: For an unknown recipe or setting; names the nearest right one.
     """
     if name not in RECIPES:
-        raise InputError(f"unknown recipe {name!r}{instead_of(name, RECIPES)}")
+        raise InputError(f"unknown recipe {name!r}{did_you_mean(name, RECIPES)}")
     recipe = RECIPES[name]
     for setting in overrides:
         if setting not in {*recipe.settings, *recipe.idle}:
-            known = instead_of(setting, recipe.settings)
+            known = did_you_mean(setting, recipe.settings)
             raise InputError(f"recipe {name} has no setting {setting!r} to override{known}")
     try:
         return recipe.overridden(overrides)

@@ -10,11 +10,11 @@ import yaml
 from pydantic import ValidationError
 
 from base.errors import InputError
-from base.suggest import instead_of
+from base.suggest import did_you_mean
+from base.untrusted_files import PARSE_ERRORS
 from base.urls import check_url
 from pipeline.config.chosen_targets import HERE
 from pipeline.config.schema import RunConfig, Section
-from targets.bundle.bundle_files import MALFORMED
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def read_run_file(place: Path | str, changes: Changes = AS_IT_IS) -> RunConfig:
         raise InputError(f"{place}: cannot be read ({why})") from None
     try:
         document = yaml.safe_load(text)
-    except (yaml.YAMLError, IndexError, *MALFORMED) as error:  # Of a tag that does not suit.
+    except (yaml.YAMLError, IndexError, *PARSE_ERRORS) as error:  # Of a tag that does not suit.
         raise InputError(f"{place}: not YAML ({error})") from None
     if not isinstance(document, dict):
         raise InputError(f"{place}: a run file is a mapping of sections, see examples/")
@@ -149,7 +149,7 @@ def _first_fault(error: ValidationError) -> str:
     *parents, key = parts
     known = _fields_at(parents)
     where = f" in {'.'.join(parents)}" if parents else ""
-    return f"unknown key {key!r}{where}{instead_of(key, known)}"
+    return f"unknown key {key!r}{where}{did_you_mean(key, known)}"
 
 
 def _fields_at(parents: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from targets.bundle.bundle_files import LARGEST
+from base.untrusted_files import MAX_FILE_BYTES
 
 MOST = 10**6
 """Of whatever is counted here: steps, images, rounds. More is a slip of the finger, and some of it
@@ -258,9 +258,9 @@ class RunConfig(Section):
             "export.batch": (self.export.batch or 1) * 4 * pixels,
         }
         for key, size in sizes.items():
-            if size > LARGEST:
+            if size > MAX_FILE_BYTES:
                 raise ValueError(
                     f"{key}: so many images of shape {list(self.input.shape)} take more than "
-                    f"{LARGEST:,} bytes; take fewer or smaller ones"
+                    f"{MAX_FILE_BYTES:,} bytes; take fewer or smaller ones"
                 )
         return self

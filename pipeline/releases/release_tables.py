@@ -5,9 +5,9 @@ from rich.table import Table
 
 from base.errors import InputError
 from base.one_line import one_line
+from base.untrusted_files import PARSE_ERRORS
 from pipeline.releases.releases import Release, history, manifest_of, names, releases_of
 from pipeline.store.store import Store
-from targets.bundle.bundle_files import MALFORMED
 
 
 def service_table(store: Store) -> Table:
@@ -44,7 +44,7 @@ def _cells(store: Store, release: Release) -> tuple[str, ...]:
     try:
         teacher = _plain(manifest["teacher"]["fingerprint"][:12])
         agreement = f"{100 * float(manifest['verdict']['agreement']):.2f} %"
-    except MALFORMED:
+    except PARSE_ERRORS:
         raise InputError(
             f"store: the object {release.manifest} is no manifest of a bundle that passed"
         ) from None

@@ -12,14 +12,15 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
-from base.durable_files import file_digest
 from base.errors import InputError
+from base.file_digest import file_digest
+from base.untrusted_files import PARSE_ERRORS
 from pipeline.bundle.bundle import check_output, open_bundle
 from pipeline.bundle.folder_swap import beside, swap
 from pipeline.bundle.unpack import lay_out
 from pipeline.store.step_record import Artifact, digest
 from pipeline.store.store import STAMP, Store
-from targets.bundle.bundle_files import MALFORMED, MANIFEST, SIGNATURE, Manifest, named_files
+from targets.bundle.bundle_files import MANIFEST, SIGNATURE, Manifest, named_files
 from targets.bundle.verdict import Outcome
 
 KIND = "service"
@@ -82,7 +83,7 @@ def history(store: Store, name: str) -> list[Release]:
     for entry in store.entries(f"{KIND}/{name}"):
         try:
             release = Release(**entry)
-        except MALFORMED:
+        except PARSE_ERRORS:
             raise InputError(f"store: an entry of logs/{KIND}/{name} is damaged") from None
         # Two runs that put in the same at once are one release.
         if not found or found[-1].bundle != release.bundle:
@@ -214,7 +215,7 @@ def manifest_of(store: Store, release: Release) -> Manifest:
     try:
         manifest: Manifest = json.loads(store.read(release.manifest))
         named_files(manifest)
-    except MALFORMED:
+    except PARSE_ERRORS:
         raise InputError(f"store: the object {release.manifest} is no manifest") from None
     return manifest
 

@@ -18,8 +18,8 @@ from onnx import ModelProto
 from safetensors.torch import load_file
 from torch import nn
 
-from base.durable_files import file_digest
 from base.errors import InputError
+from base.file_digest import file_digest
 from dfkd.images import ImageSpec
 from pipeline.config.schema import RunConfig
 from pipeline.export.batch_norm_folding import folded

@@ -7,8 +7,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from base.durable_files import file_digest
 from base.errors import InputError
+from base.file_digest import file_digest
 
 OURS = ("base", "pipeline", "dfkd", "targets")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import InputError
-from targets.bundle.bundle_files import MALFORMED, lies_in
+from base.untrusted_files import PARSE_ERRORS, is_inside
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Artifact:
     def __post_init__(self) -> None:
         if not all(isinstance(said, str) for said in (self.name, self.sha256)):
             raise InputError(f"artifact {self.name!r}: {self.sha256!r} is no sha256")
-        if "/" in self.name or not lies_in(Path(), self.name):
+        if "/" in self.name or not is_inside(Path(), self.name):
             raise InputError(f"artifact {self.name!r}: is no file's name")
         if not re.fullmatch("[0-9a-f]{64}", self.sha256):
             raise InputError(f"artifact {self.name}: {self.sha256!r} is no sha256")
@@ -74,7 +74,7 @@ def unsealed(content: bytes, place: str) -> StepRecord:
             raise ValueError("is not what was written")
         artifacts = {role: Artifact(**a) for role, a in document["artifacts"].items()}
         return StepRecord(artifacts, {**document["notes"]})
-    except (*MALFORMED, InputError):
+    except (*PARSE_ERRORS, InputError):
         raise InputError(f"store: {place} is damaged; delete it and run again") from None
 
 

@@ -54,7 +54,7 @@ class Files:
         local: The folder, where it is one of this machine.
 
     Raises:
-        InputError: When the root cannot be written, or the URL carries a password.
+        InputError: When the root cannot be written, or the URL contains a password.
         StoreUnreachableError: When it does not answer; so do all methods.
     """
 

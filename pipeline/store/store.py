@@ -17,12 +17,13 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from base.durable_files import file_digest, replace_durably
+from base.durable_files import replace_durably
 from base.errors import InputError
+from base.file_digest import file_digest
+from base.untrusted_files import PARSE_ERRORS
 from pipeline.store.step_record import Artifact, StepRecord, sealed, unsealed
 from pipeline.store.step_workspace import Unfinished
 from pipeline.store.storage import Files, Kept
-from targets.bundle.bundle_files import MALFORMED
 
 STAMP = "%Y%m%dT%H%M%S.%fZ"
 
@@ -41,7 +42,7 @@ class Store:
         url: The root, as it was given.
 
     Raises:
-        InputError: When the root cannot be written, or its URL carries a password.
+        InputError: When the root cannot be written, or its URL contains a password.
         StoreUnreachableError: When it does not answer; so do all methods.
     """
 
@@ -143,7 +144,7 @@ class Store:
             if place.endswith(".json"):
                 try:
                     found.append({**json.loads(self._files.read(place))})
-                except MALFORMED:
+                except PARSE_ERRORS:
                     raise InputError(f"store: {place} is damaged; delete it") from None
         return found
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from base.errors import InputError
-from base.suggest import instead_of
+from base.suggest import did_you_mean
 from dfkd.recipe import RecipeError
 from dfkd.training.feature_shapes import check_stages
 from pipeline.config.chosen_recipes import running
@@ -35,7 +35,7 @@ def check_student(config: RunConfig, student: nn.Module) -> None:
     for name in config.quantize.float_layers:
         if name not in known:
             raise InputError(
-                f"quantize.float_layers: there is no layer {name!r}{instead_of(name, known)}"
+                f"quantize.float_layers: there is no layer {name!r}{did_you_mean(name, known)}"
             )
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from base.errors import InputError, first_line
-from base.suggest import instead_of
+from base.suggest import did_you_mean
 from dfkd.images import ImageSpec
 from dfkd.models import ARCHITECTURES, build
 from pipeline.config.schema import InputSection
@@ -48,7 +48,7 @@ def build_network(architecture: str, width: float, spec: ImageSpec, classes: int
         return network
     raise InputError(
         f"architecture {architecture!r} is neither in the registry nor in torchvision"
-        f"{instead_of(architecture, [*ARCHITECTURES, *known])} (your own: package.module:factory)"
+        f"{did_you_mean(architecture, [*ARCHITECTURES, *known])} (your own: package.module:factory)"
     )
 
 

@@ -75,7 +75,7 @@ def changes(
         sleep: Waits so long.
 
     Raises:
-        InputError: When there is no such registry, or its URL carries a password.
+        InputError: When there is no such registry, or its URL contains a password.
     """
     check_url(registry, "registry")
     code = source_digest(__name__)

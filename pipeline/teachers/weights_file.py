@@ -7,8 +7,8 @@ from pathlib import Path
 import fsspec
 
 from base.errors import InputError
+from base.untrusted_files import MAX_FILE_BYTES
 from base.urls import check_url
-from targets.bundle.bundle_files import LARGEST
 
 HOW_TO_SAVE = "save one with safetensors.torch.save_file(model.state_dict(), 'teacher.safetensors')"
 
@@ -23,19 +23,19 @@ def read_weights(url: str) -> bytes:
     """The bytes of a weights file.
 
     Raises:
-        InputError: As `check_weights`, or when it may not be read or is larger than LARGEST.
+        InputError: As `check_weights`, or when it may not be read or is larger than MAX_FILE_BYTES.
         OSError: When it cannot be reached.
     """
     check_weights(url)
     try:
         with fsspec.open(url, "rb") as file:
             content = io.BytesIO()
-            while content.tell() <= LARGEST and (part := file.read(PART)):
+            while content.tell() <= MAX_FILE_BYTES and (part := file.read(PART)):
                 content.write(part)
     except TO_MEND as error:
         raise InputError(f"teacher {url}: cannot be read ({error.strerror or error})") from None
-    if content.tell() > LARGEST:
-        raise InputError(f"teacher {url}: larger than {LARGEST:,} bytes")
+    if content.tell() > MAX_FILE_BYTES:
+        raise InputError(f"teacher {url}: larger than {MAX_FILE_BYTES:,} bytes")
     return content.getvalue()
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from base.errors import InputError, first_line
+from base.untrusted_files import PARSE_ERRORS
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.training.loop import DivergedError, Loop, Plan, Round
 from pipeline.config.schema import RunConfig
@@ -15,7 +16,6 @@ from pipeline.steps.step_context import Work
 from pipeline.teachers.networks import image_spec
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.progress import Reporter
-from targets.bundle.bundle_files import MALFORMED
 
 CURVE_POINTS = 200
 """At most so many points of the losses are kept."""
@@ -92,7 +92,7 @@ def train(loop: Loop, phase: str, work: Work) -> dict[str, Any]:
             # A warm-up counts up to 0; from far below it would never end.
             if not -loop.plan.warmup_rounds <= saved["loop"]["round"] <= loop.rounds:
                 raise ValueError(f"round {saved['loop']['round']} of {loop.rounds}")
-        except (RuntimeError, *MALFORMED) as error:
+        except (RuntimeError, *PARSE_ERRORS) as error:
             raise _no_state(kept, error) from None
 
     def watch(now: Round) -> None:
@@ -113,7 +113,7 @@ def train(loop: Loop, phase: str, work: Work) -> dict[str, Any]:
         loop.run(watch)
     except DivergedError as error:
         raise InputError(f"{phase}: {error}; lower the learning rates by overrides") from None
-    except MALFORMED as error:
+    except PARSE_ERRORS as error:
         if "loop" not in saved:
             raise
         raise _no_state(kept, error) from error

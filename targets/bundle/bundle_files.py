@@ -4,17 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from base.durable_files import file_digest
+from base.file_digest import file_digest
+from base.untrusted_files import PARSE_ERRORS, is_inside
 
 Manifest = dict[str, Any]
 
 MANIFEST, SIGNATURE, REPORT = "manifest.json", "manifest.sig", "report.html"
-
-MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What comes of reading JSON that is none, or that says something else than was meant."""
-
-LARGEST = 4 << 30
-"""Bytes that a file of weights or of probes may take, unpacked; a small archive can claim any."""
 
 
 class BundleError(ValueError):
@@ -25,20 +20,10 @@ def named_files(manifest: Manifest) -> dict[str, str]:
     """The sha256 of every file that a manifest names, the report among them.
 
     Raises:
-        One of MALFORMED: When it names none.
+        One of PARSE_ERRORS: When it names none.
     """
     files = {str(name): str(sha256) for name, sha256 in manifest["files"].items()}
     return files | ({REPORT: str(manifest["report"])} if manifest.get("report") else {})
-
-
-def lies_in(folder: Path, name: str) -> bool:
-    """Whether a printable name is that of a file in a folder, links followed, for any disk."""
-    parts = name.split("/")
-    if not name.isprintable() or not all(0 < len(part.encode()) < 256 for part in parts):
-        return False
-    return not {".", ".."} & set(parts) and (folder / name).resolve().is_relative_to(
-        folder.resolve()
-    )
 
 
 def open_bundle(folder: Path) -> Manifest:
@@ -50,13 +35,13 @@ def open_bundle(folder: Path) -> Manifest:
     try:
         manifest: Manifest = json.loads((folder / MANIFEST).read_text())
         files = named_files(manifest)
-    except (OSError, *MALFORMED):
+    except (OSError, *PARSE_ERRORS):
         raise BundleError(
             f"{folder}: no bundle (its manifest.json is missing or damaged)"
         ) from None
     for name, sha256 in files.items():
         path = folder / name
-        if not lies_in(folder, name):
+        if not is_inside(folder, name):
             raise BundleError(f"{folder}: the manifest names a file outside the bundle: {name!r}")
         if not path.is_file():
             raise BundleError(f"{folder}: {name} is missing; run again")

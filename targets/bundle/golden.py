@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.one_line import one_line
-from targets.bundle.bundle_files import LARGEST, BundleError
+from base.untrusted_files import MAX_FILE_BYTES
+from targets.bundle.bundle_files import BundleError
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
@@ -93,14 +94,14 @@ def load_golden(path: Path) -> Golden:
     """Read a file that `Golden.save` wrote; nothing in it is unpickled.
 
     Raises:
-        BundleError: When it is no such file, or takes more than LARGEST bytes unpacked.
+        BundleError: When it is no such file, or takes more than MAX_FILE_BYTES bytes unpacked.
         OSError: When it cannot be opened.
     """
     with path.open("rb") as file:
         try:
             size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
-            if size > LARGEST:
-                raise ValueError(f"unpacked it takes {size:,} bytes, more than {LARGEST:,}")
+            if size > MAX_FILE_BYTES:
+                raise ValueError(f"unpacked it takes {size:,} bytes, more than {MAX_FILE_BYTES:,}")
             file.seek(0)
             with np.load(file, allow_pickle=False) as arrays:
                 golden = Golden(**{name: arrays[name] for name in Golden.__dataclass_fields__})

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from base.suggest import instead_of
+from base.suggest import did_you_mean
 from targets.catalogue.instruction_sets import Cpu, this_cpu
 
 TABLE = Path(__file__).with_name("catalogue.json")
@@ -215,7 +215,7 @@ def find(name: str) -> Target:
             f"target {name!r}: name module and core apart, {module} and --dla-core {core}"
         )
     if name not in table():
-        raise UnknownTargetError(f"unknown target {name!r}{instead_of(name, table())}")
+        raise UnknownTargetError(f"unknown target {name!r}{did_you_mean(name, table())}")
     return table()[name]
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import onnxruntime as ort
 
-from base.durable_files import file_digest, write_durably
-from base.file_lock import alone
+from base.durable_files import write_durably
+from base.file_digest import file_digest
+from base.file_lock import folder_lock
 from targets.bundle.bundle_files import Manifest, open_bundle
 from targets.bundle.golden import golden_of
 from targets.catalogue.catalogue import CpuTarget, GpuTarget, JetsonTarget, Target
@@ -78,7 +79,7 @@ def compile_bundle(folder: Path, target: Target, wanted: Wanted, say: Say) -> Pa
         place = place.with_name(f"{target.name}-dla{wanted.dla_core}")
     if isinstance(target, CpuTarget) and wanted.dla_core is not None:
         raise UnsupportedError(f"{target.name} is a CPU; leave out --dla-core")
-    with alone(place, say):
+    with folder_lock(place, say):
         if isinstance(target, CpuTarget):
             _begin(place)
             report = _for_cpu(folder, target, place, say)

@@ -15,7 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from base.durable_files import file_digest
+from base.file_digest import file_digest
 from targets.bundle.golden import Golden
 from targets.graph.half_precision import in_half_precision
 from targets.graph.int8_weights import store_weights_as_int8

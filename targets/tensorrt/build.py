@@ -8,7 +8,8 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from base.durable_files import file_digest, replace_durably
+from base.durable_files import replace_durably
+from base.file_digest import file_digest
 from targets.catalogue.device_detection import Device
 from targets.graph.graph_file import read_graph
 from targets.graph.topology import Graph

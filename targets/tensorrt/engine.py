@@ -5,7 +5,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from base.durable_files import file_digest, write_durably
+from base.durable_files import write_durably
+from base.file_digest import file_digest
 from targets.tensorrt.dla.dla import Shares
 from targets.tensorrt.fingerprint import Fingerprint
 from targets.tensorrt.layers import Layer

@@ -1,4 +1,4 @@
-"""The promise of InputError: one line that a terminal prints and does not act on."""
+"""InputError: its message is always one printable line."""
 
 import io
 
@@ -12,21 +12,21 @@ from pipeline.teachers.loading import parse_weights
 
 
 @given(st.text())
-def test_every_message_is_one_printable_line(text):
+def test_input_error_message_is_one_printable_line(text):
     assert str(InputError(text)).isprintable()
 
 
-def test_a_plain_message_is_kept_as_it_is():
+def test_input_error_keeps_a_printable_message_unchanged():
     message = "teacher größe  2.pt: it holds 'état', 名前; save another"
     assert str(InputError(message)) == message
 
 
-def test_breaks_become_spaces_and_what_a_terminal_acts_on_is_escaped():
+def test_input_error_replaces_line_breaks_and_escapes_control_characters():
     assert str(InputError("a\n  b \r\n\u2028c\n")) == "a b c"
     assert str(InputError("\x1b[2Jgone\t\udc80")) == r"\x1b[2Jgone\t\udc80"
 
 
-def test_the_names_in_a_state_dict_cannot_break_the_line():
+def test_input_error_escapes_names_from_a_state_dict():
     file = io.BytesIO()
     torch.save({"a\n\x1b[2J": None}, file)
     with pytest.raises(InputError, match=r"it holds a \\x1b\[2J"):

@@ -1,4 +1,4 @@
-"""Two builds in one folder: the second waits, also where the first one's process died."""
+"""The folder lock: a second process waits, and the lock of a dead process is free."""
 
 import os
 import signal
@@ -6,45 +6,46 @@ import subprocess
 import sys
 import threading
 
-from base.file_lock import alone
+from base.file_lock import folder_lock
 
-HOLD = """
+HOLD_LOCK = """
 import sys, time
 from pathlib import Path
-from base.file_lock import alone
-with alone(Path(sys.argv[1]), print):
+from base.file_lock import folder_lock
+with folder_lock(Path(sys.argv[1]), print):
     print("held", flush=True)
     time.sleep(60)
 """
 
 
-def test_the_second_waits_until_the_first_is_done(tmp_path):
-    said, order = [], []
-    waits = threading.Event()
+def test_folder_lock_makes_the_second_caller_wait(tmp_path):
+    messages, order = [], []
+    waiting = threading.Event()
 
     def second():
-        def say(line):
-            said.append(line)
-            waits.set()
+        def notify(line):
+            messages.append(line)
+            waiting.set()
 
-        with alone(tmp_path / "built", say):
+        with folder_lock(tmp_path / "built", notify):
             order.append("second")
 
-    other = threading.Thread(target=second)
-    with alone(tmp_path / "built", said.append):
-        other.start()
-        assert waits.wait(30)
+    thread = threading.Thread(target=second)
+    with folder_lock(tmp_path / "built", messages.append):
+        thread.start()
+        assert waiting.wait(30)
         order.append("first")
-    other.join(30)
+    thread.join(30)
     assert order == ["first", "second"]
-    assert said == [f"another build is at work in {tmp_path / 'built'}; waiting for it"]
+    folder = tmp_path / "built"
+    assert messages == [f"another process is working in {folder}; waiting for it to finish"]
 
 
-def test_the_dead_hold_nothing(tmp_path):
-    command = [sys.executable, "-c", HOLD, str(tmp_path / "built")]
+def test_folder_lock_is_free_after_its_holder_is_killed(tmp_path):
+    command = [sys.executable, "-c", HOLD_LOCK, str(tmp_path / "built")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
         os.kill(process.pid, signal.SIGKILL)
-    said = []
-    with alone(tmp_path / "built", said.append):
-        assert said == []
+    messages = []
+    with folder_lock(tmp_path / "built", messages.append):
+        assert messages == []

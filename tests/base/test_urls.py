@@ -1,4 +1,4 @@
-"""A password in a place's name is refused before it is shown anywhere, by the refusal too."""
+"""A URL with a password is refused, and the error does not show the password."""
 
 import pytest
 
@@ -20,14 +20,14 @@ SECRET = "secret"
         f"zip://a.pt::ftp://user:{SECRET}@host/a.zip",
     ],
 )
-def test_a_password_is_refused_wherever_a_url_may_stand(tmp_path, url):
+def test_every_url_setting_refuses_a_password(tmp_path, url):
     store = Store(str(tmp_path / "store"))
     for what, action in {
         "store": lambda: Store(url),
         "registry": lambda: list(changes(url, store, 0.0, print)),
         "teacher": lambda: check_weights(f"{url}/teacher.pt"),
     }.items():
-        with pytest.raises(InputError, match=f"^{what}: its URL carries a password") as caught:
+        with pytest.raises(InputError, match=f"^{what}: its URL contains a password") as caught:
             action()
         assert SECRET not in str(caught.value)
 
@@ -43,5 +43,5 @@ def test_a_password_is_refused_wherever_a_url_may_stand(tmp_path, url):
         "memory://[",
     ],
 )
-def test_what_has_no_password_is_let_through(url):
+def test_check_url_accepts_urls_without_a_password(url):
     check_url(url, "store")

@@ -10,6 +10,8 @@ from pipeline.chain import chain
 from pipeline.config.run_file import read_run_file
 from tests.support.quick_run import write_run
 
+pytestmark = pytest.mark.server
+
 RUN = """
 import sys
 from flows.distill_and_quantize import distill_and_quantize

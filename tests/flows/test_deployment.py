@@ -4,6 +4,7 @@ import os
 import re
 import signal
 
+import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from flows import distill_and_quantize as flows
@@ -12,6 +13,8 @@ from pipeline.releases.releases import history
 from pipeline.store.store import Store
 from tests.flows.conftest import documented
 from tests.support.quick_run import QUICK, write_run
+
+pytestmark = pytest.mark.server
 
 
 def test_the_documented_commands_lead_to_a_judged_bundle(session, tmp_path, same_bundle):

@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.server
+
 RENDERED = """
 import asyncio, json, sys
 from prefect.blocks.system import Secret

@@ -17,7 +17,7 @@ from tests.support.quick_run import QUICK, ROOT, write_run
 from tests.support.session import Session
 from tests.support.two_machines import HOST, NoNamespacesError, TwoMachines
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.server
 
 API, S3 = f"http://{HOST}:4200/api", f"http://{HOST}:9000"
 

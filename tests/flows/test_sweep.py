@@ -2,9 +2,13 @@
 
 import json
 
+import pytest
+
 from pipeline.releases.releases import names
 from pipeline.store.store import Store
 from tests.support.quick_run import write_run
+
+pytestmark = pytest.mark.server
 
 ROWS = """
 import json

@@ -12,6 +12,8 @@ from pipeline.releases.releases import history
 from pipeline.store.store import Store
 from tests.support.quick_run import EXAMPLE, QUICK, ROOT
 
+pytestmark = pytest.mark.server
+
 WATCH = "prefect deployment run watch-teachers/registry --watch --param pause=1 --param registry="
 
 EVENTS = """

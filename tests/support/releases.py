@@ -2,7 +2,7 @@
 
 import json
 
-from base.durable_files import file_digest
+from base.file_digest import file_digest
 from pipeline.releases.releases import Published, fetch, publish
 from pipeline.store.step_record import digest
 from targets.bundle.bundle_files import open_bundle

@@ -12,6 +12,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.support import step_lock as turns
 
+pytestmark = pytest.mark.server
+
 
 def api(url):
     """Settings of a thread: each has its own."""

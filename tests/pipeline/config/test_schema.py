@@ -181,7 +181,7 @@ def test_a_number_that_is_none(key, value):
 
 
 def test_a_run_file_whose_place_has_a_password():
-    with pytest.raises(InputError, match="run file: its URL carries a password"):
+    with pytest.raises(InputError, match="run file: its URL contains a password"):
         read_run_file("sftp://user:secret@host/run.yaml")
 
 

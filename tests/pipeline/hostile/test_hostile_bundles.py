@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from base.durable_files import file_digest
 from base.errors import InputError
+from base.file_digest import file_digest
 from pipeline.bundle.bundle import NEEDED
 from pipeline.cli import validate
 from pipeline.releases.releases import Published, publish
@@ -214,7 +214,7 @@ def test_a_bundle_cannot_be_called_out_of_the_store(tmp_path):
 
 
 def test_probes_that_are_few_bytes_until_they_are_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr("targets.bundle.golden.LARGEST", 1_000_000)
+    monkeypatch.setattr("targets.bundle.golden.MAX_FILE_BYTES", 1_000_000)
     content = packed({**probes(), "pixels": np.zeros((20_000, 1, 10, 10), np.uint8)})
     assert len(content) < 10_000
     with pytest.raises(InputError, match="more than 1,000,000"):

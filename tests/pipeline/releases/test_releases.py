@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from base.durable_files import file_digest
 from base.errors import InputError
+from base.file_digest import file_digest
 from pipeline.bundle import bundle as bundle_module
 from pipeline.bundle.folder_swap import beside
 from pipeline.releases.releases import Published, fetch, history, names, publish, roll_back

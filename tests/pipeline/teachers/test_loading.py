@@ -136,9 +136,9 @@ def test_a_file_is_read_up_to_a_limit(tmp_path, state, wrapping, monkeypatch):
     path = save(tmp_path, state, wrapping)
     monkeypatch.setattr("pipeline.teachers.weights_file.PART", 1_000)
     size = path.stat().st_size
-    monkeypatch.setattr("pipeline.teachers.weights_file.LARGEST", size - 1)
+    monkeypatch.setattr("pipeline.teachers.weights_file.MAX_FILE_BYTES", size - 1)
     assert "larger than" in refusal(lambda: opened(path))
-    monkeypatch.setattr("pipeline.teachers.weights_file.LARGEST", size)
+    monkeypatch.setattr("pipeline.teachers.weights_file.MAX_FILE_BYTES", size)
     assert opened(path).keys() == state.keys()
 
 

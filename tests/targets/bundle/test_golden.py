@@ -60,7 +60,7 @@ def test_what_is_no_archive_and_what_is_not_there(tmp_path):
 
 def test_an_archive_is_measured_before_it_is_unpacked(tmp_path, monkeypatch):
     """Also by what nobody asks for."""
-    monkeypatch.setattr(golden_module, "LARGEST", 1_000_000)
+    monkeypatch.setattr(golden_module, "MAX_FILE_BYTES", 1_000_000)
     other = np.zeros(2_000_000, np.uint8)
     np.savez_compressed(tmp_path / "golden.npz", **vars(golden()), other=other)
     assert (tmp_path / "golden.npz").stat().st_size < 100_000
