@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from base.suggest import instead_of
+from base.suggest import did_you_mean
 from dfkd.images import ImageSpec
 from pipeline.teachers.torchvision_on_cpu import import_torchvision
 
@@ -49,7 +49,7 @@ def load_data_set(
         ValueError: If the name is unknown.
     """
     if name not in READERS:
-        raise ValueError(f"unknown data set {name!r}{instead_of(name, READERS)}")
+        raise ValueError(f"unknown data set {name!r}{did_you_mean(name, READERS)}")
     pixels, labels = READERS[name](folder, train)
     if last is not None:
         pixels, labels = pixels[-last:], labels[-last:]

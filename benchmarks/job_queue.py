@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +103,13 @@ def run_job(
             raise JobFailedError(f"exit code {ended.returncode}; see {log}")
     row: Row = json.loads(finished.read_text())
     return row
+
+
+def print_missing(missing: Sequence[Job], total: int) -> None:
+    """Print the key of each job without a valid row, and how many of all jobs have one."""
+    for job in missing:
+        print(job.key)
+    print(f"{total - len(missing)} of {total} done")
 
 
 def run_queue(

@@ -18,7 +18,7 @@ from rich.progress import track
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from base.suggest import instead_of
+from base.suggest import did_you_mean
 from benchmarks.data import HELD_OUT_IMAGES, MNIST_INPUT, accuracy_percent, load_data_set
 from benchmarks.machine import describe_machine
 from dfkd.models import build
@@ -92,7 +92,7 @@ def main(
     """Train a teacher; write its weights and scores."""
     if style not in STYLES:
         raise typer.BadParameter(
-            f"unknown style {style!r}{instead_of(style, STYLES)}", param_hint="--style"
+            f"unknown style {style!r}{did_you_mean(style, STYLES)}", param_hint="--style"
         )
     torch.manual_seed(seed)
     started = time.monotonic()
