@@ -1,6 +1,7 @@
 # make demo         install, then run the whole chain on the teacher in examples/
-# make test         install, then lint, types, import contracts and the quick tests: 5 minutes
+# make test         install, then lint, types, import contracts, docs and the quick tests: 5 minutes
 # make test-server  install, then the tests that need a Prefect server, PostgreSQL, S3 or namespaces
+# make docs         install, then build the documentation into docs/_build
 # make slow         install, then the tests that take minutes each
 # make device       on a Jetson: install what builds engines there, without torch
 
@@ -12,14 +13,14 @@ WORKERS ?= $(shell nproc)
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo test lint types contracts quick test-server slow device install clean
+.PHONY: demo test lint types contracts docs quick test-server slow device install clean
 
 demo: install
 	PREFECT_LOGGING_LEVEL=ERROR $(BIN)/python -m flows.distill_and_quantize examples/mnist_lenet5/run.yaml
 
 # The checks use one core each and run side by side; the tests then use all cores.
 test: install
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types contracts
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types contracts docs
 	$(MAKE) --no-print-directory quick
 
 lint: install
@@ -37,6 +38,10 @@ quick: install
 
 test-server: install
 	$(BIN)/pytest -m "server and not slow"
+
+# Every warning is an error, such as a link to a page or anchor that is missing.
+docs: install
+	$(BIN)/sphinx-build --fail-on-warning --nitpicky --keep-going --quiet docs docs/_build
 
 slow: install
 	$(BIN)/pytest -m slow

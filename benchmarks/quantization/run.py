@@ -24,10 +24,10 @@ from benchmarks.job_queue import Row
 from benchmarks.machine import describe_machine
 from benchmarks.quantization.correct_images import Correct, write_correct
 from benchmarks.quantization.jobs import Job, jobs
-from pipeline.chain import chain, perform, with_made
+from pipeline.chain import Artifacts, add_artifacts, chain, run_step
 from pipeline.config.schema import RunConfig
 from pipeline.quantization.fake_quantizers import restore, to_torch_quantizers
-from pipeline.store.step_record import Artifact, StepRecord
+from pipeline.store.step_record import StepRecord
 from pipeline.store.store import Store
 from pipeline.teachers.loading import load_teacher, parse_weights
 from pipeline.teachers.networks import build_network, image_spec
@@ -102,19 +102,20 @@ def run_steps(config: RunConfig, store: Store, folder: Path, probed: bool) -> Qu
         probed: Whether to make probe images.
     """
     wanted = {"teacher", *TIMED, "export", *(("probe",) if probed else ())}
-    roles: dict[str, Artifact] = {}
+    artifacts: Artifacts = {}
     seconds = 0.0
     for step in chain(config):
         if step.name not in wanted:
             continue
         started = time.monotonic()
-        record = perform(step, config, roles, store, LineReporter(print))
-        roles = with_made(roles, step, record, config)
+        record = run_step(step, config, artifacts, store, LineReporter(print))
+        artifacts = add_artifacts(artifacts, step, record, config)
         if step.name in TIMED:
             # The notes of a step include the time before an interruption, or in an earlier run.
             seconds += max(_noted_seconds(record), time.monotonic() - started)
     folder.mkdir(parents=True, exist_ok=True)
-    return Quantized({r: store.get(a, folder) for r, a in roles.items()}, folder, seconds)
+    files = {role.record_name: store.get(a, folder) for role, a in artifacts.items()}
+    return Quantized(files, folder, seconds)
 
 
 def _noted_seconds(record: StepRecord) -> float:

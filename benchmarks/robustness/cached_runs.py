@@ -30,7 +30,7 @@ from tests.support.session import Session, free_port
 SAME = {"name": "same", "student": "same"}
 """A run file that is quick and passes its gate."""
 
-REUSED = ": found done"
+REUSED = ": reused"
 """End of the progress line of a step that is reused."""
 
 CHANGES: dict[str, dict[str, Any]] = {

@@ -166,7 +166,7 @@ LOG_SIGNS: dict[str, tuple[str, ...]] = {
 }
 """Text in the log that shows that a run noticed the disturbance; a killed run logs nothing."""
 
-RESUMED = "going on from a checkpoint"
+RESUMED = "resuming from a checkpoint"
 """Text in the log of a run that resumed a training."""
 
 

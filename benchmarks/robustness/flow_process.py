@@ -26,7 +26,7 @@ RUN = """
 import sys
 from pipeline.training import checkpoint
 # The steps here are shorter than the normal time between two checkpoints.
-checkpoint.SAVE_EVERY = 0.5
+checkpoint.SAVE_INTERVAL_S = 0.5
 from flows.distill_and_quantize import JUDGED, distill_and_quantize
 run_file, output = sys.argv[1:]
 sys.exit(distill_and_quantize(run_file, output=output, return_state=True).name not in JUDGED)

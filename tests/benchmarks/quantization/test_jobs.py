@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from benchmarks.quantization.jobs import CHOICES, FEW_BITS, SLOW, SMALL, jobs
-from pipeline.chain import _fresh_generator_settings
-from pipeline.config.chosen_recipes import check_recipes, chosen_recipe
+from pipeline.config.chosen_recipes import chosen_recipe
+from pipeline.config.recipe_checks import check_recipes
+from pipeline.steps import fresh_generator
 
 
 def test_jobs_are_unique_and_complete():
@@ -32,7 +33,7 @@ def test_overrides_of_a_job_depend_on_choice_and_bits():
 
 def test_choices_with_the_house_recipe_share_a_generator():
     settings = {
-        job.choice: _fresh_generator_settings(job.config(Path("teachers")))
+        job.choice: fresh_generator.STEP.settings(job.config(Path("teachers")), "")
         for job in jobs()
         if (job.teacher, job.weight_bits, job.seed) == ("cifar10_resnet20", 4, 0)
     }
