@@ -7,17 +7,21 @@ Run it after a field was added to a part of a recipe or to the run file; see `ro
 
 import typer
 
+from benchmarks.mnist import jobs as mnist
 from benchmarks.quantization import jobs as quantization
 from benchmarks.row_digest import add_missing_defaults
+
+TABLES = (
+    (mnist.DEFAULTS_FILE, mnist.digest_rules),
+    (quantization.DEFAULTS_FILE, quantization.digest_rules),
+)
 
 
 def main() -> None:
     """Add missing defaults and print their names."""
-    for table in (quantization,):
-        for named, fields in add_missing_defaults(
-            table.DEFAULTS_FILE, table.digest_rules()
-        ).items():
-            print(f"{table.DEFAULTS_FILE.parent.name}: {named}: {', '.join(fields)}")
+    for path, rules in TABLES:
+        for named, fields in add_missing_defaults(path, rules()).items():
+            print(f"{path.parent.name}: {named}: {', '.join(fields)}")
 
 
 if __name__ == "__main__":

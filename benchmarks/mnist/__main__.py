@@ -20,9 +20,10 @@ from base.durable_files import write_durably
 from base.suggest import did_you_mean
 from benchmarks import result_pages
 from benchmarks.job_queue import Row, print_missing, queue_lock, run_job, run_queue
-from benchmarks.mnist.jobs import Job, jobs
+from benchmarks.mnist.jobs import DEFAULTS_FILE, Job, digest_rules, jobs
 from benchmarks.mnist.page import NAMES, render
 from benchmarks.mnist.teachers import TEACHERS
+from benchmarks.row_digest import add_missing_defaults
 
 
 def read_rows() -> list[Row]:
@@ -33,7 +34,8 @@ def read_rows() -> list[Row]:
 
 
 def write_rows(rows: list[Row]) -> None:
-    """Write mnist.json and mnist.md."""
+    """Write mnist.json and mnist.md, and fix new defaults."""
+    add_missing_defaults(DEFAULTS_FILE, digest_rules())
     result_pages.RESULTS.mkdir(exist_ok=True)
     ordered = sorted(rows, key=lambda row: row["key"])
     write_durably(result_pages.RESULTS / "mnist.json", json.dumps(ordered, indent=1) + "\n")

@@ -1,12 +1,16 @@
 """The jobs of the MNIST table: recipe, setting, variant, teacher and seed of every run."""
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
+from functools import cache
+from pathlib import Path
 
 from benchmarks.mnist.common_setting import common
-from benchmarks.mnist.teachers import CIFAR_TEACHER, MAIN_TEACHERS, TEACHERS
+from benchmarks.mnist.teachers import CIFAR_TEACHER, MAIN_TEACHERS, TEACHERS, TeacherCard
 from benchmarks.mnist.variants import VARIANTS
+from benchmarks.row_digest import Data, DigestRules, dataclass_defaults, part_data, read_rules
+from dfkd import composition
 from dfkd.compatibility import lacking_batch_norm, without_batch_norm
+from dfkd.images import ImageSpec
 from dfkd.recipe import Recipe
 from dfkd.recipes import PUBLISHED, RECIPES
 from dfkd.training.budget import Plan, for_teacher_passes, passes_per_round
@@ -25,8 +29,7 @@ SEEDS = (0, 1, 2)
 FIRST_METHODS = ("rdskd", "pre-dfkd", "ta-dfkd", "lra", "de-dfkd")
 """The five methods the project started from."""
 
-LATER = (", stages=0.0",)
-"""Fields that were added, with their default, after rows were measured."""
+DEFAULTS_FILE = Path(__file__).with_name("defaults.json")
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,29 @@ class Job:
         """Return the length; a variant has as many rounds as the recipe it is made from."""
         return for_teacher_passes(replace(self, variant="").build_recipe(), self.passes)
 
-    def digest(self) -> str:
-        """Return the digest of everything that the row depends on, except the code."""
-        recipe = replace(self.build_recipe(), citation="", reported={}, notes=())
+    def as_data(self) -> Data:
+        """Return everything that the row depends on, except the code, as JSON data."""
+        recipe = self.build_recipe()
         if not TEACHERS[self.teacher].batch_norm:
             recipe = replace(recipe, terms=without_batch_norm(recipe))
-        text = repr((recipe, self.plan(), TEACHERS[self.teacher], self.seed))
-        for later in LATER:
-            text = text.replace(later, "")
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return {
+            "name": recipe.name,
+            "recipe": {"type": "Composition", **recipe.as_data()},
+            "plan": part_data(self.plan()),
+            "teacher": part_data(TEACHERS[self.teacher]),
+            "seed": self.seed,
+        }
+
+    def digest(self) -> str:
+        """Return the digest of `as_data`, see `benchmarks.row_digest`."""
+        return digest_rules().digest(self.as_data())
+
+
+@cache
+def digest_rules() -> DigestRules:
+    """Return the fixed defaults of this table."""
+    parts = [part for part in vars(composition).values() if is_dataclass(part)]
+    return read_rules(DEFAULTS_FILE, dataclass_defaults([*parts, Plan, TeacherCard, ImageSpec]))
 
 
 MECHANISMS: dict[str, tuple[str, ...]] = {

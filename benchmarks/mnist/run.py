@@ -21,7 +21,7 @@ from benchmarks.mnist.frechet import diversity, frechet_distance
 from benchmarks.mnist.jobs import Job, all_jobs
 from benchmarks.mnist.teachers import CLASSES, TEACHERS
 from dfkd.models import build
-from dfkd.synthesizers.kept_generator import KeptGenerator
+from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.training.budget import Plan
 from dfkd.training.loop import DivergedError, Loop, Round, build_generator
 
@@ -194,7 +194,7 @@ def _means(shares: list[dict[str, float]]) -> dict[str, float]:
 @torch.no_grad()
 def _image_statistics(loop: Loop, teacher: nn.Module, real: Tensor) -> dict[str, float]:
     """Return how the images of a generator differ from real ones, and from one another."""
-    if not isinstance(loop.synthesizer, KeptGenerator):
+    if not isinstance(loop.synthesizer, KeptGeneratorSynthesizer):
         return {}
     rng = torch.Generator().manual_seed(0)
     synthetic = torch.cat([loop.synthesizer.fresh(250, rng).images for _ in range(20)])

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.row_digest import DigestRules
+
 ABSENT = "<absent>"
 
 
@@ -21,6 +23,16 @@ def read_old(table: str) -> dict[str, dict[str, Any]]:
         kept = {path: value for path, value in values.items() if value != ABSENT}
         rows[key] = {**row, "values": kept}
     return rows
+
+
+def restore_defaults(covered: Any, rules: DigestRules) -> Any:
+    """Return what a digest covers with the fixed defaults of the table added."""
+    if isinstance(covered, dict):
+        full = {**rules.fixed.get(covered.get("type", ""), {}), **covered}
+        return {name: restore_defaults(value, rules) for name, value in full.items()}
+    if isinstance(covered, list):
+        return [restore_defaults(item, rules) for item in covered]
+    return covered
 
 
 def figures_digest(row: dict[str, Any]) -> str:
