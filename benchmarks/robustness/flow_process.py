@@ -27,9 +27,10 @@ import sys
 from pipeline.training import checkpoint
 # The steps here are shorter than the normal time between two checkpoints.
 checkpoint.SAVE_INTERVAL_S = 0.5
-from flows.distill_and_quantize import JUDGED, distill_and_quantize
+from flows.distill_and_quantize import VERDICT_STATES, distill_and_quantize
 run_file, output = sys.argv[1:]
-sys.exit(distill_and_quantize(run_file, output=output, return_state=True).name not in JUDGED)
+state = distill_and_quantize(run_file, output=output, return_state=True)
+sys.exit(state.name not in VERDICT_STATES)
 """
 
 Digests = dict[str, dict[str, str]]
