@@ -146,7 +146,9 @@ class TestRefusals:
 
     def test_override_without_training(self, refusal, tmp_path):
         distill = {"recipe": "dafl", "overrides": {"generator_steps": 0}}
-        assert "would never learn" in refusal("check", write_run(tmp_path, distill=distill))
+        assert "would never make or learn anything" in refusal(
+            "check", write_run(tmp_path, distill=distill)
+        )
 
     def test_quantize_recipe_without_generator(self, refusal, tmp_path):
         line = refusal("check", write_run(tmp_path, quantize={"recipe": "zskd"}))
@@ -236,7 +238,7 @@ def test_recipes_are_listed_and_shown(run, tmp_path):
     code, shown, _ = run("recipes", "pre-dfkd", store=tmp_path)
     assert code == 0
     assert "Binici" in shown
-    assert "vae" in shown
+    assert "vae" in shown.lower()
     assert "student_lr" in shown
     code, _, err = run("recipes", "pre-dfk", store=tmp_path)
     assert code == 1

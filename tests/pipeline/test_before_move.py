@@ -1,4 +1,4 @@
-"""Bundles, run files, releases and create_orders of the version before the packages moved still work."""
+"""Bundles, run files, releases and orders of the version before the packages moved still work."""
 
 import json
 import shutil
