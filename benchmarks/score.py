@@ -15,7 +15,7 @@ from benchmarks.data import READERS, load
 from benchmarks.machine import describe
 from dfkd.images import ImageSpec
 from pipeline.bundle.bundle import open_bundle
-from targets.cpu.session import answer, open_session
+from targets.cpu.session import open_session, predict
 
 
 def main(
@@ -64,7 +64,7 @@ def score(bundle: Path, data: str, folder: Path) -> dict[str, Any]:
 
 
 def _accuracy(model: Path, images: torch.Tensor, labels: torch.Tensor) -> float:
-    answers = answer(open_session(model), images.numpy()).argmax(1)
+    answers = predict(open_session(model), images.numpy()).argmax(1)
     return round(100 * float(np.mean(answers == labels.numpy())), 2)
 
 

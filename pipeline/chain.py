@@ -27,7 +27,7 @@ from pipeline.teachers.weights_file import digest_of_weights, read_weights
 from pipeline.training.metrics import recorded
 from pipeline.training.progress import Reporter
 from targets.catalogue.instruction_sets import this_cpu
-from targets.cpu.session import fingerprint
+from targets.cpu.session import cpu_fingerprint
 
 Roles = dict[str, Artifact]
 
@@ -156,8 +156,8 @@ def _probe_settings(config: RunConfig) -> Any:
 def _compile_settings(target: str) -> Callable[[RunConfig], Any]:
     def settings(config: RunConfig) -> Any:
         machine = {
-            "there": fingerprint(cpu_targets(config)[target].cpu),
-            "here": fingerprint(this_cpu()),
+            "there": cpu_fingerprint(cpu_targets(config)[target].cpu),
+            "here": cpu_fingerprint(this_cpu()),
         }
         return {"target": target, "batch": config.export.batch or 1, **machine}
 

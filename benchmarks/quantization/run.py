@@ -32,7 +32,7 @@ from pipeline.teachers.weights_file import read_weights
 from pipeline.training.progress import LineReporter
 from targets.bundle.golden import load_golden
 from targets.catalogue.instruction_sets import this_cpu
-from targets.cpu.session import answer, compile_graph, open_session, rewrite_graph
+from targets.cpu.session import compile_graph, open_session, predict, rewrite_graph_file
 
 TIMED = ("fresh_generator", "quantize")
 """Steps whose time is a choice's: choices that share a generator are each charged all of it."""
@@ -55,7 +55,7 @@ class Quantized:
     def compiled(self) -> Path:
         """The int8 graph as it is compiled for this CPU."""
         handed = self.folder / "handed.onnx"
-        rewrite_graph(self.files["int8-cpu"], handed, this_cpu())
+        rewrite_graph_file(self.files["int8-cpu"], handed, this_cpu())
         return compile_graph(handed, self.folder / "compiled.onnx").path
 
     def quantized(self, config: RunConfig) -> nn.Module:
@@ -80,7 +80,7 @@ class Quantized:
         two = torch.from_numpy(probes[:2])
         meant = in_torch(to_torch_quantizers(copy.deepcopy(trained), two), probes).argmax(1)
         graphs = {"off": (self.files["int8-cpu"], False), "on": (self.compiled(), True)}
-        given = {name: answer(open_session(*graph), probes) for name, graph in graphs.items()}
+        given = {name: predict(open_session(*graph), probes) for name, graph in graphs.items()}
         given["trained"] = in_torch(trained, probes)
         return {
             f"parity_{name}": round(100 * float(np.mean(logits.argmax(1) == meant)), 2)
@@ -134,7 +134,7 @@ def measure(job: Job, data: Path, teachers: Path, state: Path) -> tuple[Row, dic
     )
     answers = {job.teacher: in_torch(teacher, images.numpy())}
     if config.quantize.exported:
-        answers[job.key] = answer(open_session(made.compiled()), images.numpy())
+        answers[job.key] = predict(open_session(made.compiled()), images.numpy())
     else:
         answers[job.key] = in_torch(made.quantized(config), images.numpy())
     marks = {key: logits.argmax(1) == labels.numpy() for key, logits in answers.items()}

@@ -16,7 +16,7 @@ from dfkd.models import build
 from pipeline.export.batch_norm_folding import folded
 from pipeline.export.onnx_export import exported
 from pipeline.teachers.torchvision_on_cpu import import_torchvision
-from targets.catalogue.roofline import LAUNCH_MICROSECONDS, Demand, demand, floors
+from targets.catalogue.roofline import LAUNCH_US, Workload, latency_bounds, workload_of
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -39,7 +39,7 @@ def main() -> None:
     (RESULTS / "roofline.md").write_text(_page(asked, rows))
 
 
-def demand_of(net: str) -> Demand:
+def demand_of(net: str) -> Workload:
     """What one image asks for, from the exported graph."""
     spec = NETS[net]
     torch.manual_seed(0)
@@ -54,12 +54,12 @@ def demand_of(net: str) -> Demand:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "net.onnx"
         onnx.save(model, path)
-        return demand(onnx.load(path))
+        return workload_of(onnx.load(path))
 
 
-def _rows(net: str, needs: Demand) -> list[Row]:
+def _rows(net: str, needs: Workload) -> list[Row]:
     rows: list[Row] = []
-    for place, found in floors(needs):
+    for place, found in latency_bounds(needs):
         rows.append(
             {
                 "net": net,
@@ -75,7 +75,7 @@ def _rows(net: str, needs: Demand) -> list[Row]:
     return rows
 
 
-def _page(asked: dict[str, Demand], rows: list[Row]) -> str:
+def _page(asked: dict[str, Workload], rows: list[Row]) -> str:
     needs = [
         f"- {net}: {found.macs:,} MACs, {found.weights:,} weights, {found.kernels} kernels"
         for net, found in asked.items()
@@ -87,7 +87,7 @@ def _page(asked: dict[str, Demand], rows: list[Row]) -> str:
         "Floors for one image in each module's fastest power mode, in milliseconds; the largest of "
         "the three binds. They are no latencies and nothing here was measured on a device: dense "
         "peak of the GPU alone, weights, image and logits through memory once, activations on the "
-        f"chip, {LAUNCH_MICROSECONDS:g} us a kernel (assumed). Clocks and peaks are those of "
+        f"chip, {LAUNCH_US:g} us a kernel (assumed). Clocks and peaks are those of "
         "targets/catalogue/catalogue.json. CPU targets have no floor here: they are measured "
         "(speed.md).\n\n"
         + "\n".join(needs)

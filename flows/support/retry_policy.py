@@ -12,7 +12,7 @@ def _may_pass(_: Any, __: TaskRun, state: State[Any]) -> bool:
     """A full disk, memory, a link that broke; not what a person has to allow or to move."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, BuildError):
-        return error.failure.again
+        return error.failure.transient
     return isinstance(error, OSError) and not isinstance(error, PermissionError | IsADirectoryError)
 
 

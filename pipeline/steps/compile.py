@@ -15,6 +15,6 @@ def run(work: Work) -> Made:
         made = compile_for_cpu(exported, golden, target, work.folder)
     except ParityError as error:
         raise InputError(str(error)) from None
-    work.reporter.say(f"compile {target.name}: {made.said}")
+    work.reporter.say(f"compile {target.name}: {made.summary}")
     files = {f"compiled-{precision}": path for precision, path in made.files.items()}
     return Made(files, made.notes)

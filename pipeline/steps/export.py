@@ -30,8 +30,8 @@ from pipeline.steps.step_context import Made, Work
 from pipeline.teachers.networks import image_spec
 from targets.graph.half_precision import in_half_precision
 from targets.graph.int8_weights import store_weights_as_int8
-from targets.graph.residual_additions import with_free_convolution_branches
-from targets.lint import errors, lint_model
+from targets.graph.residual_additions import unquantize_convolution_branches
+from targets.lint.linter import errors, lint_model
 
 
 def run(work: Work) -> Made:
@@ -69,7 +69,7 @@ def _model(network: nn.Module, config: RunConfig, spec: ImageSpec) -> ModelProto
 
 def _int8_forms(pairs: ModelProto) -> dict[str, ModelProto]:
     """All int8 forms of a graph with float weights and Q/DQ on both branches of additions."""
-    fused = with_free_convolution_branches(copy.deepcopy(pairs))
+    fused = unquantize_convolution_branches(copy.deepcopy(pairs))
     stored = store_weights_as_int8(copy.deepcopy(fused))
     return {
         "int8": stored,

@@ -5,7 +5,7 @@ import json
 from pipeline.steps.step_context import PRECISIONS, Made, Work
 from targets.bundle.golden import load_golden
 from targets.bundle.verdict import judge
-from targets.cpu.session import answer_golden, open_session
+from targets.cpu.session import open_session, predict_golden
 
 
 def run(work: Work) -> Made:
@@ -17,7 +17,7 @@ def run(work: Work) -> Made:
     verdicts = {}
     for precision in PRECISIONS:
         session = open_session(work.inputs[f"compiled-{precision}"])
-        logits = answer_golden(session, golden)
+        logits = predict_golden(session, golden)
         verdicts[precision] = judge(golden, logits, gate.agreement, gate.confidence)
     path = work.folder / "verdict.json"
     document = {precision: verdict.as_json() for precision, verdict in verdicts.items()}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.speed.roofline import RESULTS, demand_of
-from targets.catalogue.roofline import LAUNCH_MICROSECONDS
+from targets.catalogue.roofline import LAUNCH_US
 
 ROWS = {
     (row["net"], row["target"], row["precision"]): row
@@ -52,4 +52,4 @@ def test_three_cells_by_hand(net, target, precision, arithmetic, memory, kernels
     if memory is not None:
         assert row["memory_ms"] == pytest.approx(memory, rel=2e-3)
     if kernels is not None:
-        assert row["launch_ms"] == pytest.approx(kernels * LAUNCH_MICROSECONDS / 1e3, rel=1e-6)
+        assert row["launch_ms"] == pytest.approx(kernels * LAUNCH_US / 1e3, rel=1e-6)

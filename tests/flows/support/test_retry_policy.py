@@ -26,7 +26,7 @@ class Ended:
         (PermissionError("not yours"), False),
         (IsADirectoryError("a folder"), False),
         (InputError("say it otherwise"), False),
-        (BuildError(Failure("out-of-memory", "", "", again=True)), True),
+        (BuildError(Failure("out-of-memory", "", "", transient=True)), True),
         (BuildError(Failure("unsupported-node", "", "")), False),
         (ZeroDivisionError(), False),
     ],
