@@ -18,16 +18,17 @@ from flows.support.retry_policy import TRIES
 from flows.support.run_page import PageReporter, show
 from flows.support.step_lock import one_at_a_time
 from pipeline.bundle.bundle import open_bundle, write_bundle
-from pipeline.chain import Step, chain, perform, with_made
+from pipeline.chain import Artifacts, add_artifacts, chain, run_step
 from pipeline.config.run_file import Changes, read_run_file
 from pipeline.config.schema import RunConfig
 from pipeline.releases.engine_orders import orders
 from pipeline.releases.releases import Published, publish
+from pipeline.reporter import Reporter
 from pipeline.run import check_run, default_output, default_store
-from pipeline.store.step_record import Artifact, StepRecord, digest
+from pipeline.store.step_record import StepRecord, digest
 from pipeline.store.store import Store
 from pipeline.training.metrics import recorded
-from pipeline.training.progress import Reporter, reporter
+from pipeline.training.progress import reporter
 from targets.bundle.bundle_files import Manifest
 from targets.bundle.verdict import Outcome
 
@@ -103,11 +104,11 @@ def _run(
     config: RunConfig, store: Store, folder: Path, wait: float, metrics: Path | None
 ) -> Manifest:
     records: dict[str, StepRecord] = {}
-    roles: dict[str, Artifact] = {}
+    artifacts: Artifacts = {}
     for step in chain(config):
-        run_step = task(name=step.label, persist_result=False, **TRIES)(_perform)
-        record = records[step.label] = run_step(step.label, config, roles, store, metrics)
-        roles = with_made(roles, step, record, config)
+        run = task(name=step.label, persist_result=False, **TRIES)(_run_step)
+        record = records[step.label] = run(step.label, config, artifacts, store, metrics)
+        artifacts = add_artifacts(artifacts, step, record, config)
     ordered = orders(config, records, store)
     asked = {order.name: build_elsewhere.submit(order, store, wait) for order in ordered}
     engines = {name: future.result() for name, future in asked.items()}
@@ -137,13 +138,13 @@ def _serve(manifest: Manifest, store: Store, folder: Path) -> None:
         get_run_logger().warning(str(error))
 
 
-def _perform(
-    label: str, config: RunConfig, roles: dict[str, Artifact], store: Store, metrics: Path | None
+def _run_step(
+    label: str, config: RunConfig, artifacts: Artifacts, store: Store, metrics: Path | None
 ) -> StepRecord:
-    step: Step = next(step for step in chain(config) if step.label == label)
+    step = next(step for step in chain(config) if step.label == label)
     say = _display or PageReporter(get_run_logger().info, label)
     with recorded(say, metrics, config.name, label) as watched:
-        return perform(step, config, roles, store, watched, one_at_a_time)
+        return run_step(step, config, artifacts, store, watched, one_at_a_time)
 
 
 def _new_seed() -> int:

@@ -1,284 +1,197 @@
-"""The steps of a run in their order, and how one of them is done or found done."""
+"""The steps of a run in their order, and how each is run or reused."""
 
 import importlib
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from base.errors import InputError
-from pipeline.config.chosen_recipes import (
-    chosen_recipe,
-    needs_fresh_generator,
-    taught_by_the_teacher,
-)
+from pipeline.config.chosen_recipes import needs_fresh_generator
 from pipeline.config.chosen_targets import cpu_targets
-from pipeline.config.schema import RunConfig, StudentSection
-from pipeline.quantization.weight_range import half_range
-from pipeline.steps.step_context import PRECISIONS, Made, Work
-from pipeline.store.code_digest import factory_digest, source_digest
+from pipeline.config.schema import RunConfig
+from pipeline.reporter import Reporter
+from pipeline.roles import STUDENT, TEACHER
+from pipeline.step_types import Role, Step, StepContext, StepResult
+from pipeline.steps import (
+    compile,
+    distill,
+    export,
+    fresh_generator,
+    probe,
+    quantize,
+    teacher,
+    validate,
+)
+from pipeline.store.code_digest import code_digest
 from pipeline.store.step_record import Artifact, StepRecord, digest
-from pipeline.store.step_workspace import Unfinished
+from pipeline.store.step_workspace import Workspace
 from pipeline.store.store import Store
-from pipeline.teachers.weights_file import digest_of_weights, read_weights
 from pipeline.training.metrics import recorded
-from pipeline.training.progress import Reporter
-from targets.catalogue.instruction_sets import this_cpu
-from targets.cpu.session import cpu_fingerprint
 
-Roles = dict[str, Artifact]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One arrow of the chain. Importing this module imports no step: a step done is not loaded.
-
-    Attributes:
-        name: Also the module in `pipeline.steps` whose `run` does it.
-        needs: Roles of the artifacts it reads.
-        settings: The part of the run file, as JSON, that its result depends on.
-        target: The target it is done for; "" when it is done once for all.
-    """
-
-    name: str
-    needs: tuple[str, ...]
-    settings: Callable[[RunConfig], Any]
-    target: str = ""
-
-    @property
-    def label(self) -> str:
-        """What tells it from all other steps of a run."""
-        return f"{self.name} {self.target}".rstrip()
-
-    @property
-    def module(self) -> str:
-        """Where its `run` is."""
-        return f"pipeline.steps.{self.name}"
+Artifacts = dict[Role, Artifact]
 
 
 def chain(config: RunConfig) -> list[Step]:
-    """The steps this run file asks for, each after what it needs.
+    """Return the steps of a run, each after the steps that make what it needs.
 
-    Below 8 bits they end with the quantized student: no runtime here takes it.
+    Below 8 bits the last step is `quantize`: no supported runtime runs the result.
     """
-    same = config.student == "same"
-    fresh = needs_fresh_generator(config)
-    generator = ("fresh-generator" if fresh else "generator",) if config.quantize.draws else ()
-    steps = [Step("teacher", (), _teacher_settings)]
-    if not same:
-        steps.append(Step("distill", ("teacher",), _part("input", "student", "distill", "seed")))
-    if fresh:
-        steps.append(Step("fresh_generator", ("teacher",), _fresh_generator_settings))
-    steps.append(Step("quantize", ("teacher", "student", *generator), _quantize_settings))
+    steps = [teacher.STEP]
+    if config.student != "same":
+        steps.append(distill.STEP)
+    if needs_fresh_generator(config):
+        steps.append(fresh_generator.STEP)
+    steps.append(quantize.STEP)
     if not config.quantize.exported:
         return steps
-    steps += [
-        Step(
-            "export",
-            ("teacher", "student", "quantized", "quantizers"),
-            _part("input", "student", "export"),
-        ),
-        Step("probe", ("teacher",), _probe_settings),
-    ]
+    steps += [export.STEP, probe.STEP]
     for target in cpu_targets(config):
-        compiled = tuple(_role(f"compiled-{precision}", target) for precision in PRECISIONS)
-        steps += [
-            Step("compile", ("fp32", "int8-cpu", "golden"), _compile_settings(target), target),
-            Step("validate", ("golden", *compiled), _part("gate"), target),
-        ]
+        steps += [compile.STEP.for_target(target), validate.STEP.for_target(target)]
     return steps
 
 
-def _role(role: str, target: str) -> str:
-    return f"{role}@{target}" if target else role
+StepLock = Callable[
+    [str, Callable[[], object], Callable[[str], None]], AbstractContextManager[None]
+]
+"""Waits until no other process runs the step with this key.
+
+Its arguments: the key; a function whose result changes while another process works on the step; a
+function that shows a message.
+"""
 
 
-def _part(*names: str) -> Callable[[RunConfig], Any]:
-    def settings(config: RunConfig) -> dict[str, Any]:
-        dumped = config.model_dump(mode="json")
-        part = {"teacher": _architecture(config), **{name: dumped[name] for name in names}}
-        if "student" in names and isinstance(config.student, StudentSection):
-            part["student"] = {
-                **part["student"],
-                "factory": factory_digest(config.student.architecture),
-            }
-        if TORCH & set(names):
-            part["torch"] = {"device": config.device, **_versions("torch", "nncf", "onnxscript")}
-        return part
-
-    return settings
-
-
-TORCH = {"seed", "student"}
-"""Parts of the run file that only steps which compute with torch depend on."""
-
-
-def _versions(*distributions: str) -> dict[str, str]:
-    return {name: metadata.version(name) for name in distributions}
-
-
-def _architecture(config: RunConfig) -> dict[str, Any]:
-    """The teacher without its place: where weights lie is no part of any digest."""
-    section = config.teacher.model_dump(mode="json", exclude={"weights"})
-    return {**section, "factory": factory_digest(config.teacher.architecture)}
-
-
-def _teacher_settings(config: RunConfig) -> Any:
-    content = read_weights(config.teacher.weights)
-    return {"weights": digest_of_weights(content), **_part("input")(config)}
-
-
-def _fresh_generator_settings(config: RunConfig) -> Any:
-    recipe = chosen_recipe(config.quantize.recipe, config.quantize.overrides)
-    learning = asdict(taught_by_the_teacher(recipe))
-    part = _part("input", "seed")(config)
-    return {**part, "recipe": {n: value for n, value in learning.items() if n not in WORDS}}
-
-
-WORDS = ("name", "citation", "reported", "notes")
-"""What a recipe says of itself, on which nothing that it makes depends."""
-
-
-def _quantize_settings(config: RunConfig) -> Any:
-    settings = _part("input", "student", "distill", "quantize", "seed")(config)
-    settings["quantize"]["weight_range"] = "half" if half_range(config) else "full"
-    return settings
-
-
-def _probe_settings(config: RunConfig) -> Any:
-    gate = config.gate.model_dump(include={"images", "generators", "rounds"})
-    return {"gate": gate, **_part("input", "seed")(config)}
-
-
-def _compile_settings(target: str) -> Callable[[RunConfig], Any]:
-    def settings(config: RunConfig) -> Any:
-        machine = {
-            "there": cpu_fingerprint(cpu_targets(config)[target].cpu),
-            "here": cpu_fingerprint(this_cpu()),
-        }
-        return {"target": target, "batch": config.export.batch or 1, **machine}
-
-    return settings
-
-
-Turn = Callable[[str, Callable[[], object], Callable[[str], None]], AbstractContextManager[None]]
-"""Waits until nobody else does the step of this key: its key, signs of life that change as long as
-somebody does, where to say what is waited for."""
-
-
-def no_waiting(*_: object) -> AbstractContextManager[None]:
-    """The turn of one who is alone."""
+def no_lock(*_: object) -> AbstractContextManager[None]:
+    """Return a lock that never waits, for a single process."""
     return nullcontext()
 
 
-def perform(
+def run_step(
     step: Step,
     config: RunConfig,
-    roles: Roles,
+    artifacts: Artifacts,
     store: Store,
     reporter: Reporter,
-    turn: Turn = no_waiting,
+    lock: StepLock = no_lock,
 ) -> StepRecord:
-    """Do a step, unless the store knows that the same was done before.
+    """Run a step, or reuse its result if the store has one with the same key.
 
     Args:
-        step: Which.
+        step: The step.
         config: The run file.
-        roles: The artifacts made so far.
-        store: Where to look first and to keep what is made.
-        reporter: Where the step says how far it is.
-        turn: How to wait for others who do the same.
+        artifacts: What earlier steps of the run made.
+        store: Holds earlier results, and receives the new one.
+        reporter: Receives messages and progress.
+        lock: Waits for other processes that run the same step.
 
     Returns:
-        Its artifacts and notes; the notes' `reused` tells whether it was found done.
+        The step's artifacts and notes. The note `reused` is whether the result was reused.
+
+    Raises:
+        InputError: If the step cannot be run.
     """
-    settings = step.settings(config)
-    key = step_key(step, settings, roles)
-    unfinished = store.unfinished(step.name, key)
+    settings = step.settings(config, step.target)
+    key = step_key(step, config, settings, artifacts)
+    workspace = store.workspace(step.name, key)
     known = store.recall(step.name, key)
     if known is None:
-        with turn(key, unfinished.signs, reporter.say):
+        with lock(key, workspace.write_times, reporter.say):
             known = store.recall(step.name, key)
             if known is None:
-                with unfinished.worked_on():
-                    record = _done(step, config, settings, roles, store, unfinished, reporter)
+                with workspace.heartbeat():
+                    record = _run(step, config, settings, artifacts, store, workspace, reporter)
                 store.record(step.name, key, record)
-                unfinished.clear()
-                return _noted(record, reused=False)
-    reporter.say(f"{step.label}: found done")
-    return _noted(known, reused=True)
+                workspace.clear()
+                return _with_note(record, reused=False)
+    reporter.say(f"{step.label}: reused")
+    return _with_note(known, reused=True)
 
 
-def _done(
+def _run(
     step: Step,
     config: RunConfig,
     settings: Any,
-    roles: Roles,
+    artifacts: Artifacts,
     store: Store,
-    unfinished: Unfinished,
+    workspace: Workspace,
     reporter: Reporter,
 ) -> StepRecord:
     with tempfile.TemporaryDirectory(prefix="datafree-edge-") as private:
         inputs, outputs = Path(private, "inputs"), Path(private, "outputs")
         inputs.mkdir()
         outputs.mkdir()
-        files = {role.split("@")[0]: store.get(roles[role], inputs) for role in step.needs}
-        work = Work(config, settings, files, outputs, unfinished, reporter, step.target)
-        made: Made = importlib.import_module(step.module).run(work)
-        artifacts = {role: store.put(path, path.name) for role, path in made.files.items()}
-    return StepRecord(artifacts, made.notes)
+        needs = step.needs(config, step.target)
+        files = {role: store.get(artifacts[role], inputs) for role in needs}
+        context = StepContext(config, settings, files, outputs, workspace, reporter, step.target)
+        made: StepResult = importlib.import_module(step.module).run(context)
+        if made.files.keys() != set(step.makes(config, step.target)):
+            raise RuntimeError(f"step {step.label} made {sorted(made.files)}, not what it declares")
+        stored = {r.record_name: store.put(path, path.name) for r, path in made.files.items()}
+    return StepRecord(stored, made.notes)
 
 
-def _noted(record: StepRecord, *, reused: bool) -> StepRecord:
+def _with_note(record: StepRecord, *, reused: bool) -> StepRecord:
     return StepRecord(record.artifacts, {**record.notes, "reused": reused})
 
 
-def step_key(step: Step, settings: Any, roles: Roles) -> str:
-    """The digest of all that a step's result depends on: inputs, settings, code, versions.
+def step_key(step: Step, config: RunConfig, settings: Any, artifacts: Artifacts) -> str:
+    """Return the digest of all that a step's result depends on: inputs, settings and code.
 
     Raises:
-        InputError: When a record of the store, for an earlier step, lacks an artifact.
+        InputError: If the record of an earlier step lacks an artifact.
     """
-    if missing := [role for role in step.needs if role not in roles]:
+    needs = step.needs(config, step.target)
+    if missing := [role for role in needs if role not in artifacts]:
         raise InputError(
             f"store: no earlier step's record has the {missing[0]} that {step.label} needs; "
             "delete the store's steps folder and run again"
         )
     return digest(
         {
-            "inputs": {role: roles[role].sha256 for role in step.needs},
+            "inputs": {str(role): artifacts[role].sha256 for role in needs},
             "settings": settings,
-            "code": source_digest(step.module),
+            "code": code_digest(step.module, *step.modules(config)),
         }
     )
 
 
-def with_made(roles: Roles, step: Step, record: StepRecord, config: RunConfig) -> Roles:
-    """The roles after a step: for `student: same`, the teacher plays the student too."""
-    made = {_role(role, step.target): artifact for role, artifact in record.artifacts.items()}
-    if config.student == "same" and "teacher" in made:
-        made["student"] = made["teacher"]
-    return {**roles, **made}
+def add_artifacts(
+    artifacts: Artifacts, step: Step, record: StepRecord, config: RunConfig
+) -> Artifacts:
+    """Return the artifacts of a run after one more step.
+
+    With `student: same` the teacher is also the student.
+    """
+    made = {
+        role: record.artifacts[role.record_name]
+        for role in step.makes(config, step.target)
+        if role.record_name in record.artifacts
+    }
+    if config.student == "same" and TEACHER in made:
+        made[STUDENT] = made[TEACHER]
+    return {**artifacts, **made}
 
 
 def run_chain(
     config: RunConfig, store: Store, reporter: Reporter, metrics: Path | None = None
 ) -> dict[str, StepRecord]:
-    """All steps of a run, one after another; by their labels.
+    """Run all steps of a run, one after another.
 
     Args:
         config: The run file.
-        store: Where to look first and to keep what is made.
-        reporter: Where they say how far they are.
-        metrics: Folder for their losses; None keeps none.
+        store: Holds earlier results, and receives the new ones.
+        reporter: Receives messages and progress.
+        metrics: Folder for the steps' losses; None writes none.
+
+    Returns:
+        The steps' records by their labels.
     """
     records: dict[str, StepRecord] = {}
-    roles: Roles = {}
+    artifacts: Artifacts = {}
     for step in chain(config):
-        with recorded(reporter, metrics, config.name, step.label) as watched:
-            record = records[step.label] = perform(step, config, roles, store, watched)
-        roles = with_made(roles, step, record, config)
+        with recorded(reporter, metrics, config.name, step.label) as recording:
+            record = run_step(step, config, artifacts, store, recording)
+        records[step.label] = record
+        artifacts = add_artifacts(artifacts, step, record, config)
     return records

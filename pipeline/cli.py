@@ -234,16 +234,17 @@ def collect(
     """Free the store of what no bundle in service refers to."""
     from datetime import timedelta
 
+    from pipeline.releases.releases import kept_alive
     from pipeline.store.garbage_collection import collect, find_garbage
 
     opened = Store(store)
-    garbage = find_garbage(opened, timedelta(days=days))
+    garbage = find_garbage(opened, timedelta(days=days), kept_alive(opened))
     if not dry_run:
         garbage = collect(opened, garbage)
     typer.echo(
         f"{len(garbage.records)} steps, {len(garbage.objects)} files, "
         f"{len(garbage.checkpoints)} checkpoints, "
-        f"{garbage.size / 1e6:.1f} MB, {'could go' if dry_run else 'are gone'}"
+        f"{garbage.size_bytes / 1e6:.1f} MB, {'could go' if dry_run else 'are gone'}"
     )
 
 

@@ -1,4 +1,4 @@
-"""A whole run without an orchestrator: what the command line does, and flows do step by step."""
+"""A whole run without an orchestrator. The command line runs it; a flow runs its steps as tasks."""
 
 import os
 from pathlib import Path
@@ -6,50 +6,34 @@ from pathlib import Path
 from pipeline.bundle.bundle import check_output, write_bundle
 from pipeline.bundle.signature import check_key
 from pipeline.chain import run_chain
-from pipeline.config.chosen_recipes import check_recipes
-from pipeline.config.chosen_targets import check_targets
 from pipeline.config.schema import RunConfig
-from pipeline.quantization.weight_range import half_range
 from pipeline.releases.engine_orders import delivered, orders, pending
+from pipeline.reporter import Reporter
 from pipeline.store.store import Store
-from pipeline.teachers.weights_file import check_weights
-from pipeline.training.progress import Reporter
+from pipeline.teachers.config_checks import check_config
 from targets.bundle.bundle_files import Manifest
 
 
 def default_store() -> str:
-    """$DATAFREE_EDGE_STORE, or a folder in the user's cache."""
+    """Return $DATAFREE_EDGE_STORE, or else a folder in the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return os.environ.get("DATAFREE_EDGE_STORE", f"{cache}/datafree-edge")
 
 
 def default_output(config: RunConfig) -> Path:
-    """Where a bundle goes when nobody says where."""
+    """Return the folder of a run's bundle if the user names none."""
     return Path("bundles") / config.name
 
 
 def check_run(config: RunConfig, output: Path) -> None:
-    """Refuse, before any work is done, a run that cannot end well.
+    """Raise InputError, before any work is done, if a run cannot succeed.
 
     Raises:
-        InputError: As `check_config`, or when the output cannot be written or signed.
+        InputError: As `check_config`, or if the output cannot be written or signed.
     """
     check_config(config)
     check_key()
     check_output(output)
-
-
-def check_config(config: RunConfig) -> None:
-    """Refuse a run file that no run could end well with.
-
-    Raises:
-        InputError: When the weights are not there, or a target or recipe is unknown or does not
-            suit.
-    """
-    check_targets(config)
-    half_range(config)
-    check_recipes(config)
-    check_weights(config.teacher.weights)
 
 
 def execute(
@@ -59,10 +43,20 @@ def execute(
     reporter: Reporter,
     metrics: Path | None = None,
 ) -> Manifest:
-    """All steps, then the bundle; returns its manifest. Arguments as for `run_chain`.
+    """Run all steps and write the bundle.
+
+    Args:
+        config: The run file.
+        store: Holds earlier results, and receives the new ones.
+        output: The bundle's folder.
+        reporter: Receives messages and progress.
+        metrics: Folder for the steps' losses; None writes none.
+
+    Returns:
+        The bundle's manifest.
 
     Raises:
-        InputError: When the user must mend something.
+        InputError: If the user must fix something.
     """
     check_run(config, output)
     records = run_chain(config, store, reporter, metrics)

@@ -114,7 +114,7 @@ class TestBadInput:
         run_file = write_run(
             tmp_path, distill={"recipe": "zskt"}, student={"architecture": "resnet20"}
         )
-        assert "of one registry family" in refused(tmp_path, "check", run_file)
+        assert "of one family of architectures" in refused(tmp_path, "check", run_file)
 
     def test_an_override_that_makes_no_sense(self, tmp_path):
         distill = {"recipe": "dafl", "overrides": {"generator_steps": 0}}
@@ -291,7 +291,7 @@ def test_interrupted_and_run_again(tmp_path, at):
     assert not list(tmp_path.rglob("*.part"))
     code, _, err = run(*arguments, store=store)
     assert code == 2, err  # the quick student is a poor one
-    assert "teacher: found done" in err
+    assert "teacher: reused" in err
     assert (tmp_path / "out" / "manifest.json").exists()
 
 
@@ -300,7 +300,7 @@ def test_run_again_finds_everything_done(tmp_path, quick_store):
     for name in ("first", "second"):
         code, _, err = run("run", run_file, "--output", tmp_path / name, store=quick_store)
         assert code == 2
-    assert err.count("found done") == 7
+    assert err.count(": reused") == 7
 
 
 def test_what_is_in_service_is_listed_fetched_rolled_back_and_collected(tmp_path):

@@ -19,6 +19,7 @@ DEVICE_SIDE = [
     "targets.bundle.verdict",
     "pipeline.bundle.revalidation",
     "pipeline.cli",
+    "pipeline.chain",
 ]
 
 

@@ -21,10 +21,10 @@ from benchmarks.job_queue import Row
 from benchmarks.machine import describe
 from benchmarks.quantization.jobs import Job, jobs
 from benchmarks.quantization.marks import Right, write_marks
-from pipeline.chain import chain, perform, with_made
+from pipeline.chain import Artifacts, add_artifacts, chain, run_step
 from pipeline.config.schema import RunConfig
 from pipeline.quantization.fake_quantizers import restore, to_torch_quantizers
-from pipeline.store.step_record import Artifact, StepRecord
+from pipeline.store.step_record import StepRecord
 from pipeline.store.store import Store
 from pipeline.teachers.loading import load_teacher, parse_weights
 from pipeline.teachers.networks import build_network, image_spec
@@ -45,7 +45,7 @@ class Quantized:
     Attributes:
         files: By role.
         folder: For what is made of them.
-        seconds: What the steps `TIMED` took, also when they were found done or went on.
+        seconds: What the steps `TIMED` took, also when they were reused or resumed.
     """
 
     files: dict[str, Path]
@@ -91,19 +91,20 @@ class Quantized:
 def run_steps(config: RunConfig, store: Store, folder: Path, probed: bool) -> Quantized:
     """Teacher, quantize, export, and the probes if they are wanted."""
     wanted = {"teacher", *TIMED, "export", *(("probe",) if probed else ())}
-    roles: dict[str, Artifact] = {}
+    artifacts: Artifacts = {}
     seconds = 0.0
     for step in chain(config):
         if step.name not in wanted:
             continue
         started = time.monotonic()
-        record = perform(step, config, roles, store, LineReporter(print))
-        roles = with_made(roles, step, record, config)
+        record = run_step(step, config, artifacts, store, LineReporter(print))
+        artifacts = add_artifacts(artifacts, step, record, config)
         if step.name in TIMED:
             # The notes count what was done before an interruption, or by a row before, too.
             seconds += max(_noted(record), time.monotonic() - started)
     folder.mkdir(parents=True, exist_ok=True)
-    return Quantized({r: store.get(a, folder) for r, a in roles.items()}, folder, seconds)
+    files = {role.record_name: store.get(a, folder) for role, a in artifacts.items()}
+    return Quantized(files, folder, seconds)
 
 
 def _noted(record: StepRecord) -> float:

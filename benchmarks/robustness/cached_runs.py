@@ -49,7 +49,7 @@ def by_hand(folder: Path, store: Store, **changes: Any) -> tuple[float, list[str
     manifest = execute(config, store, folder / "bundle", LineReporter(lines.append))
     assert manifest["verdict"]
     seconds = time.monotonic() - started
-    done = {line.removesuffix(": found done") for line in lines if line.endswith(": found done")}
+    done = {line.removesuffix(": reused") for line in lines if line.endswith(": reused")}
     return seconds, [step.label for step in chain(config) if step.label not in done]
 
 

@@ -37,7 +37,7 @@ RUN = """
 import sys
 from pipeline.training import checkpoint
 # The phases are shorter than the time between two checkpoints of a real run.
-checkpoint.SAVE_EVERY = 0.5
+checkpoint.SAVE_INTERVAL_S = 0.5
 from flows.distill_and_quantize import JUDGED, distill_and_quantize
 run_file, output = sys.argv[1:]
 sys.exit(distill_and_quantize(run_file, output=output, return_state=True).name not in JUDGED)
@@ -184,7 +184,7 @@ def disturbed(
             "after": round(lasted, 2),
             "starts": starts,
             "noticed": met or any(sign in place.said() for sign in SIGNS[kind]),
-            "resumed": "going on from a checkpoint" in place.said(),
+            "resumed": "resuming from a checkpoint" in place.said(),
             "done_twice": [step for step, when in kept.items() if end[step] != when],
             "seconds": round(time.monotonic() - mended, 1),
             "failed": place.said()[-2000:] if code else "",

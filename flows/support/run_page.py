@@ -100,7 +100,7 @@ def _show(manifest: Manifest, records: dict[str, StepRecord], folder: Path) -> N
     stages = [
         {
             "stage": label,
-            "": "found done" if record.notes.get("reused") else "done",
+            "": "reused" if record.notes.get("reused") else "done",
             "artifacts": ", ".join(f"{a.name} {a.sha256[:12]}" for a in record.artifacts.values()),
         }
         for label, record in records.items()

@@ -25,7 +25,7 @@ from pipeline.bundle.report import write_report
 from pipeline.bundle.signature import sign_if_asked
 from pipeline.config.chosen_targets import cpu_targets
 from pipeline.config.schema import RunConfig
-from pipeline.steps.step_context import PRECISIONS
+from pipeline.roles import PRECISIONS
 from pipeline.store.step_record import Artifact, StepRecord, digest
 from pipeline.store.store import Store
 from targets.bundle import bundle_files

@@ -177,7 +177,7 @@ class QuantizeSection(Section):
         return self.method not in ("batch-norm-images", "noise")
 
     @property
-    def goes_on(self) -> bool:
+    def continues(self) -> bool:
         """Whether the generator that taught the student is used again, if there is one."""
         return self.method in ("adversarial", "frozen", "generator-images")
 

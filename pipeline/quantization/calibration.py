@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from dfkd.memory.pool import ImagePool
+from dfkd.memory.pool import PoolMemory
 from dfkd.models.generators import Generator
 from dfkd.recipes import ZEROQ
 from dfkd.training.budget import Plan
 from pipeline.config.schema import RunConfig
-from pipeline.steps.step_context import Work
+from pipeline.step_types import StepContext
 from pipeline.teachers.networks import image_spec
 from pipeline.training.resumable_training import chosen_device, make_loop, train
 
@@ -34,17 +34,17 @@ def noise(config: RunConfig) -> Tensor:
     return spec.normalise(low + (high - low) * raw).to(chosen_device(config))
 
 
-def batch_norm_images(work: Work, teacher: nn.Module) -> tuple[Tensor, dict[str, object]]:
+def batch_norm_images(context: StepContext, teacher: nn.Module) -> tuple[Tensor, dict[str, object]]:
     """One batch whose statistics are those the teacher remembers (ZeroQ), and what it cost."""
     loop = make_loop(
         ZEROQ,
-        work.config,
+        context.config,
         teacher=teacher,
         generator=None,
         student=None,
         plan=Plan(ZEROQ.schedule.warmup_rounds, 0),
-        seed=work.config.seed,
+        seed=context.config.seed,
     )
-    notes = train(loop, "quantize: images", work)
-    assert isinstance(loop.memory, ImagePool)
+    notes = train(loop, "quantize: images", context)
+    assert isinstance(loop.memory, PoolMemory)
     return loop.memory.images, notes

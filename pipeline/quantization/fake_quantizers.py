@@ -22,7 +22,7 @@ from base.errors import InputError
 from pipeline.export.batch_norm_folding import folded
 from pipeline.quantization.layer_inputs import keep_layer_inputs_alone, on_images
 from pipeline.quantization.quantizer_kernels import Kernels, use_kernels
-from pipeline.teachers.network_checks import LAYERS
+from pipeline.teachers.weight_layers import WEIGHT_LAYERS
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def to_torch_quantizers(network: nn.Module, example: Tensor) -> nn.Module:
 
 def layers_in_order(network: nn.Module, example: Tensor) -> list[nn.Module]:
     """Convolutions and linear layers in the order in which a pass calls them."""
-    return [module for module in _called(network, example) if isinstance(module, LAYERS)]
+    return [module for module in _called(network, example) if isinstance(module, WEIGHT_LAYERS)]
 
 
 @torch.no_grad()
@@ -129,7 +129,7 @@ def _called(network: nn.Module, example: Tensor) -> list[nn.Module]:
     handles = [
         module.register_forward_hook(lambda module, *_: called.append(module))
         for module in network.modules()
-        if isinstance(module, (*LAYERS, SymmetricQuantizer))
+        if isinstance(module, (*WEIGHT_LAYERS, SymmetricQuantizer))
     ]
     network(example)
     for handle in handles:
@@ -171,7 +171,7 @@ def _around(network: nn.Module, example: Tensor, layer: nn.Module) -> list[Symme
 def _require_quantized_layers(network: nn.Module, float_layers: tuple[str, ...]) -> None:
     placed = {name for name, _ in quantizers(network)}
     for name, module in network.named_modules():
-        if isinstance(module, LAYERS) and name not in float_layers:
+        if isinstance(module, WEIGHT_LAYERS) and name not in float_layers:
             place = f"pre_hooks.{name.replace('.', '/')}/"
             if not any(p.startswith(place) and p.endswith("__1.0") for p in placed):
                 raise InputError(

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.config.chosen_targets import targets_elsewhere
 from pipeline.config.schema import RunConfig
-from pipeline.store.code_digest import source_digest
+from pipeline.store.code_digest import code_digest
 from pipeline.store.step_record import StepRecord, digest
 from pipeline.store.store import Store
 from targets.on_device.compile_bundle import ENGINE_REPORT
@@ -56,7 +56,7 @@ def orders(config: RunConfig, records: dict[str, StepRecord], store: Store) -> l
         path = Path(folder) / "order.json"
         path.write_text(json.dumps(_document(config, records), sort_keys=True))
         sha256 = store.put(path, path.name).sha256
-    code = source_digest("targets.on_device.compile_bundle")
+    code = code_digest("targets.on_device.compile_bundle")
     made = []
     for name, place in elsewhere.items():
         target, core = place.target.name, place.dla_core

@@ -1,1 +1,4 @@
-"""The steps of a run: each a pure function from artifacts to artifacts, one file each."""
+"""The steps of a run. One file per step: its declaration `STEP`, and `run`, which does its work.
+
+Importing a step must not import torch: `run` imports what it needs.
+"""

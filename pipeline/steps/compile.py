@@ -1,20 +1,54 @@
-"""compile: graphs -> what a CPU runs, with both latencies."""
+"""compile: graphs -> models for one CPU target, with their latencies."""
 
-from base.errors import InputError
+from typing import Any
+
 from pipeline.config.chosen_targets import cpu_targets
-from pipeline.steps.step_context import Made, Work
-from targets.bundle.golden import load_golden
-from targets.cpu.compile import ParityError, compile_for_cpu
+from pipeline.config.schema import RunConfig
+from pipeline.roles import GOLDEN, GRAPHS, PRECISIONS, compiled
+from pipeline.step_types import Role, Step, StepContext, StepResult, always
+from targets.catalogue.instruction_sets import this_cpu
 
 
-def run(work: Work) -> Made:
-    """Compile both graphs for the step's target."""
-    exported = {"fp32": work.inputs["fp32"], "int8": work.inputs["int8-cpu"]}
-    golden, target = load_golden(work.inputs["golden"]), cpu_targets(work.config)[work.target]
+def _makes(_: RunConfig, target: str) -> tuple[Role, ...]:
+    return tuple(compiled(precision, target) for precision in PRECISIONS)
+
+
+def _settings(config: RunConfig, target: str) -> dict[str, Any]:
+    from targets.cpu.session import cpu_fingerprint
+
+    return {
+        "target": target,
+        "batch": config.export.batch or 1,
+        "there": cpu_fingerprint(cpu_targets(config)[target].cpu),
+        "here": cpu_fingerprint(this_cpu()),
+    }
+
+
+STEP = Step(
+    name="compile",
+    needs=always(GRAPHS["fp32"], GRAPHS["int8-cpu"], GOLDEN),
+    makes=_makes,
+    settings=_settings,
+)
+
+
+def run(context: StepContext) -> StepResult:
+    """Compile the float and the int8 graph for the step's target.
+
+    Raises:
+        InputError: If a compiled model does not answer as its graph does.
+    """
+    from base.errors import InputError
+    from targets.bundle.golden import load_golden
+    from targets.cpu.compile import ParityError, compile_for_cpu
+
+    graphs = {"fp32": context.inputs[GRAPHS["fp32"]], "int8": context.inputs[GRAPHS["int8-cpu"]]}
+    golden = load_golden(context.inputs[GOLDEN])
+    target = cpu_targets(context.config)[context.target]
     try:
-        made = compile_for_cpu(exported, golden, target, work.folder)
+        made = compile_for_cpu(graphs, golden, target, context.folder)
     except ParityError as error:
         raise InputError(str(error)) from None
-    work.reporter.say(f"compile {target.name}: {made.summary}")
-    files = {f"compiled-{precision}": path for precision, path in made.files.items()}
-    return Made(files, made.notes)
+    context.reporter.say(f"compile {target.name}: {made.summary}")
+    files = {compiled(precision, context.target): path for precision, path in made.files.items()}
+    return StepResult(files, made.notes)

@@ -1,64 +1,45 @@
-"""distill: generator against student, no data -> student.safetensors, generator.safetensors.
+"""distill: train a student against a generator, without data -> student, generator .safetensors.
 
-A recipe whose generator does not outlive a batch leaves the student alone.
+A recipe whose generator does not outlive a batch makes the student alone.
 """
 
-import torch
-from safetensors.torch import save_file
-from torch import nn
+from typing import Any
 
-from dfkd.training.budget import for_student_steps
-from dfkd.training.loop import build_generator
-from pipeline.config.chosen_recipes import chosen_recipe, goes_on
-from pipeline.config.schema import StudentSection
-from pipeline.steps.step_context import Made, Work
-from pipeline.steps.teacher import open_teacher
-from pipeline.teachers.network_checks import check_stages_of, check_student
-from pipeline.teachers.networks import build_network, image_spec
-from pipeline.training.resumable_training import (
-    chosen_device,
-    cpu_state,
-    make_loop,
-    say_dropped_terms,
-    train,
+from pipeline.config.chosen_recipes import chosen_recipe, keeps_generator
+from pipeline.config.schema import RunConfig
+from pipeline.config.step_settings import (
+    recipe_data,
+    sections,
+    student_network,
+    teacher_network,
+    torch_settings,
 )
+from pipeline.roles import GENERATOR, STUDENT, TEACHER
+from pipeline.step_types import Role, Step, StepContext, StepResult, always
 
 
-def run(work: Work) -> Made:
-    """Teach a fresh student."""
-    config = work.config
-    assert isinstance(config.student, StudentSection)
-    device, spec = chosen_device(config), image_spec(config.input)
+def _makes(config: RunConfig, _: str) -> tuple[Role, ...]:
     recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
-    teacher = open_teacher(config, work, device)
-    torch.manual_seed(config.seed)
-    student = build_network(
-        config.student.architecture, config.student.width, spec, config.teacher.classes
-    ).to(device)
-    check_student(config, student)
-    check_stages_of(config, teacher, student)
-    generator = build_generator(recipe, spec, config.teacher.classes)
-    if generator is not None:
-        generator.to(device)
-    loop = make_loop(
-        recipe,
-        config,
-        teacher=teacher,
-        generator=generator,
-        student=student,
-        plan=for_student_steps(recipe, config.distill.budget.student_steps(recipe.schedule.batch)),
-        seed=config.seed,
-    )
-    say_dropped_terms(loop, work.reporter)
-    notes = train(loop, "distill", work)
-    assert loop.delivered is not None
-    files: dict[str, nn.Module] = {"student": loop.delivered}
-    if goes_on(recipe):
-        assert generator is not None
-        files["generator"] = generator
-    paths = {role: work.folder / f"{role}.safetensors" for role in files}
-    for role, network in files.items():
-        save_file(cpu_state(network), paths[role])
-    parameters = sum(p.numel() for p in student.parameters())
-    notes["name"] = f"{config.student.architecture}, {parameters:,} parameters"
-    return Made(paths, notes)
+    return (STUDENT, GENERATOR) if keeps_generator(recipe) else (STUDENT,)
+
+
+def _settings(config: RunConfig, _: str) -> dict[str, Any]:
+    recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    return {
+        **sections(config, "input", "seed"),
+        "teacher": teacher_network(config),
+        "student": student_network(config),
+        "recipe": recipe_data(recipe),
+        "student_steps": config.distill.budget.student_steps(recipe.schedule.batch),
+        "torch": torch_settings(config),
+    }
+
+
+STEP = Step(name="distill", needs=always(TEACHER), makes=_makes, settings=_settings)
+
+
+def run(context: StepContext) -> StepResult:
+    """Train a new student."""
+    from pipeline.training.distillation import distill
+
+    return distill(context)

@@ -1,85 +1,32 @@
-"""probe: generators that know the teacher alone draw the images of the verdict -> golden.npz."""
+"""probe: held-out generators, trained from the teacher alone, draw the probes -> golden.npz."""
 
-import numpy as np
-import torch
-from torch import Tensor
+from typing import Any
 
-from dfkd.images import ImageSpec
 from dfkd.recipes import HELD_OUT
-from dfkd.synthesizers import Synthesizer
-from dfkd.synthesizers.kept_generator import KeptGenerator
-from dfkd.training.loop import Plan, build_generator
-from pipeline.steps.step_context import Made, Work
-from pipeline.steps.teacher import open_teacher
-from pipeline.teachers.networks import image_spec
-from pipeline.training.resumable_training import chosen_device, make_loop, train
-from targets.bundle.golden import Golden
-
-BATCH = HELD_OUT.schedule.batch
-
-HELD_OUT_SEED = 1_000_003
-"""Added to the run's seed, so that no probe generator starts where a training generator does."""
+from pipeline.config.schema import RunConfig
+from pipeline.config.step_settings import recipe_data, sections, teacher_network, torch_settings
+from pipeline.roles import GOLDEN, TEACHER
+from pipeline.step_types import Step, StepContext, StepResult, always
 
 
-def run(work: Work) -> Made:
-    """Teach the held-out generators, draw an equal share from each, and ask the teacher."""
-    config, device = work.config, chosen_device(work.config)
-    spec, gate = image_spec(config.input), config.gate
-    teacher = open_teacher(config, work, device)
-    pixels, asked, source = [], [], []
-    notes = {}
-    for index in range(gate.generators):
-        seed = config.seed + HELD_OUT_SEED + index
-        torch.manual_seed(seed)
-        generator = build_generator(HELD_OUT, spec, config.teacher.classes)
-        assert generator is not None
-        loop = make_loop(
-            HELD_OUT,
-            config,
-            teacher=teacher,
-            generator=generator.to(device),
-            student=None,
-            plan=Plan(gate.rounds, 0),
-            seed=seed,
-        )
-        phase = f"probe generator {index + 1}"
-        notes[phase] = train(loop, phase, work)
-        share = (gate.images + index) // gate.generators
-        images, labels = _draw(loop.synthesizer, loop.rng, share)
-        pixels.append(_as_pixels(images, spec))
-        asked.append(labels)
-        source += [index] * share
-    golden = Golden(
-        pixels=torch.cat(pixels).numpy(),
-        mean=np.array(spec.mean, np.float32),
-        std=np.array(spec.std, np.float32),
-        value_range=np.array(spec.value_range, np.float32),
-        teacher_logits=np.zeros((gate.images, config.teacher.classes), np.float32),
-        generator=np.array(source),
-        asked=torch.cat(asked).numpy(),
-    )
-    with torch.no_grad():
-        batches = torch.from_numpy(golden.images).split(BATCH)
-        answers = torch.cat([teacher(batch.to(device)).cpu() for batch in batches])
-    golden.teacher_logits[:] = answers.numpy()
-    path = work.folder / "golden.npz"
+def _settings(config: RunConfig, _: str) -> dict[str, Any]:
+    return {
+        **sections(config, "input", "seed"),
+        "gate": config.gate.model_dump(include={"images", "generators", "rounds"}),
+        "teacher": teacher_network(config),
+        "recipe": recipe_data(HELD_OUT),
+        "torch": torch_settings(config),
+    }
+
+
+STEP = Step(name="probe", needs=always(TEACHER), makes=always(GOLDEN), settings=_settings)
+
+
+def run(context: StepContext) -> StepResult:
+    """Train the held-out generators, draw the probes, and record the teacher's answers."""
+    from pipeline.training.probe_images import draw_probes
+
+    golden, notes = draw_probes(context)
+    path = context.folder / "golden.npz"
     golden.save(path)
-    return Made({"golden": path}, notes)
-
-
-def _draw(synthesizer: Synthesizer, rng: torch.Generator, count: int) -> tuple[Tensor, Tensor]:
-    """One latent an image, the generator in eval mode, so that no image depends on another."""
-    assert isinstance(synthesizer, KeptGenerator)
-    images, labels = [], []
-    for start in range(0, count, BATCH):
-        draft = synthesizer.fresh(min(BATCH, count - start), rng)
-        assert draft.labels is not None
-        images.append(draft.images.cpu())
-        labels.append(draft.labels.cpu())
-    return torch.cat(images), torch.cat(labels)
-
-
-def _as_pixels(images: Tensor, spec: ImageSpec) -> Tensor:
-    low, high = spec.value_range
-    levels = 255 * (spec.denormalise(images) - low) / (high - low)
-    return levels.round().clamp(0, 255).to(torch.uint8)
+    return StepResult({GOLDEN: path}, notes)

@@ -1,40 +1,49 @@
-"""teacher: weights of any accepted kind -> teacher.safetensors, checked and fingerprinted."""
+"""teacher: a weights file -> teacher.safetensors, checked and fingerprinted."""
 
-import torch
-from safetensors.torch import save_file
+from typing import Any
 
 from base.errors import InputError
 from pipeline.config.schema import RunConfig
-from pipeline.steps.step_context import Made, Work
-from pipeline.teachers.loading import fingerprint, load_teacher, parse_weights
-from pipeline.teachers.networks import image_spec
+from pipeline.config.step_settings import sections, teacher_network
+from pipeline.roles import TEACHER
+from pipeline.step_types import Step, StepContext, StepResult, always
 from pipeline.teachers.weights_file import digest_of_weights, read_weights
 
 
-def run(work: Work) -> Made:
-    """Load the teacher the way every later step will, and keep what was loaded.
+def _settings(config: RunConfig, _: str) -> dict[str, Any]:
+    content = read_weights(config.teacher.weights)
+    return {
+        "weights": digest_of_weights(content),
+        "teacher": teacher_network(config),
+        **sections(config, "input"),
+    }
+
+
+STEP = Step(name="teacher", needs=always(), makes=always(TEACHER), settings=_settings)
+
+
+def run(context: StepContext) -> StepResult:
+    """Load the teacher as every later step does, and save what was loaded.
 
     Raises:
-        InputError: When it cannot be used, or is not the one any more that the step was asked for.
+        InputError: If the teacher cannot be used, or if its file changed after the step's key was
+            computed.
     """
-    section = work.config.teacher
+    import torch
+    from safetensors.torch import save_file
+
+    from pipeline.teachers.loading import fingerprint, load_teacher, parse_weights
+    from pipeline.teachers.networks import image_spec
+
+    section = context.config.teacher
     content = read_weights(section.weights)
-    if digest_of_weights(content) != work.settings["weights"]:
-        raise InputError(
-            f"teacher {section.weights}: was replaced since this run looked at it; run again"
-        )
+    if digest_of_weights(content) != context.settings["weights"]:
+        raise InputError(f"teacher {section.weights}: was replaced during the run; run again")
     state = parse_weights(content, section.weights)
-    network = load_teacher(section, image_spec(work.config.input), state, torch.device("cpu"))
-    path = work.folder / "teacher.safetensors"
+    network = load_teacher(section, image_spec(context.config.input), state, torch.device("cpu"))
+    path = context.folder / "teacher.safetensors"
     save_file({k: v.contiguous().clone() for k, v in network.state_dict().items()}, path)
     parameters = sum(p.numel() for p in network.parameters())
     name = f"{section.architecture}, {parameters:,} parameters"
-    work.reporter.say(f"teacher: {name}")
-    return Made({"teacher": path}, {"name": name, "fingerprint": fingerprint(section, state)})
-
-
-def open_teacher(config: RunConfig, work: Work, device: torch.device) -> torch.nn.Module:
-    """The teacher from the artifact that `run` made, for a later step."""
-    path = work.inputs["teacher"]
-    state = parse_weights(path.read_bytes(), str(path))
-    return load_teacher(config.teacher, image_spec(config.input), state, device)
+    context.reporter.say(f"teacher: {name}")
+    return StepResult({TEACHER: path}, {"name": name, "fingerprint": fingerprint(section, state)})

@@ -1,30 +1,51 @@
-"""validate: the compiled artifacts against the teacher, on the held-out probes -> verdict.json."""
+"""validate: compare the compiled models with the teacher on the probes -> verdict.json."""
 
-import json
+from typing import Any
 
-from pipeline.steps.step_context import PRECISIONS, Made, Work
-from targets.bundle.golden import load_golden
-from targets.bundle.verdict import judge
-from targets.cpu.session import open_session, predict_golden
+from pipeline.config.schema import RunConfig
+from pipeline.config.step_settings import sections
+from pipeline.roles import GOLDEN, PRECISIONS, compiled, verdict
+from pipeline.step_types import Role, Step, StepContext, StepResult
 
 
-def run(work: Work) -> Made:
-    """Judge the artifacts that may be deployed, in the runtime that will run them.
+def _needs(_: RunConfig, target: str) -> tuple[Role, ...]:
+    return (GOLDEN, *(compiled(precision, target) for precision in PRECISIONS))
 
-    The int8 verdict is the run's; that of fp32 says what quantization cost.
+
+def _makes(_: RunConfig, target: str) -> tuple[Role, ...]:
+    return (verdict(target),)
+
+
+def _settings(config: RunConfig, _: str) -> dict[str, Any]:
+    return sections(config, "gate")
+
+
+STEP = Step(name="validate", needs=_needs, makes=_makes, settings=_settings)
+
+
+def run(context: StepContext) -> StepResult:
+    """Judge the compiled models in the runtime that will run them.
+
+    The int8 verdict is the run's verdict; the fp32 verdict shows what quantization cost.
     """
-    golden, gate = load_golden(work.inputs["golden"]), work.config.gate
+    import json
+
+    from targets.bundle.golden import load_golden
+    from targets.bundle.verdict import judge
+    from targets.cpu.session import open_session, predict_golden
+
+    golden, gate = load_golden(context.inputs[GOLDEN]), context.config.gate
     verdicts = {}
     for precision in PRECISIONS:
-        session = open_session(work.inputs[f"compiled-{precision}"])
+        session = open_session(context.inputs[compiled(precision, context.target)])
         logits = predict_golden(session, golden)
         verdicts[precision] = judge(golden, logits, gate.agreement, gate.confidence)
-    path = work.folder / "verdict.json"
-    document = {precision: verdict.as_json() for precision, verdict in verdicts.items()}
+    path = context.folder / "verdict.json"
+    document = {precision: judged.as_json() for precision, judged in verdicts.items()}
     path.write_text(json.dumps(document, indent=2) + "\n")
-    verdict = verdicts["int8"]
-    work.reporter.say(
-        f"validate {work.target}: {verdict.outcome}, agreement {100 * verdict.agreement:.2f} % "
-        f"[{100 * verdict.low:.2f}, {100 * verdict.high:.2f}] on {verdict.images} probes"
+    int8 = verdicts["int8"]
+    context.reporter.say(
+        f"validate {context.target}: {int8.outcome}, agreement {100 * int8.agreement:.2f} % "
+        f"[{100 * int8.low:.2f}, {100 * int8.high:.2f}] on {int8.images} probes"
     )
-    return Made({"verdict": path})
+    return StepResult({verdict(context.target): path})

@@ -1,26 +1,54 @@
-"""The digest of the code a step runs: change the code, and the step is done again."""
+"""The digest of the code that a step runs. A step is repeated when its code changes.
+
+What counts is the syntax tree, so that these may change without a step being repeated:
+
+- comments, formatting and docstrings (any string that stands alone as a statement);
+- literals and f-strings in a `raise` statement;
+- literals and f-strings in a call of `say` or `phase` on something called `reporter`;
+- a module's `if TYPE_CHECKING:` blocks;
+- the declaration of a step: what it decides is in the step's settings;
+- the modules in `BY_VALUE` and `TABLES`.
+
+Every other literal counts. The digest is the same in all supported versions of Python.
+"""
 
 import ast
 import hashlib
+import json
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from base.errors import InputError
-from base.file_digest import file_digest
+from pipeline.store.syntax import bound_names, imported_modules, reachable, syntax_text
 
-OURS = ("base", "pipeline", "dfkd", "targets")
+PACKAGES = ("base", "pipeline", "dfkd", "targets")
+"""The packages whose code belongs to a digest; others belong to it by their version."""
+
+BY_VALUE = frozenset({"pipeline.config.schema", "pipeline.reporter"})
+"""Excluded: a step's settings hold what its part of the run file contains, and progress is no
+result."""
+
+TABLES: frozenset[str] = frozenset()
+"""Excluded: they list parts. A step's key holds the modules of the parts that its run chose."""
+
+ENTRY = "run"
+"""The function of a step's module whose code counts."""
 
 
 def factory_digest(architecture: str) -> str | None:
-    """Tells versions of a factory (`package.module:factory`) apart; None for any other name.
+    """Return a digest of a user's factory, or None for any other architecture.
 
-    A factory of an installed distribution is known by its version, one of the user's own by the
-    sources of its whole top-level package. Nothing is imported.
+    A factory from an installed distribution is identified by the distribution's version; one of
+    the user's own by the code of its whole top-level package. Nothing is imported.
+
+    Args:
+        architecture: `package.module:factory`, or the name of an architecture.
 
     Raises:
-        InputError: When there is no such module.
+        InputError: If the module does not exist.
     """
     if ":" not in architecture:
         return None
@@ -31,51 +59,73 @@ def factory_digest(architecture: str) -> str | None:
     if spec is None or spec.origin is None:
         raise InputError(
             f"architecture {architecture}: no module {top!r} on the Python path; "
-            "name its folder in PYTHONPATH, or install it"
+            "add its folder to PYTHONPATH, or install it"
         )
+    source = Path(spec.origin)
     if not spec.submodule_search_locations:
-        return file_digest(Path(spec.origin))
-    total = hashlib.sha256()
-    for path in sorted(Path(spec.origin).parent.rglob("*.py")):
-        total.update(f"{path.name}\0{file_digest(path)}".encode())
-    return total.hexdigest()
+        return _hashed([(source.name, _source_text(source))])
+    files = sorted(source.parent.rglob("*.py"))
+    return _hashed((str(f.relative_to(source.parent)), _source_text(f)) for f in files)
 
 
-@cache
-def source_digest(module: str) -> str:
-    """The sha256 over a module's source and that of all our modules it imports, at any depth.
+def _source_text(file: Path) -> str:
+    """Return a file's syntax as text, or the file itself if this Python cannot parse it."""
+    content = file.read_bytes()
+    try:
+        return syntax_text(ast.parse(content))
+    except (SyntaxError, ValueError):
+        return content.decode(errors="replace")
 
-    A table that lies beside a module under its name (catalogue.json) is part of its source.
+
+def code_digest(*modules: str) -> str:
+    """Return the sha256 of the code of modules and of all our modules that they import.
+
+    Of a step's module only `run` counts, and what `run` uses. A JSON file beside a module under
+    the same name (catalogue.json) belongs to that module.
+
+    Args:
+        modules: Full names.
     """
-    total = hashlib.sha256()
-    for name in sorted(_closure(module)):
-        total.update(f"{name}\0".encode())
-        total.update(_file(name).read_bytes())
-        data = _file(name).with_suffix(".json")
-        total.update(data.read_bytes() if data.exists() else b"")
-    return total.hexdigest()
+    return _hashed((name, _module_text(name)) for name in sorted(closure(*modules)))
 
 
-def _closure(module: str) -> set[str]:
-    found, waiting = set[str](), [module]
+def closure(*modules: str) -> set[str]:
+    """Return the modules whose code `code_digest` covers."""
+    found, waiting = set[str](), list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in found:
+        if name not in found | BY_VALUE | TABLES:
             found.add(name)
             waiting += _imports(name)
     return found
 
 
+def _hashed(texts: Iterable[tuple[str, str]]) -> str:
+    total = hashlib.sha256()
+    for name, text in texts:
+        total.update(f"{name}\0{text}\0".encode(errors="surrogatepass"))
+    return total.hexdigest()
+
+
 @cache
-def _imports(module: str) -> list[str]:
-    names = list[str]()
-    for node in ast.walk(ast.parse(_file(module).read_bytes())):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    ours = [name for name in names if name.split(".")[0] in OURS]
-    return [name for name in ours if _is_module(name)]
+def _module_text(name: str) -> str:
+    table = _file(name).with_suffix(".json")
+    content = json.dumps(json.loads(table.read_text()), sort_keys=True) if table.exists() else ""
+    return syntax_text(_tree(name)) + content
+
+
+@cache
+def _imports(name: str) -> list[str]:
+    names = imported_modules(_tree(name))
+    return [n for n in names if n.split(".")[0] in PACKAGES and _is_module(n)]
+
+
+@cache
+def _tree(name: str) -> ast.Module:
+    """Return what counts of a module: of one that declares a step, only what `run` uses."""
+    tree = ast.parse(_file(name).read_bytes())
+    names = {bound for statement in tree.body for bound in bound_names(statement)}
+    return reachable(tree, ENTRY) if {"STEP", ENTRY} <= names else tree
 
 
 @cache

@@ -1,91 +1,96 @@
-"""The store's garbage: what no bundle in service needs and nobody has asked for in a while.
+"""Deleting stored files that no release needs and no run has used for a while.
 
-There are no locks, as an object store has none; time keeps collector, writers and readers apart.
-What a run uses is young: `put` and `recall` make it so whenever it is older than `FRESH`, and
-`recall` looks once more whether all is there.
+There are no locks, since an object store has none: ages keep the collector, writers and readers out
+of each other's way. `put` and `recall` refresh the timestamp of any file that they find older than
+`store.FRESH`; `recall` then checks again that all files of its record exist.
 
-- A writer puts a step's files in, and their record follows: the files are younger than FRESH by
-  then, and nothing younger than LEAST is deleted, whoever refers to it.
-- A reader recalls a step and fetches its files later: it has LEAST - FRESH for all of its run, the
-  waiting for devices too.
-- A collector finds garbage and deletes it later: before it deletes a file it looks whether that is
-  as old as it was. What someone asked for in between stays, even if its record is gone.
-- A bundle comes into service while garbage is looked for: its files were put in before.
-- Two collectors, or a killed one: what is gone already is none's fault, and a record of a file that
-  is gone is not recalled.
+- A writer stores a step's files, then their record. The files are younger than FRESH at that time,
+  and no file younger than MINIMUM_AGE is deleted.
+- A reader recalls a step and fetches its files later. It has MINIMUM_AGE - FRESH for its whole run,
+  including the time that it waits for devices.
+- A collector lists garbage and deletes it later. It skips every file that was written in between,
+  also when the file's record is gone.
+- A bundle may be released while garbage is listed: its files were stored before.
+- A second or interrupted collector does no harm: a missing file is ignored, and a record with a
+  missing file is not reused.
 
-What is left is the time of one request, between that look and the deletion. Who makes a file of
-weeks ago young in just that moment, and is done before it ends, fails with "is gone"; run again, it
-does the step anew. Clocks of collector and store may differ by hours, not by days.
+What remains is the time of one request, between the last check of a file and its deletion. A run
+that refreshes an old file in just that moment fails with "is missing"; its next try repeats the
+step. The clocks of collector and store may differ by hours, not by days.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from base.errors import InputError
-from pipeline.releases.releases import kept_alive
-from pipeline.store.storage import Kept
+from pipeline.store.storage import StoredFile
 from pipeline.store.store import Store
 
-LEAST = timedelta(days=7)
-"""Nothing younger is ever garbage: a run may take nearly so long, and need at its end what it made
-first."""
+MINIMUM_AGE = timedelta(days=7)
+"""The age below which nothing is garbage. A run may take almost as long, and at its end needs what
+it made first."""
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """What can go.
+    """Files that can be deleted.
 
     Attributes:
-        records: Of steps; without one the step is done again when it is asked for.
-        objects: Files that nothing refers to.
-        checkpoints: Of steps that nobody went on with.
+        records: Records of steps. A step without its record is repeated when needed.
+        objects: Files that no remaining record or release refers to.
+        checkpoints: Files of unfinished steps.
     """
 
-    records: tuple[Kept, ...]
-    objects: tuple[Kept, ...]
-    checkpoints: tuple[Kept, ...] = ()
+    records: tuple[StoredFile, ...]
+    objects: tuple[StoredFile, ...]
+    checkpoints: tuple[StoredFile, ...] = ()
 
     @property
-    def size(self) -> int:
-        """Of the files, in bytes."""
-        return sum(kept.size for kept in (*self.objects, *self.checkpoints))
+    def size_bytes(self) -> int:
+        """The size of objects and checkpoints together."""
+        return sum(file.size_bytes for file in (*self.objects, *self.checkpoints))
 
 
-def find_garbage(store: Store, age: timedelta) -> Garbage:
-    """What is older than `age`, and no bundle that is or was in service refers to.
+def find_garbage(store: Store, age: timedelta, needed: set[str]) -> Garbage:
+    """Return what is older than `age` and not needed.
 
-    A step's record goes when it is that old, unless such a bundle has any of its files; a file goes
-    when no record that stays has it.
+    A record is garbage if it is that old and none of its files is needed; an object if no
+    remaining record refers to it.
+
+    Args:
+        store: The store.
+        age: At least MINIMUM_AGE.
+        needed: The sha256 of every object that a release needs, read just before.
 
     Raises:
-        InputError: When `age` is so short that a step at work could lose its files.
+        InputError: If `age` is so short that a running step could lose its files.
     """
-    if age < LEAST:
-        raise InputError(f"garbage must be {LEAST.days} days old at least")
+    if age < MINIMUM_AGE:
+        raise InputError(
+            f"garbage collection: {age.days} days is too short; use at least {MINIMUM_AGE.days}"
+        )
     before = datetime.now(timezone.utc) - age
-    in_service = kept_alive(store)
-    alive, records = set(in_service), []
-    for kept, record in store.records():
+    referenced, records = set(needed), []
+    for file, record in store.records():
         names = {artifact.sha256 for artifact in record.artifacts.values()}
-        if kept.modified < before and not names & in_service:
-            records.append(kept)
+        if file.modified < before and not names & needed:
+            records.append(file)
         else:
-            alive |= names
+            referenced |= names
     objects = [
-        kept
-        for kept in store.objects()
-        if kept.modified < before and kept.place.rsplit("/", 1)[1] not in alive
+        file
+        for file in store.objects()
+        if file.modified < before and file.place.rsplit("/", 1)[1] not in referenced
     ]
-    checkpoints = [kept for kept in store.checkpoints() if kept.modified < before]
+    checkpoints = [file for file in store.checkpoints() if file.modified < before]
     return Garbage(tuple(records), tuple(objects), tuple(checkpoints))
 
 
 def collect(store: Store, garbage: Garbage) -> Garbage:
-    """Delete it: records first, so that none is left that speaks of a file that is gone.
+    """Delete garbage: records first, so that no record refers to a missing file.
 
     Returns:
-        What is gone; what someone put in or asked for meanwhile stays.
+        What was deleted; files that were written in between are not.
     """
     kinds = (garbage.records, garbage.objects, garbage.checkpoints)
-    return Garbage(*(tuple(kept for kept in kind if store.delete(kept)) for kind in kinds))
+    return Garbage(*(tuple(file for file in kind if store.delete(file)) for kind in kinds))

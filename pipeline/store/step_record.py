@@ -1,4 +1,4 @@
-"""What a finished step leaves in the store, sealed so that what has changed since is noticed."""
+"""The record of a finished step, with a checksum that shows damage."""
 
 import hashlib
 import json
@@ -16,13 +16,13 @@ class Artifact:
     """A file in the store.
 
     Attributes:
-        name: Its file name in a bundle, e.g. "student.int8.onnx".
-        sha256: Of its content.
-        size: In bytes.
+        name: Its file name in a bundle, for example "student.int8.onnx".
+        sha256: The digest of its content.
+        size: Its size in bytes.
 
     Raises:
-        InputError: When the name is none of a file, or the digest none: they come from records and
-            manifests, and become places on a disk.
+        InputError: If the name is not a file name, or the digest not a sha256. They come from
+            records and manifests, and become paths.
     """
 
     name: str
@@ -30,21 +30,21 @@ class Artifact:
     size: int
 
     def __post_init__(self) -> None:
-        if not all(isinstance(said, str) for said in (self.name, self.sha256)):
-            raise InputError(f"artifact {self.name!r}: {self.sha256!r} is no sha256")
+        if not all(isinstance(text, str) for text in (self.name, self.sha256)):
+            raise InputError(f"artifact {self.name!r}: {self.sha256!r} is not a sha256")
         if "/" in self.name or not is_inside(Path(), self.name):
-            raise InputError(f"artifact {self.name!r}: is no file's name")
+            raise InputError(f"artifact {self.name!r}: not a file name")
         if not re.fullmatch("[0-9a-f]{64}", self.sha256):
-            raise InputError(f"artifact {self.name}: {self.sha256!r} is no sha256")
+            raise InputError(f"artifact {self.name}: {self.sha256!r} is not a sha256")
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a finished step left behind.
+    """What a finished step made.
 
     Attributes:
-        artifacts: By role, e.g. "student".
-        notes: Figures worth showing, losses and timings, that enter no key and no bundle's digest.
+        artifacts: Its files by the role's name in the record, for example "student".
+        notes: JSON for reports, such as losses and seconds; excluded from every key and digest.
     """
 
     artifacts: dict[str, Artifact]
@@ -52,26 +52,25 @@ class StepRecord:
 
 
 def sealed(record: StepRecord, place: str) -> dict[str, Any]:
-    """The JSON of a record, with the sha256 of it and of where it lies.
+    """Return the JSON of a record with a checksum over it and its place in the store.
 
-    The seal keeps out what was damaged, cut, edited by hand or copied to another place, before a
-    step reads one file for another. It is no signature: who means harm can seal too, and who may
-    write to a store is trusted with what its runs come to.
+    The checksum shows damage, edits and copies to another place, so that no step reads the wrong
+    file. It is not a signature: anyone with write access to the store can alter results.
     """
     document: dict[str, Any] = json.loads(json.dumps(asdict(record)))
     return {**document, "seal": digest([place, document])}
 
 
 def unsealed(content: bytes, place: str) -> StepRecord:
-    """The record that `sealed` wrote for this place.
+    """Return the record that `sealed` wrote for a place.
 
     Raises:
-        InputError: When it is another, or was changed.
+        InputError: If the content was changed, or belongs to another place.
     """
     try:
         document = json.loads(content)
         if document.pop("seal") != digest([place, document]):
-            raise ValueError("is not what was written")
+            raise ValueError("the checksum differs")
         artifacts = {role: Artifact(**a) for role, a in document["artifacts"].items()}
         return StepRecord(artifacts, {**document["notes"]})
     except (*PARSE_ERRORS, InputError):
@@ -79,5 +78,5 @@ def unsealed(content: bytes, place: str) -> StepRecord:
 
 
 def digest(value: Any) -> str:
-    """The sha256 of a JSON value, in hex, whatever the order of its keys."""
+    """Return the sha256 of a JSON value in hex, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

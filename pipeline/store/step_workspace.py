@@ -1,4 +1,4 @@
-"""What an unfinished step has come to: files that a next try goes on from, wherever it runs."""
+"""Files of an unfinished step, kept in the store so that any machine can continue from them."""
 
 import contextlib
 import tempfile
@@ -10,71 +10,73 @@ from pathlib import Path
 
 from pipeline.store.storage import Files
 
-BEAT = 10.0
-"""Seconds between two signs of life of one who works at a step."""
+HEARTBEAT_S = 10.0
+"""Seconds between two writes that show that a process is still working on a step."""
 
 
 @dataclass(frozen=True)
-class Unfinished:
-    """The files of one step, in the store; they outlive an interruption.
+class Workspace:
+    """The stored files of one unfinished step. They survive an interruption.
 
     Attributes:
-        files: Of the store.
-        folder: Its place there.
+        files: The store's files.
+        folder: The folder of this step in the store.
     """
 
     files: Files
     folder: str
 
     @property
-    def is_far(self) -> bool:
-        """Whether keeping a file means sending it somewhere."""
+    def is_remote(self) -> bool:
+        """Whether saving a file sends it over a network."""
         return self.files.local is None
 
     def fetch(self, name: str, path: Path) -> bool:
-        """Copy a file to a path; whether there was one."""
+        """Copy a file to `path`. Return whether the file exists."""
         with contextlib.suppress(FileNotFoundError):
             self.files.fetch(f"{self.folder}/{name}", path)
             return True
         return False
 
-    def keep(self, name: str, path: Path) -> None:
-        """Keep a file in place of an earlier one of that name."""
+    def save(self, name: str, path: Path) -> None:
+        """Store a file, replacing an earlier one with the same name."""
         self.files.write(f"{self.folder}/{name}", path)
 
-    def signs(self) -> dict[str, datetime]:
-        """When each of them was written: it changes as long as somebody works at the step.
+    def write_times(self) -> dict[str, datetime]:
+        """Return when each file was last written.
 
-        To be compared with an earlier look, not with a clock: the store's may differ from ours.
+        The result changes while a process works on the step. Compare it with an earlier result,
+        not with the local clock: the store's clock may differ.
         """
-        return {kept.place: kept.modified for kept in self.files.below(self.folder)}
+        return {file.place: file.modified for file in self.files.walk(self.folder)}
 
     @contextlib.contextmanager
-    def worked_on(self) -> Iterator[None]:
-        """As long as it lasts, a file is written now and then: also steps without checkpoints live.
+    def heartbeat(self) -> Iterator[None]:
+        """Write a file every `HEARTBEAT_S` seconds while the block runs.
 
-        One that cannot be written is no reason to stop.
+        It shows other processes that steps without checkpoints are still running. A write that
+        fails does not stop the step.
         """
         ended = threading.Event()
 
-        def live() -> None:
+        def beat() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 (sign := Path(folder, "alive")).write_bytes(b"")
                 while True:
                     with contextlib.suppress(OSError):
-                        self.keep(sign.name, sign)
-                    if ended.wait(BEAT):
+                        self.save(sign.name, sign)
+                    if ended.wait(HEARTBEAT_S):
                         return
 
-        beating = threading.Thread(target=live, daemon=True)
-        beating.start()
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
         try:
             yield
         finally:
             ended.set()
-            beating.join()
+            thread.join()
 
     def clear(self) -> None:
-        """Delete them all."""
-        for place in self.files.listed(self.folder):
+        """Delete all files."""
+        for place in self.files.list_folder(self.folder):
             self.files.delete(place)

@@ -1,4 +1,4 @@
-"""Files under one root, on any file system that fsspec knows: written whole, or not at all."""
+"""Files below one root, on any file system that fsspec supports."""
 
 import contextlib
 import errno
@@ -20,55 +20,57 @@ from base.durable_files import replace_durably
 from base.errors import InputError
 from base.urls import check_url
 
-SMALL = 1 << 26
-"""Bytes that a record or an entry of a log may have."""
+MAX_SMALL_BYTES = 1 << 26
+"""The largest record or log entry that is read."""
 
 
 class StoreUnreachableError(OSError):
-    """A store did not answer as one should; another try may find that it does."""
+    """The store did not answer properly; a later try may succeed."""
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A file that lies there.
+class StoredFile:
+    """A file below the root.
 
     Attributes:
-        place: Under the root.
-        size: In bytes.
-        modified: When it was written last.
+        place: Its path below the root.
+        size_bytes: Its size.
+        modified: When it was last written.
     """
 
     place: str
-    size: int
+    size_bytes: int
     modified: datetime
 
 
 class Files:
-    """Places are relative to the root, with slashes.
+    """Files below a root. A file is written whole or not at all.
+
+    All places are paths relative to the root, with slashes.
 
     Args:
         url: A folder or an fsspec URL.
 
     Attributes:
-        url: As it was given.
-        local: The folder, where it is one of this machine.
+        url: The root.
+        local: The root's path if it is a folder on this machine, else None.
 
     Raises:
-        InputError: When the root cannot be written, or the URL contains a password.
-        StoreUnreachableError: When it does not answer; so do all methods.
+        InputError: If the root cannot be written, or its URL contains a password.
+        StoreUnreachableError: If the store does not answer. All methods raise it too.
     """
 
     def __init__(self, url: str) -> None:
         check_url(url, "store")
         self.url = url
         try:
-            # A listing that is remembered would hide what others have written since.
+            # A cached listing would hide what other processes have written since.
             self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             raise InputError(f"store {url}: cannot be opened ({error})") from None
         self.local = Path(self._root) if "file" in _protocols(self._fs) else None
         try:
-            with self._reached():
+            with self._as_os_errors():
                 self._fs.makedirs(self._root, exist_ok=True)
         except StoreUnreachableError:
             raise
@@ -76,41 +78,44 @@ class Files:
             why = error.strerror or error
             raise InputError(f"store {url}: cannot be written ({why})") from None
 
-    def has(self, place: str) -> bool:
-        """Whether there is such a file."""
-        with self._reached():
+    def exists(self, place: str) -> bool:
+        """Return whether a file exists."""
+        with self._as_os_errors():
             found: bool = self._fs.exists(self._full(place))
         return found
 
     def read(self, place: str) -> bytes:
-        """A small file's content.
+        """Return the content of a small file.
 
         Raises:
-            FileNotFoundError: When there is none.
-            InputError: When it is larger than any of ours.
+            FileNotFoundError: If it does not exist.
+            InputError: If it is larger than MAX_SMALL_BYTES.
         """
-        with self._reached():
-            content: bytes = self._fs.cat_file(self._full(place), start=0, end=SMALL + 1)
-        if len(content) > SMALL:
-            raise InputError(f"store {self.url}: {place} is larger than {SMALL:,} bytes; delete it")
+        with self._as_os_errors():
+            content: bytes = self._fs.cat_file(self._full(place), start=0, end=MAX_SMALL_BYTES + 1)
+        if len(content) > MAX_SMALL_BYTES:
+            raise InputError(
+                f"store {self.url}: {place} is larger than {MAX_SMALL_BYTES:,} bytes; delete it"
+            )
         return content
 
     def fetch(self, place: str, path: Path) -> None:
-        """Copy a file to a path of this machine.
+        """Copy a file to a path on this machine.
 
         Raises:
-            FileNotFoundError: When there is none.
+            FileNotFoundError: If it does not exist.
         """
-        path.touch()  # A folder that is missing here is no file that is missing there.
-        with self._reached():
+        path.touch()  # So that a missing local folder is not mistaken for a missing stored file.
+        with self._as_os_errors():
             self._fs.get_file(self._full(place), str(path))
 
     def write(self, place: str, source: Path) -> None:
-        """Whole or not at all: an object store does that by itself, a folder by renaming."""
+        """Copy a local file into the store, whole or not at all."""
         full = self._full(place)
-        with self._reached():
+        with self._as_os_errors():
             self._fs.makedirs(full.rsplit("/", 1)[0], exist_ok=True)
             if self.local is None:
+                # An object store shows an object only when it is complete.
                 self._fs.put_file(str(source), full)
                 return
         beside = Path(f"{full}.{uuid.uuid4().hex}.part")
@@ -127,9 +132,9 @@ class Files:
             file.flush()
             self.write(place, Path(file.name))
 
-    def listed(self, folder: str) -> list[str]:
-        """Places of what lies directly in a folder, by name; none where there is no folder."""
-        with self._reached():
+    def list_folder(self, folder: str) -> list[str]:
+        """Return the sorted places directly in a folder; none if there is no such folder."""
+        with self._as_os_errors():
             try:
                 found: list[str] = self._fs.ls(self._full(folder), detail=False)
             except FileNotFoundError:
@@ -137,32 +142,33 @@ class Files:
         names = (place.rstrip("/").rsplit("/", 1)[1] for place in found)
         return [f"{folder}/{name}" for name in sorted(names)]
 
-    def below(self, folder: str) -> Iterator[Kept]:
-        """All files in a folder, at any depth, also what a writer that was killed left half."""
-        with self._reached():
+    def walk(self, folder: str) -> Iterator[StoredFile]:
+        """Yield all files in a folder, at any depth, including unfinished ones."""
+        with self._as_os_errors():
             found: dict[str, dict[str, Any]] = self._fs.find(self._full(folder), detail=True)
-        for full, known in sorted(found.items()):
+        for full, details in sorted(found.items()):
             place = full[len(self._root) :].lstrip("/")
-            time = known.get("LastModified")  # S3's; asked for one by one it takes minutes.
+            # S3 lists it; a request per file would take minutes.
+            time = details.get("LastModified")
             with contextlib.suppress(FileNotFoundError):
                 modified = time if isinstance(time, datetime) else self.modified(place)
-                yield Kept(place, int(known["size"]), modified)
+                yield StoredFile(place, int(details["size"]), modified)
 
     def modified(self, place: str) -> datetime:
-        """When a file was written last.
+        """Return when a file was last written.
 
         Raises:
-            FileNotFoundError: When there is none.
+            FileNotFoundError: If it does not exist.
         """
-        with self._reached():
+        with self._as_os_errors():
             time: datetime = self._fs.modified(self._full(place))
         return time
 
-    def renew(self, place: str) -> None:
-        """Make a file young, as if it had been written again.
+    def refresh(self, place: str) -> None:
+        """Set a file's timestamp to now, as if it had been written again.
 
         Raises:
-            FileNotFoundError: When there is none.
+            FileNotFoundError: If it does not exist.
         """
         full = self._full(place)
         if self.local is not None:
@@ -170,15 +176,15 @@ class Files:
             return
         try:
             self._copy_and_back(full)
-        except NotImplementedError:  # fsspec's word for a store that copies nothing.
+        except NotImplementedError:  # fsspec raises it for a store without a copy operation.
             with tempfile.TemporaryDirectory() as folder:
                 self.fetch(place, path := Path(folder, "file"))
                 self.write(place, path)
 
     def _copy_and_back(self, full: str) -> None:
-        """Not every object store copies a file onto itself, and not every server copies at all."""
+        """Copy a file to another place and back: some stores cannot copy a file onto itself."""
         beside = f"{full}.{uuid.uuid4().hex}.part"
-        with self._reached():
+        with self._as_os_errors():
             try:
                 self._fs.cp_file(full, beside)
                 self._fs.cp_file(beside, full)
@@ -187,8 +193,8 @@ class Files:
                     self._fs.rm_file(beside)
 
     def delete(self, place: str) -> None:
-        """Delete a file; one that is gone already is none's fault."""
-        with self._reached():
+        """Delete a file if it exists."""
+        with self._as_os_errors():
             try:
                 self._fs.rm_file(self._full(place))
             except FileNotFoundError:
@@ -198,8 +204,8 @@ class Files:
         return f"{self._root}/{place}"
 
     @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """Whatever a store's own library raises becomes an OSError, as that of a disk is."""
+    def _as_os_errors(self) -> Iterator[None]:
+        """Turn the exceptions of a store's own library into an OSError, as a disk raises."""
         try:
             yield
         except (OSError, TypeError, AttributeError, NotImplementedError):

@@ -1,11 +1,11 @@
-"""The store: artifacts by the digest of their content, finished steps by that of their inputs.
+"""The store: files under the digest of their content, finished steps under their keys.
 
-Nothing passes between steps that does not lie here. Any fsspec URL will do as a root.
+Steps exchange data only through the store. Its root is a folder or any fsspec URL.
 
     objects/ab/abcdef...            a file, under its sha256
-    steps/<step>/<key>.json         what a step made: its artifacts, and notes that no key knows
-    checkpoints/<step>-<key>/...    what an unfinished step has come to
-    logs/<kind>/<name>/<time>.json  what happened, an entry a file: two writers lose nothing
+    steps/<step>/<key>.json         the record of a finished step
+    checkpoints/<step>-<key>/...    files of an unfinished step
+    logs/<kind>/<name>/<time>.json  one file per event, so that no writer overwrites another's
 """
 
 import contextlib
@@ -22,14 +22,15 @@ from base.errors import InputError
 from base.file_digest import file_digest
 from base.untrusted_files import PARSE_ERRORS
 from pipeline.store.step_record import Artifact, StepRecord, sealed, unsealed
-from pipeline.store.step_workspace import Unfinished
-from pipeline.store.storage import Files, Kept
+from pipeline.store.step_workspace import Workspace
+from pipeline.store.storage import Files, StoredFile
 
 STAMP = "%Y%m%dT%H%M%S.%fZ"
+"""The time in the name of a log entry."""
 
 FRESH = timedelta(days=1)
-"""A file that is put in or asked for again after so long is made young, so that nobody takes it for
-garbage."""
+"""A file older than this has its timestamp refreshed when it is used, so that garbage collection
+does not delete it."""
 
 
 class Store:
@@ -39,11 +40,11 @@ class Store:
         root: A folder or an fsspec URL.
 
     Attributes:
-        url: The root, as it was given.
+        url: The root.
 
     Raises:
-        InputError: When the root cannot be written, or its URL contains a password.
-        StoreUnreachableError: When it does not answer; so do all methods.
+        InputError: If the root cannot be written, or its URL contains a password.
+        StoreUnreachableError: If the store does not answer. All methods raise it too.
     """
 
     def __init__(self, root: str) -> None:
@@ -51,7 +52,12 @@ class Store:
         self._files = Files(root)
 
     def put(self, path: Path, name: str) -> Artifact:
-        """Take a file in, under the digest of its content; a second time costs nothing."""
+        """Store a file under the digest of its content, unless it is there already.
+
+        Args:
+            path: The file.
+            name: The artifact's file name.
+        """
         artifact = Artifact(name, file_digest(path), path.stat().st_size)
         place = _object(artifact.sha256)
         with contextlib.suppress(FileNotFoundError):
@@ -64,7 +70,7 @@ class Store:
         """Copy an artifact into a folder, under its name, and check its digest.
 
         Raises:
-            InputError: When it is missing or damaged.
+            InputError: If it is missing or damaged.
         """
         target = folder / artifact.name
         if target.exists() and file_digest(target) == artifact.sha256:
@@ -83,26 +89,26 @@ class Store:
         return target
 
     def read(self, sha256: str) -> bytes:
-        """The content of an artifact.
+        """Return the content of an artifact.
 
         Raises:
-            InputError: When it is missing or damaged.
+            InputError: If it is missing or damaged.
         """
         with tempfile.TemporaryDirectory() as folder:
             return self.get(Artifact("content", sha256, 0), Path(folder)).read_bytes()
 
     def record(self, step: str, key: str, record: StepRecord) -> None:
-        """Note that a step is finished; only now will `recall` find it."""
+        """Store the record of a finished step. From now on `recall` finds it."""
         self._files.write_json(_step(step, key), sealed(record, _step(step, key)))
 
     def recall(self, step: str, key: str) -> StepRecord | None:
-        """What an earlier run of the same step made, if all of it is still there.
+        """Return the record of a finished step, or None if it or one of its files is missing.
 
-        What is asked for is young again, so that none of it is taken for garbage while a run needs
-        it.
+        The timestamps of old files are refreshed, so that garbage collection does not delete them
+        during the run.
 
         Raises:
-            InputError: When the record of it is damaged.
+            InputError: If the record is damaged.
         """
         place = _step(step, key)
         try:
@@ -110,37 +116,41 @@ class Store:
             files = [_object(artifact.sha256) for artifact in record.artifacts.values()]
             old = [file for file in (*files, place) if _age(self._files.modified(file)) > FRESH]
             for file in old:
-                self._files.renew(file)
+                self._files.refresh(file)
         except FileNotFoundError:
             return None
-        # One that was about to be deleted as garbage may be gone all the same.
-        if old and not all(map(self._files.has, files)):
+        # A garbage collection that was about to delete an old file may have done so.
+        if old and not all(map(self._files.exists, files)):
             return None
         return record
 
     def append(self, log: str, entry: dict[str, Any]) -> None:
-        """Add an entry, as the newest, to a log that only grows, KIND/NAME.
+        """Add an entry to a log, as its newest.
+
+        Args:
+            log: KIND/NAME.
+            entry: JSON; the entry's time is added as `when`.
 
         Raises:
-            InputError: When it has no such name.
+            InputError: If the log's name is invalid.
         """
         now, folder = datetime.now(timezone.utc), _log(log)
-        names = [place.rsplit("/", 1)[1] for place in self._files.listed(folder)]
+        names = [place.rsplit("/", 1)[1] for place in self._files.list_folder(folder)]
         if names and (newest := _stamped(names[-1])) >= now:
-            # Its writer's clock is ahead of ours.
+            # The newest entry came from a machine whose clock is ahead.
             now = newest + timedelta(microseconds=1)
         stamp = now.strftime(STAMP)
         place = f"{folder}/{stamp}-{uuid.uuid4().hex[:8]}.json"
         self._files.write_json(place, {**entry, "when": stamp})
 
     def entries(self, log: str) -> list[dict[str, Any]]:
-        """All entries of a log, each with its time as `when`, the oldest first.
+        """Return all entries of a log, the oldest first, each with its time as `when`.
 
         Raises:
-            InputError: When one of them is damaged, or a log cannot be called so.
+            InputError: If an entry is damaged, or the log's name is invalid.
         """
         found = []
-        for place in self._files.listed(_log(log)):
+        for place in self._files.list_folder(_log(log)):
             if place.endswith(".json"):
                 try:
                     found.append({**json.loads(self._files.read(place))})
@@ -149,44 +159,44 @@ class Store:
         return found
 
     def logs(self, kind: str) -> list[str]:
-        """Names of the logs of a kind."""
-        return [place.rsplit("/", 1)[1] for place in self._files.listed(f"logs/{kind}")]
+        """Return the names of all logs of a kind."""
+        return [place.rsplit("/", 1)[1] for place in self._files.list_folder(f"logs/{kind}")]
 
-    def records(self) -> Iterator[tuple[Kept, StepRecord]]:
-        """Every finished step.
+    def records(self) -> Iterator[tuple[StoredFile, StepRecord]]:
+        """Yield the record of every finished step.
 
         Raises:
-            InputError: When a record is damaged.
+            InputError: If a record is damaged.
         """
-        for kept in self._files.below("steps"):
-            # Another collector may have deleted it since.
+        for file in self._files.walk("steps"):
+            # Another garbage collection may have deleted it since.
             with contextlib.suppress(FileNotFoundError):
-                if kept.place.endswith(".json"):
-                    yield kept, self._record(kept.place)
+                if file.place.endswith(".json"):
+                    yield file, self._record(file.place)
 
-    def objects(self) -> Iterator[Kept]:
-        """Every artifact's file, called as its digest, and what was left half."""
-        return self._files.below("objects")
+    def objects(self) -> Iterator[StoredFile]:
+        """Yield every artifact's file, named by its digest, and unfinished files."""
+        return self._files.walk("objects")
 
-    def delete(self, kept: Kept) -> bool:
-        """Delete a file, unless it was written again since it was looked at; whether it was."""
+    def delete(self, file: StoredFile) -> bool:
+        """Delete a file unless it was written again. Return whether it was deleted."""
         try:
-            modified = self._files.modified(kept.place)
+            modified = self._files.modified(file.place)
         except FileNotFoundError:
             return False
-        # Some stores list times to the millisecond and tell them to the second.
-        if modified - kept.modified >= timedelta(seconds=1):
+        # Some stores list times in milliseconds and report single ones in seconds.
+        if modified - file.modified >= timedelta(seconds=1):
             return False
-        self._files.delete(kept.place)
+        self._files.delete(file.place)
         return True
 
-    def unfinished(self, step: str, key: str) -> Unfinished:
-        """What earlier tries of a step have come to."""
-        return Unfinished(self._files, f"checkpoints/{step}-{key[:16]}")
+    def workspace(self, step: str, key: str) -> Workspace:
+        """Return the files that an unfinished step keeps for its next try."""
+        return Workspace(self._files, f"checkpoints/{step}-{key[:16]}")
 
-    def checkpoints(self) -> Iterator[Kept]:
-        """Every file of an unfinished step."""
-        return self._files.below("checkpoints")
+    def checkpoints(self) -> Iterator[StoredFile]:
+        """Yield every file of an unfinished step."""
+        return self._files.walk("checkpoints")
 
     def _record(self, place: str) -> StepRecord:
         return unsealed(self._files.read(place), place)
@@ -196,13 +206,13 @@ class Store:
             self._files.fetch(_object(artifact.sha256), path)
         except FileNotFoundError:
             raise InputError(
-                f"store {self.url}: {artifact.name} ({artifact.sha256[:12]}) is gone; "
-                "run again, and the step that made it is done anew"
+                f"store {self.url}: {artifact.name} ({artifact.sha256[:12]}) is missing; "
+                "run again to repeat the step that made it"
             ) from None
 
 
 def _stamped(name: str) -> datetime:
-    """When an entry of a log was added, by its name; long ago where that says nothing."""
+    """Return the time in the name of a log entry, or the earliest time if it has none."""
     try:
         return datetime.strptime(name[: len("20260101T000000.000000Z")], STAMP).replace(
             tzinfo=timezone.utc
@@ -221,7 +231,7 @@ def _object(sha256: str) -> str:
 
 def _log(log: str) -> str:
     if len(log.split("/")) != 2 or {"", ".", ".."} & set(log.split("/")):
-        raise InputError(f"{log.partition('/')[2]!r}: is no name")
+        raise InputError(f"{log.partition('/')[2]!r}: not a valid name; use one without slashes")
     return f"logs/{log}"
 
 

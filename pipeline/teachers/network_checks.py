@@ -7,15 +7,13 @@ from base.errors import InputError
 from base.suggest import did_you_mean
 from dfkd.recipe import RecipeError
 from dfkd.training.feature_shapes import check_stages
-from pipeline.config.chosen_recipes import running
+from pipeline.config.recipe_checks import running_recipes
 from pipeline.config.schema import RunConfig
 from pipeline.export.batch_norm_folding import folded
 from pipeline.teachers.loading import StateDict, load_teacher, parse_weights
 from pipeline.teachers.networks import answer_to_blank, build_network, image_spec
+from pipeline.teachers.weight_layers import WEIGHT_LAYERS
 from pipeline.teachers.weights_file import read_weights
-
-LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-"""Modules with weights that run on integer kernels."""
 
 
 def check_student(config: RunConfig, student: nn.Module) -> None:
@@ -29,7 +27,7 @@ def check_student(config: RunConfig, student: nn.Module) -> None:
     whose = f"student {section.architecture}"
     traced = folded(student)
     answer_to_blank(traced, image_spec(config.input), config.teacher.classes, whose)
-    known = [name for name, module in traced.named_modules() if isinstance(module, LAYERS)]
+    known = [name for name, module in traced.named_modules() if isinstance(module, WEIGHT_LAYERS)]
     if not known:
         raise InputError(f"{whose} has no convolution and no linear layer to quantize")
     for name in config.quantize.float_layers:
@@ -45,7 +43,7 @@ def check_stages_of(config: RunConfig, teacher: nn.Module, student: nn.Module) -
     Raises:
         InputError: Names what each gives.
     """
-    for recipe, answering in running(config):
+    for recipe, answering in running_recipes(config):
         network = teacher if answering == "original" else student
         try:
             check_stages(recipe, network, student, image_spec(config.input))

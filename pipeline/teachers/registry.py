@@ -21,10 +21,10 @@ from base.errors import InputError
 from base.urls import check_url
 from pipeline.config.chosen_targets import by_target
 from pipeline.config.run_file import read_run_file
-from pipeline.run import check_config
-from pipeline.store.code_digest import source_digest
+from pipeline.store.code_digest import code_digest
 from pipeline.store.step_record import digest
 from pipeline.store.store import Store
+from pipeline.teachers.config_checks import check_config
 from pipeline.teachers.loading import fingerprint
 from pipeline.teachers.network_checks import check_networks
 
@@ -78,7 +78,7 @@ def changes(
         InputError: When there is no such registry, or its URL contains a password.
     """
     check_url(registry, "registry")
-    code = source_digest(__name__)
+    code = code_digest(__name__)
     before = _looks(registry)
     seen = {name: _seen(store, registry, name) for name in before}
     new = [
@@ -116,7 +116,7 @@ def note(registry: str, store: Store, change: Change) -> None:
     """Note that a change was made known; only now `changes` stops to tell it."""
     entry = {
         "look": change.look,
-        "code": source_digest(__name__),
+        "code": code_digest(__name__),
         "fingerprint": change.fingerprint,
         "refused": change.refused,
     }

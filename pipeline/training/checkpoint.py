@@ -1,4 +1,4 @@
-"""A loop's checkpoint: where it is kept, and whether what comes of it is exact."""
+"""The checkpoint of a loop: where it is kept, and whether training continues exactly from it."""
 
 import json
 import tempfile
@@ -9,12 +9,15 @@ import torch
 
 from base.errors import first_line
 from base.one_line import one_line
-from pipeline.steps.step_context import Work
+from pipeline.step_types import StepContext
 from pipeline.teachers.torch_file import load_torch
 from targets.catalogue.instruction_sets import this_cpu
 
-SAVE_EVERY, SEND_EVERY = 15.0, 60.0
-"""Seconds between two checkpoints: to a disk, and over a network."""
+SAVE_INTERVAL_S = 15.0
+"""Seconds between two checkpoints in a store on this machine."""
+
+UPLOAD_INTERVAL_S = 60.0
+"""Seconds between two checkpoints in a remote store."""
 
 PARTS = {
     "machine": str,
@@ -24,79 +27,80 @@ PARTS = {
     "seconds": float,
     "elsewhere": list,
 }
-"""Of what a loop saves, and the machine that saved it."""
+"""The parts of a checkpoint and their types. `elsewhere` has a line for every change of machine."""
 
 
 class Checkpoint:
     """The checkpoint of one phase of a step.
 
     Args:
-        work: The step.
-        phase: Which.
+        context: The step.
+        phase: The phase.
 
     Attributes:
-        every: Seconds between two of them.
-        place: In the store.
+        interval_s: Seconds between two checkpoints.
+        place: The checkpoint's file in the store.
     """
 
-    def __init__(self, work: Work, phase: str) -> None:
-        self._work, self._phase = work, phase
+    def __init__(self, context: StepContext, phase: str) -> None:
+        workspace = context.workspace
+        self._workspace, self._reporter, self._phase = workspace, context.reporter, phase
         self._name = f"{phase.replace(':', '').replace(' ', '-')}.checkpoint"
-        self.place = f"{work.unfinished.folder}/{self._name}"
-        self.every = SEND_EVERY if work.unfinished.is_far else SAVE_EVERY
+        self.place = f"{workspace.folder}/{self._name}"
+        self.interval_s = UPLOAD_INTERVAL_S if workspace.is_remote else SAVE_INTERVAL_S
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved last, if anything was; says so, and whether it goes on exactly.
+        """Return what was last saved, or None if there is no usable checkpoint.
 
-        On another CPU, or with other threads, sums are rounded otherwise: `elsewhere` in what is
-        returned holds a line about every such machine. (Another torch is another step.)
+        On another CPU, or with other threads, sums are rounded differently; `elsewhere` in the
+        result then has a line about it. (Another version of torch is another step.)
         """
+        reporter, phase = self._reporter, self._phase
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "checkpoint")
-            if not self._work.unfinished.fetch(self._name, path):
+            if not self._workspace.fetch(self._name, path):
                 return None
             try:
                 with path.open("rb") as file:
                     saved: dict[str, Any] = load_torch(file)
                 _check_parts(saved)
             except Exception as error:  # torch raises half a dozen types
-                self._say(f"the checkpoint is damaged, starts anew ({first_line(error)})")
+                why = first_line(error)
+                reporter.say(f"{phase}: the checkpoint is damaged, starting again ({why})")
                 return None
-        self._say("going on from a checkpoint")
+        reporter.say(f"{phase}: resuming from a checkpoint")
         if saved["machine"] != machine():
             there = one_line(saved["machine"])
-            line = f"{self._phase}: went on from a checkpoint of {there}, so not bit for bit"
-            self._work.reporter.say(line)
+            line = f"{phase}: resumed from a checkpoint of {there}; not bit-identical"
+            reporter.say(line)
             saved["elsewhere"] = [*saved["elsewhere"], line]
         return saved
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep a state in place of the last; one that cannot be kept is no reason to stop."""
+        """Save a state, replacing the last one. A failure to save does not stop the training."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "checkpoint")
             try:
                 torch.save({**state, "machine": machine()}, path)
-                self._work.unfinished.keep(self._name, path)
+                self._workspace.save(self._name, path)
             except OSError as error:
-                self._say(f"no checkpoint could be kept ({error.strerror or error})")
-
-    def _say(self, line: str) -> None:
-        self._work.reporter.say(f"{self._phase}: {line}")
+                reporter, why = self._reporter, error.strerror or error
+                reporter.say(f"{self._phase}: the checkpoint could not be saved ({why})")
 
 
 def _check_parts(saved: dict[str, Any]) -> None:
-    """Refuse what is no checkpoint: all but the loop's state becomes notes of the step, in JSON.
+    """Check a checkpoint's parts: all but the loop's state become notes of the step, as JSON.
 
     Raises:
-        KeyError, TypeError, ValueError: When it is none.
+        KeyError, TypeError, ValueError: If it is not a checkpoint of this version.
     """
     if not all(isinstance(saved[name], kind) for name, kind in PARTS.items()):
-        raise TypeError("another version's, or none of ours")
+        raise TypeError("not a checkpoint of this version")
     json.dumps([saved[name] for name in PARTS if name != "loop"])
 
 
 def machine() -> str:
-    """What the bits of a run depend on, beside its seed."""
+    """Return what the bits of a result depend on, beside its seed."""
     names = [this_cpu().model, f"{torch.get_num_threads()} threads"]
     if torch.cuda.is_available():
         names.append(torch.cuda.get_device_name())

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from pipeline.training.progress import Reporter
+from pipeline.reporter import Reporter
 
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -20,15 +19,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-
-class Reporter(Protocol):
-    """Where a step says what it does."""
-
-    def say(self, line: str) -> None:
-        """Say something once."""
-
-    def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
-        """Say how far a phase has come, after each of its rounds."""
+from pipeline.reporter import Reporter
 
 
 class _Rate(ProgressColumn):

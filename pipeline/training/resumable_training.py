@@ -1,4 +1,4 @@
-"""Running the loop so that it can be watched, interrupted and taken up again."""
+"""Running the training loop with progress, checkpoints and notes."""
 
 import time
 from collections.abc import Mapping
@@ -10,22 +10,23 @@ from torch import nn
 from base.errors import InputError, first_line
 from base.untrusted_files import PARSE_ERRORS
 from dfkd.recipe import Recipe, RecipeError
-from dfkd.training.loop import DivergedError, Loop, Plan, Round
+from dfkd.training.budget import Plan
+from dfkd.training.loop import DivergedError, Loop, Round
 from pipeline.config.schema import RunConfig
-from pipeline.steps.step_context import Work
+from pipeline.reporter import Reporter
+from pipeline.step_types import StepContext
 from pipeline.teachers.networks import image_spec
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.progress import Reporter
 
 CURVE_POINTS = 200
-"""At most so many points of the losses are kept."""
+"""The most points of a loss curve that the notes keep."""
 
 
 def chosen_device(config: RunConfig) -> torch.device:
-    """The device the run file asks for; `auto` takes CUDA where there is one.
+    """Return the device that the run file asks for; `auto` uses CUDA if available.
 
     Raises:
-        InputError: When it asks for CUDA and there is none.
+        InputError: If it asks for CUDA and there is none.
     """
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device: cuda is not available here; use auto or cpu")
@@ -45,10 +46,10 @@ def make_loop(
     seed: int,
     rates: Mapping[str, float] | None = None,
 ) -> Loop:
-    """The loop of a step, on the run's device.
+    """Return a loop on the run's device. Arguments as for `Loop`.
 
     Raises:
-        InputError: When teacher or student cannot serve the recipe.
+        InputError: If the recipe cannot be used with this teacher or student.
     """
     try:
         return Loop(
@@ -67,47 +68,42 @@ def make_loop(
         raise InputError(str(error)) from None
 
 
-def train(loop: Loop, phase: str, work: Work) -> dict[str, Any]:
+def train(loop: Loop, phase: str, context: StepContext) -> dict[str, Any]:
     """Run a loop to its end, from its checkpoint if there is one.
 
     Args:
-        loop: Freshly built, the same way as the one that left the checkpoint.
-        phase: What to call it in the progress display; also the checkpoint's name.
-        work: Keeps a checkpoint now and then, and is told of every round.
+        loop: New, and built like the loop that saved the checkpoint.
+        phase: Its name in progress messages; also the checkpoint's name.
+        context: The step. It keeps the checkpoints and receives the progress of every round.
 
     Returns:
-        Notes: the losses and each term's share of the gradient over the run, roll-backs, what it
-        cost, and its seconds, all from its first try on.
+        Notes for reports: the losses, each term's share of the gradient, roll-backs, cost and
+        seconds. All count from the first try on.
 
     Raises:
-        InputError: When the loop goes wrong again after every roll-back, or its checkpoint is none.
+        InputError: If training diverges after every roll-back, or the checkpoint does not fit.
     """
-    started = last = time.monotonic()
-    kept = Checkpoint(work, phase)
-    saved = kept.load() or {"curve": [], "shares": [], "seconds": 0.0, "elsewhere": []}
-    curve, shares, earlier = saved["curve"], saved["shares"], saved["seconds"]
+    reporter = context.reporter
+    started = last_saved = time.monotonic()
+    checkpoint = Checkpoint(context, phase)
+    saved = checkpoint.load() or {"curve": [], "shares": [], "seconds": 0.0, "elsewhere": []}
+    curve, shares, earlier_s = saved["curve"], saved["shares"], saved["seconds"]
     if "loop" in saved:
-        try:
-            loop.load_state_dict(saved["loop"])
-            # A warm-up counts up to 0; from far below it would never end.
-            if not -loop.plan.warmup_rounds <= saved["loop"]["round"] <= loop.rounds:
-                raise ValueError(f"round {saved['loop']['round']} of {loop.rounds}")
-        except (RuntimeError, *PARSE_ERRORS) as error:
-            raise _no_state(kept, error) from None
+        _restore(loop, saved["loop"], checkpoint.place)
 
     def watch(now: Round) -> None:
-        nonlocal last
-        work.reporter.phase(phase, now.number, now.total, now.losses)
+        nonlocal last_saved
+        reporter.phase(phase, now.number, now.total, now.losses)
         if now.event:
-            work.reporter.say(f"{phase}: {now.event}")
+            reporter.say(f"{phase}: {now.event}")
         if now.shares:
             shares.append(now.shares)
         if now.number % -(-now.total // CURVE_POINTS) == 0:
             curve.append({**now.losses, "confidence": now.confidence})
-        if time.monotonic() - last > kept.every:
-            seconds = earlier + time.monotonic() - started
-            kept.save({**saved, "loop": loop.state_dict(), "seconds": seconds})
-            last = time.monotonic()
+        if time.monotonic() - last_saved > checkpoint.interval_s:
+            seconds = earlier_s + time.monotonic() - started
+            checkpoint.save({**saved, "loop": loop.state_dict(), "seconds": seconds})
+            last_saved = time.monotonic()
 
     try:
         loop.run(watch)
@@ -116,30 +112,43 @@ def train(loop: Loop, phase: str, work: Work) -> dict[str, Any]:
     except PARSE_ERRORS as error:
         if "loop" not in saved:
             raise
-        raise _no_state(kept, error) from error
+        raise _bad_checkpoint(checkpoint.place, error) from error
     return {
         "curve": curve,
         "shares": shares,
         "health": [*saved["elsewhere"], *loop.health.events],
         "terms": [term.name for term in loop.terms],
         "cost": vars(loop.counts),
-        "seconds": round(earlier + time.monotonic() - started, 1),
+        "seconds": round(earlier_s + time.monotonic() - started, 1),
     }
 
 
-def _no_state(kept: Checkpoint, error: Exception) -> InputError:
-    """Some of what is wrong with a state shows only when the loop works with it."""
+def _restore(loop: Loop, state: dict[str, Any], place: str) -> None:
+    """Load a loop's state.
+
+    Raises:
+        InputError: If it is not a state of this loop.
+    """
+    try:
+        loop.load_state_dict(state)
+        # From a round far below 0 the warm-up, which counts up to 0, would never end.
+        if not -loop.plan.warmup_rounds <= state["round"] <= loop.rounds:
+            raise ValueError(f"round {state['round']} of {loop.rounds}")
+    except (RuntimeError, *PARSE_ERRORS) as error:
+        raise _bad_checkpoint(place, error) from None
+
+
+def _bad_checkpoint(place: str, error: Exception) -> InputError:
+    """Return the error for a checkpoint whose fault shows only when the loop uses it."""
     why = f"{type(error).__name__}: {first_line(error)}"
-    return InputError(f"store: {kept.place} is no state of this loop ({why}); delete it")
+    return InputError(f"store: {place} does not fit this loop ({why}); delete it")
 
 
-def say_dropped_terms(loop: Loop, reporter: Reporter) -> None:
-    """Say which terms this teacher cannot serve, so that nothing is left out in silence."""
+def report_dropped_terms(loop: Loop, reporter: Reporter) -> None:
+    """Report the recipe's terms that this teacher cannot provide and that are left out."""
     for term in loop.recipe.terms:
         if term not in loop.terms:
-            reporter.say(f"recipe {loop.recipe.name}: no {term.name} term, the teacher has none")
-
-
-def cpu_state(network: nn.Module) -> dict[str, torch.Tensor]:
-    """A network's weights as contiguous tensors on the CPU, ready for a safetensors file."""
-    return {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+            reporter.say(
+                f"recipe {loop.recipe.name}: term {term.name} is left out, "
+                "the teacher has no batch norm"
+            )

@@ -1,35 +1,19 @@
-"""A real Prefect server and a real worker, as the README starts them."""
-
-import re
+"""One Prefect server and one worker for all tests, started by the documented commands."""
 
 import pytest
 
-from tests.support.quick_run import ROOT
+from tests.support.marked_blocks import named, script
 from tests.support.session import Session, free_port
-
-
-def documented(heading):
-    """The commands of a README section, in order."""
-    section = (ROOT / "README.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
-    block = re.search(r"```sh\n(.*?)```", section, re.DOTALL).group(1)
-    return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
 
 
 @pytest.fixture(scope="package")
 def session(tmp_path_factory, quick_store):
-    """The section's commands as they stand, up to the one that starts a run."""
-    configure, server, pool, worker, deploy, _ = documented("With Prefect")
-    assert server == "prefect server start &"
-    assert worker == "prefect worker start --pool local &"
+    """A session with a server, a worker of the pool `local` and all deployments."""
     port = free_port()
-    started = Session(tmp_path_factory.mktemp("home"), f"http://127.0.0.1:{port}/api", quick_store)
+    url = f"http://127.0.0.1:{port}/api"
+    started = Session(tmp_path_factory.mktemp("home"), url, quick_store)
     try:
-        started.run(configure.replace("4200", str(port)))
-        started.start(server.removesuffix(" &"))
-        started.wait_until_up()
-        started.run(pool)
-        started.start(worker.removesuffix(" &"))
-        started.run(deploy)
+        started.run_script(script([named("prefect-server")], port))
         yield started
     finally:
         started.close()

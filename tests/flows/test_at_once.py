@@ -36,8 +36,8 @@ def at_once(session, folder, seeds):
 
 
 def done_anew(logs, label):
-    """In how many runs a step was not found done."""
-    return sum(f"{label}: found done" not in log for log in logs)
+    """Return in how many runs a step was not reused."""
+    return sum(f"{label}: reused" not in log for log in logs)
 
 
 def test_three_runs_of_the_same_do_each_step_once(session, tmp_path, same_bundle):

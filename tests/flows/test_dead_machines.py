@@ -80,4 +80,4 @@ def test_a_run_that_died_is_taken_up_where_it_stood(session, tmp_path, dies):
     _, times = state(session)
     assert times == 2
     logs = "".join(log.read_text() for log in session.home.glob("*.log"))
-    assert "going on from a checkpoint" in logs
+    assert "resuming from a checkpoint" in logs

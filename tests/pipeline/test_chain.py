@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from base.errors import InputError
 from pipeline.bundle.bundle import _worst, open_bundle
 from pipeline.bundle.revalidation import rejudge
-from pipeline.chain import chain, perform, run_chain
+from pipeline.chain import chain, run_chain, run_step
 from pipeline.config.run_file import read_run_file
-from pipeline.quantization.weight_range import half_range
+from pipeline.config.weight_range import half_range
 from pipeline.run import check_run, execute
 from pipeline.store.store import Store
 from targets.bundle.golden import load_golden
@@ -39,7 +39,7 @@ class Silent:
 
 
 def steps_done(reporter, config):
-    found = {line.split(":")[0] for line in reporter.lines if line.endswith("found done")}
+    found = {line.split(":")[0] for line in reporter.lines if line.endswith(": reused")}
     return [step.label for step in chain(config) if step.label not in found]
 
 
@@ -239,7 +239,7 @@ def test_the_weight_range_is_what_the_runs_targets_need_and_part_of_the_key(
     config = read_run_file(write_run(tmp_path, targets=targets))
     assert half_range(config) == half
     step = next(step for step in chain(config) if step.name == "quantize")
-    assert step.settings(config)["quantize"]["weight_range"] == ("half" if half else "full")
+    assert step.settings(config, "")["weight_range"] == ("half" if half else "full")
 
 
 def test_the_same_run_elsewhere_is_the_same_bundle_digest(finished, tmp_path):
@@ -257,10 +257,10 @@ def test_keys_know_a_factory_and_need_no_import_of_torchvision(tmp_path, monkeyp
     changes = {"teacher": teacher, "student": {"architecture": "mine:make"}}
     config = read_run_file(write_run(tmp_path, **changes))
     step = next(s for s in chain(config) if s.name == "distill")
-    before = step.settings(config)
+    before = step.settings(config, "")
     assert "torchvision" in before["teacher"]["factory"]
     (tmp_path / "mine.py").write_text("make = 2")
-    assert step.settings(config) != before
+    assert step.settings(config, "") != before
 
 
 def test_two_runs_of_one_step_at_a_time_do_not_take_each_others_files(finished, tmp_path):
@@ -272,9 +272,9 @@ def test_two_runs_of_one_step_at_a_time_do_not_take_each_others_files(finished, 
         def say(self, line):
             if not self.lines:
                 self.lines.append(line)
-                perform(step, config, {}, store, Silent())
+                run_step(step, config, {}, store, Silent())
 
-    record = perform(step, config, {}, store, Meddler())
+    record = run_step(step, config, {}, store, Meddler())
     assert store.get(record.artifacts["teacher"], tmp_path).exists()
 
 
@@ -292,10 +292,10 @@ def test_a_teacher_that_is_replaced_meanwhile_is_not_kept_as_the_one_before(tmp_
         yield
         save_file(state, own)
 
-    with pytest.raises(InputError, match=r"teacher\.safetensors: was replaced since"):
-        perform(step, config, {}, store, Silent(), replaced)
+    with pytest.raises(InputError, match=r"teacher\.safetensors: was replaced during"):
+        run_step(step, config, {}, store, Silent(), replaced)
     save_file(state, own)
-    record = perform(step, config, {}, store, Silent())
+    record = run_step(step, config, {}, store, Silent())
     kept = load_file(store.get(record.artifacts["teacher"], tmp_path / "store"))
     assert all(kept[name].equal(tensor) for name, tensor in state.items())
 

@@ -10,8 +10,9 @@ from benchmarks.quantization.__main__ import RESULTS, _key, main, pending, read_
 from benchmarks.quantization.jobs import CHOICES, FEW_BITS, SLOW, SMALL, Job, jobs
 from benchmarks.quantization.marks import read_marks, write_marks
 from benchmarks.quantization.table import paired_interval, render
-from pipeline.chain import _fresh_generator_settings
-from pipeline.config.chosen_recipes import check_recipes, chosen_recipe
+from pipeline.config.chosen_recipes import chosen_recipe
+from pipeline.config.recipe_checks import check_recipes
+from pipeline.steps import fresh_generator
 
 
 def row(choice, quantized, seed=0):
@@ -148,7 +149,7 @@ def test_eight_bits_are_run_by_the_recipe_as_it_is_and_fewer_with_what_the_page_
 
 def test_choices_with_the_house_recipe_share_a_generator():
     settings = {
-        job.choice: _fresh_generator_settings(job.config(Path("teachers")))
+        job.choice: fresh_generator.STEP.settings(job.config(Path("teachers")), "")
         for job in jobs()
         if (job.teacher, job.weight_bits, job.seed) == ("cifar10_resnet20", 4, 0)
     }

@@ -6,7 +6,7 @@ from base.errors import InputError
 from pipeline.chain import chain
 from pipeline.config.chosen_targets import check_targets, cpu_targets, targets_elsewhere
 from pipeline.config.run_file import read_run_file
-from pipeline.quantization.weight_range import half_range
+from pipeline.config.weight_range import half_range
 from tests.support.quick_run import write_run
 
 

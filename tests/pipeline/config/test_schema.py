@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import InputError
-from pipeline.config.chosen_recipes import check_recipes
+from pipeline.config.recipe_checks import check_recipes
 from pipeline.config.run_file import Changes, parse_run, read_run_file
 from pipeline.config.schema import Budget
 from tests.support.quick_run import EXAMPLE, QUICK, write_run
@@ -100,7 +100,11 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(document, key, neare
         ("distill", {"budget": {}}, "either steps or images"),
         ("distill", {"budget": {"steps": 3, "images": 3}}, "either steps or images"),
         ("quantize", {"overrides": {"memory": 1}}, "smaller than a batch"),
-        ("quantize", {"overrides": {"width": 8}}, "width has no effect: the generator that taught"),
+        (
+            "quantize",
+            {"overrides": {"width": 8}},
+            "width has no effect: quantizing continues with the generator",
+        ),
         ("gate", {"images": 100}, "2000"),
         ("gate", {"agreement": 1.5}, "gate.agreement"),
         ("input", {"shape": [1, 32, 32], "mean": [0.1, 0.2], "std": [0.3]}, "mean has 2 values"),

@@ -208,7 +208,7 @@ def test_a_gate_that_is_none(tmp_path, value):
 def test_a_bundle_cannot_be_called_out_of_the_store(tmp_path):
     bundle, store = written(tmp_path / "bundle", name="../../net"), Store(str(tmp_path / "a/b"))
     assert publish(store, written(tmp_path / "good"), "0" * 64) is Published.NOW
-    with pytest.raises(InputError, match="is no name"):
+    with pytest.raises(InputError, match="not a valid name"):
         publish(store, bundle, "0" * 64)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "bundle", "good"]
 

@@ -18,9 +18,9 @@ from base.errors import InputError
 from pipeline.bundle.bundle import open_bundle
 from pipeline.bundle.unpack import lay_out
 from pipeline.config.run_file import parse_run, read_run_file
-from pipeline.run import check_config
 from pipeline.store.step_record import digest
 from pipeline.store.store import Store
+from pipeline.teachers.config_checks import check_config
 from pipeline.teachers.loading import parse_weights
 from pipeline.teachers.registry import changes
 from targets.lint.linter import lint_report

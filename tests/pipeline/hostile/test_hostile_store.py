@@ -13,13 +13,13 @@ from rich.console import Console
 
 from base.errors import InputError
 from dfkd.training.budget import Plan
-from pipeline.chain import chain, perform, step_key, with_made
+from pipeline.chain import add_artifacts, chain, run_step, step_key
 from pipeline.config.run_file import read_run_file
 from pipeline.releases.release_tables import history_table, service_table
 from pipeline.releases.releases import fetch, history, kept_alive, publish, roll_back
 from pipeline.store.garbage_collection import find_garbage
 from pipeline.store.step_record import Artifact, StepRecord, digest
-from pipeline.store.step_workspace import Unfinished
+from pipeline.store.step_workspace import Workspace
 from pipeline.store.storage import Files
 from pipeline.store.store import Store
 from pipeline.training.checkpoint import PARTS, Checkpoint, machine
@@ -85,12 +85,13 @@ def test_records_that_say_anything(document):
     with watched() as root:
         store, config = Store(str(root / "store")), read_run_file(write_run(root))
         teacher, distill = chain(config)[:2]
-        key = step_key(teacher, teacher.settings(config), {})
+        key = step_key(teacher, config, teacher.settings(config, ""), {})
         store._files.write_json(place := f"steps/teacher/{key}.json", resealed(document, place))
-        record = fine_or_one_line(lambda: perform(teacher, config, {}, store, Silent()))
+        record = fine_or_one_line(lambda: run_step(teacher, config, {}, store, Silent()))
         if record is not None:
-            roles = with_made({}, teacher, record, config)
-            fine_or_one_line(lambda: step_key(distill, distill.settings(config), roles))
+            artifacts = add_artifacts({}, teacher, record, config)
+            settings = distill.settings(config, "")
+            fine_or_one_line(lambda: step_key(distill, config, settings, artifacts))
 
 
 DIGESTS = st.sampled_from([letter * 64 for letter in "abc"])
@@ -138,7 +139,7 @@ def test_logs_of_anything(logged, stray):
         for action in (
             lambda: history(store, "net"),
             lambda: kept_alive(store),
-            lambda: find_garbage(store, timedelta(days=7)),
+            lambda: find_garbage(store, timedelta(days=7), kept_alive(store)),
             lambda: shown(service_table(store)),
             lambda: shown(history_table(store, "net")),
             lambda: fetch(store, "net", root / "current"),
@@ -174,7 +175,7 @@ def test_a_release_whose_predecessors_entry_was_deleted(tmp_path):
 def test_a_log_whose_name_leads_elsewhere(tmp_path, name):
     store = Store(str(tmp_path / "a" / "store"))
     for action in (lambda: store.append(f"service/{name}", {}), lambda: history(store, name)):
-        with pytest.raises(InputError, match="is no name"):
+        with pytest.raises(InputError, match="not a valid name"):
             action()
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
@@ -219,12 +220,12 @@ def checkpoints(draw):
 @given(checkpoints())
 def test_checkpoints_of_anything(content):
     with watched() as root:
-        unfinished = Unfinished(Files(str(root)), "checkpoints/step")
-        work = SimpleNamespace(unfinished=unfinished, reporter=Silent())
-        kept = Checkpoint(work, "phase")
+        workspace = Workspace(Files(str(root)), "checkpoints/step")
+        context = SimpleNamespace(workspace=workspace, reporter=Silent())
+        kept = Checkpoint(context, "phase")
         (root / "content").write_bytes(content)
-        unfinished.keep("phase.checkpoint", root / "content")
-        notes = fine_or_one_line(lambda: train(make_loop(plan=Plan(1, 0)), "phase", work))
+        workspace.save("phase.checkpoint", root / "content")
+        notes = fine_or_one_line(lambda: train(make_loop(plan=Plan(1, 0)), "phase", context))
         if notes is not None:
             json.dumps(notes)
         assert kept.place == "checkpoints/step/phase.checkpoint"
@@ -233,10 +234,10 @@ def test_checkpoints_of_anything(content):
 @pytest.mark.parametrize("number", [-(2**60), -2, 2])
 def test_a_round_that_there_is_not(tmp_path, number):
     """From far below zero the loop would never come to its end."""
-    unfinished = Unfinished(Files(str(tmp_path)), "checkpoints/step")
-    work = SimpleNamespace(unfinished=unfinished, reporter=Silent())
+    workspace = Workspace(Files(str(tmp_path)), "checkpoints/step")
+    context = SimpleNamespace(workspace=workspace, reporter=Silent())
     content = saved({**GOOD, "loop": {**GOOD["loop"], "round": number}})
     (tmp_path / "content").write_bytes(content)
-    unfinished.keep("phase.checkpoint", tmp_path / "content")
-    with pytest.raises(InputError, match=rf"phase\.checkpoint is no state of this loop .*{number}"):
-        train(make_loop(plan=Plan(1, 0)), "phase", work)
+    workspace.save("phase.checkpoint", tmp_path / "content")
+    with pytest.raises(InputError, match=rf"phase\.checkpoint does not fit this loop .*{number}"):
+        train(make_loop(plan=Plan(1, 0)), "phase", context)

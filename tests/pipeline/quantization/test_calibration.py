@@ -14,8 +14,8 @@ from dfkd.training.loop import build_generator
 from pipeline.config.run_file import read_run_file
 from pipeline.quantization import calibration
 from pipeline.quantization.calibration import batch_norm_images, drawn, noise
-from pipeline.steps.step_context import Work
-from pipeline.store.step_workspace import Unfinished
+from pipeline.step_types import StepContext
+from pipeline.store.step_workspace import Workspace
 from pipeline.store.storage import Files
 from pipeline.teachers.networks import image_spec
 from tests.support.quick_run import QUICK, ROOT, write_run
@@ -70,9 +70,9 @@ def test_batch_norm_images_match_the_teachers_statistics(tmp_path, monkeypatch):
     teacher = build("resnet20", spec, 10, width=0.5).eval().requires_grad_(False)
     trained = ROOT / "benchmarks" / "teachers" / "resnet20" / "teacher.safetensors"
     teacher.load_state_dict(load_file(trained))
-    unfinished = Unfinished(Files(str(tmp_path)), "checkpoints")
-    work = Work(chosen, {}, {}, tmp_path, unfinished, Silent())
-    images, notes = batch_norm_images(work, teacher)
+    workspace = Workspace(Files(str(tmp_path)), "checkpoints")
+    context = StepContext(chosen, {}, {}, tmp_path, workspace, Silent())
+    images, notes = batch_norm_images(context, teacher)
 
     def distance(x):
         return batch_norm_of_images(Synthesis(x, look(teacher, x, ["batch norm"]))).item()

@@ -7,14 +7,14 @@ import torch
 from safetensors.torch import load_file
 
 from base.errors import InputError
-from dfkd.compatibility import ADVERSARIES
+from dfkd.needs import ADVERSARIES
 from dfkd.recipes import GDFQ, HOUSE_QUANTIZE, RECIPES
 from dfkd.training.budget import Plan
 from pipeline.chain import chain, run_chain
-from pipeline.config.chosen_recipes import check_recipes, goes_on, taught_by_the_teacher
+from pipeline.config.chosen_recipes import frozen_generator_recipe, keeps_generator, warm_up_recipe
+from pipeline.config.recipe_checks import check_recipes
 from pipeline.config.run_file import read_run_file
 from pipeline.run import check_run, execute
-from pipeline.steps.quantize import _with_frozen_generator
 from pipeline.store.store import Store
 from tests.pipeline.test_chain import Silent
 from tests.support.quick_run import QUICK, ROOT, write_run
@@ -168,13 +168,13 @@ def test_methods_share_the_generator_that_learnt_from_the_teacher_alone(tmp_path
         assert generator(**section).artifacts != first.artifacts
 
 
-@pytest.mark.parametrize("name", [name for name, one in RECIPES.items() if goes_on(one)])
+@pytest.mark.parametrize("name", [name for name, one in RECIPES.items() if keeps_generator(one)])
 def test_of_every_recipe_the_warm_up_stands_alone(name):
     recipe = RECIPES[name]
-    alone = taught_by_the_teacher(recipe)
+    alone = warm_up_recipe(recipe)
     # Where every term asks a student there is no warm-up.
     rounds = 0 if {term.name for term in recipe.terms} <= ADVERSARIES else 2
-    assert taught_by_the_teacher(alone) == alone
+    assert warm_up_recipe(alone) == alone
     generators = []
     for one in (recipe, alone):
         small = shrunk(one)
@@ -212,7 +212,7 @@ def test_another_recipes_losses(tmp_path, quick_store):
 
 @pytest.mark.parametrize("recipe", [HOUSE_QUANTIZE, GDFQ], ids=lambda recipe: recipe.name)
 def test_a_frozen_generator_is_not_asked_to_be_an_adversary(recipe):
-    frozen = _with_frozen_generator(recipe)
+    frozen = frozen_generator_recipe(recipe)
     assert frozen.schedule.generator_steps == 0
     assert not {term.name for term in frozen.terms} & ADVERSARIES
 

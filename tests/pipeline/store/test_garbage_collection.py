@@ -6,13 +6,18 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from base.errors import InputError
-from pipeline.releases.releases import roll_back
+from pipeline.releases.releases import kept_alive, roll_back
 from pipeline.store import garbage_collection as garbage_module
 from pipeline.store.garbage_collection import collect, find_garbage
 from pipeline.store.step_record import StepRecord
 from pipeline.store.storage import Files
 from pipeline.store.store import Store
 from tests.support.releases import bundle, current, served
+
+
+def garbage(store):
+    """Return the garbage older than 30 days."""
+    return find_garbage(store, timedelta(days=30), kept_alive(store))
 
 
 def old(monkeypatch, days=40):
@@ -33,11 +38,11 @@ def test_garbage_is_what_is_old_and_in_no_bundle(store, tmp_path, monkeypatch):
         served(store, bundle(tmp_path / letter, letter))
     kept(store, tmp_path, "export", "a")
     kept(store, tmp_path, "distill", "a student of long ago")
-    assert find_garbage(store, timedelta(days=30)) == garbage_module.Garbage((), ())
+    assert garbage(store) == garbage_module.Garbage((), ())
     old(monkeypatch)
-    found = find_garbage(store, timedelta(days=30))
+    found = garbage(store)
     assert [record.place for record in found.records] == ["steps/distill/key.json"]
-    assert [file.size for file in found.objects] == [len("a student of long ago")]
+    assert [file.size_bytes for file in found.objects] == [len("a student of long ago")]
     collect(store, found)
     assert store.recall("distill", "key") is None
     assert store.recall("export", "key") is not None
@@ -50,7 +55,7 @@ def test_what_was_written_again_meanwhile_stays(store, tmp_path, monkeypatch):
     kept(store, tmp_path, "distill", "wanted again")
     with monkeypatch.context() as long_ago:
         old(long_ago)
-        found = find_garbage(store, timedelta(days=30))
+        found = garbage(store)
     assert len(found.objects) == 1
     kept(store, tmp_path, "distill", "wanted again")
     collect(store, found)
@@ -61,12 +66,12 @@ def test_what_is_asked_for_is_never_garbage(store, tmp_path, monkeypatch):
     kept(store, tmp_path, "distill", "wanted every week")
     with monkeypatch.context() as long_ago:
         old(long_ago)
-        assert len(find_garbage(store, timedelta(days=30)).objects) == 1
+        assert len(garbage(store).objects) == 1
         assert store.recall("distill", "key") is not None
     assert store.recall("distill", "key") is not None
     modified = [entry.modified for entry, _ in store.records()]
     monkeypatch.setattr(Files, "modified", lambda files, place: modified[0])
-    assert find_garbage(store, timedelta(days=30)).objects == ()
+    assert garbage(store).objects == ()
 
 
 def let_it_age(store, days=40):
@@ -80,7 +85,7 @@ def let_it_age(store, days=40):
             store._files._fs.store[full].modified = then
 
 
-REQUESTS = ("has", "read", "modified", "renew")
+REQUESTS = ("exists", "read", "modified", "refresh")
 
 
 def before_request(monkeypatch, number, does, requests=REQUESTS):
@@ -109,7 +114,7 @@ def test_a_collector_that_comes_at_any_moment_of_a_recall(store, tmp_path, monke
     for number in range(1, 100):
         kept(store, tmp_path, "distill", f"content {number}")
         let_it_age(store)
-        found = find_garbage(store, timedelta(days=30))
+        found = garbage(store)
         assert found.records
         assert found.objects
         with monkeypatch.context() as patch:
@@ -131,7 +136,7 @@ def test_a_recall_at_any_moment_of_a_collection(store, tmp_path, monkeypatch):
     for number in range(1, 100):
         kept(store, tmp_path, "distill", f"content {number}")
         let_it_age(store)
-        found, recalled = find_garbage(store, timedelta(days=30)), []
+        found, recalled = garbage(store), []
         with monkeypatch.context() as patch:
             asked = before_request(
                 patch,
@@ -154,14 +159,14 @@ def test_a_collector_that_had_looked_before_and_deletes_after(store, tmp_path, m
     """Between both the file was made young, which it did not see."""
     kept(store, tmp_path, "distill", "x")
     let_it_age(store)
-    renew = Files.renew
+    refresh = Files.refresh
 
     def renewed_and_deleted(files, place):
-        renew(files, place)
+        refresh(files, place)
         if place.startswith("objects/"):
             files.delete(place)
 
-    monkeypatch.setattr(Files, "renew", renewed_and_deleted)
+    monkeypatch.setattr(Files, "refresh", renewed_and_deleted)
     assert store.recall("distill", "key") is None
 
 
@@ -171,7 +176,7 @@ def test_two_collectors_at_once(store, tmp_path, monkeypatch):
     for number in range(1, 100):
         kept(store, tmp_path, "distill", f"content {number}")
         let_it_age(store)
-        other = find_garbage(store, timedelta(days=30))
+        other = garbage(store)
         with monkeypatch.context() as patch:
             asked = before_request(
                 patch,
@@ -179,7 +184,7 @@ def test_two_collectors_at_once(store, tmp_path, monkeypatch):
                 lambda other=other: deleted.append(len(collect(store, other).objects)),
                 ("read", "modified", "delete"),
             )
-            collect(store, find_garbage(store, timedelta(days=30)))
+            collect(store, garbage(store))
         assert list(store.objects()) == []
         if len(asked) < number:
             break
@@ -192,7 +197,7 @@ def test_a_half_written_file_goes_when_it_is_old(tmp_path, monkeypatch):
     (half := tmp_path / "store" / "objects" / "ab").mkdir()
     (half / "abc.123.part").write_text("half")
     old(monkeypatch)
-    names = [entry.place for entry in find_garbage(store, timedelta(days=30)).objects]
+    names = [entry.place for entry in garbage(store).objects]
     assert "objects/ab/abc.123.part" in names
 
 
@@ -207,5 +212,5 @@ def test_a_file_that_is_put_in_again_is_young_again(tmp_path, monkeypatch):
 
 
 def test_nothing_young_is_ever_garbage(store):
-    with pytest.raises(InputError, match="7 days old at least"):
-        find_garbage(store, timedelta(days=1))
+    with pytest.raises(InputError, match="1 days is too short; use at least 7"):
+        find_garbage(store, timedelta(days=1), set())

@@ -50,7 +50,7 @@ def test_a_step_is_recalled_only_while_all_it_made_is_there(store, artifact, tmp
     objects(tmp_path)[0].unlink()
     assert store.recall("step", "key") is None
     (tmp_path / "out").mkdir()
-    with pytest.raises(InputError, match="is gone"):
+    with pytest.raises(InputError, match="is missing; run again"):
         store.get(artifact, tmp_path / "out")
 
 
@@ -123,7 +123,7 @@ def test_a_record_that_lies_under_another_key_is_damaged(store, artifact, tmp_pa
 
 def test_a_record_too_large_to_be_one_is_not_read(store, artifact, monkeypatch):
     store.record("step", "key", StepRecord({"role": artifact}, {"curve": [0.5] * 100}))
-    monkeypatch.setattr("pipeline.store.storage.SMALL", 100)
+    monkeypatch.setattr("pipeline.store.storage.MAX_SMALL_BYTES", 100)
     with pytest.raises(InputError, match=r"key\.json is larger than 100 bytes; delete it"):
         store.recall("step", "key")
 
@@ -175,12 +175,12 @@ def test_what_is_asked_for_again_is_young_again_wherever_it_lies(tmp_path, monke
     files = store._files
     if not copies:
         monkeypatch.delattr(type(files._fs), "cp_file")
-    for kept in files.below(""):
+    for kept in files.walk(""):
         files._fs.store[files._full(kept.place)].modified -= timedelta(days=40)
     assert store.recall("step", "key").artifacts["role"] == made
     now = datetime.now(timezone.utc)
-    assert all(now - kept.modified < timedelta(minutes=1) for kept in files.below(""))
-    assert len(list(files.below(""))) == 2
+    assert all(now - kept.modified < timedelta(minutes=1) for kept in files.walk(""))
+    assert len(list(files.walk(""))) == 2
     assert store.read(made.sha256) == b"x"
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from base.errors import InputError
 from pipeline.chain import run_chain
-from pipeline.config.chosen_recipes import check_recipes
+from pipeline.config.recipe_checks import check_recipes
 from pipeline.config.run_file import parse_run
 from pipeline.store.store import Store
 from pipeline.teachers.network_checks import check_networks, check_student
@@ -119,7 +119,7 @@ OTHER_FAMILY = {"student": {"architecture": "resnet20"}}
         # The original teacher teaches a fresh generator, whoever answers later.
         (BATCH_NORM, "fresh", {"recipe": "gdfq"}, "lenet5 has none"),
         # Its classes mean nothing to the generator of house.
-        (BATCH_NORM, "adversarial", {"recipe": "gdfq"}, "gdfq cannot go on with .* house: term"),
+        (BATCH_NORM, "adversarial", {"recipe": "gdfq"}, "gdfq cannot continue with .* house: term"),
         (BATCH_NORM, "adversarial", {"recipe": "dafl"}, None),
         (BATCH_NORM, "batch-norm-images", {}, "zeroq needs batch norm .*lenet5 has none"),
         (NO_BATCH_NORM, "batch-norm-images", {}, None),

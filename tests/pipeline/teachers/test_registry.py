@@ -143,9 +143,9 @@ def test_new_code_looks_again_and_tells_only_what_it_sees_otherwise(registry, st
     (registry / "net" / "teacher.safetensors").write_bytes(b"broken")
     add(registry, "fine")
     assert len(told(registry, store)) == 2
-    monkeypatch.setattr("pipeline.teachers.registry.source_digest", lambda module: "newer")
+    monkeypatch.setattr("pipeline.teachers.registry.code_digest", lambda module: "newer")
     assert told(registry, store) == []
-    monkeypatch.setattr("pipeline.teachers.registry.source_digest", lambda module: "newest")
+    monkeypatch.setattr("pipeline.teachers.registry.code_digest", lambda module: "newest")
     monkeypatch.setattr(
         "pipeline.teachers.network_checks.check_student", lambda config, student: None
     )

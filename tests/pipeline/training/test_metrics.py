@@ -70,6 +70,6 @@ def test_without_a_folder_nothing_is_written(tmp_path):
 def test_a_step_that_is_found_done_leaves_no_file(tmp_path):
     listener = Listener()
     with recorded(listener, tmp_path, "net", "probe") as reporter:
-        reporter.say("found done")
-    assert listener.heard == ["found done"]
+        reporter.say("reused")
+    assert listener.heard == ["reused"]
     assert list(tmp_path.iterdir()) == []

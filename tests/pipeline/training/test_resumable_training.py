@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.chain import chain, perform, with_made
+from pipeline.chain import add_artifacts, chain, run_step
 from pipeline.config.run_file import read_run_file
 from pipeline.store.store import Store
 from pipeline.training import checkpoint
@@ -24,10 +24,10 @@ class Impatient:
 
 
 def run_to(step_name, config, store, reporter):
-    roles = {}
+    artifacts = {}
     for step in chain(config):
-        record = perform(step, config, roles, store, reporter)
-        roles = with_made(roles, step, record, config)
+        record = run_step(step, config, artifacts, store, reporter)
+        artifacts = add_artifacts(artifacts, step, record, config)
         if step.name == step_name:
             return record, store
 
@@ -48,7 +48,7 @@ def checkpoints(store):
 def test_a_step_broken_off_goes_on_to_the_same_weights(
     tmp_path, monkeypatch, step, phase, at, role
 ):
-    monkeypatch.setattr(checkpoint, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "SAVE_INTERVAL_S", 0.0)
     budgets = {
         "distill": {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}},
         "quantize": {
@@ -65,7 +65,7 @@ def test_a_step_broken_off_goes_on_to_the_same_weights(
         run_to(step, config, broken, Impatient(phase, at))
     second = Impatient()
     resumed, _ = run_to(step, config, broken, second)
-    assert f"{phase}: going on from a checkpoint" in second.lines
+    assert f"{phase}: resuming from a checkpoint" in second.lines
     assert resumed.artifacts[role].sha256 == whole.artifacts[role].sha256
     weights = load_file(store.get(whole.artifacts[role], tmp_path))
     assert all(torch.isfinite(value).all() for value in weights.values())
@@ -79,7 +79,7 @@ def test_a_step_broken_off_goes_on_to_the_same_weights(
 def test_another_machine_goes_on_from_a_far_store_and_says_that_it_is_not_exact(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(checkpoint, "SEND_EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "UPLOAD_INTERVAL_S", 0.0)
     short = {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}}
     config = read_run_file(write_run(tmp_path, distill=short))
     far = Store(f"memory://{tmp_path.name}")
@@ -90,13 +90,13 @@ def test_another_machine_goes_on_from_a_far_store_and_says_that_it_is_not_exact(
     second = Impatient()
     record, _ = run_to("distill", config, far, second)
     (line,) = record.notes["health"]
-    assert "so not bit for bit" in line
+    assert "not bit-identical" in line
     assert line in second.lines
     assert list(far.checkpoints()) == []
 
 
 def test_a_damaged_checkpoint_costs_the_time_and_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "SAVE_INTERVAL_S", 0.0)
     short = {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}}
     config = read_run_file(write_run(tmp_path, distill=short))
     store = Store(str(tmp_path / "store"))
@@ -107,4 +107,4 @@ def test_a_damaged_checkpoint_costs_the_time_and_is_told(tmp_path, monkeypatch):
     path.write_bytes(path.read_bytes()[:500])
     second = Impatient()
     run_to("distill", config, store, second)
-    assert any("the checkpoint is damaged, starts anew" in line for line in second.lines)
+    assert any("the checkpoint is damaged, starting again" in line for line in second.lines)

@@ -1,4 +1,4 @@
-"""How much of int8's range a run's weights may use. Imports no torch."""
+"""How much of the int8 range a run's weights use. Imports no torch."""
 
 from base.errors import InputError
 from pipeline.config.chosen_targets import cpu_targets
@@ -6,10 +6,12 @@ from pipeline.config.schema import RunConfig
 
 
 def half_range(config: RunConfig) -> bool:
-    """Whether int8 weights keep to half of their range; `auto` asks the run's targets.
+    """Return whether int8 weights stay within half of the range.
+
+    `weight_range: auto` chooses half if a target of the run needs it.
 
     Raises:
-        InputError: When the run file asks for the full range and a target cannot have it.
+        InputError: If the run file asks for the full range and a target cannot use it.
     """
     saturating = [name for name, t in cpu_targets(config).items() if t.cpu.saturates]
     asked = config.quantize.weight_range

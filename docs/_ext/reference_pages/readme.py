@@ -1,0 +1,49 @@
+"""The table of methods inside README.md, between two marks."""
+
+import re
+
+from dfkd.recipe import Recipe
+from dfkd.recipes import RECIPES
+from reference_pages.markdown import table
+from reference_pages.recipes import needs_batch_norm
+from reference_pages.scores import NOT_MEASURED, final_accuracy
+
+BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
+
+
+def with_methods(readme: str) -> str:
+    """Return the text of README.md with the present table of methods.
+
+    Raises:
+        ValueError: If the two marks are missing.
+    """
+    if BEGIN not in readme or END not in readme:
+        raise ValueError(f"README.md: no marks for the table of methods; add {BEGIN} and {END}")
+    before, rest = readme.split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}\n{_methods()}{END}{after}"
+
+
+def _methods() -> str:
+    header = ("method", "paper", "needs batch norm", "LeNet-5 with batch norm", "LeNet-5")
+    rows = []
+    for recipe in RECIPES.values():
+        scores = (_score(recipe, "lenet5-bn"), _score(recipe, "lenet5"))
+        needs = "yes" if needs_batch_norm(recipe) else "no"
+        rows.append((f"`{recipe.name}`", paper(recipe.citation), needs, *scores))
+    return table(header, rows)
+
+
+def paper(citation: str) -> str:
+    """Return authors and year of a citation; "ours" for a recipe of this project."""
+    if citation.startswith("Ours"):
+        return "ours"
+    years = re.findall(r"\b(?:19|20)\d\d\b", citation)
+    return " ".join([citation.split(",")[0], *years[:1]])
+
+
+def _score(recipe: Recipe, teacher: str) -> str:
+    if teacher == "lenet5" and needs_batch_norm(recipe):
+        return "refused"
+    score = final_accuracy(recipe.name, teacher)
+    return "-" if score == NOT_MEASURED else score.split(" ")[0]

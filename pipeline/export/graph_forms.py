@@ -1,0 +1,98 @@
+"""The forms of a student's graph.
+
+student.fp32.onnx                float
+student.fp16.onnx                half precision
+student.int8.onnx                int8 weights, float32 elsewhere
+student.int8-float-weights.onnx  the same with float weights, for TensorRT 8
+student.int8-fp16.onnx           the same with float16 elsewhere, for TensorRT 11
+student.int8-cpu.onnx            with every rounding that ONNX Runtime needs on a CPU
+"""
+
+import copy
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+import torch
+from onnx import ModelProto
+from torch import nn
+
+from base.errors import InputError
+from pipeline.export.onnx_export import Preprocessed, exported
+from targets.graph.half_precision import in_half_precision
+from targets.graph.int8_weights import store_weights_as_int8
+from targets.graph.residual_additions import unquantize_convolution_branches
+from targets.lint.linter import errors, lint_model
+
+if TYPE_CHECKING:
+    from dfkd.images import ImageSpec
+    from pipeline.config.schema import RunConfig
+
+
+def to_graph(network: nn.Module, config: "RunConfig", spec: "ImageSpec") -> ModelProto:
+    """Export a network as the run file's `export` section asks.
+
+    Args:
+        network: Maps normalised images (N, C, H, W) to logits (N, classes).
+        config: The run file.
+        spec: The images.
+    """
+    example = spec.normalise(torch.zeros(2, *spec.shape))
+    if config.export.preprocessing:
+        low, high = (
+            spec.normalise(torch.full((1, spec.shape[0], 1, 1), edge)).view(-1)
+            for edge in spec.value_range
+        )
+        network = Preprocessed(network, scale=(high - low) / 255, shift=low)
+        example = torch.zeros(2, *spec.shape, dtype=torch.uint8)
+    return exported(network, example, config.export.opset, config.export.batch)
+
+
+def graph_forms(float_graph: ModelProto, int8_graph: ModelProto) -> dict[str, ModelProto]:
+    """Return every form of the student by its name.
+
+    Args:
+        float_graph: The float student.
+        int8_graph: The fake-quantized student: float weights, and Q/DQ on both branches of
+            residual additions.
+    """
+    fused = unquantize_convolution_branches(copy.deepcopy(int8_graph))
+    stored = store_weights_as_int8(copy.deepcopy(fused))
+    return {
+        "fp32": float_graph,
+        "fp16": in_half_precision(float_graph),
+        "int8": stored,
+        "int8-float-weights": fused,
+        "int8-fp16": in_half_precision(stored),
+        "int8-cpu": store_weights_as_int8(int8_graph),
+    }
+
+
+def write_graph(model: ModelProto, path: Path, config: "RunConfig", origin: dict[str, str]) -> None:
+    """Write a graph whose metadata says how it was made.
+
+    Args:
+        model: The graph.
+        path: Where to write it.
+        config: The run file.
+        origin: The sha256 of the files that it was made from, by role.
+
+    Raises:
+        InputError: If TensorRT would refuse it.
+    """
+    faults = errors(lint_model(model))
+    if faults:
+        raise InputError(f"export: {path.name}: {faults[0]} ({len(faults)} in all)")
+    properties = {
+        "producer": f"datafree-edge {metadata.version('datafree-edge')}",
+        **origin,
+        "class_names": json.dumps(config.teacher.class_names),
+        "mean": json.dumps(config.input.mean),
+        "std": json.dumps(config.input.std),
+        "value_range": json.dumps(config.input.value_range),
+    }
+    onnx.helper.set_model_props(model, properties)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)

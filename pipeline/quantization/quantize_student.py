@@ -1,0 +1,116 @@
+"""Quantizing a student by the run file's method."""
+
+import copy
+import json
+from dataclasses import replace
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from dfkd.composition import Adam
+from dfkd.models.generators import Generator
+from dfkd.recipe import Recipe
+from dfkd.training.budget import for_student_steps
+from dfkd.training.loop import build_generator
+from pipeline.config.chosen_recipes import frozen_generator_recipe, tuning_recipe
+from pipeline.quantization.bias_snapping import snap_biases
+from pipeline.quantization.calibration import batch_norm_images, drawn, noise
+from pipeline.quantization.fake_quantizers import Scheme, describe, prepare
+from pipeline.quantization.learned_ranges import logarithmic
+from pipeline.roles import FRESH_GENERATOR, GENERATOR, QUANTIZED, QUANTIZERS
+from pipeline.step_types import StepContext, StepResult
+from pipeline.teachers.network_checks import check_student
+from pipeline.teachers.networks import image_spec
+from pipeline.teachers.step_inputs import cpu_state, open_student, open_teacher
+from pipeline.training.resumable_training import chosen_device, make_loop, train
+
+
+def quantize_student(context: StepContext) -> StepResult:
+    """Place fake-quantizers, calibrate them and fine-tune.
+
+    Raises:
+        InputError: If the student cannot be quantized as the run file asks, or training diverges.
+    """
+    config, device, settings = context.config, chosen_device(context.config), context.settings
+    section = config.quantize
+    recipe = tuning_recipe(config)
+    teacher = open_teacher(context, device)
+    student = open_student(context).to(device)
+    check_student(config, student)
+    torch.manual_seed(config.seed)
+    notes: dict[str, Any] = {}
+    generator = None
+    if section.method == "noise":
+        images = noise(config)
+    elif section.method == "batch-norm-images":
+        images, notes["images"] = batch_norm_images(context, teacher)
+    else:
+        generator = _open_generator(context, recipe)
+        images = drawn(generator, config)
+    chosen = scheme(context)
+    prepared = prepare(student, images, chosen).to(device)
+    if settings["tunes"]:
+        answering = teacher if section.teacher == "original" else _frozen_copy(student)
+        notes["fine-tuning"] = _fine_tune(context, recipe, answering, generator, prepared)
+    if settings["exported"]:
+        snap_biases(prepared.eval(), images[:2])
+    weights, places = context.folder / "quantized.safetensors", context.folder / "quantized.json"
+    save_file(cpu_state(prepared), weights)
+    places.write_text(json.dumps(describe(prepared), sort_keys=True))
+    notes["weight_range"] = "half" if chosen.half_range else "full"
+    return StepResult({QUANTIZED: weights, QUANTIZERS: places}, notes)
+
+
+def scheme(context: StepContext) -> Scheme:
+    """Return how the run file wants its student quantized."""
+    section, settings = context.config.quantize, context.settings
+    return Scheme(
+        weight_bits=section.weight_bits,
+        activation_bits=section.activation_bits,
+        edge_bits=section.edge_bits,
+        half_range=settings["weight_range"] == "half" and settings["exported"],
+        float_layers=section.float_layers,
+        kernels=section.kernels,
+    )
+
+
+def _frozen_copy(student: nn.Module) -> nn.Module:
+    return copy.deepcopy(student).requires_grad_(False)
+
+
+def _open_generator(context: StepContext, recipe: Recipe) -> Generator:
+    """Return the generator that trained the student, or the fresh one."""
+    config = context.config
+    generator = build_generator(recipe, image_spec(config.input), config.teacher.classes)
+    assert isinstance(generator, Generator)
+    role = GENERATOR if GENERATOR in context.inputs else FRESH_GENERATOR
+    generator.load_state_dict(load_file(context.inputs[role]))
+    return generator.to(chosen_device(config))
+
+
+def _fine_tune(
+    context: StepContext,
+    recipe: Recipe,
+    teacher: nn.Module,
+    generator: Generator | None,
+    prepared: nn.Module,
+) -> dict[str, Any]:
+    config = context.config
+    if config.quantize.method == "frozen":
+        recipe = frozen_generator_recipe(recipe)
+    plan = replace(for_student_steps(recipe, context.settings["student_steps"]), warmup_rounds=0)
+    with logarithmic(prepared) as rates:
+        loop = make_loop(
+            recipe,
+            config,
+            teacher=teacher,
+            generator=generator,
+            student=prepared,
+            plan=plan,
+            seed=config.seed,
+            # A step of SGD scales with the gradient: with this rate the ranges would diverge.
+            rates=rates if isinstance(recipe.student, Adam) else None,
+        )
+        return train(loop, "quantize", context)
