@@ -38,9 +38,10 @@ import sys
 from pipeline.training import checkpoint
 # The phases are shorter than the time between two checkpoints of a real run.
 checkpoint.SAVE_INTERVAL_S = 0.5
-from flows.distill_and_quantize import JUDGED, distill_and_quantize
+from flows.distill_and_quantize import VERDICT_STATES, distill_and_quantize
 run_file, output = sys.argv[1:]
-sys.exit(distill_and_quantize(run_file, output=output, return_state=True).name not in JUDGED)
+state = distill_and_quantize(run_file, output=output, return_state=True)
+sys.exit(state.name not in VERDICT_STATES)
 """
 
 Made = dict[str, dict[str, str]]
