@@ -12,7 +12,7 @@ from targets.tensorrt.dla.lowering import lower_for_dla
 from targets.tensorrt.dla.scales import remove_quantizers
 from targets.tensorrt.options import DLA_CALIBRATION_CACHE
 from tests.support.graphs import Builder, model, node
-from tests.targets.tensorrt.dla.test_dla import run
+from tests.targets.tensorrt.dla.test_lowering import run
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
 
