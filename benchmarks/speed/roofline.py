@@ -19,7 +19,7 @@ from dfkd.models import build
 from pipeline.export.batch_norm_folding import folded
 from pipeline.export.onnx_export import exported
 from pipeline.teachers.torchvision_on_cpu import import_torchvision
-from targets.catalogue.roofline import LAUNCH_US, Workload, latency_bounds, workload_of
+from targets.catalogue.roofline import LAUNCH_MICROSECONDS, Demand, demand, floors
 
 NETS = {
     "lenet5": ImageSpec((1, 32, 32), (0.5,), (0.25,)),
@@ -38,13 +38,8 @@ def main() -> None:
     (RESULTS / "roofline.md").write_text(render(demands, rows))
 
 
-<<<<<<< HEAD
-def demand_of(net: str) -> Workload:
-    """What one image asks for, from the exported graph."""
-=======
 def demand_of(net: str) -> Demand:
     """Return what a network needs for one image, counted in its exported graph."""
->>>>>>> main
     spec = NETS[net]
     torch.manual_seed(0)
     if net == "mobilenet-v2":
@@ -58,33 +53,9 @@ def demand_of(net: str) -> Demand:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "net.onnx"
         onnx.save(model, path)
-        return workload_of(onnx.load(path))
+        return demand(onnx.load(path))
 
 
-<<<<<<< HEAD
-def _rows(net: str, needs: Workload) -> list[Row]:
-    rows: list[Row] = []
-    for place, found in latency_bounds(needs):
-        rows.append(
-            {
-                "net": net,
-                "target": place.target.name,
-                "mode": place.mode.name,
-                "precision": place.precision,
-                "arithmetic_ms": round(found.arithmetic, 6),
-                "memory_ms": round(found.memory, 6),
-                "launch_ms": round(found.launch, 6),
-                "bound": found.bound,
-            }
-        )
-    return rows
-
-
-def _page(asked: dict[str, Workload], rows: list[Row]) -> str:
-    needs = [
-        f"- {net}: {found.macs:,} MACs, {found.weights:,} weights, {found.kernels} kernels"
-        for net, found in asked.items()
-=======
 def _rows(net: str, needed: Demand) -> list[Row]:
     return [
         {
@@ -106,18 +77,8 @@ def render(demands: dict[str, Demand], rows: list[Row]) -> str:
     needs = [
         f"- {net}: {needed.macs:,} MACs, {needed.weights:,} weights, {needed.kernels} kernels"
         for net, needed in demands.items()
->>>>>>> main
     ]
     return (
-<<<<<<< HEAD
-        "# What a network cannot be faster than\n\n"
-        "Floors for one image in each module's fastest power mode, in milliseconds; the largest of "
-        "the three binds. They are no latencies and nothing here was measured on a device: dense "
-        "peak of the GPU alone, weights, image and logits through memory once, activations on the "
-        f"chip, {LAUNCH_US:g} us a kernel (assumed). Clocks and peaks are those of "
-        "targets/catalogue/catalogue.json. CPU targets have no floor here: they are measured "
-        "(speed.md).\n\n"
-=======
         "# Lower bounds on latency (roofline)\n\n"
         "Lower bounds for one image, in milliseconds, in the fastest power mode of each module. "
         "The largest of the three bounds is the one that counts; `bound` names it. These are "
@@ -126,7 +87,6 @@ def render(demands: dict[str, Demand], rows: list[Row]) -> str:
         "through memory once, with all activations kept on the chip; `launch_ms` assumes "
         f"{LAUNCH_MICROSECONDS:g} us for each kernel. Clock rates and peaks are from "
         "targets/catalogue/catalogue.json. CPU targets are measured instead (speed.md).\n\n"
->>>>>>> main
         + "\n".join(needs)
         + "\n\n"
         + markdown_table(list(rows[0]), [list(row.values()) for row in rows])

@@ -4,14 +4,9 @@ import json
 
 import pytest
 
-<<<<<<< HEAD
-from benchmarks.speed.roofline import RESULTS, demand_of
-from targets.catalogue.roofline import LAUNCH_US
-=======
 from benchmarks.result_pages import RESULTS
 from benchmarks.speed.roofline import NETS, demand_of, render
 from targets.catalogue.roofline import LAUNCH_MICROSECONDS
->>>>>>> main
 
 COMMITTED = json.loads((RESULTS / "roofline.json").read_text())
 ROWS = {(row["net"], row["target"], row["precision"]): row for row in COMMITTED}
@@ -56,13 +51,9 @@ def test_bounds_match_a_count_by_hand(net, target, precision, arithmetic, memory
     if memory is not None:
         assert row["memory_ms"] == pytest.approx(memory, rel=2e-3)
     if kernels is not None:
-<<<<<<< HEAD
-        assert row["launch_ms"] == pytest.approx(kernels * LAUNCH_US / 1e3, rel=1e-6)
-=======
         assert row["launch_ms"] == pytest.approx(kernels * LAUNCH_MICROSECONDS / 1e3, rel=1e-6)
 
 
 def test_committed_page_matches_its_rows():
     demands = {net: demand_of(net) for net in NETS}
     assert (RESULTS / "roofline.md").read_text() == render(demands, COMMITTED)
->>>>>>> main
