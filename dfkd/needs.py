@@ -32,3 +32,7 @@ NEEDS: dict[str, frozenset[Need]] = {
     "image-norm": frozenset(),
 }
 """By the term's name, a key of `dfkd.terms.TERMS`."""
+
+ADVERSARIES = frozenset(name for name, needs in NEEDS.items() if "student" in needs)
+NEVER_POSITIVE = {"adversary", "adversary-l1", "adversary-while-agreed"}
+LABELLED = frozenset(name for name, needs in NEEDS.items() if "labels" in needs)

@@ -114,7 +114,7 @@ class TestBadInput:
         run_file = write_run(
             tmp_path, distill={"recipe": "zskt"}, student={"architecture": "resnet20"}
         )
-        assert "of one registry family" in refused(tmp_path, "check", run_file)
+        assert "of one family of architectures" in refused(tmp_path, "check", run_file)
 
     def test_an_override_that_makes_no_sense(self, tmp_path):
         distill = {"recipe": "dafl", "overrides": {"generator_steps": 0}}

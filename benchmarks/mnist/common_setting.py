@@ -10,14 +10,30 @@ those the house recipe was searched with; none was searched for another.
 
 from dataclasses import replace
 
-from dfkd.composition import Optimizer, Synthesizer
+from dfkd.composition import (
+    Adam,
+    AnyMemory,
+    AnySynthesizer,
+    BatchBank,
+    ConstantRate,
+    CosineRate,
+    FreshGenerator,
+    GeneratorNetwork,
+    ImagePool,
+    KeptGenerator,
+    MetaGenerator,
+    NoisyLayer,
+    PixelOptimization,
+    SoftLabelPixels,
+    VaeReplay,
+)
 from dfkd.recipe import Recipe
 from dfkd.recipes import HOUSE
 from dfkd.training.budget import for_teacher_passes, passes_per_round
 
 BATCH = 128
 
-GENERATOR = Synthesizer(network="pixel-shuffle", head="clamp", latent=256, width=32)
+GENERATOR = GeneratorNetwork(trunk="pixel-shuffle", head="clamp", latent=256, width=32)
 """Layout and sizes; the latent size is also that of a VAE."""
 
 GENERATOR_LR, STUDENT_LR, FINAL = 3e-3, 4e-3, 0.01
@@ -26,8 +42,8 @@ GENERATOR_LR, STUDENT_LR, FINAL = 3e-3, 4e-3, 0.01
 POOL = 20_000
 """Images, at most."""
 
-STEPS = {"fresh-generator": 40, "meta-generator": 5, "noisy-layer": 10}
-"""Optimisation steps a synthesised batch, by the synthesizer's kind."""
+STEPS: dict[type[AnySynthesizer], int] = {FreshGenerator: 40, MetaGenerator: 5, NoisyLayer: 10}
+"""Optimisation steps a synthesised batch, by the class of the synthesizer."""
 
 PIXEL_STEPS = 50
 """The same for pixels, at this constant learning rate of Adam's:"""
@@ -43,38 +59,40 @@ FROZEN_SHARE = 1 / 3
 
 def common(recipe: Recipe, passes: int) -> Recipe:
     """A published recipe at the common setting, for a run of so many teacher passes."""
-    on_pixels = recipe.synthesizer.kind in ("pixels", "impressions")
-    generator = Optimizer(GENERATOR_LR, final=FINAL, clip=recipe.generator.clip)
+    on_pixels = isinstance(recipe.synthesizer, PixelOptimization | SoftLabelPixels)
+    generator = Adam(GENERATOR_LR, policy=CosineRate(FINAL), clip=recipe.generator.clip)
     changed = replace(
         recipe,
         synthesizer=_synthesizer(recipe.synthesizer),
-        memory=replace(
-            recipe.memory,
-            capacity=min(recipe.memory.capacity, POOL),
-            share=recipe.memory.share if recipe.synthesizer.kind == "generator" else 1.0,
-            latent=GENERATOR.latent,
-        ),
-        generator=Optimizer(PIXEL_LR, policy="constant") if on_pixels else generator,
-        student=Optimizer(STUDENT_LR, final=FINAL, clip=recipe.student.clip),
+        memory=_memory(recipe),
+        generator=Adam(PIXEL_LR, policy=ConstantRate()) if on_pixels else generator,
+        student=Adam(STUDENT_LR, policy=CosineRate(FINAL), clip=recipe.student.clip),
         schedule=replace(recipe.schedule, batch=BATCH),
     )
     return _paced(changed, passes)
 
 
-def _synthesizer(synthesizer: Synthesizer) -> Synthesizer:
-    on_pixels = synthesizer.kind in ("pixels", "impressions")
-    return replace(
-        synthesizer,
-        network=GENERATOR.network,
-        head=GENERATOR.head,
-        latent=GENERATOR.latent,
-        width=GENERATOR.width,
-        norm_eps=GENERATOR.norm_eps,
-        spectral=GENERATOR.spectral,
-        steps=PIXEL_STEPS if on_pixels else STEPS.get(synthesizer.kind, 1),
-        # A flipped digit is another digit, or none; the crop goes with it.
-        augment="none" if synthesizer.augment == "crop-flip" else synthesizer.augment,
-    )
+def _memory(recipe: Recipe) -> AnyMemory | None:
+    memory = recipe.memory
+    if isinstance(memory, ImagePool):
+        share = memory.share if recipe.synthesizer.draws_on_demand else 1.0
+        return replace(memory, capacity=min(memory.capacity, POOL), share=share)
+    if isinstance(memory, BatchBank):
+        return replace(memory, capacity=min(memory.capacity, POOL))
+    if isinstance(memory, VaeReplay):
+        return replace(memory, latent=GENERATOR.latent)
+    return memory
+
+
+def _synthesizer(synthesizer: AnySynthesizer) -> AnySynthesizer:
+    # A flipped digit is another digit, or none; the crop goes with it.
+    augment = "none" if synthesizer.augment == "crop-flip" else synthesizer.augment
+    if isinstance(synthesizer, KeptGenerator):
+        return replace(synthesizer, network=GENERATOR, augment=augment)
+    if isinstance(synthesizer, PixelOptimization | SoftLabelPixels):
+        return replace(synthesizer, steps=PIXEL_STEPS, augment=augment)
+    steps = STEPS[type(synthesizer)]
+    return replace(synthesizer, network=GENERATOR, steps=steps, augment=augment)
 
 
 def _paced(recipe: Recipe, passes: int) -> Recipe:
@@ -82,7 +100,7 @@ def _paced(recipe: Recipe, passes: int) -> Recipe:
     schedule = recipe.schedule
     house_steps = for_teacher_passes(HOUSE, passes).rounds * HOUSE.schedule.student_steps
     warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
-    drawn_at_will = recipe.synthesizer.kind == "generator"
+    drawn_at_will = recipe.synthesizer.draws_on_demand
     if drawn_at_will and schedule.generator_steps == 0:
         share = 1 / FROZEN_SHARE - 1
         schedule = replace(schedule, rounds=round(schedule.warmup_rounds * warm * share / main))

@@ -21,7 +21,7 @@ from benchmarks.mnist.frechet import diversity, frechet_distance
 from benchmarks.mnist.jobs import TEACHERS, Job, TeacherCard, jobs
 from benchmarks.train_teacher import HELD_OUT
 from dfkd.models import build
-from dfkd.synthesizers.kept_generator import KeptGenerator
+from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.training.budget import Plan
 from dfkd.training.loop import DivergedError, Loop, Round, build_generator
 from pipeline.config.schema import TeacherSection
@@ -187,7 +187,7 @@ def _means(shares: list[dict[str, float]]) -> dict[str, float]:
 @torch.no_grad()
 def _drawn(loop: Loop, teacher: nn.Module, real: Tensor) -> dict[str, float]:
     """How far the generator's images lie from real ones, and from each other."""
-    if not isinstance(loop.synthesizer, KeptGenerator):
+    if not isinstance(loop.synthesizer, KeptGeneratorSynthesizer):
         return {}
     rng = torch.Generator().manual_seed(0)
     drawn = torch.cat([loop.synthesizer.fresh(250, rng).images for _ in range(20)])

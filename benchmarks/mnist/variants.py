@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from dfkd.composition import Memory, Objective, Term, Update, Wrapper
+from dfkd.composition import ImagePool, KeptGenerator, LogitL1, MetaStep, Term
 from dfkd.recipe import Recipe
 
 
@@ -20,7 +20,7 @@ def _weighted(factor: float, plain: bool) -> Callable[[Recipe], Recipe]:
         terms = []
         for term in recipe.terms:
             weight = term.weight * (factor if term.name == "certainty" else 1.0)
-            wrapper = Wrapper() if plain else term.wrapper
+            wrapper = None if plain else term.wrapper
             terms.append(replace(term, weight=weight, wrapper=wrapper))
         return replace(recipe, terms=tuple(terms))
 
@@ -33,7 +33,7 @@ def _unconditional(recipe: Recipe) -> Recipe:
     kept = tuple(term for term in recipe.terms if term.name not in labelled)
     return replace(
         recipe,
-        synthesizer=replace(recipe.synthesizer, conditional=False),
+        synthesizer=replace(_kept(recipe), conditioning=None),
         terms=(Term("certainty", 1.0), Term("class-balance", 1.0), *kept),
     )
 
@@ -42,22 +42,35 @@ def _no_replay(recipe: Recipe) -> Recipe:
     """As many student steps as before; where they outnumber fresh batches, on these again."""
     schedule = recipe.schedule
     if schedule.student_steps == schedule.fresh_batches:
-        return replace(recipe, memory=Memory())
+        return replace(recipe, memory=None)
     present = schedule.fresh_batches * schedule.batch
+    assert isinstance(recipe.memory, ImagePool)
     return replace(recipe, memory=replace(recipe.memory, capacity=present))
 
 
 def _headed(head: str) -> Callable[[Recipe], Recipe]:
-    return lambda recipe: replace(
-        recipe,
-        synthesizer=replace(recipe.synthesizer, head=head),
-    )
+    def changed(recipe: Recipe) -> Recipe:
+        kept = _kept(recipe)
+        network = replace(kept.network, head=head)
+        return replace(recipe, synthesizer=replace(kept, network=network))
+
+    return changed
+
+
+def _kept(recipe: Recipe) -> KeptGenerator:
+    assert isinstance(recipe.synthesizer, KeptGenerator)
+    return recipe.synthesizer
+
+
+def _first_order(recipe: Recipe) -> Recipe:
+    assert isinstance(recipe.update, MetaStep)
+    return replace(recipe, update=replace(recipe.update, first_order=True))
 
 
 VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
     "without replay": _no_replay,
-    "without meta step": lambda recipe: replace(recipe, update=Update()),
-    "first order": lambda recipe: replace(recipe, update=replace(recipe.update, first_order=True)),
+    "without meta step": lambda recipe: replace(recipe, update=None),
+    "first order": _first_order,
     "without selection": lambda recipe: replace(recipe, selection="all"),
     "unconditional": _unconditional,
     "without metric": lambda recipe: _without("mode-seeking")(_without("metric")(recipe)),
@@ -68,7 +81,7 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
     "without blending": lambda recipe: replace(
         recipe, schedule=replace(recipe.schedule, fresh="new")
     ),
-    "logit-l1": lambda recipe: replace(recipe, objective=Objective("logit-l1")),
+    "logit-l1": lambda recipe: replace(recipe, objective=LogitL1()),
     "tanh head": _headed("tanh"),
     "sigmoid head": _headed("sigmoid"),
     **{f"certainty x{f:g}": _weighted(f, plain=False) for f in (0.1, 10.0)},

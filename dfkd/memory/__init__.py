@@ -4,17 +4,18 @@ from typing import Any, Protocol
 
 import torch
 
+from dfkd.composition import AverageGenerator, BatchBank, ImagePool, KeptGenerator, VaeReplay
 from dfkd.images import ImageSpec
-from dfkd.memory.average_generator import AverageGenerator
-from dfkd.memory.bank import Bank
+from dfkd.memory.average_generator import AverageGeneratorMemory
+from dfkd.memory.bank import BankMemory
 from dfkd.memory.labelled_batch import Lesson
-from dfkd.memory.pool import ImagePool
-from dfkd.memory.vae_replay import VaeReplay
+from dfkd.memory.pool import PoolMemory
+from dfkd.memory.vae_replay import VaeMemory
 from dfkd.models.teacher import Teacher
 from dfkd.models.vae import Vae
 from dfkd.recipe import Recipe
 from dfkd.synthesizers import Synthesizer
-from dfkd.synthesizers.kept_generator import KeptGenerator
+from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 
 __all__ = ["Memory", "make_memory"]
 
@@ -74,17 +75,17 @@ def make_memory(
         stretch: Length of the run over the published length.
         device: Where images are kept.
     """
-    memory = recipe.memory
-    size = round(memory.share * recipe.schedule.batch)
-    if memory.kind == "pool":
-        return ImagePool(memory.capacity)
-    if memory.kind == "bank":
-        return Bank(memory.capacity, size, max(1, round(memory.every * stretch)))
-    if memory.kind == "vae":
-        drawn = recipe.synthesizer
-        vae = Vae(spec, memory.latent, drawn.width, drawn.network).to(device)
-        return VaeReplay(vae, teacher, size, memory.lr, memory.steps)
-    if memory.kind == "average-generator":
-        assert isinstance(synthesizer, KeptGenerator)
-        return AverageGenerator(synthesizer, teacher, memory.decay)
+    memory, size = recipe.memory, recipe.replayed
+    if isinstance(memory, ImagePool):
+        return PoolMemory(memory.capacity)
+    if isinstance(memory, BatchBank):
+        return BankMemory(memory.capacity, size, max(1, round(memory.every * stretch)))
+    if isinstance(memory, VaeReplay):
+        assert isinstance(recipe.synthesizer, KeptGenerator)
+        drawn = recipe.synthesizer.network
+        vae = Vae(spec, memory.latent, drawn.width, drawn.trunk).to(device)
+        return VaeMemory(vae, teacher, size, memory.lr, memory.steps)
+    if isinstance(memory, AverageGenerator):
+        assert isinstance(synthesizer, KeptGeneratorSynthesizer)
+        return AverageGeneratorMemory(synthesizer, teacher, memory.decay)
     return None

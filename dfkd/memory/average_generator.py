@@ -7,10 +7,10 @@ import torch
 
 from dfkd.memory.labelled_batch import Lesson
 from dfkd.models.teacher import Teacher
-from dfkd.synthesizers.kept_generator import KeptGenerator
+from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 
 
-class AverageGenerator:
+class AverageGeneratorMemory:
     """A slow twin of the generator; the student learns from both.
 
     Args:
@@ -22,7 +22,9 @@ class AverageGenerator:
     learns = True
     factor = 1.0
 
-    def __init__(self, synthesizer: KeptGenerator, teacher: Teacher, decay: float) -> None:
+    def __init__(
+        self, synthesizer: KeptGeneratorSynthesizer, teacher: Teacher, decay: float
+    ) -> None:
         self.synthesizer, self.teacher, self.decay = synthesizer, teacher, decay
         self.twin = copy.deepcopy(synthesizer.generator)
 

@@ -7,7 +7,7 @@ import torch
 from dfkd.memory.labelled_batch import Lesson
 
 
-class Bank:
+class BankMemory:
     """The last `capacity` small batches.
 
     Args:

@@ -8,7 +8,7 @@ from torch import Tensor
 from dfkd.memory.labelled_batch import Lesson
 
 
-class ImagePool:
+class PoolMemory:
     """A ring of the last `capacity` images.
 
     Images are kept in half precision; the memory is allocated once, at the first batch.

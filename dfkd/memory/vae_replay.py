@@ -29,7 +29,7 @@ PRIOR = 1e-5
 """Weight of the VAE's prior."""
 
 
-class VaeReplay:
+class VaeMemory:
     """PRE-DFKD's memory.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from dfkd.recipe import RecipeError
+from dfkd.errors import RecipeError
 
 
 @dataclass(frozen=True)

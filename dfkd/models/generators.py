@@ -6,13 +6,12 @@ All heads end in the teacher's normalised space, so nothing is normalised twice.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from dfkd.composition import Synthesizer
+from dfkd.composition.synthesis import Conditioning, GeneratorNetwork
 from dfkd.images import ImageSpec
 
 BASE = 8
@@ -94,7 +93,7 @@ def upsample(width: int, channels: int, doublings: int, eps: float) -> nn.Sequen
     return nn.Sequential(*layers, nn.Conv2d(inputs, channels, 3, padding=1))
 
 
-GENERATORS: dict[str, Callable[[int, int, int, float], nn.Sequential]] = {
+TRUNKS: dict[str, Callable[[int, int, int, float], nn.Sequential]] = {
     "pixel-shuffle": pixel_shuffle,
     "upsample": upsample,
 }
@@ -105,30 +104,35 @@ class Generator(nn.Module):
     """Latent (and class embedding) to base grid, trunk, crop, head.
 
     Args:
-        synthesizer: Layout and sizes.
+        network: Layout and sizes.
         spec: The images to draw.
         classes: Number of classes, for conditional generators.
+        conditioning: How class labels enter; None for an unconditional generator.
 
     Attributes:
         latent: Size of the latent vector.
         conditional: Whether `forward` needs labels.
     """
 
-    def __init__(self, synthesizer: Synthesizer, spec: ImageSpec, classes: int) -> None:
+    def __init__(
+        self,
+        network: GeneratorNetwork,
+        spec: ImageSpec,
+        classes: int,
+        conditioning: Conditioning = None,
+    ) -> None:
         super().__init__()
-        self.spec, self.latent, self.width = spec, synthesizer.latent, synthesizer.width
-        self.conditional, self.conditioning = synthesizer.conditional, synthesizer.conditioning
+        self.spec, self.latent, self.width = spec, network.latent, network.width
+        self.conditional, self.conditioning = conditioning is not None, conditioning
         channels, height, width = spec.shape
         doublings = max(0, math.ceil(math.log2(max(height, width) / BASE)))
         self.grid = (math.ceil(height / 2**doublings), math.ceil(width / 2**doublings))
         self.embedding = nn.Embedding(classes, self.latent) if self.conditional else None
         self.project = nn.Linear(self.latent, self.width * self.grid[0] * self.grid[1])
         self.normalise = nn.BatchNorm2d(self.width)
-        self.trunk = GENERATORS[synthesizer.network](
-            self.width, channels, doublings, synthesizer.norm_eps
-        )
-        self.head = HEADS[synthesizer.head](spec)
-        if synthesizer.spectral:
+        self.trunk = TRUNKS[network.trunk](self.width, channels, doublings, network.norm_eps)
+        self.head = HEADS[network.head](spec)
+        if network.spectral:
             _constrain(self.trunk)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -177,7 +181,7 @@ class NoisyLayerGenerator(nn.Module):
     noisy layer of its own.
 
     Args:
-        synthesizer: `latent` is the width behind the noisy layer.
+        network: `latent` is the width behind the noisy layer.
         spec: The images to draw.
         embeddings: (K, E), one row a class; random ones keep the method free of outside data, those
             of class names may be given instead.
@@ -185,17 +189,16 @@ class NoisyLayerGenerator(nn.Module):
     """
 
     def __init__(
-        self, synthesizer: Synthesizer, spec: ImageSpec, embeddings: Tensor, groups: int
+        self, network: GeneratorNetwork, spec: ImageSpec, embeddings: Tensor, groups: int
     ) -> None:
         super().__init__()
         self.register_buffer("embeddings", embeddings)
         self.embeddings: Tensor
-        inner = replace(synthesizer, kind="generator", conditional=False)
         self.scale = nn.BatchNorm1d(embeddings.shape[1])
         self.noisy = nn.ModuleList(
-            nn.Linear(embeddings.shape[1], synthesizer.latent) for _ in range(groups)
+            nn.Linear(embeddings.shape[1], network.latent) for _ in range(groups)
         )
-        self.trunk = Generator(inner, spec, len(embeddings))
+        self.trunk = Generator(network, spec, len(embeddings))
         self.redraw()
 
     def redraw(self) -> None:

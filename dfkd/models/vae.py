@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfkd.composition import Synthesizer
+from dfkd.composition import GeneratorNetwork
 from dfkd.images import ImageSpec
 from dfkd.models.generators import Generator, start_small
 
@@ -19,11 +19,11 @@ class Vae(nn.Module):
         spec: The images.
         latent: Size of the latent vector.
         width: Channels of the decoder's hidden layers.
-        network: The decoder's layout, a key of `dfkd.models.generators.GENERATORS`.
+        trunk: The decoder's trunk, a key of `dfkd.models.generators.TRUNKS`.
     """
 
     def __init__(
-        self, spec: ImageSpec, latent: int, width: int = 128, network: str = "upsample"
+        self, spec: ImageSpec, latent: int, width: int = 128, trunk: str = "upsample"
     ) -> None:
         super().__init__()
         channels = spec.shape[0]
@@ -42,7 +42,7 @@ class Vae(nn.Module):
         )
         self.mean = nn.Linear(32 * 8 * 8, latent)
         self.log_variance = nn.Linear(32 * 8 * 8, latent)
-        layout = Synthesizer(network=network, head="tanh", latent=latent, width=width, norm_eps=0.8)
+        layout = GeneratorNetwork(trunk, "tanh", latent, width, norm_eps=0.8)
         self.decoder = Generator(layout, spec, classes=0)
         start_small(self.decoder.trunk)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dfkd.composition import Objective, Term
+from dfkd.composition import DifferenceEntropy, Term
 from dfkd.recipe import Recipe
 from dfkd.recipes.gdfq import GDFQ
 
@@ -16,7 +16,7 @@ ADADFQ: Recipe = replace(
         Term("agreement-label", 0.1),
         Term("batch-norm-mse", 1.0),
     ),
-    objective=Objective("difference-entropy", temperature=20.0),
+    objective=DifferenceEntropy(temperature=20.0),
     schedule=replace(GDFQ.schedule, batch=16),
     reported={
         "CIFAR-10 ResNet-20 (93.89), W4A4": "92.31 (own)",

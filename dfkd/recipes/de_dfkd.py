@@ -1,14 +1,15 @@
 """DE-DFKD: a conditional generator, and metric learning on the teacher's features for diversity."""
 
-from dfkd.composition import Objective, Optimizer, Schedule, Synthesizer, Term
+from dfkd.composition import Adam, GeneratorNetwork, KeptGenerator, Schedule, SoftKl, Term
 from dfkd.recipe import Recipe
 
 DE_DFKD = Recipe(
     name="de-dfkd",
     citation="Liu et al., Diversity-Enhancing Data-Free Knowledge Distillation, Multimedia Tools "
     "and Applications 2024",
-    synthesizer=Synthesizer(
-        network="upsample", head="tanh", latent=100, width=128, conditional=True
+    synthesizer=KeptGenerator(
+        GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128),
+        conditioning="product",
     ),
     terms=(
         Term("label-certainty", 1.0),
@@ -17,10 +18,10 @@ DE_DFKD = Recipe(
         Term("metric", 0.1),
         Term("mode-seeking", 1.0),
     ),
-    objective=Objective("soft-kl", temperature=4.0),
+    objective=SoftKl(temperature=4.0),
     schedule=Schedule(batch=256, fresh_batches=5, student_steps=5, rounds=25_000),
-    generator=Optimizer(1e-3),
-    student=Optimizer(2e-3),
+    generator=Adam(1e-3),
+    student=Adam(2e-3),
     reported={"FID": "51.79 MNIST, 60.25 CIFAR-10, 50.1 CIFAR-100 (abstract; unverified)"},
     notes=(
         "Neither text nor code is public. From the abstract: a conditional generator and metric "

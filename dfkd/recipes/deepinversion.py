@@ -1,20 +1,29 @@
 """DeepInversion: pixels optimised towards labels and the teacher's batch-norm statistics."""
 
-from dfkd.composition import Memory, Objective, Optimizer, Schedule, Synthesizer, Term
+from dfkd.composition import (
+    Adam,
+    ConstantRate,
+    ImagePool,
+    PixelOptimization,
+    Schedule,
+    Sgd,
+    SoftKl,
+    Term,
+)
 from dfkd.recipe import Recipe
 
 DEEPINVERSION = Recipe(
     name="deepinversion",
     citation="Yin et al., Dreaming to Distill: Data-free Knowledge Transfer via DeepInversion, "
     "CVPR 2020",
-    synthesizer=Synthesizer("pixels", steps=2_000, augment="roll"),
+    synthesizer=PixelOptimization(steps=2_000, augment="roll"),
     terms=(
         Term("label-certainty", 1.0),
         Term("batch-norm-l2", 10.0),
         Term("total-variation", 2.5e-5),
     ),
-    memory=Memory("pool", capacity=256_000),
-    objective=Objective("soft-kl", temperature=3.0),
+    memory=ImagePool(capacity=256_000),
+    objective=SoftKl(temperature=3.0),
     schedule=Schedule(
         batch=256,
         generator_steps=0,
@@ -23,8 +32,8 @@ DEEPINVERSION = Recipe(
         warmup_rounds=1_000,
         rounds=1_000,
     ),
-    generator=Optimizer(0.05, policy="constant"),
-    student=Optimizer(0.1, "sgd", weight_decay=5e-4),
+    generator=Adam(0.05, policy=ConstantRate()),
+    student=Sgd(0.1, weight_decay=5e-4),
     reported={"CIFAR-10 ResNet-34 -> ResNet-18": "below ADI's 93.26"},
     notes=(
         "The student's half is not published: temperature 3 and 256,000 images are the authors' "

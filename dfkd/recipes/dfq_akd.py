@@ -1,20 +1,31 @@
 """DFQ-AKD: the game on KL, held near the data by terms of the teacher; for quantization too."""
 
-from dfkd.composition import Objective, Optimizer, Schedule, Synthesizer, Term
+from dfkd.composition import (
+    Adam,
+    CosineRate,
+    GeneratorNetwork,
+    KeptGenerator,
+    Schedule,
+    Sgd,
+    SoftKl,
+    Term,
+)
 from dfkd.recipe import Recipe
 
 DFQ_AKD = Recipe(
     name="dfq-akd",
     citation="Choi et al., Data-Free Network Quantization with Adversarial Knowledge "
     "Distillation, CVPR Workshops 2020, arXiv 2005.04136",
-    synthesizer=Synthesizer(network="upsample", head="tanh", latent=512, width=128),
+    synthesizer=KeptGenerator(
+        GeneratorNetwork(trunk="upsample", head="tanh", latent=512, width=128)
+    ),
     terms=(
         Term("adversary", 1.0),
         Term("batch-norm-kl", 0.01),
         Term("entropy", 0.01),
         Term("class-balance", 0.01),
     ),
-    objective=Objective("soft-kl", temperature=1.0),
+    objective=SoftKl(temperature=1.0),
     schedule=Schedule(
         batch=256,
         fresh_batches=10,
@@ -23,8 +34,8 @@ DFQ_AKD = Recipe(
         rounds=200 * 400,
         frozen_norms=True,
     ),
-    generator=Optimizer(1e-3, betas=(0.5, 0.999), final=0.0),
-    student=Optimizer(0.1, "sgd", nesterov=True, final=0.0),
+    generator=Adam(1e-3, betas=(0.5, 0.999), policy=CosineRate(final=0.0)),
+    student=Sgd(0.1, nesterov=True, policy=CosineRate(final=0.0)),
     reported={"CIFAR-10 ResNet-34 -> ResNet-18": "94.61 (CMI's repository, its own port)"},
     notes=(
         "Settings of an unofficial port; alpha 0.01 and the number of generators are unverified.",

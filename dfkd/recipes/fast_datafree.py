@@ -1,17 +1,24 @@
 """Fast-Datafree: the generator is meta-learnt, so that a few steps make a batch."""
 
-from dfkd.composition import Memory, Objective, Optimizer, Schedule, Synthesizer, Term
+from dfkd.composition import (
+    Adam,
+    ConstantRate,
+    CosineRate,
+    GeneratorNetwork,
+    ImagePool,
+    MetaGenerator,
+    Schedule,
+    Sgd,
+    SoftKl,
+    Term,
+)
 from dfkd.recipe import Recipe
 
 FAST_DATAFREE = Recipe(
     name="fast-datafree",
     citation="Fang et al., Up to 100x Faster Data-Free Knowledge Distillation, AAAI 2022",
-    synthesizer=Synthesizer(
-        "meta-generator",
-        network="upsample",
-        head="sigmoid",
-        latent=256,
-        width=128,
+    synthesizer=MetaGenerator(
+        GeneratorNetwork(trunk="upsample", head="sigmoid", latent=256, width=128),
         steps=5,
         latent_lr=0.01,
         renew_every=140,
@@ -21,11 +28,11 @@ FAST_DATAFREE = Recipe(
         Term("label-certainty", 0.4),
         Term("adversary-while-agreed", 1.1),
     ),
-    memory=Memory("pool", capacity=220 * 256),
-    objective=Objective("soft-kl", temperature=20.0),
+    memory=ImagePool(capacity=220 * 256),
+    objective=SoftKl(temperature=20.0),
     schedule=Schedule(batch=256, fresh_batches=0, student_steps=400, warmup_rounds=20, rounds=200),
-    generator=Optimizer(3e-3, policy="constant"),
-    student=Optimizer(0.2, "sgd", weight_decay=1e-4, final=1e-3),
+    generator=Adam(3e-3, policy=ConstantRate()),
+    student=Sgd(0.2, weight_decay=1e-4, policy=CosineRate(final=1e-3)),
     reported={
         "CIFAR-10 ResNet-34 -> ResNet-18": "94.05 with ten steps, the authors' repository",
         "CIFAR-10 WRN-40-2 -> WRN-16-1": "89.29 with ten steps, the authors' repository",

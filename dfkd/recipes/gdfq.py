@@ -1,6 +1,15 @@
 """GDFQ: a conditional generator held to labels and batch-norm statistics, for quantization."""
 
-from dfkd.composition import Objective, Optimizer, Schedule, Synthesizer, Term
+from dfkd.composition import (
+    Adam,
+    GeneratorNetwork,
+    KeptGenerator,
+    Schedule,
+    Sgd,
+    SoftKl,
+    StepRate,
+    Term,
+)
 from dfkd.recipe import Recipe
 
 MILESTONES = (0.25, 0.5, 0.75)
@@ -9,22 +18,15 @@ MILESTONES = (0.25, 0.5, 0.75)
 GDFQ = Recipe(
     name="gdfq",
     citation="Xu et al., Generative Low-bitwidth Data Free Quantization, ECCV 2020",
-    synthesizer=Synthesizer(
-        network="upsample",
-        head="tanh",
-        latent=100,
-        width=128,
-        conditional=True,
+    synthesizer=KeptGenerator(
+        GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128, norm_eps=0.8),
         conditioning="product",
-        norm_eps=0.8,
     ),
     terms=(Term("label-certainty", 1.0), Term("batch-norm-mse", 0.1)),
-    objective=Objective("soft-kl", temperature=20.0),
+    objective=SoftKl(temperature=20.0),
     schedule=Schedule(batch=200, fresh="generator-batch", warmup_rounds=4 * 200, rounds=396 * 200),
-    generator=Optimizer(1e-3, betas=(0.5, 0.999), policy="steps", milestones=MILESTONES),
-    student=Optimizer(
-        1e-4, "sgd", nesterov=True, weight_decay=1e-4, policy="steps", milestones=MILESTONES
-    ),
+    generator=Adam(1e-3, betas=(0.5, 0.999), policy=StepRate(MILESTONES)),
+    student=Sgd(1e-4, nesterov=True, weight_decay=1e-4, policy=StepRate(MILESTONES)),
     reported={
         "CIFAR-10 ResNet-20 (93.89), W4A4": "90.11 (AdaDFQ's table 2)",
         "CIFAR-100 ResNet-20 (70.33), W4A4": "63.58 +- 0.23 (own)",

@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from dfkd.composition import Update
+from dfkd.composition import MetaStep
 from dfkd.recipes.pre_dfkd import PRE_DFKD
 
 LRA = replace(
     PRE_DFKD,
     name="lra",
     citation="Patel et al., Learning to Retain while Acquiring, CVPR 2023",
-    update=Update("meta", inner_lr=0.001),
+    update=MetaStep(inner_lr=0.001),
     schedule=replace(PRE_DFKD.schedule, batch=512, rounds=400 * 72),
     reported={"CIFAR-100 ResNet-34 -> ResNet-18": "peak 77.21, generative replay (public note)"},
     notes=(

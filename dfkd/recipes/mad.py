@@ -1,40 +1,38 @@
 """MAD: the student also learns from the running average of the generator."""
 
 from dfkd.composition import (
-    Memory,
-    Objective,
-    Optimizer,
+    Adam,
+    AverageGenerator,
+    Bounded,
+    GeneratorNetwork,
+    KeptGenerator,
     Schedule,
-    Synthesizer,
+    Sgd,
+    SoftKl,
     Term,
-    Update,
-    Wrapper,
+    TwoSource,
 )
 from dfkd.recipe import Recipe
 
 MAD = Recipe(
     name="mad",
     citation="Do et al., Momentum Adversarial Distillation, NeurIPS 2022, arXiv 2209.10359",
-    synthesizer=Synthesizer(
-        network="upsample",
-        head="tanh",
-        latent=256,
-        width=128,
-        conditional=True,
+    synthesizer=KeptGenerator(
+        GeneratorNetwork(trunk="upsample", head="tanh", latent=256, width=128),
         conditioning="sum",
     ),
     terms=(
-        Term("adversary", 1.0, wrapper=Wrapper("bounded", bound=1.0)),
+        Term("adversary", 1.0, wrapper=Bounded(bound=1.0)),
         Term("label-certainty", 1.0),
     ),
-    memory=Memory("average-generator", decay=0.95),
-    objective=Objective("soft-kl", temperature=4.0),
-    update=Update("two-source", replay_weight=1.0),
+    memory=AverageGenerator(decay=0.95),
+    objective=SoftKl(temperature=4.0),
+    update=TwoSource(replay_weight=1.0),
     schedule=Schedule(
         batch=256, fresh_batches=5, student_steps=5, warmup_rounds=500, rounds=25_000
     ),
-    generator=Optimizer(1e-3),
-    student=Optimizer(0.1, "sgd", weight_decay=5e-4),
+    generator=Adam(1e-3),
+    student=Sgd(0.1, weight_decay=5e-4),
     reported={
         "CIFAR-10": "94.90 (public note; pair not stated)",
         "CIFAR-100": "77.31 (public note; pair not stated)",

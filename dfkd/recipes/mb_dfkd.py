@@ -1,6 +1,17 @@
 """MB-DFKD: a small bank of earlier batches keeps the student from forgetting."""
 
-from dfkd.composition import Memory, Objective, Optimizer, Schedule, Synthesizer, Term
+from dfkd.composition import (
+    Adam,
+    BatchBank,
+    ConstantRate,
+    CosineRate,
+    GeneratorNetwork,
+    KeptGenerator,
+    LogitL1,
+    Schedule,
+    Sgd,
+    Term,
+)
 from dfkd.recipe import Recipe
 
 NOVEL = (
@@ -15,15 +26,17 @@ MB_DFKD = Recipe(
     name="mb-dfkd",
     citation="Binici et al., Preventing Catastrophic Forgetting and Distribution Mismatch in "
     "Knowledge Distillation via Synthetic Data, WACV 2022",
-    synthesizer=Synthesizer(
-        network="upsample", head="tanh", latent=1000, width=128, norm_eps=0.8, spectral=True
+    synthesizer=KeptGenerator(
+        GeneratorNetwork(
+            trunk="upsample", head="tanh", latent=1000, width=128, norm_eps=0.8, spectral=True
+        )
     ),
     terms=NOVEL,
-    memory=Memory("bank", capacity=10, share=1 / 8, every=5 * 36),
-    objective=Objective("logit-l1"),
+    memory=BatchBank(capacity=10, share=1 / 8, every=5 * 36),
+    objective=LogitL1(),
     schedule=Schedule(batch=1024, fresh_batches=10, student_steps=10, rounds=400 * 36),
-    generator=Optimizer(0.02, policy="constant"),
-    student=Optimizer(0.1, "sgd", weight_decay=5e-4, final=0.0),
+    generator=Adam(0.02, policy=ConstantRate()),
+    student=Sgd(0.1, weight_decay=5e-4, policy=CosineRate(final=0.0)),
     reported={"CIFAR-10 ResNet-34 -> ResNet-18": "peak 92.4, mu 83.3 (third-party table)"},
     notes=(
         "Settings from LRA's re-implementation; the original code was not found.",

@@ -1,18 +1,24 @@
 """NAYER: the randomness is in a first layer that is drawn anew, behind embeddings of the labels."""
 
-from dfkd.composition import Memory, Objective, Optimizer, Schedule, Synthesizer, Term
+from dfkd.composition import (
+    Adam,
+    ConstantRate,
+    CosineRate,
+    GeneratorNetwork,
+    ImagePool,
+    NoisyLayer,
+    Schedule,
+    Sgd,
+    SoftKl,
+    Term,
+)
 from dfkd.recipe import Recipe
 
 NAYER = Recipe(
     name="nayer",
     citation="Tran et al., NAYER: Noisy Layer Data Generation, CVPR 2024, arXiv 2310.00258",
-    synthesizer=Synthesizer(
-        "noisy-layer",
-        network="upsample",
-        head="sigmoid",
-        latent=1000,
-        width=128,
-        conditional=True,
+    synthesizer=NoisyLayer(
+        GeneratorNetwork(trunk="upsample", head="sigmoid", latent=1000, width=128),
         steps=30,
         renew_every=20,
     ),
@@ -21,8 +27,8 @@ NAYER = Recipe(
         Term("label-certainty", 0.5),
         Term("adversary-while-agreed", 1.33),
     ),
-    memory=Memory("pool", capacity=400 * 400, share=1.28),
-    objective=Objective("soft-kl", temperature=20.0),
+    memory=ImagePool(capacity=400 * 400, share=1.28),
+    objective=SoftKl(temperature=20.0),
     schedule=Schedule(
         batch=400,
         generator_steps=2,
@@ -31,8 +37,8 @@ NAYER = Recipe(
         warmup_rounds=20 * 10,
         rounds=100,
     ),
-    generator=Optimizer(4e-3, betas=(0.5, 0.999), policy="constant"),
-    student=Optimizer(0.2, "sgd", weight_decay=1e-4, final=1e-3),
+    generator=Adam(4e-3, betas=(0.5, 0.999), policy=ConstantRate()),
+    student=Sgd(0.2, weight_decay=1e-4, policy=CosineRate(final=1e-3)),
     reported={
         "CIFAR-100 WRN-40-2 -> WRN-16-2": "about 70.2 / 71.2 / 71.7 in 100 / 200 / 300 epochs "
         "(read off a plot)"

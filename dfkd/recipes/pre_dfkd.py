@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dfkd.composition import Memory
+from dfkd.composition import VaeReplay
 from dfkd.recipes.mb_dfkd import MB_DFKD
 
 PRE_DFKD = replace(
@@ -10,7 +10,7 @@ PRE_DFKD = replace(
     name="pre-dfkd",
     citation="Binici et al., Robust and Resource-Efficient Data-Free Knowledge Distillation by "
     "Generative Pseudo Replay, AAAI 2022",
-    memory=Memory("vae", share=1 / 8, latent=1000, lr=0.02 / 40, steps=4),
+    memory=VaeReplay(share=1 / 8, latent=1000, lr=0.02 / 40, steps=4),
     reported={
         "CIFAR-10 ResNet-34 -> ResNet-18": "peak 94.1, mu 87.4 (third-party table)",
         "CIFAR-100 ResNet-34 -> ResNet-18": "peak 77.1, mu 70.2 (third-party table)",

@@ -6,22 +6,34 @@ reference: getting worse is punished exponentially, getting better rewarded ever
 
 from dataclasses import replace
 
-from dfkd.composition import Objective, Optimizer, Schedule, Synthesizer, Term, Wrapper
+from dfkd.composition import (
+    Adam,
+    ConstantRate,
+    ExpIncrement,
+    GeneratorNetwork,
+    KeptGenerator,
+    Schedule,
+    SoftKl,
+    StepRate,
+    Term,
+)
 from dfkd.recipe import Recipe
 
-INCREASE = Wrapper("exp-increment", refresh=120)
+INCREASE = ExpIncrement(refresh=120)
 """The reference is refreshed once an epoch of 120 generator steps."""
 
 RDSKD = Recipe(
     name="rdskd",
     citation="Han et al., Robustness and Diversity Seeking Data-Free KD, ICASSP 2021",
-    synthesizer=Synthesizer(network="upsample", head="tanh", latent=100, width=128, norm_eps=0.8),
+    synthesizer=KeptGenerator(
+        GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128, norm_eps=0.8)
+    ),
     terms=(
         Term("certainty", 1.0, wrapper=INCREASE),
         Term("class-balance", 1.0, wrapper=INCREASE),
         Term("inter-sample", 1.0),
     ),
-    objective=Objective("soft-kl", temperature=10.0),
+    objective=SoftKl(temperature=10.0),
     schedule=Schedule(
         batch=512,
         generator_steps=0,
@@ -29,8 +41,8 @@ RDSKD = Recipe(
         rounds=1_000 * 120,
         frozen_norms=True,
     ),
-    generator=Optimizer(1e-3, policy="constant"),
-    student=Optimizer(2e-3, policy="constant"),
+    generator=Adam(1e-3, policy=ConstantRate()),
+    student=Adam(2e-3, policy=ConstantRate()),
     notes=(
         "The MNIST settings. No figure of the paper's tables could be read.",
         "Unverified: whether the paper refreshes the reference every step or every epoch.",
@@ -41,7 +53,7 @@ RDSKD = Recipe(
 RDSKD_CIFAR10 = replace(
     RDSKD,
     name="rdskd-cifar10",
-    synthesizer=replace(RDSKD.synthesizer, latent=1000),
-    student=Optimizer(2e-3, policy="steps", milestones=(0.8,)),
+    synthesizer=KeptGenerator(replace(RDSKD.synthesizer.network, latent=1000)),
+    student=Adam(2e-3, policy=StepRate((0.8,))),
     notes=("The CIFAR-10 settings.", *RDSKD.notes[1:]),
 )

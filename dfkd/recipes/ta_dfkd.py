@@ -1,17 +1,23 @@
 """TA-DFKD: no class prior; the teacher only filters, by a mixture fitted to its own loss."""
 
-from dfkd.composition import Objective, Optimizer, Schedule, Synthesizer, Term
+from dfkd.composition import (
+    Adam,
+    ConstantRate,
+    CosineRate,
+    GeneratorNetwork,
+    KeptGenerator,
+    LogitL1,
+    Schedule,
+    Sgd,
+    Term,
+)
 from dfkd.recipe import Recipe
 
 TA_DFKD = Recipe(
     name="ta-dfkd",
     citation="Shin and Choi, Teacher as a Lenient Expert, AAAI 2024, arXiv 2402.12406",
-    synthesizer=Synthesizer(
-        network="upsample",
-        head="sigmoid",
-        latent=1000,
-        width=128,
-        norm_eps=0.8,
+    synthesizer=KeptGenerator(
+        GeneratorNetwork(trunk="upsample", head="sigmoid", latent=1000, width=128, norm_eps=0.8),
         augment="crop-flip",
     ),
     terms=(
@@ -21,10 +27,10 @@ TA_DFKD = Recipe(
         Term("total-variation", 1.5e-5),
     ),
     selection="clean-mixture",
-    objective=Objective("logit-l1"),
+    objective=LogitL1(),
     schedule=Schedule(batch=1024, fresh_batches=10, student_steps=10, rounds=200 * 36),
-    generator=Optimizer(1e-3, policy="constant"),
-    student=Optimizer(0.01, "sgd", weight_decay=5e-4, final=0.0),
+    generator=Adam(1e-3, policy=ConstantRate()),
+    student=Sgd(0.01, weight_decay=5e-4, policy=CosineRate(final=0.0)),
     notes=(
         "The CIFAR-10 settings. The figures of its tables could not be read.",
         "Ours: only the clean part of a batch is learnt from; the code draws until one is full.",

@@ -1,18 +1,18 @@
 """ZeroQ: images whose own statistics are those the teacher's batch norms remember."""
 
-from dfkd.composition import Memory, Optimizer, Schedule, Synthesizer, Term
+from dfkd.composition import Adam, ConstantRate, ImagePool, PixelOptimization, Schedule, Term
 from dfkd.recipe import Recipe
 
 ZEROQ = Recipe(
     name="zeroq",
     citation="Cai et al., ZeroQ: A Novel Zero Shot Quantization Framework, CVPR 2020",
-    synthesizer=Synthesizer("pixels", steps=500),
+    synthesizer=PixelOptimization(steps=500),
     terms=(Term("batch-norm-of-images", 1.0),),
-    memory=Memory("pool", capacity=64),
+    memory=ImagePool(capacity=64),
     schedule=Schedule(
         batch=64, generator_steps=0, fresh_batches=0, student_steps=1, warmup_rounds=1, rounds=1
     ),
-    generator=Optimizer(0.5, policy="constant"),
+    generator=Adam(0.5, policy=ConstantRate()),
     reported={"ImageNet ResNet-18 (71.47), W8A8": "71.43 (own), calibrated, not fine-tuned"},
     notes=(
         "Images for calibration; no student learns from them. Ours: images stay in the value range "

@@ -3,12 +3,23 @@
 import torch
 from torch import Tensor, nn
 
+from dfkd.composition import (
+    FreshGenerator,
+    KeptGenerator,
+    MetaGenerator,
+    NoisyLayer,
+    SoftLabelPixels,
+)
 from dfkd.images import ImageSpec
 from dfkd.models.generators import Generator, NoisyLayerGenerator
 from dfkd.recipe import Recipe
-from dfkd.synthesizers.kept_generator import KeptGenerator
-from dfkd.synthesizers.per_batch_generators import FreshGenerator, MetaGenerator, NoisyLayer
-from dfkd.synthesizers.pixel_optimization import Impressions, Pixels
+from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
+from dfkd.synthesizers.per_batch_generators import (
+    FreshGeneratorSynthesizer,
+    MetaGeneratorSynthesizer,
+    NoisyLayerSynthesizer,
+)
+from dfkd.synthesizers.pixel_optimization import PixelSynthesizer, SoftLabelPixelSynthesizer
 from dfkd.synthesizers.protocol import Draft, Synthesizer
 
 EMBEDDING = 512
@@ -32,14 +43,14 @@ def build_generator(
         The generator that lives as long as the run; None when the recipe has none (images are
         made from pixels, or by a generator born for each batch).
     """
-    kind = recipe.synthesizer.kind
-    if kind in ("generator", "meta-generator"):
-        return Generator(recipe.synthesizer, spec, classes)
-    if kind == "noisy-layer":
+    synthesizer = recipe.synthesizer
+    if isinstance(synthesizer, KeptGenerator | MetaGenerator):
+        return Generator(synthesizer.network, spec, classes, synthesizer.conditioning)
+    if isinstance(synthesizer, NoisyLayer):
         rows = torch.randn(classes, EMBEDDING) if embeddings is None else embeddings
         # One noisy layer for each K images: no two images of a batch share class and layer.
         groups = -(-recipe.schedule.batch // classes)
-        return NoisyLayerGenerator(recipe.synthesizer, spec, rows, groups)
+        return NoisyLayerGenerator(synthesizer.network, spec, rows, groups)
     return None
 
 
@@ -62,19 +73,18 @@ def make_synthesizer(
         classes: Number of classes.
         device: Where images are made.
     """
-    kind = recipe.synthesizer.kind
-    if kind == "generator":
+    synthesizer = recipe.synthesizer
+    if isinstance(synthesizer, KeptGenerator):
         assert isinstance(generator, Generator)
-        return KeptGenerator(recipe, generator, classes, device)
-    if kind == "fresh-generator":
-        return FreshGenerator(recipe, spec, classes, device)
-    renew_every = recipe.synthesizer.renew_every
-    if kind == "meta-generator":
+        return KeptGeneratorSynthesizer(recipe, generator, classes, device)
+    if isinstance(synthesizer, FreshGenerator):
+        return FreshGeneratorSynthesizer(recipe, spec, classes, device)
+    if isinstance(synthesizer, MetaGenerator):
         assert isinstance(generator, Generator)
-        return MetaGenerator(recipe, generator, classes, device, renew_every)
-    if kind == "noisy-layer":
+        return MetaGeneratorSynthesizer(recipe, generator, classes, device, synthesizer.renew_every)
+    if isinstance(synthesizer, NoisyLayer):
         assert isinstance(generator, NoisyLayerGenerator)
-        return NoisyLayer(recipe, generator, classes, device, renew_every)
-    if kind == "impressions":
-        return Impressions(recipe, teacher, spec, classes, device)
-    return Pixels(recipe, spec, classes, device)
+        return NoisyLayerSynthesizer(recipe, generator, classes, device, synthesizer.renew_every)
+    if isinstance(synthesizer, SoftLabelPixels):
+        return SoftLabelPixelSynthesizer(recipe, teacher, spec, classes, device)
+    return PixelSynthesizer(recipe, spec, classes, device)

@@ -11,7 +11,7 @@ from dfkd.synthesizers.protocol import Draft
 from dfkd.training.optimizers import make_optimizer, set_rates
 
 
-class KeptGenerator:
+class KeptGeneratorSynthesizer:
     """The DAFL family's synthesizer, conditional or not.
 
     Args:

@@ -14,7 +14,7 @@ from dfkd.synthesizers.protocol import Draft, balanced_labels
 from dfkd.training.optimizers import make_optimizer
 
 
-class Inversion(ABC):
+class PerBatchSynthesizer(ABC):
     """What the three kinds share: labels chosen in turn, the best draft by its loss.
 
     Args:
@@ -39,19 +39,20 @@ class Inversion(ABC):
         """Choose labels and latents, and make the batch's optimiser."""
         synthesizer = self.recipe.synthesizer
         self.labels = balanced_labels(count, self.classes, rng).to(self.device)
-        latents = torch.randn(count, synthesizer.latent, generator=rng).to(self.device)
-        self.latents = latents.requires_grad_(synthesizer.latent_lr > 0)
+        latents = torch.randn(count, synthesizer.network.latent, generator=rng).to(self.device)
+        latent_lr = getattr(synthesizer, "latent_lr", 0.0)
+        self.latents = latents.requires_grad_(latent_lr > 0)
         self._best, self._draft = None, None
         groups: list[dict[str, Any]] = [{"params": list(self.network().parameters())}]
-        if synthesizer.latent_lr:
-            groups.append({"params": [self.latents], "lr": synthesizer.latent_lr * self.factor})
+        if latent_lr:
+            groups.append({"params": [self.latents], "lr": latent_lr * self.factor})
         rate = self.recipe.generator.lr * self.factor
         self.optimizer = make_optimizer(self.recipe.generator, groups, rate)
 
     def draw(self) -> Tensor:
         """Images of the present labels and latents."""
         network = self.network().train()
-        told = self.labels if self.recipe.synthesizer.conditional else None
+        told = self.labels if self.recipe.synthesizer.conditioning else None
         images: Tensor = network(self.latents, told)
         return images
 
@@ -81,7 +82,7 @@ class Inversion(ABC):
         return best
 
 
-class FreshGenerator(Inversion):
+class FreshGeneratorSynthesizer(PerBatchSynthesizer):
     """CMI: a generator is born for each batch and learns together with the latents."""
 
     def __init__(self, recipe: Recipe, spec: ImageSpec, classes: int, device: torch.device) -> None:
@@ -95,7 +96,10 @@ class FreshGenerator(Inversion):
 
     def begin(self, count: int, rng: torch.Generator) -> None:
         """A new generator, from torch's global random state."""
-        self._generator = Generator(self.recipe.synthesizer, self.spec, self.classes)
+        synthesizer = self.recipe.synthesizer
+        self._generator = Generator(
+            synthesizer.network, self.spec, self.classes, synthesizer.conditioning
+        )
         self._generator.to(self.device)
         self.start(count, rng)
 
@@ -107,7 +111,7 @@ class FreshGenerator(Inversion):
         """Nothing to take up."""
 
 
-class MetaGenerator(Inversion):
+class MetaGeneratorSynthesizer(PerBatchSynthesizer):
     """Fast-Datafree: a clone of the generator learns the batch, the generator learns to be cloned.
 
     First-order MAML: the clone's gradients are summed over its steps and the generator takes one
@@ -180,7 +184,7 @@ class MetaGenerator(Inversion):
         self.batches = state["batches"]
 
 
-class NoisyLayer(Inversion):
+class NoisyLayerSynthesizer(PerBatchSynthesizer):
     """NAYER: the first linear layer is drawn anew for every batch and learns with the rest.
 
     Args:

@@ -16,7 +16,7 @@ CONCENTRATIONS = (1.0, 0.1)
 """Scales of ZSKD's Dirichlet distributions: half of the impressions each."""
 
 
-class Pixels:
+class PixelSynthesizer:
     """DeepInversion: normal noise is optimised towards balanced labels; the best draft is kept.
 
     Args:
@@ -83,7 +83,7 @@ class Pixels:
         """Nothing to take up."""
 
 
-class Impressions(Pixels):
+class SoftLabelPixelSynthesizer(PixelSynthesizer):
     """ZSKD: uniform noise is optimised towards soft answers drawn from a Dirichlet distribution.
 
     Args:

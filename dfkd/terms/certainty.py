@@ -5,7 +5,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfkd.recipe import RecipeError
+from dfkd.errors import RecipeError
 from dfkd.synthesizers.synthesis import Synthesis
 
 

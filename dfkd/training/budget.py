@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dfkd.composition import AverageGenerator, VaeReplay
 from dfkd.recipe import Recipe
 
 
@@ -62,21 +63,21 @@ def passes_per_round(recipe: Recipe, warm: bool) -> int:
     views = 2 if recipe.synthesizer.augment == "two-views" else 1
     step = 3 * batch * views * recipe.synthesizer.steps
     # What is made for a pool is answered once more, without the last step's gradient.
-    step += 0 if recipe.synthesizer.kind == "generator" else batch
+    step += 0 if recipe.synthesizer.draws_on_demand else batch
     if warm:
         return step
     passes = step * schedule.generator_steps
     if schedule.fresh != "generator-batch":
         passes += batch * views * schedule.fresh_batches
-    replayed = round(recipe.memory.share * batch)
-    if recipe.memory.kind == "average-generator":
+    replayed = recipe.replayed
+    if isinstance(recipe.memory, AverageGenerator):
         passes += schedule.student_steps * replayed
-    if recipe.memory.kind == "vae":
+    if isinstance(recipe.memory, VaeReplay):
         sample = 4 * replayed
         shown = schedule.student_steps if schedule.shares_a_batch else schedule.fresh_batches
         learning = min(recipe.memory.steps, shown)
         passes += schedule.student_steps * sample
         passes += learning * (sample + 3 * (max(1, batch // 2) + replayed))
-    if recipe.objective.compares_maps and recipe.memory.kind != "none":
+    if recipe.objective.compares_maps and recipe.memory is not None:
         passes += schedule.student_steps * replayed
     return passes

@@ -166,7 +166,7 @@ class Loop:
             number = self._round + self.plan.warmup_rounds
             with_shares = step + 1 == steps and number % self._shares_every == 0
             made = self._making.run(adversarial=not warm, with_shares=with_shares)
-            if recipe.synthesizer.kind != "generator" and self.memory is not None:
+            if not recipe.synthesizer.draws_on_demand and self.memory is not None:
                 self.memory.remember(made.lesson)
         if self.memory is not None:
             self.memory.factor = self.health.rate

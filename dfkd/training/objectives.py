@@ -1,18 +1,20 @@
 """What the student minimises, given its logits and the teacher's, both (N, K)."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfkd.composition import Objective
+from dfkd.composition import AnyObjective, DifferenceEntropy, LogitL1, SoftKl
 
 
-def logit_l1(student: Tensor, teacher: Tensor, objective: Objective) -> Tensor:
+def logit_l1(student: Tensor, teacher: Tensor, objective: LogitL1) -> Tensor:
     """Mean absolute difference of logits (DFAD, Fang et al. 2019): never saturates."""
     return F.l1_loss(student, teacher)
 
 
-def soft_kl(student: Tensor, teacher: Tensor, objective: Objective) -> Tensor:
+def soft_kl(student: Tensor, teacher: Tensor, objective: SoftKl) -> Tensor:
     """T^2 KL(teacher || student) of softened answers, batch mean (Hinton et al. 2015)."""
     temperature = objective.temperature
     return temperature**2 * F.kl_div(
@@ -23,7 +25,7 @@ def soft_kl(student: Tensor, teacher: Tensor, objective: Objective) -> Tensor:
     )
 
 
-def difference_entropy(student: Tensor, teacher: Tensor, objective: Objective) -> Tensor:
+def difference_entropy(student: Tensor, teacher: Tensor, objective: DifferenceEntropy) -> Tensor:
     """-T^2 times the mean entropy of softmax((teacher - student) / T) (AdaDFQ, Qian et al. 2023).
 
     Smallest, -T^2 log K, where the logits differ by a constant.
@@ -66,8 +68,8 @@ def _attention(activations: Tensor) -> Tensor:
     return F.normalize(activations.square().mean(1).flatten(1), dim=1)
 
 
-OBJECTIVES = {
-    "logit-l1": logit_l1,
-    "soft-kl": soft_kl,
-    "difference-entropy": difference_entropy,
+OBJECTIVES: dict[type[AnyObjective], Callable[..., Tensor]] = {
+    LogitL1: logit_l1,
+    SoftKl: soft_kl,
+    DifferenceEntropy: difference_entropy,
 }

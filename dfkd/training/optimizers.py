@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dfkd.composition import Optimizer
+from dfkd.composition import AnyOptimizer, CosineRate, Sgd, StepRate
 
 
 def make_optimizer(
-    optimizer: Optimizer, parameters: Sequence[Any], lr: float | None = None
+    optimizer: AnyOptimizer, parameters: Sequence[Any], lr: float | None = None
 ) -> torch.optim.Optimizer:
     """An optimiser of torch's.
 
@@ -21,7 +21,7 @@ def make_optimizer(
         lr: Instead of the description's.
     """
     rate = optimizer.lr if lr is None else lr
-    if optimizer.kind == "sgd":
+    if isinstance(optimizer, Sgd):
         return torch.optim.SGD(
             parameters,
             rate,
@@ -34,17 +34,18 @@ def make_optimizer(
     )
 
 
-def rate_factor(optimizer: Optimizer, progress: float) -> float:
+def rate_factor(optimizer: AnyOptimizer, progress: float) -> float:
     """What the learning rate is multiplied by.
 
     Args:
         optimizer: The recipe's description.
         progress: Share of the run that is done, 0 to 1.
     """
-    if optimizer.policy == "cosine":
-        return optimizer.final + (1 - optimizer.final) * (1 + math.cos(math.pi * progress)) / 2
-    if optimizer.policy == "steps":
-        return 0.1 ** sum(progress >= milestone for milestone in optimizer.milestones)
+    policy = optimizer.policy
+    if isinstance(policy, CosineRate):
+        return policy.final + (1 - policy.final) * (1 + math.cos(math.pi * progress)) / 2
+    if isinstance(policy, StepRate):
+        return 0.1 ** sum(progress >= milestone for milestone in policy.milestones)
     return 1.0
 
 
@@ -61,7 +62,7 @@ def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
     return torch.nn.utils.get_total_norm(gradients)
 
 
-def clip(parameters: Sequence[Tensor], optimizer: Optimizer, norm: Tensor) -> None:
+def clip(parameters: Sequence[Tensor], optimizer: AnyOptimizer, norm: Tensor) -> None:
     """Scale the gradients down to the recipe's largest norm, if it has one."""
     if optimizer.clip:
         torch.nn.utils.clip_grads_with_norm_(parameters, optimizer.clip, norm)

@@ -14,7 +14,7 @@ from dfkd.models.teacher import Teacher, reduced
 from dfkd.recipe import Recipe
 from dfkd.synthesizers import Synthesizer
 from dfkd.synthesizers.augment import augmented, blended
-from dfkd.synthesizers.kept_generator import KeptGenerator
+from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.training.generator_phase import check_finite, selected
 from dfkd.training.optimizers import clip, gradient_norm, make_optimizer, set_rates
 from dfkd.training.updates import Pupil, learning_loss
@@ -68,7 +68,7 @@ class StudentPhase:
         groups = _by_rate(student, recipe.student.lr, rates or {})
         self.parameters = [p for group in groups for p in group["params"]]
         self.optimizer = make_optimizer(recipe.student, groups)
-        self.replayed = round(recipe.memory.share * recipe.schedule.batch)
+        self.replayed = recipe.replayed
         self._unblended: Lesson | None = None
         self.after_step: Callable[[], None] = lambda: None
         self.averaged: AveragedModel | None = None
@@ -137,14 +137,14 @@ class StudentPhase:
         elif schedule.fresh_batches == 0:
             return []
         else:
-            assert isinstance(self.synthesizer, KeptGenerator)
+            assert isinstance(self.synthesizer, KeptGeneratorSynthesizer)
             lessons = [self._drawn(self.synthesizer) for _ in range(schedule.fresh_batches)]
         for lesson in lessons:
             if self.memory is not None:
                 self.memory.remember(lesson)
         return lessons
 
-    def _drawn(self, synthesizer: KeptGenerator) -> Lesson:
+    def _drawn(self, synthesizer: KeptGeneratorSynthesizer) -> Lesson:
         """One batch of the generator's, answered by the teacher."""
         again = self.recipe.schedule.fresh == "same-latents"
         count = self.recipe.schedule.batch

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dfkd.compatibility import lacking_batch_norm, without_batch_norm
-from dfkd.composition import Term, Wrapper
+from dfkd.composition import AnyWrapper, Bounded, ExpIncrement, Log1p, Term
 from dfkd.models.forward_pass import batch_norms
 from dfkd.needs import NEEDS
 from dfkd.recipe import Recipe, RecipeError
@@ -23,13 +23,14 @@ class WrappedTerm:
 
     def __init__(self, term: Term, compute: Compute, stretch: float) -> None:
         self.term, self.compute = term, compute
-        self.refresh = max(1, round(term.wrapper.refresh * stretch))
+        refresh = term.wrapper.refresh if isinstance(term.wrapper, ExpIncrement) else 1
+        self.refresh = max(1, round(refresh * stretch))
         self._reference, self._calls = 0.0, 0
 
     def __call__(self, synthesis: Synthesis) -> tuple[Tensor, Tensor]:
         """(raw value, weighted share of the loss)."""
         value = self.compute(synthesis)
-        if self.term.wrapper.kind == "exp-increment":
+        if isinstance(self.term.wrapper, ExpIncrement):
             share = wrapped(value, self.term.wrapper, self._reference)
             self._calls += 1
             if self._calls % self.refresh == 0:
@@ -50,19 +51,19 @@ class WrappedTerm:
             self.compute.load_state_dict(state["own"])  # type: ignore[attr-defined]
 
 
-def wrapped(value: Tensor, wrapper: Wrapper, reference: float = 0.0) -> Tensor:
-    """A term's value after its wrapper; see `dfkd.composition.Wrapper` for the formulas.
+def wrapped(value: Tensor, wrapper: AnyWrapper | None, reference: float = 0.0) -> Tensor:
+    """A term's value after its wrapper; see `dfkd.composition.generator_loss` for the formulas.
 
     The exponent of "exp-increment" is limited without losing the direction: beyond the limit the
     value grows on linearly, with the gradient it had there.
     """
-    if wrapper.kind == "exp-increment":
+    if isinstance(wrapper, ExpIncrement):
         over = value - reference
         inside = over.clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT)
         return inside.exp() + (over - inside) * inside.detach().exp()
-    if wrapper.kind == "bounded":
+    if isinstance(wrapper, Bounded):
         return value.clamp_min(-wrapper.bound)
-    if wrapper.kind == "log1p":
+    if isinstance(wrapper, Log1p):
         return -torch.log1p(-value)
     return value
 

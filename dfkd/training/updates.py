@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from dfkd.composition import Objective, Update
+from dfkd.composition import AnyObjective, AnyUpdate, MetaStep, TwoSource
 from dfkd.memory.labelled_batch import Lesson
 from dfkd.models.forward_pass import look
 from dfkd.models.teacher import reduced
@@ -23,7 +23,7 @@ class Pupil:
     """
 
     def __init__(
-        self, student: nn.Module, objective: Objective, precision: torch.dtype = torch.float32
+        self, student: nn.Module, objective: AnyObjective, precision: torch.dtype = torch.float32
     ) -> None:
         self.student, self.objective, self.precision = student, objective, precision
 
@@ -41,11 +41,11 @@ class Pupil:
 
     def distance(self, ours: Tensor, theirs: Tensor) -> Tensor:
         """The objective on logits alone."""
-        return OBJECTIVES[self.objective.kind](ours, theirs, self.objective)
+        return OBJECTIVES[type(self.objective)](ours, theirs, self.objective)
 
 
 def learning_loss(
-    pupil: Pupil, update: Update, new: Lesson | None, replayed: Lesson | None
+    pupil: Pupil, update: AnyUpdate | None, new: Lesson | None, replayed: Lesson | None
 ) -> Tensor:
     """The loss of one student step, as the recipe's update asks.
 
@@ -62,14 +62,14 @@ def learning_loss(
         only = new if replayed is None else replayed
         assert only is not None
         return pupil.loss(only)
-    if update.kind == "two-source":
+    if isinstance(update, TwoSource):
         return pupil.loss(new) + update.replay_weight * pupil.loss(replayed)
-    if update.kind == "meta":
+    if isinstance(update, MetaStep):
         return _meta(pupil, update, new, replayed)
     return pupil.loss(new.joined(replayed))
 
 
-def _meta(pupil: Pupil, update: Update, new: Lesson, replayed: Lesson) -> Tensor:
+def _meta(pupil: Pupil, update: MetaStep, new: Lesson, replayed: Lesson) -> Tensor:
     """LRA (Patel et al. 2023, eq. 6): L(theta; new and replayed) + L(theta'; replayed).
 
     theta' = theta - inner_lr grad L(theta; new). The gradient goes back through theta' to theta,
@@ -90,7 +90,9 @@ def _meta(pupil: Pupil, update: Update, new: Lesson, replayed: Lesson) -> Tensor
     return pupil.distance(answers, joined.logits) + meta_test
 
 
-def virtual_step(theta: dict[str, nn.Parameter], loss: Tensor, update: Update) -> dict[str, Tensor]:
+def virtual_step(
+    theta: dict[str, nn.Parameter], loss: Tensor, update: MetaStep
+) -> dict[str, Tensor]:
     """Parameters after one step of gradient descent on `loss`, still attached to `theta`."""
     parameters: Sequence[nn.Parameter] = list(theta.values())
     gradients = torch.autograd.grad(

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from base.errors import InputError
 from base.suggest import did_you_mean
-from dfkd.compatibility import ADVERSARIES
-from dfkd.composition import Memory, Objective, Optimizer, Schedule, Update
+from dfkd.composition import Adam, Schedule, SoftKl
+from dfkd.needs import ADVERSARIES
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.recipes import RECIPES
 from pipeline.config.schema import RunConfig
@@ -60,7 +60,7 @@ def needs_fresh_generator(config: RunConfig) -> bool:
 
 def keeps_generator(recipe: Recipe) -> bool:
     """Return whether training by a recipe leaves a generator that can draw more images."""
-    return recipe.synthesizer.kind == "generator"
+    return recipe.synthesizer.draws_on_demand
 
 
 def warm_up_recipe(recipe: Recipe) -> Recipe:
@@ -71,11 +71,11 @@ def warm_up_recipe(recipe: Recipe) -> Recipe:
     schedule = Schedule(batch=recipe.schedule.batch, warmup_rounds=recipe.schedule.warmup_rounds)
     return replace(
         recipe,
-        memory=Memory(),
-        objective=Objective(),
-        update=Update(),
+        memory=None,
+        objective=SoftKl(),
+        update=None,
         schedule=schedule,
-        student=Optimizer(0.0),
+        student=Adam(0.0),
         average=0.0,
     )
 

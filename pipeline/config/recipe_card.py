@@ -35,7 +35,8 @@ def recipe_card(recipe: Recipe) -> Table:
         "generator",
         "student",
     ):
-        table.add_row(axis, described(getattr(recipe, axis)))
+        part = getattr(recipe, axis)
+        table.add_row(axis, "none" if part is None else described(part))
     table.add_row("selection", recipe.selection)
     overrides = ", ".join(f"{name} {value:g}" for name, value in recipe.settings.items())
     table.add_row("overrides", overrides)
@@ -48,17 +49,18 @@ def recipe_card(recipe: Recipe) -> Table:
 
 def _term(term: Term) -> str:
     options = [f"{name} {value}" for name, value in term.options.items()]
-    wrapper = [] if term.wrapper.kind == "plain" else [described(term.wrapper)]
+    wrapper = [] if term.wrapper is None else [described(term.wrapper)]
     optional = ["left out where the teacher lacks batch norm"] if term.where_possible else []
     return ", ".join([f"weight {term.weight:g}", *options, *wrapper, *optional])
 
 
 def described(part: Any) -> str:
-    """A part's fields that differ from its defaults, its kind first."""
+    """Return the class of a part and its fields that differ from their defaults."""
     assert is_dataclass(part)
-    words = [str(part.kind)] if hasattr(part, "kind") else []
+    words = [type(part).__name__]
     for field in fields(part):
         value = getattr(part, field.name)
-        if field.name != "kind" and value != field.default:
-            words.append(f"{field.name.replace('_', ' ')} {value}")
-    return ", ".join(words) or "plain"
+        if value != field.default:
+            shown = described(value) if is_dataclass(value) else value
+            words.append(f"{field.name.replace('_', ' ')} {shown}")
+    return ", ".join(words)

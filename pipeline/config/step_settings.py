@@ -1,6 +1,5 @@
 """Parts of a run file, as JSON, for the settings of a step."""
 
-from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
@@ -37,5 +36,4 @@ def torch_settings(config: RunConfig) -> dict[str, Any]:
 
 def recipe_data(recipe: Recipe) -> dict[str, Any]:
     """Return what a recipe is made of, without its name, citation and notes."""
-    words = ("name", "citation", "reported", "notes")
-    return {name: value for name, value in asdict(recipe).items() if name not in words}
+    return recipe.as_data()

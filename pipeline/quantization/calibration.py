@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from dfkd.memory.pool import ImagePool
+from dfkd.memory.pool import PoolMemory
 from dfkd.models.generators import Generator
 from dfkd.recipes import ZEROQ
 from dfkd.training.budget import Plan
@@ -46,5 +46,5 @@ def batch_norm_images(context: StepContext, teacher: nn.Module) -> tuple[Tensor,
         seed=context.config.seed,
     )
     notes = train(loop, "quantize: images", context)
-    assert isinstance(loop.memory, ImagePool)
+    assert isinstance(loop.memory, PoolMemory)
     return loop.memory.images, notes

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from dfkd.composition import Adam
 from dfkd.models.generators import Generator
 from dfkd.recipe import Recipe
 from dfkd.training.budget import for_student_steps
@@ -110,6 +111,6 @@ def _fine_tune(
             plan=plan,
             seed=config.seed,
             # A step of SGD scales with the gradient: with this rate the ranges would diverge.
-            rates=rates if recipe.student.kind == "adam" else None,
+            rates=rates if isinstance(recipe.student, Adam) else None,
         )
         return train(loop, "quantize", context)

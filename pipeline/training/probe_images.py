@@ -9,7 +9,7 @@ from torch import Tensor
 from dfkd.images import ImageSpec
 from dfkd.recipes import HELD_OUT
 from dfkd.synthesizers import Synthesizer
-from dfkd.synthesizers.kept_generator import KeptGenerator
+from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.training.budget import Plan
 from dfkd.training.loop import build_generator
 from pipeline.step_types import StepContext
@@ -77,7 +77,7 @@ def draw_probes(context: StepContext) -> tuple[Golden, dict[str, Any]]:
 
 def _draw(synthesizer: Synthesizer, rng: torch.Generator, count: int) -> tuple[Tensor, Tensor]:
     """Draw images and their labels, the generator in eval mode: no image depends on another."""
-    assert isinstance(synthesizer, KeptGenerator)
+    assert isinstance(synthesizer, KeptGeneratorSynthesizer)
     images, labels = [], []
     for start in range(0, count, BATCH):
         draft = synthesizer.fresh(min(BATCH, count - start), rng)

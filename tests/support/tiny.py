@@ -8,6 +8,7 @@ from functools import lru_cache
 import torch
 from safetensors.torch import load_file
 
+from dfkd.composition import BatchBank, ImagePool, VaeReplay
 from dfkd.images import ImageSpec
 from dfkd.models import build
 from dfkd.recipes import HOUSE
@@ -25,7 +26,7 @@ def shrunk(recipe, batch=16, **schedule):
 
     Latents keep their ratios, so that two recipes that differ in them alone still do.
     """
-    synthesizer, counts = recipe.synthesizer, recipe.schedule
+    counts = recipe.schedule
     small = {
         "batch": batch,
         "student_steps": min(4, counts.student_steps),
@@ -33,15 +34,26 @@ def shrunk(recipe, batch=16, **schedule):
     }
     return replace(
         recipe,
-        synthesizer=replace(
-            synthesizer,
-            width=4,
-            latent=max(4, synthesizer.latent // 20),
-            steps=min(synthesizer.steps, 3),
-        ),
+        synthesizer=_smaller_synthesizer(recipe.synthesizer),
         schedule=replace(counts, **(small | schedule)),
-        memory=replace(recipe.memory, capacity=min(recipe.memory.capacity, 4 * batch), latent=8),
+        memory=_smaller_memory(recipe.memory, 4 * batch),
     )
+
+
+def _smaller_synthesizer(synthesizer):
+    changes = {}
+    if hasattr(synthesizer, "network"):
+        latent = max(4, synthesizer.network.latent // 20)
+        changes["network"] = replace(synthesizer.network, width=4, latent=latent)
+    if not synthesizer.draws_on_demand:
+        changes["steps"] = min(synthesizer.steps, 3)
+    return replace(synthesizer, **changes)
+
+
+def _smaller_memory(memory, capacity):
+    if isinstance(memory, ImagePool | BatchBank):
+        return replace(memory, capacity=min(memory.capacity, capacity))
+    return replace(memory, latent=8) if isinstance(memory, VaeReplay) else memory
 
 
 SMALL = shrunk(HOUSE, batch=8, fresh_batches=2, student_steps=3)

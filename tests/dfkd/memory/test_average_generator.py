@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dfkd.memory.average_generator import AverageGenerator
+from dfkd.memory.average_generator import AverageGeneratorMemory
 from dfkd.recipes import RECIPES
 from dfkd.training.budget import Plan
 from tests.support.tiny import CPU, make_loop, shrunk, through_a_file, weights
@@ -38,7 +38,7 @@ def test_statistics_are_averaged_too_and_counts_are_not():
 @pytest.mark.parametrize(("decay", "follows"), [(0.0, True), (1.0, False)])
 def test_the_ends_of_the_decay(decay, follows):
     loop = make_loop(RECIPE, Plan(0, 1))
-    memory = AverageGenerator(loop.synthesizer, loop._teacher, decay)
+    memory = AverageGeneratorMemory(loop.synthesizer, loop._teacher, decay)
     before = weights(memory.twin)
     with torch.no_grad():
         for parameter in loop.generator.parameters():
@@ -78,7 +78,7 @@ def test_is_there_from_the_first_step_and_learns():
 def test_a_resumed_average_goes_on_bit_for_bit():
     loop = make_loop(RECIPE, Plan(0, 2))
     loop.run()
-    other = AverageGenerator(loop.synthesizer, loop._teacher, 0.95)
+    other = AverageGeneratorMemory(loop.synthesizer, loop._teacher, 0.95)
     other.load_state_dict(through_a_file(loop.memory.state_dict()), CPU)
     assert torch.equal(weights(loop.memory.twin), weights(other.twin))
     with torch.no_grad():

@@ -2,7 +2,7 @@
 
 import torch
 
-from dfkd.memory.bank import Bank
+from dfkd.memory.bank import BankMemory
 from dfkd.memory.labelled_batch import Lesson
 from dfkd.recipes import RECIPES
 from dfkd.training.budget import Plan
@@ -21,14 +21,14 @@ def numbers(bank):
 
 
 def test_a_ring_of_the_latest_batches():
-    bank = Bank(capacity=3, size=2, every=1)
+    bank = BankMemory(capacity=3, size=2, every=1)
     for number in range(5):
         bank.close_round(batch(number))
     assert numbers(bank) == [2, 3, 4]
 
 
 def test_takes_the_first_images_of_the_rounds_last_batch():
-    bank = Bank(capacity=3, size=2, every=1)
+    bank = BankMemory(capacity=3, size=2, every=1)
     bank.close_round(batch(0))
     (kept,) = bank.batches
     assert kept.images.shape == (2, 1, 2, 2)
@@ -36,21 +36,21 @@ def test_takes_the_first_images_of_the_rounds_last_batch():
 
 
 def test_a_batch_every_so_many_rounds_from_the_first_on():
-    bank = Bank(capacity=10, size=2, every=3)
+    bank = BankMemory(capacity=10, size=2, every=3)
     for number in range(8):
         bank.close_round(batch(number))
     assert numbers(bank) == [0, 3, 6]
 
 
 def test_a_round_without_fresh_images_leaves_no_batch_but_counts():
-    bank = Bank(capacity=10, size=2, every=2)
+    bank = BankMemory(capacity=10, size=2, every=2)
     for last in (batch(0), None, None, batch(3), batch(4)):
         bank.close_round(last)
     assert numbers(bank) == [0, 4]
 
 
 def test_recalls_one_whole_stored_batch_at_random():
-    bank = Bank(capacity=3, size=2, every=1)
+    bank = BankMemory(capacity=3, size=2, every=1)
     for number in range(3):
         bank.close_round(batch(number))
     rng = torch.Generator().manual_seed(0)
@@ -60,7 +60,7 @@ def test_recalls_one_whole_stored_batch_at_random():
 
 
 def test_nothing_to_recall_before_the_end_of_the_first_round():
-    bank = Bank(capacity=3, size=2, every=1)
+    bank = BankMemory(capacity=3, size=2, every=1)
     bank.remember(batch(0))
     bank.attend(batch(0), 0, torch.Generator())
     assert bank.recall(2, torch.Generator()) is None
@@ -68,23 +68,23 @@ def test_nothing_to_recall_before_the_end_of_the_first_round():
 
 
 def test_what_was_stored_does_not_follow_later_changes():
-    bank, last = Bank(capacity=3, size=2, every=1), batch(5)
+    bank, last = BankMemory(capacity=3, size=2, every=1), batch(5)
     bank.close_round(last)
     last.images.zero_()
     assert numbers(bank) == [5]
 
 
 def test_a_stored_batch_does_not_keep_the_whole_batch_in_memory():
-    bank = Bank(capacity=3, size=2, every=1)
+    bank = BankMemory(capacity=3, size=2, every=1)
     bank.close_round(batch(0, size=64))
     assert bank.batches[0].images.untyped_storage().nbytes() == 2 * 4 * 4
 
 
 def test_a_resumed_bank_goes_on_in_the_same_rhythm():
-    bank = Bank(capacity=4, size=2, every=2)
+    bank = BankMemory(capacity=4, size=2, every=2)
     for number in range(3):
         bank.close_round(batch(number))
-    other = Bank(capacity=4, size=2, every=2)
+    other = BankMemory(capacity=4, size=2, every=2)
     other.load_state_dict(through_a_file(bank.state_dict()), CPU)
     for one in (bank, other):
         one.close_round(batch(3))
@@ -101,7 +101,7 @@ def test_in_a_loop_period_and_size_follow_the_recipe_and_the_length_of_the_run()
 
 
 def test_what_came_after_the_mark_is_dropped():
-    bank = Bank(capacity=2, size=1, every=1)
+    bank = BankMemory(capacity=2, size=1, every=1)
 
     def close(value):
         images = torch.full((1, 1, 1, 1), float(value))

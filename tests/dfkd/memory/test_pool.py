@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfkd.memory.labelled_batch import Lesson
-from dfkd.memory.pool import ImagePool
+from dfkd.memory.pool import PoolMemory
 from tests.support.tiny import CPU, through_a_file
 
 
@@ -19,13 +19,13 @@ def numbered(start, count):
 @settings(deadline=None)
 @given(st.integers(1, 20), st.lists(st.integers(1, 9), min_size=1, max_size=12), st.booleans())
 def test_holds_the_latest_and_pairs_images_with_their_logits(capacity, batches, resume):
-    pool, total = ImagePool(capacity), 0
+    pool, total = PoolMemory(capacity), 0
     for count in batches:
         count = min(count, capacity)
         pool.remember(numbered(total, count))
         total += count
         if resume:
-            fresh = ImagePool(capacity)
+            fresh = PoolMemory(capacity)
             fresh.load_state_dict(pool.state_dict(), CPU)
             pool = fresh
     drawn = pool.recall(200, torch.Generator().manual_seed(0))
@@ -36,7 +36,7 @@ def test_holds_the_latest_and_pairs_images_with_their_logits(capacity, batches, 
 
 
 def test_every_remembered_image_can_be_recalled_and_no_other():
-    pool = ImagePool(5)
+    pool = PoolMemory(5)
     for start in range(0, 12, 3):
         pool.remember(numbered(start, 3))
     drawn = pool.recall(500, torch.Generator().manual_seed(0))
@@ -44,13 +44,13 @@ def test_every_remembered_image_can_be_recalled_and_no_other():
 
 
 def test_a_half_full_pool_recalls_no_empty_place():
-    pool = ImagePool(100)
+    pool = PoolMemory(100)
     pool.remember(numbered(1, 3))
     assert pool.recall(300, torch.Generator().manual_seed(0)).images.min() >= 1
 
 
 def test_recall_follows_its_random_state_and_its_count():
-    pool = ImagePool(8)
+    pool = PoolMemory(8)
     pool.remember(numbered(0, 8))
     first, second, third = (
         pool.recall(5, torch.Generator().manual_seed(seed)).images for seed in (1, 1, 2)
@@ -61,7 +61,7 @@ def test_recall_follows_its_random_state_and_its_count():
 
 
 def test_memory_does_not_grow():
-    pool = ImagePool(8)
+    pool = PoolMemory(8)
     pool.remember(numbered(0, 4))
     place = pool._images.data_ptr()
     for start in range(4, 100, 4):
@@ -71,7 +71,7 @@ def test_memory_does_not_grow():
 
 
 def test_images_are_kept_in_half_precision_and_come_back_as_logits_are():
-    pool = ImagePool(4)
+    pool = PoolMemory(4)
     pool.remember(Lesson(torch.full((2, 1, 1, 1), 0.1), torch.full((2, 3), 0.1)))
     drawn = pool.recall(1, torch.Generator().manual_seed(0))
     assert drawn.images.dtype == torch.float32
@@ -80,7 +80,7 @@ def test_images_are_kept_in_half_precision_and_come_back_as_logits_are():
 
 
 def test_what_was_remembered_does_not_follow_later_changes():
-    pool, lesson = ImagePool(4), numbered(1, 2)
+    pool, lesson = PoolMemory(4), numbered(1, 2)
     pool.remember(lesson)
     lesson.images.zero_()
     lesson.logits.zero_()
@@ -90,7 +90,7 @@ def test_what_was_remembered_does_not_follow_later_changes():
 
 
 def test_a_checkpoint_holds_no_more_than_is_remembered(tmp_path):
-    pool = ImagePool(10_000)
+    pool = PoolMemory(10_000)
     pool.remember(numbered(0, 4))
     torch.save(pool.state_dict(), tmp_path / "state.pt")
     assert (tmp_path / "state.pt").stat().st_size < 10_000
@@ -98,10 +98,10 @@ def test_a_checkpoint_holds_no_more_than_is_remembered(tmp_path):
 
 @pytest.mark.parametrize("rounds", [1, 5])
 def test_a_resumed_pool_goes_on_over_the_oldest(rounds):
-    pool = ImagePool(8)
+    pool = PoolMemory(8)
     for start in range(rounds):
         pool.remember(numbered(3 * start, 3))
-    other = ImagePool(8)
+    other = PoolMemory(8)
     other.load_state_dict(through_a_file(pool.state_dict()), CPU)
     for one in (pool, other):
         one.remember(numbered(100, 3))
@@ -111,15 +111,15 @@ def test_a_resumed_pool_goes_on_over_the_oldest(rounds):
 
 
 def test_nothing_to_recall_before_the_first_batch():
-    pool = ImagePool(4)
+    pool = PoolMemory(4)
     assert pool.recall(1, torch.Generator()) is None
-    other = ImagePool(4)
+    other = PoolMemory(4)
     other.load_state_dict(through_a_file(pool.state_dict()), CPU)
     assert other.recall(1, torch.Generator()) is None
 
 
 def test_neither_attention_nor_the_end_of_a_round_changes_it():
-    pool = ImagePool(4)
+    pool = PoolMemory(4)
     pool.attend(numbered(0, 2), 0, torch.Generator())
     pool.close_round(numbered(0, 2))
     assert pool.recall(1, torch.Generator()) is None
@@ -133,7 +133,7 @@ def test_neither_attention_nor_the_end_of_a_round_changes_it():
     again=st.lists(st.integers(1, 5), max_size=3),
 )
 def test_what_came_after_the_mark_is_dropped_and_nothing_else(capacity, before, after, again):
-    pool, number = ImagePool(capacity), 0
+    pool, number = PoolMemory(capacity), 0
 
     def remember(sizes):
         nonlocal number

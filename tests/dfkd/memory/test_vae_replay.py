@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dfkd.composition import Memory
+from dfkd.composition import VaeReplay
 from dfkd.memory.labelled_batch import Lesson
-from dfkd.memory.vae_replay import VaeReplay, tuning_loss, vae_loss
+from dfkd.memory.vae_replay import VaeMemory, tuning_loss, vae_loss
 from dfkd.models.forward_pass import Look
 from dfkd.models.teacher import Counts, Teacher
 from dfkd.models.vae import Vae
@@ -28,7 +28,7 @@ from tests.support.tiny import (
 def replay(size=4, steps=2, latent=6):
     torch.manual_seed(1)
     counts = Counts()
-    return VaeReplay(Vae(SPEC, latent, width=4), Teacher(make_teacher(), counts), size, 1e-3, steps)
+    return VaeMemory(Vae(SPEC, latent, width=4), Teacher(make_teacher(), counts), size, 1e-3, steps)
 
 
 def lesson(count=8):
@@ -107,7 +107,7 @@ def test_learning_brings_reconstructions_closer():
 
 
 def test_its_size_does_not_grow_with_the_run():
-    recipe = replace(SMALL, memory=Memory("vae", latent=6, share=0.5, steps=2))
+    recipe = replace(SMALL, memory=VaeReplay(latent=6, share=0.5, steps=2))
     loop = make_loop(recipe, Plan(0, 10))
     sizes = []
     loop.run(lambda _: sizes.append(bytes_of(loop.memory.state_dict())))

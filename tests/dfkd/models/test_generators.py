@@ -4,22 +4,22 @@ import pytest
 import torch
 from torch import nn
 
-from dfkd.composition import Synthesizer
+from dfkd.composition import GeneratorNetwork
 from dfkd.images import ImageSpec
-from dfkd.models.generators import GENERATORS, HEADS, Generator, NoisyLayerGenerator
+from dfkd.models.generators import HEADS, TRUNKS, Generator, NoisyLayerGenerator
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 224, 224), (2, 20, 33), (1, 5, 7)]
 COLOUR = ImageSpec((3, 16, 16), (0.4, 0.5, 0.6), (0.2, 0.3, 0.1))
-SMALL = Synthesizer(network="upsample", latent=6, width=4)
+SMALL = GeneratorNetwork(trunk="upsample", latent=6, width=4)
 
 
 def spec_of(shape):
     return ImageSpec(shape, (0.4,) * shape[0], (0.2,) * shape[0], (0.0, 1.0))
 
 
-def made(spec=COLOUR, classes=10, **options):
+def made(spec=COLOUR, classes=10, conditioning=None, **options):
     torch.manual_seed(0)
-    return Generator(replace(SMALL, **options), spec, classes)
+    return Generator(replace(SMALL, **options), spec, classes, conditioning)
 
 
 def latents(count=3, size=6, seed=0):
@@ -30,14 +30,14 @@ def convolutions(network):
     return [m for m in network.modules() if isinstance(m, nn.Conv2d)]
 
 
-@pytest.mark.parametrize("network", GENERATORS)
+@pytest.mark.parametrize("trunk", TRUNKS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("classes", [2, 10, 37])
-@pytest.mark.parametrize("conditional", [False, True])
-def test_draws_images_of_any_shape_inside_the_value_range(network, shape, classes, conditional):
+@pytest.mark.parametrize("conditioning", [None, "product"])
+def test_draws_images_of_any_shape_inside_the_value_range(trunk, shape, classes, conditioning):
     spec = spec_of(shape)
-    generator = made(spec, classes, network=network, conditional=conditional)
-    labels = torch.arange(3) % classes if conditional else None
+    generator = made(spec, classes, conditioning, trunk=trunk)
+    labels = torch.arange(3) % classes if conditioning else None
     images = generator(5 * latents(), labels)
     assert images.shape == (3, *shape)
     raw = spec.denormalise(images)
@@ -48,15 +48,15 @@ def test_draws_images_of_any_shape_inside_the_value_range(network, shape, classe
 
 
 def test_labels_go_with_conditional_generators_only():
-    for conditional, labels in ((True, None), (False, torch.zeros(3, dtype=torch.long))):
+    for conditioning, labels in (("product", None), (None, torch.zeros(3, dtype=torch.long))):
         with pytest.raises(ValueError, match="labels"):
-            made(conditional=conditional)(latents(), labels)
+            made(conditioning=conditioning)(latents(), labels)
 
 
 @pytest.mark.parametrize("conditioning", ["product", "sum"])
 def test_the_class_is_multiplied_or_added(conditioning):
-    told = made(conditional=True, conditioning=conditioning).eval()
-    plain = made(conditional=False).eval()
+    told = made(conditioning=conditioning).eval()
+    plain = made().eval()
     plain.load_state_dict(
         {name: value for name, value in told.state_dict().items() if "embedding" not in name}
     )
@@ -66,18 +66,18 @@ def test_the_class_is_multiplied_or_added(conditioning):
     torch.testing.assert_close(told(latents(), labels), plain(inputs))
 
 
-@pytest.mark.parametrize("network", GENERATORS)
+@pytest.mark.parametrize("trunk", TRUNKS)
 @pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 2.0)])
 @pytest.mark.parametrize("head", ["clamp", "sigmoid"])
-def test_heads_that_end_within_the_value_range(network, value_range, head):
+def test_heads_that_end_within_the_value_range(trunk, value_range, head):
     spec = replace(COLOUR, value_range=value_range)
-    generator = made(spec, network=network, head=head)
+    generator = made(spec, trunk=trunk, head=head)
     low, high = value_range
     raw = spec.denormalise(generator(100 * latents(8)))
     assert raw.min() >= low - 1e-5
     assert raw.max() <= high + 1e-5
     # Pushed as far as it goes, the head reaches both ends; a norm that has seen nothing is neutral.
-    generator = made(spec, network=network, head=head).eval()
+    generator = made(spec, trunk=trunk, head=head).eval()
     extremes = torch.linspace(-1e3, 1e3, 12).view(4, 3, 1, 1)
     raw = spec.denormalise(generator.head(extremes))
     assert raw.min().item() == pytest.approx(low, abs=1e-5)
@@ -92,9 +92,9 @@ def test_sigmoid_is_normalised_once():
     assert not list(generator.head.parameters())
 
 
-@pytest.mark.parametrize("network", GENERATORS)
-def test_tanh_head_has_the_mean_and_spread_of_normalised_images(network):
-    generator = made(network=network, head="tanh")
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_tanh_head_has_the_mean_and_spread_of_normalised_images(trunk):
+    generator = made(trunk=trunk, head="tanh")
     images = generator(latents(64))
     torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0.0)
     torch.testing.assert_close(images.std((0, 2, 3)), torch.ones(3), atol=0.02, rtol=0.0)
@@ -122,9 +122,9 @@ def test_free_head_learns_its_spread_and_is_unbounded():
     torch.testing.assert_close(images.std((0, 2, 3)), torch.full((3,), 50.0), atol=1.0, rtol=0.0)
 
 
-@pytest.mark.parametrize("network", GENERATORS)
-def test_norm_eps_is_that_of_the_hidden_norms_of_the_trunk(network):
-    generator = made(network=network, norm_eps=0.8)
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_norm_eps_is_that_of_the_hidden_norms_of_the_trunk(trunk):
+    generator = made(trunk=trunk, norm_eps=0.8)
     norms = [m for m in generator.trunk.modules() if isinstance(m, nn.BatchNorm2d)]
     assert norms
     assert {m.eps for m in norms} == {0.8}
@@ -138,21 +138,21 @@ def test_upsample_is_the_layout_of_dafl():
     assert shapes == [(128, 128, 3, 3), (64, 128, 3, 3), (3, 64, 3, 3)]
 
 
-@pytest.mark.parametrize("network", GENERATORS)
-def test_spectral_norm_bounds_the_convolutions_alone(network):
-    generator = made(network=network, spectral=True)
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_spectral_norm_bounds_the_convolutions_alone(trunk):
+    generator = made(trunk=trunk, spectral=True)
     for layer in convolutions(generator):
         assert layer.parametrizations.weight.original.abs().max() <= 0.08
         assert (layer.bias == 0).all()
     for _ in range(50):
         generator(latents())
     layers = convolutions(generator)
-    assert len(layers) == len(convolutions(made(network=network)))
+    assert len(layers) == len(convolutions(made(trunk=trunk)))
     for layer in layers:
         largest = torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item()
         assert largest == pytest.approx(1.0, abs=0.02)
     assert not hasattr(generator.project, "parametrizations")
-    assert not any(hasattr(m, "parametrizations") for m in made(network=network).modules())
+    assert not any(hasattr(m, "parametrizations") for m in made(trunk=trunk).modules())
 
 
 def test_spectral_generators_learn():

@@ -1,18 +1,35 @@
 import copy
-from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from dfkd.composition import Memory, Optimizer, Schedule, Synthesizer, Term
+from dfkd.composition import (
+    Adam,
+    ConstantRate,
+    FreshGenerator,
+    GeneratorNetwork,
+    ImagePool,
+    KeptGenerator,
+    MetaGenerator,
+    NoisyLayer,
+    PixelOptimization,
+    Schedule,
+    Sgd,
+    SoftLabelPixels,
+    Term,
+)
 from dfkd.images import ImageSpec
 from dfkd.models.generators import Generator, NoisyLayerGenerator
 from dfkd.recipe import Recipe
 from dfkd.synthesizers import build_generator, make_synthesizer
-from dfkd.synthesizers.kept_generator import KeptGenerator
-from dfkd.synthesizers.per_batch_generators import FreshGenerator, MetaGenerator, NoisyLayer
-from dfkd.synthesizers.pixel_optimization import Impressions, Pixels
+from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
+from dfkd.synthesizers.per_batch_generators import (
+    FreshGeneratorSynthesizer,
+    MetaGeneratorSynthesizer,
+    NoisyLayerSynthesizer,
+)
+from dfkd.synthesizers.pixel_optimization import PixelSynthesizer, SoftLabelPixelSynthesizer
 from dfkd.synthesizers.protocol import balanced_labels
 
 SPEC = ImageSpec((1, 8, 8), (0.5,), (0.5,))
@@ -21,36 +38,34 @@ STEPS = 3
 
 
 def recipe(kind, optimizer=None, **options):
-    synthesizer = Synthesizer(
-        kind, network="upsample", head="sigmoid", latent=6, width=4, steps=STEPS, **options
-    )
+    network = GeneratorNetwork("upsample", "sigmoid", latent=6, width=4)
     return Recipe(
-        kind,
+        kind.__name__,
         "none",
-        (Term("label-certainty", 1.0),),
-        synthesizer=synthesizer,
-        memory=Memory("pool", capacity=64),
+        terms=(Term("label-certainty", 1.0),),
+        synthesizer=kind(network, steps=STEPS, **options),
+        memory=ImagePool(capacity=64),
         schedule=Schedule(batch=8, fresh_batches=0),
-        generator=optimizer or Optimizer(0.1, policy="constant"),
+        generator=optimizer or Adam(0.1, policy=ConstantRate()),
     )
 
 
 def fresh(optimizer=None, **options):
     torch.manual_seed(0)
-    return FreshGenerator(recipe("fresh-generator", optimizer, **options), SPEC, 3, CPU)
+    return FreshGeneratorSynthesizer(recipe(FreshGenerator, optimizer, **options), SPEC, 3, CPU)
 
 
 def meta(optimizer=None, renew_every=0, **options):
     torch.manual_seed(0)
-    made = recipe("meta-generator", optimizer, **options)
-    return MetaGenerator(made, build_generator(made, SPEC, 3), 3, CPU, renew_every)
+    made = recipe(MetaGenerator, optimizer, **options)
+    return MetaGeneratorSynthesizer(made, build_generator(made, SPEC, 3), 3, CPU, renew_every)
 
 
 def noisy(optimizer=None, renew_every=0):
     torch.manual_seed(0)
-    made = recipe("noisy-layer", optimizer, conditional=True)
-    generator = NoisyLayerGenerator(made.synthesizer, SPEC, torch.randn(3, 5), groups=2)
-    return NoisyLayer(made, generator, 3, CPU, renew_every)
+    made = recipe(NoisyLayer, optimizer)
+    generator = NoisyLayerGenerator(made.synthesizer.network, SPEC, torch.randn(3, 5), groups=2)
+    return NoisyLayerSynthesizer(made, generator, 3, CPU, renew_every)
 
 
 ALL = [fresh, meta, noisy]
@@ -189,7 +204,7 @@ def test_latents_are_standard_normal_and_the_same_for_the_same_draw(make):
 @pytest.mark.parametrize("make", [fresh, meta])
 def test_latents_learn_at_a_rate_of_their_own_or_not_at_all(make):
     for rate in (0.0, 0.25):
-        description = Optimizer(0.5, "sgd", momentum=0.0, policy="constant")
+        description = Sgd(0.5, momentum=0.0, policy=ConstantRate())
         synthesizer = make(description, latent_lr=rate)
         synthesizer.factor = 0.1
         synthesizer.begin(6, rng(4))
@@ -264,7 +279,7 @@ def test_the_meta_generators_gradient_is_the_sum_of_its_clones():
 
 
 def test_the_meta_generators_step_is_as_many_times_larger_as_its_clone_took():
-    synthesizer = meta(Optimizer(0.01, "sgd", momentum=0.0, policy="constant"))
+    synthesizer = meta(Sgd(0.01, momentum=0.0, policy=ConstantRate()))
     synthesizer.factor = 0.5
     before = values(synthesizer.generator)
     synthesizer.begin(6, rng())
@@ -306,7 +321,7 @@ def test_the_meta_generator_now_and_then_draws_its_first_layers_anew():
 
 @pytest.mark.parametrize("make", [meta, noisy])
 def test_goes_on_from_a_state(make):
-    description = Optimizer(0.01, policy="constant")
+    description = Adam(0.01, policy=ConstantRate())
     first, second = make(description, renew_every=2), make(description, renew_every=2)
 
     def batch(synthesizer, seed):
@@ -368,7 +383,7 @@ def test_the_noisy_generator_now_and_then_is_drawn_anew_as_a_whole():
 def test_redraw_changes_the_images_of_every_class():
     torch.manual_seed(0)
     embeddings = torch.randn(3, 5)
-    generator = NoisyLayerGenerator(Synthesizer(latent=6, width=4), SPEC, embeddings, groups=2)
+    generator = NoisyLayerGenerator(GeneratorNetwork(latent=6, width=4), SPEC, embeddings, groups=2)
     labels = torch.arange(6) % 3
     first, again = generator(labels), generator(labels)
     assert torch.equal(first, again)
@@ -378,37 +393,30 @@ def test_redraw_changes_the_images_of_every_class():
     assert torch.equal(generator.embeddings, embeddings)
 
 
-KINDS = {
-    "generator": KeptGenerator,
-    "fresh-generator": FreshGenerator,
-    "meta-generator": MetaGenerator,
-    "noisy-layer": NoisyLayer,
-    "pixels": Pixels,
-    "impressions": Impressions,
+RUNNING = {
+    KeptGenerator(): KeptGeneratorSynthesizer,
+    FreshGenerator(steps=2): FreshGeneratorSynthesizer,
+    MetaGenerator(steps=2, renew_every=10): MetaGeneratorSynthesizer,
+    NoisyLayer(steps=2, renew_every=10): NoisyLayerSynthesizer,
+    PixelOptimization(steps=2): PixelSynthesizer,
+    SoftLabelPixels(steps=2): SoftLabelPixelSynthesizer,
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_made(kind):
-    made = recipe("fresh-generator", renew_every=10)
-    if kind == "impressions":
-        made = replace(
-            made,
-            terms=(Term("soft-label", 1.0),),
-            synthesizer=replace(made.synthesizer, kind=kind),
-        )
-    elif kind == "generator":
-        made = Recipe(kind, "none", (Term("certainty", 1.0),), schedule=Schedule(student_steps=1))
-    else:
-        conditional = kind == "noisy-layer"
-        made = replace(
-            made, synthesizer=replace(made.synthesizer, kind=kind, conditional=conditional)
-        )
-    generator = build_generator(made, SPEC, 3)
-    lasting = {"generator": Generator, "meta-generator": Generator}
-    assert isinstance(generator, lasting.get(kind, NoisyLayerGenerator)) == (
-        kind in ("generator", "meta-generator", "noisy-layer")
+@pytest.mark.parametrize("described", RUNNING, ids=lambda one: type(one).__name__)
+def test_make_synthesizer_builds_every_kind(described):
+    term = "soft-label" if described.labels == "soft" else "certainty"
+    made = Recipe(
+        "of the test",
+        "none",
+        terms=(Term(term, 1.0),),
+        synthesizer=described,
+        memory=ImagePool(capacity=256),
+        schedule=Schedule(fresh_batches=int(described.draws_on_demand)),
     )
+    generator = build_generator(made, SPEC, 3)
+    lasting = {KeptGenerator: Generator, MetaGenerator: Generator, NoisyLayer: NoisyLayerGenerator}
+    assert type(generator) is lasting.get(type(described), type(None))
     synthesizer = make_synthesizer(
         made,
         generator=generator,
@@ -417,14 +425,14 @@ def test_every_kind_is_made(kind):
         classes=3,
         device=CPU,
     )
-    assert type(synthesizer) is KINDS[kind]
-    if hasattr(synthesizer, "renew_every"):
-        assert synthesizer.renew_every == made.synthesizer.renew_every
+    assert type(synthesizer) is RUNNING[described]
+    if hasattr(described, "renew_every"):
+        assert synthesizer.renew_every == 10
 
 
 def test_no_two_images_of_a_batch_share_class_and_noisy_layer():
     """There is no latent: such images would be the same."""
-    made = recipe("noisy-layer", conditional=True)
+    made = recipe(NoisyLayer)
     batch = made.schedule.batch
     generator = build_generator(made, SPEC, 3)
     assert len(generator.noisy) == -(-batch // 3)
@@ -434,7 +442,7 @@ def test_no_two_images_of_a_batch_share_class_and_noisy_layer():
 
 
 def test_given_embeddings_take_the_place_of_random_ones():
-    made = recipe("noisy-layer", conditional=True)
+    made = recipe(NoisyLayer)
     embeddings = torch.randn(3, 7)
     assert torch.equal(build_generator(made, SPEC, 3, embeddings).embeddings, embeddings)
     assert build_generator(made, SPEC, 3).embeddings.shape == (3, 512)

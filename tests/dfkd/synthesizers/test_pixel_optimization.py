@@ -5,13 +5,22 @@ import pytest
 import torch
 from torch import nn
 
-from dfkd.composition import Memory, Optimizer, Schedule, Synthesizer, Term
+from dfkd.composition import (
+    Adam,
+    ConstantRate,
+    ImagePool,
+    PixelOptimization,
+    Schedule,
+    Sgd,
+    SoftLabelPixels,
+    Term,
+)
 from dfkd.images import ImageSpec
 from dfkd.recipe import Recipe
 from dfkd.synthesizers.pixel_optimization import (
     CONCENTRATIONS,
-    Impressions,
-    Pixels,
+    PixelSynthesizer,
+    SoftLabelPixelSynthesizer,
     class_similarity,
     dirichlet_targets,
 )
@@ -22,17 +31,17 @@ CPU = torch.device("cpu")
 PIXELS = Recipe(
     "pixels",
     "none",
-    (Term("label-certainty", 1.0),),
-    synthesizer=Synthesizer("pixels", steps=3),
-    memory=Memory("pool", capacity=64),
+    terms=(Term("label-certainty", 1.0),),
+    synthesizer=PixelOptimization(steps=3),
+    memory=ImagePool(capacity=64),
     schedule=Schedule(batch=8, fresh_batches=0),
-    generator=Optimizer(0.5, policy="constant"),
+    generator=Adam(0.5, policy=ConstantRate()),
 )
 IMPRESSIONS = replace(
     PIXELS,
     name="impressions",
     terms=(Term("soft-label", 1.0),),
-    synthesizer=Synthesizer("impressions", steps=3),
+    synthesizer=SoftLabelPixels(steps=3),
 )
 TEACHER = nn.Sequential(nn.Flatten(), nn.Linear(40, 3))
 
@@ -42,11 +51,11 @@ def rng(seed=0):
 
 
 def pixels(recipe=PIXELS):
-    return Pixels(recipe, SPEC, 3, CPU)
+    return PixelSynthesizer(recipe, SPEC, 3, CPU)
 
 
 def impressions():
-    return Impressions(IMPRESSIONS, TEACHER, SPEC, 3, CPU)
+    return SoftLabelPixelSynthesizer(IMPRESSIONS, TEACHER, SPEC, 3, CPU)
 
 
 def push(synthesizer, loss, seed=0):
@@ -132,7 +141,7 @@ def test_the_best_of_an_earlier_batch_is_forgotten():
 
 
 def test_a_step_is_the_recipes_times_the_loops_factor():
-    description = Optimizer(0.5, "sgd", momentum=0.0, policy="constant")
+    description = Sgd(0.5, momentum=0.0, policy=ConstantRate())
     synthesizer = pixels(replace(PIXELS, generator=description))
     synthesizer.factor = 0.1
     synthesizer.begin(4, rng())
@@ -143,7 +152,7 @@ def test_a_step_is_the_recipes_times_the_loops_factor():
 
 
 def test_the_loss_falls_when_it_is_real():
-    synthesizer = pixels(replace(PIXELS, generator=Optimizer(0.05, policy="constant")))
+    synthesizer = pixels(replace(PIXELS, generator=Adam(0.05, policy=ConstantRate())))
     synthesizer.begin(6, rng())
     torch.manual_seed(0)
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(40, 3))
@@ -267,7 +276,7 @@ def test_the_first_half_is_drawn_at_the_first_scale(concentrations, count, broad
 
 @pytest.mark.parametrize("count", [4, 10])
 def test_every_class_is_drawn_at_both_scales_over_several_small_batches(concentrations, count):
-    synthesizer = Impressions(IMPRESSIONS, nn.Linear(8, 10), SPEC, 10, CPU)
+    synthesizer = SoftLabelPixelSynthesizer(IMPRESSIONS, nn.Linear(8, 10), SPEC, 10, CPU)
     synthesizer.similarity = torch.eye(10)
     source = rng()
     for _ in range(60):

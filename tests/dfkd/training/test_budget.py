@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dfkd.compatibility import ADVERSARIES
-from dfkd.composition import Memory, Objective
+from dfkd.composition import AverageGenerator, BatchBank, SoftKl, VaeReplay
+from dfkd.needs import ADVERSARIES
 from dfkd.recipes import RECIPES
 from dfkd.training.budget import Plan, for_student_steps, for_teacher_passes, passes_per_round
 from tests.support.tiny import SMALL, make_loop, shrunk
@@ -34,9 +34,9 @@ def test_a_loop_counts_what_the_plan_costs(name):
     loop = make_loop(recipe, plan)
     loop.run()
     missing = 0
-    if recipe.memory.kind == "vae":
+    if isinstance(recipe.memory, VaeReplay):
         # In its very first step the VAE has no sample of its own to rehearse.
-        missing = PASSES_OF_AN_EMPTY_VAE * round(recipe.memory.share * recipe.schedule.batch)
+        missing = PASSES_OF_AN_EMPTY_VAE * recipe.replayed
     assert loop.counts.teacher_passes == cost(recipe, plan) - missing
     assert loop.counts.student_steps == 3 * recipe.schedule.student_steps
 
@@ -48,11 +48,11 @@ def small(**changes):
 CHANGED = {
     "several generator steps": SMALL.overridden({"generator_steps": 3}),
     "as many fresh batches as steps": SMALL.overridden({"fresh_batches": 3}),
-    "a bank": small(memory=Memory("bank", capacity=2, share=0.5)),
-    "an average generator": small(memory=Memory("average-generator", share=0.5)),
-    "a VAE": small(memory=Memory("vae", latent=8, share=0.5, steps=2)),
+    "a bank": small(memory=BatchBank(capacity=2, share=0.5)),
+    "an average generator": small(memory=AverageGenerator(share=0.5)),
+    "a VAE": small(memory=VaeReplay(latent=8, share=0.5, steps=2)),
     "a VAE that learns in more steps than there are fresh batches": small(
-        memory=Memory("vae", latent=8, share=0.5, steps=3)
+        memory=VaeReplay(latent=8, share=0.5, steps=3)
     ),
     "the same latents": small(
         schedule=replace(SMALL.schedule, fresh="same-latents", fresh_batches=1)
@@ -63,11 +63,11 @@ CHANGED = {
     "shifted images": small(synthesizer=replace(SMALL.synthesizer, augment="roll")),
     "two views": small(synthesizer=replace(SMALL.synthesizer, augment="two-views")),
     "selection": small(selection="clean-mixture"),
-    "attention maps of what is replayed": small(objective=Objective(attention=1.0)),
+    "attention maps of what is replayed": small(objective=SoftKl(attention=1.0)),
     "attention maps of what an average generator draws": small(
-        objective=Objective(attention=1.0), memory=Memory("average-generator", share=0.5)
+        objective=SoftKl(attention=1.0), memory=AverageGenerator(share=0.5)
     ),
-    "a soft share that rounds": small(memory=Memory("average-generator", share=0.3)),
+    "a soft share that rounds": small(memory=AverageGenerator(share=0.3)),
 }
 
 
@@ -77,8 +77,8 @@ def test_a_loop_counts_what_the_plan_of_a_changed_recipe_costs(name):
     loop = make_loop(recipe, plan)
     loop.run()
     missing = 0
-    if recipe.memory.kind == "vae":
-        missing = PASSES_OF_AN_EMPTY_VAE * round(recipe.memory.share * recipe.schedule.batch)
+    if isinstance(recipe.memory, VaeReplay):
+        missing = PASSES_OF_AN_EMPTY_VAE * recipe.replayed
     assert loop.counts.teacher_passes == cost(recipe, plan) - missing
 
 

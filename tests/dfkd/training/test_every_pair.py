@@ -1,50 +1,100 @@
-"""Every two components that go together run together."""
+"""Every two components that go together also run together."""
 
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import get_args, get_type_hints
 
 import pytest
 import torch
 
-from dfkd.compatibility import LABELLED
 from dfkd.composition import (
-    Memory,
-    Objective,
+    AnyMemory,
+    AnyObjective,
+    AnySynthesizer,
+    AnyUpdate,
+    AnyWrapper,
+    AverageGenerator,
+    BatchBank,
+    Bounded,
+    Composition,
+    DifferenceEntropy,
+    ExpIncrement,
+    FreshGenerator,
+    GeneratorNetwork,
+    ImagePool,
+    KeptGenerator,
+    Log1p,
+    LogitL1,
+    MetaGenerator,
+    MetaStep,
+    NoisyLayer,
+    PixelOptimization,
     Schedule,
-    Synthesizer,
-    SynthesizerKind,
+    SoftKl,
+    SoftLabelPixels,
     Term,
-    Update,
-    Wrapper,
+    TwoSource,
+    VaeReplay,
 )
-from dfkd.needs import NEEDS
+from dfkd.composition.synthesis import Augment
+from dfkd.needs import LABELLED, NEEDS
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.training.budget import Plan
 from tests.support.tiny import make_loop, make_teacher, weights
 
+NETWORK = GeneratorNetwork(width=4, latent=4)
 BASE = Recipe(
     "of the test",
     "none",
-    (Term("certainty", 1.0),),
-    synthesizer=Synthesizer(width=4, latent=4),
+    terms=(Term("certainty", 1.0),),
+    synthesizer=KeptGenerator(NETWORK),
     schedule=Schedule(batch=4, fresh_batches=2, student_steps=2, rounds=2),
 )
-MADE = ("fresh-generator", "meta-generator", "noisy-layer", "pixels", "impressions")
-"""Synthesizers that make images for a pool."""
+POOL = ImagePool(capacity=16, share=0.5)
+SYNTHESIZERS = (
+    KeptGenerator(NETWORK),
+    FreshGenerator(NETWORK, steps=2, latent_lr=0.01),
+    MetaGenerator(NETWORK, steps=2, latent_lr=0.01),
+    NoisyLayer(NETWORK, steps=2),
+    PixelOptimization(steps=2),
+    SoftLabelPixels(steps=2),
+)
+MEMORIES = (
+    None,
+    POOL,
+    BatchBank(capacity=16, share=0.5),
+    VaeReplay(latent=4, share=0.5, steps=1),
+    AverageGenerator(share=0.5),
+)
+UPDATES = (None, TwoSource(), MetaStep(), MetaStep(first_order=True))
+OBJECTIVES = (
+    LogitL1(),
+    SoftKl(),
+    DifferenceEntropy(),
+    SoftKl(attention=1.0),
+    SoftKl(stages=1.0),
+)
+
+
+def label(part):
+    """A short name for a part: its class, or its repr where the class is not enough."""
+    if part is None:
+        return "none"
+    several = isinstance(part, MetaStep) or getattr(part, "compares_maps", False)
+    return repr(part) if several else type(part).__name__
 
 
 @dataclass(frozen=True)
 class Component:
-    """One component of one axis.
+    """One choice for one part of a recipe.
 
     Attributes:
-        axis: What it is a choice of.
-        name: Its name there.
-        put: Parts of a recipe with it, and with what it cannot do without.
-        holds: Whether a recipe has it.
+        axis: The part.
+        name: The choice.
+        put: Returns the parts of a recipe with this choice, and with whatever it requires.
+        holds: Whether a recipe has this choice.
     """
 
     axis: str
@@ -56,20 +106,25 @@ class Component:
         return f"{self.axis} {self.name}"
 
 
-def synthesizer(kind):
-    def put(parts):
-        changed = replace(parts["synthesizer"], kind=kind)
-        if kind == "generator":
-            return {**parts, "synthesizer": changed}
-        told = changed.conditional or kind == "noisy-layer"
-        return {
-            **parts,
-            "synthesizer": replace(changed, steps=2, conditional=told, latent_lr=0.01),
-            "memory": Memory("pool", capacity=16, share=0.5),
-            "schedule": replace(parts["schedule"], fresh_batches=0),
-        }
+def synthesizer(chosen):
+    kind = type(chosen)
 
-    return Component("synthesizer", kind, put, lambda recipe: recipe.synthesizer.kind == kind)
+    def put(parts):
+        before = parts["synthesizer"]
+        kept = {
+            name: getattr(before, name)
+            for name in ("conditioning", "augment")
+            if hasattr(before, name) and hasattr(chosen, name)
+        }
+        parts = {**parts, "synthesizer": replace(chosen, **kept)}
+        if not chosen.draws_on_demand:
+            parts["memory"] = POOL
+            parts["schedule"] = replace(parts["schedule"], fresh_batches=0)
+        return parts
+
+    return Component(
+        "synthesizer", kind.__name__, put, lambda recipe: type(recipe.synthesizer) is kind
+    )
 
 
 def term(name):
@@ -79,105 +134,83 @@ def term(name):
         if name == "contrast":
             parts["synthesizer"] = replace(parts["synthesizer"], augment="two-views")
         if name == "soft-label":
-            parts = synthesizer("impressions").put(parts)
+            parts = synthesizer(SoftLabelPixels(steps=2)).put(parts)
         chosen = parts["synthesizer"]
-        told = name in LABELLED - {"mode-seeking"} and chosen.kind == "generator"
-        if told or name == "mode-seeking":
-            parts["synthesizer"] = replace(chosen, conditional=True)
+        needs_classes = name in LABELLED and chosen.labels is None
+        if needs_classes or (name == "mode-seeking" and hasattr(chosen, "conditioning")):
+            parts["synthesizer"] = replace(chosen, conditioning="product")
         return parts
 
     return Component("term", name, put, lambda recipe: name in {t.name for t in recipe.terms})
 
 
-def wrapper(kind):
-    """On an adversary, which is never positive, as the last of the wrappers asks."""
-    wrapped = Term("adversary", 0.5, wrapper=Wrapper(kind))
+def wrapper(chosen):
+    """The wrapper on an adversary, which is never positive, as Log1p requires."""
+    wrapped = Term("adversary", 0.5, wrapper=chosen)
 
     def put(parts):
         others = tuple(t for t in parts["terms"] if t.name != wrapped.name)
         return {**parts, "terms": (*others, wrapped)}
 
-    return Component("wrapper", kind, put, lambda recipe: wrapped in recipe.terms)
+    return Component("wrapper", label(chosen), put, lambda recipe: wrapped in recipe.terms)
 
 
-def memory(kind):
-    chosen = Memory(kind, capacity=16, share=0.5, latent=4, steps=1)
-
+def memory(chosen):
     def put(parts):
         schedule = parts["schedule"]
-        if (
-            kind == "none"
-            and parts["synthesizer"].kind == "generator"
-            and not schedule.shares_a_batch
-        ):
+        on_demand = parts["synthesizer"].draws_on_demand
+        if chosen is None and on_demand and not schedule.shares_a_batch:
             schedule = replace(schedule, fresh_batches=schedule.student_steps)
         return {**parts, "memory": chosen, "schedule": schedule}
 
-    return Component("memory", kind, put, lambda recipe: recipe.memory.kind == kind)
+    return Component("memory", label(chosen), put, lambda recipe: recipe.memory == chosen)
 
 
-def selection(kind):
+def part(axis, chosen):
     return Component(
-        "selection",
-        kind,
-        lambda parts: {**parts, "selection": kind},
-        lambda recipe: recipe.selection == kind,
+        axis,
+        label(chosen) if not isinstance(chosen, str) else chosen,
+        lambda parts: {**parts, axis: chosen},
+        lambda recipe: getattr(recipe, axis) == chosen,
     )
 
 
-def objective(name, chosen):
-    return Component(
-        "objective",
-        name,
-        lambda parts: {**parts, "objective": chosen},
-        lambda recipe: recipe.objective == chosen,
-    )
-
-
-def update(name, chosen):
+def update(chosen):
     def put(parts):
         parts = {**parts, "update": chosen}
-        if chosen.kind != "plain" and parts["memory"].kind == "none":
-            parts = memory("pool").put(parts)
-        return parts
+        return memory(POOL).put(parts) if chosen and parts["memory"] is None else parts
 
-    return Component("update", name, put, lambda recipe: recipe.update == chosen)
+    return Component("update", label(chosen), put, lambda recipe: recipe.update == chosen)
 
 
-def fresh(kind):
+def fresh(choice):
     def put(parts):
-        batches = 2 if kind in ("new", "mixed") else 1
-        if parts["synthesizer"].kind != "generator":
+        batches = 2 if choice in ("new", "mixed") else 1
+        if not parts["synthesizer"].draws_on_demand:
             batches = 0
-        return {**parts, "schedule": replace(parts["schedule"], fresh=kind, fresh_batches=batches)}
+        schedule = replace(parts["schedule"], fresh=choice, fresh_batches=batches)
+        return {**parts, "schedule": schedule}
 
-    return Component("fresh", kind, put, lambda recipe: recipe.schedule.fresh == kind)
+    return Component("fresh", choice, put, lambda recipe: recipe.schedule.fresh == choice)
 
 
-def augment(kind):
+def augment(choice):
     return Component(
         "augment",
-        kind,
-        lambda parts: {**parts, "synthesizer": replace(parts["synthesizer"], augment=kind)},
-        lambda recipe: recipe.synthesizer.augment == kind,
+        choice,
+        lambda parts: {**parts, "synthesizer": replace(parts["synthesizer"], augment=choice)},
+        lambda recipe: recipe.synthesizer.augment == choice,
     )
 
 
 COMPONENTS = (
-    *map(synthesizer, ("generator", *MADE)),
+    *map(synthesizer, SYNTHESIZERS),
     *map(term, NEEDS),
-    *map(wrapper, ("exp-increment", "bounded", "log1p")),
-    *map(memory, ("none", "pool", "bank", "vae", "average-generator")),
-    *map(selection, ("all", "clean-mixture")),
-    objective("logit-l1", Objective("logit-l1")),
-    objective("soft-kl", Objective("soft-kl")),
-    objective("difference-entropy", Objective("difference-entropy")),
-    objective("attention", Objective("soft-kl", attention=1.0)),
-    objective("stages", Objective("soft-kl", stages=1.0)),
-    update("plain", Update("plain")),
-    update("two-source", Update("two-source")),
-    update("meta", Update("meta")),
-    update("meta, first order", Update("meta", first_order=True)),
+    *map(wrapper, (ExpIncrement(), Bounded(), Log1p())),
+    *map(memory, MEMORIES),
+    *(part("selection", choice) for choice in ("all", "clean-mixture")),
+    *(part("objective", chosen) for chosen in OBJECTIVES),
+    *map(update, UPDATES),
     *map(fresh, ("new", "mixed", "same-latents", "generator-batch")),
     *map(augment, ("none", "roll", "crop-flip", "two-views")),
 )
@@ -185,7 +218,7 @@ COMPONENTS = (
 
 def composed(first, second):
     """A recipe with both components around the base; None when they do not go together."""
-    parts = {name: getattr(BASE, name) for name in vars(BASE)}
+    parts = {one.name: getattr(BASE, one.name) for one in fields(BASE)}
     for order in ((first, second), (second, first)):
         changed = parts
         for component in order:
@@ -208,36 +241,35 @@ LEGAL = {name: recipe for name, (_, _, recipe) in PAIRS.items() if recipe is not
 DISTINCT = {repr(recipe): name for name, recipe in reversed(LEGAL.items())}
 """Many pairs are the base with one of their components; each recipe runs once."""
 
-OF_A_KEPT_GENERATOR = (
-    *(f"memory {kind}" for kind in ("none", "bank", "vae", "average-generator")),
+PER_BATCH = [type(one).__name__ for one in SYNTHESIZERS[1:]]
+ONLY_WITH_A_KEPT_GENERATOR = (
+    *(f"memory {label(one)}" for one in MEMORIES if one != POOL),
     "selection clean-mixture",
-    "update meta",
-    "update meta, first order",
-    "fresh mixed",
-    "fresh same-latents",
-    "fresh generator-batch",
+    *(f"update {label(one)}" for one in UPDATES if isinstance(one, MetaStep)),
+    *(f"fresh {choice}" for choice in ("mixed", "same-latents", "generator-batch")),
 )
-APART = {
-    *((f"synthesizer {kind}", other) for kind in MADE for other in OF_A_KEPT_GENERATOR),
+INCOMPATIBLE = {
+    *((f"synthesizer {kind}", other) for kind in PER_BATCH for other in ONLY_WITH_A_KEPT_GENERATOR),
     *(
         (f"synthesizer {kind}", "term soft-label")
-        for kind in ("generator", *MADE)
-        if kind != "impressions"
+        for kind in ("KeptGenerator", *PER_BATCH)
+        if kind != "SoftLabelPixels"
     ),
-    *(("term soft-label", other) for other in OF_A_KEPT_GENERATOR),
+    *(("synthesizer SoftLabelPixels", f"term {name}") for name in LABELLED),
+    *(("term soft-label", other) for other in ONLY_WITH_A_KEPT_GENERATOR),
     ("term inter-sample", "selection clean-mixture"),
     ("term contrast", "selection clean-mixture"),
-    *((f"synthesizer {kind}", "term mode-seeking") for kind in MADE[-3:]),
-    ("synthesizer impressions", "term metric"),
-    *(("term contrast", f"augment {kind}") for kind in ("none", "roll", "crop-flip")),
-    *(("memory none", f"update {kind}") for kind in ("two-source", "meta", "meta, first order")),
+    *((f"synthesizer {kind}", "term mode-seeking") for kind in PER_BATCH[-3:]),
+    *(("term contrast", f"augment {choice}") for choice in ("none", "roll", "crop-flip")),
+    *(("memory none", f"update {label(one)}") for one in UPDATES[1:]),
     *(
-        (f"objective {compared}", f"update {kind}")
-        for compared in ("attention", "stages")
-        for kind in ("meta", "meta, first order")
+        (f"objective {label(one)}", f"update {label(other)}")
+        for one in OBJECTIVES
+        for other in UPDATES
+        if one.compares_maps and isinstance(other, MetaStep)
     ),
 }
-"""What nothing can bring together."""
+"""The pairs that no recipe can have."""
 
 
 @pytest.fixture(scope="module")
@@ -246,9 +278,9 @@ def teacher():
 
 
 @pytest.mark.parametrize("name", sorted(DISTINCT.values()))
-def test_two_rounds_after_one_of_warm_up(name, teacher):
+def test_pair_trains_for_two_rounds_after_one_of_warm_up(name, teacher):
     before_teacher = weights(teacher)
-    # Stages are compared between networks that are as wide.
+    # Stages are compared between networks of the same width.
     student = "lenet5-bn" if LEGAL[name].objective.stages else "lenet5-half-bn"
     loop = make_loop(LEGAL[name], Plan(1, 2), teacher=teacher, student=student)
     before, rounds = weights(loop.student), []
@@ -264,13 +296,13 @@ def test_two_rounds_after_one_of_warm_up(name, teacher):
     assert torch.equal(before_teacher, weights(teacher))
 
 
-def test_refused_are_the_pairs_that_nothing_can_bring_together():
+def test_refused_pairs_are_the_incompatible_ones():
     refused = {(str(a), str(b)) for a, b, recipe in PAIRS.values() if recipe is None}
-    assert refused == APART
+    assert refused == INCOMPATIBLE
 
 
 @pytest.mark.parametrize("component", COMPONENTS, ids=str)
-def test_every_component_goes_with_some_other_of_every_axis(component):
+def test_every_component_goes_with_some_component_of_every_other_part(component):
     axes = {c.axis for c in COMPONENTS} - {component.axis}
     met = {
         other.axis
@@ -281,22 +313,22 @@ def test_every_component_goes_with_some_other_of_every_axis(component):
     assert met == axes
 
 
-def test_the_components_are_all_there_are():
-    """A component that is added to the engine has to be added here."""
-    known = {
-        axis: {c.name for c in COMPONENTS if c.axis == axis}
-        for axis in {c.axis for c in COMPONENTS}
+def test_components_list_every_choice_of_the_composition():
+    """A component added to the composition must be added here."""
+    assert {c.name for c in COMPONENTS if c.axis == "term"} == set(NEEDS)
+    for listed, union in (
+        (SYNTHESIZERS, AnySynthesizer),
+        (MEMORIES[1:], AnyMemory),
+        (OBJECTIVES, AnyObjective),
+        (UPDATES[1:], AnyUpdate),
+    ):
+        assert {type(one) for one in listed} == set(get_args(union))
+    assert {c.name for c in COMPONENTS if c.axis == "wrapper"} == {
+        one.__name__ for one in get_args(AnyWrapper)
     }
-    assert known["synthesizer"] == set(get_args(SynthesizerKind))
-    assert known["term"] == set(NEEDS)
-
-    def kinds(part, attribute="kind"):
-        return set(get_args(get_type_hints(part)[attribute]))
-
-    assert known["memory"] == kinds(Memory)
-    assert known["selection"] == kinds(Recipe, "selection")
-    assert known["objective"] == kinds(Objective) | {"attention", "stages"}
-    assert known["update"] == kinds(Update) | {"meta, first order"}
-    assert known["fresh"] == kinds(Schedule, "fresh")
-    assert known["augment"] == kinds(Synthesizer, "augment")
-    assert known["wrapper"] == kinds(Wrapper) - {"plain"}
+    for axis, choices in (
+        ("selection", get_type_hints(Composition)["selection"]),
+        ("fresh", get_type_hints(Schedule)["fresh"]),
+        ("augment", Augment),
+    ):
+        assert {c.name for c in COMPONENTS if c.axis == axis} == set(get_args(choices))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dfkd.composition import Memory, Objective
+from dfkd.composition import AverageGenerator, BatchBank, ImagePool, SoftKl, VaeReplay
 from dfkd.memory.labelled_batch import Lesson
 from dfkd.models import build
 from dfkd.models.forward_pass import look
@@ -16,7 +16,7 @@ from dfkd.training.feature_shapes import check_stages
 from dfkd.training.updates import learning_loss
 from tests.support.tiny import SMALL, SPEC, make_loop, make_teacher
 
-STAGED = replace(SMALL, objective=Objective(stages=2.0))
+STAGED = replace(SMALL, objective=SoftKl(stages=2.0))
 
 
 def test_the_same_network_passes_and_is_left_as_it_was():
@@ -44,9 +44,18 @@ def test_a_network_without_stages_is_refused():
         check_stages(STAGED, plain, plain, SPEC)
 
 
-@pytest.mark.parametrize("memory", ["pool", "bank", "vae", "average-generator"])
+@pytest.mark.parametrize(
+    "memory",
+    [
+        ImagePool(capacity=32, share=0.5),
+        BatchBank(capacity=32, share=0.5),
+        VaeReplay(latent=4, share=0.5),
+        AverageGenerator(share=0.5),
+    ],
+    ids=lambda memory: type(memory).__name__,
+)
 def test_what_is_replayed_is_shown_to_the_teacher_again(memory, monkeypatch):
-    recipe = replace(STAGED, memory=Memory(memory, capacity=32, share=0.5, latent=4))
+    recipe = replace(STAGED, memory=memory)
     lessons = []
 
     def loss(pupil, update, new, replayed):

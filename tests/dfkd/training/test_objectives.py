@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from dfkd.composition import Objective
+from dfkd.composition import DifferenceEntropy, LogitL1, SoftKl
 from dfkd.training.objectives import (
     OBJECTIVES,
     attention_distance,
@@ -13,17 +13,17 @@ from dfkd.training.objectives import (
     stage_distance,
 )
 
-PLAIN = Objective()
+PLAIN = SoftKl()
 
 
 def test_logit_l1_by_hand():
     student, teacher = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])
-    assert logit_l1(student, teacher, Objective("logit-l1")).item() == pytest.approx(1.5)
+    assert logit_l1(student, teacher, LogitL1()).item() == pytest.approx(1.5)
 
 
 def test_logit_l1_gradient_never_saturates():
     student, teacher = torch.tensor([[1.0, 2.0]], requires_grad=True), torch.tensor([[0.0, 4.0]])
-    logit_l1(student, teacher, Objective("logit-l1")).backward()
+    logit_l1(student, teacher, LogitL1()).backward()
     torch.testing.assert_close(student.grad, torch.tensor([[0.5, -0.5]]))
 
 
@@ -36,14 +36,14 @@ def test_soft_kl_by_hand(temperature):
         p = [math.exp(x / temperature) for x in theirs]
         for a, b in zip(p, q, strict=True):
             total += a / sum(p) * math.log((a / sum(p)) / (b / sum(q)))
-    value = soft_kl(student, teacher, Objective(temperature=temperature))
+    value = soft_kl(student, teacher, SoftKl(temperature=temperature))
     assert value.item() == pytest.approx(temperature**2 * total / 2, rel=1e-4)
 
 
 def test_soft_kl_gradient_is_close_to_the_logit_difference_at_high_temperature():
     # Hinton et al. 2015, eq. 4: T * (softmax(s/T) - softmax(t/T)) per sample.
     student, teacher = torch.randn(6, 5, requires_grad=True), torch.randn(6, 5)
-    soft_kl(student, teacher, Objective(temperature=4.0)).backward()
+    soft_kl(student, teacher, SoftKl(temperature=4.0)).backward()
     expected = 4.0 * ((student / 4).softmax(1) - (teacher / 4).softmax(1)) / 6
     torch.testing.assert_close(student.grad, expected.detach())
 
@@ -59,12 +59,12 @@ def test_difference_entropy_by_hand():
     student, teacher = torch.zeros(2, 2), torch.tensor([[4.0, 0.0], [0.0, 0.0]])
     p = 1 / (1 + math.exp(-2.0))
     entropies = (-p * math.log(p) - (1 - p) * math.log(1 - p), math.log(2))
-    value = difference_entropy(student, teacher, Objective("difference-entropy", temperature=2.0))
+    value = difference_entropy(student, teacher, DifferenceEntropy(temperature=2.0))
     assert value.item() == pytest.approx(-4 * sum(entropies) / 2)
 
 
 def test_difference_entropy_does_not_see_a_constant_and_has_a_true_gradient():
-    objective = Objective("difference-entropy", temperature=3.0)
+    objective = DifferenceEntropy(temperature=3.0)
     student = torch.randn(3, 4, dtype=torch.double, requires_grad=True)
     teacher = torch.randn(3, 4, dtype=torch.double)
     shifted = difference_entropy(student + 7.0, teacher, objective)

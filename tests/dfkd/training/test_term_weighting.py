@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from dfkd.composition import Optimizer, Term, Wrapper
+from dfkd.composition import Adam, Bounded, ExpIncrement, Log1p, Term
 from dfkd.models.forward_pass import LayerStatistics, Look
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.synthesizers.synthesis import Synthesis
@@ -29,20 +29,20 @@ def slope(value, wrapper, reference=0.0):
 
 @pytest.mark.parametrize("value", [-3.0, 0.0, 2.5])
 def test_plain_leaves_the_value_alone(value):
-    assert slope(value, Wrapper()) == (value, 1.0)
+    assert slope(value, None) == (value, 1.0)
 
 
 @pytest.mark.parametrize(("value", "reference"), [(0.5, 0.0), (-2.0, 0.0), (1.0, 3.0), (3.0, 1.0)])
 def test_exp_increment_and_its_gradient_are_the_exponential_of_the_increase(value, reference):
     expected = math.exp(value - reference)
-    result, gradient = slope(value, Wrapper("exp-increment"), reference)
+    result, gradient = slope(value, ExpIncrement(), reference)
     assert result == pytest.approx(expected)
     assert gradient == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("value", "limit"), [(1000.0, 10.0), (-1000.0, -10.0)])
 def test_exp_increment_far_out_is_finite_and_keeps_its_direction(value, limit):
-    result, gradient = slope(value, Wrapper("exp-increment"))
+    result, gradient = slope(value, ExpIncrement())
     assert math.isfinite(result)
     assert gradient == pytest.approx(math.exp(limit))
     # A line through the limit with the slope there.
@@ -51,9 +51,7 @@ def test_exp_increment_far_out_is_finite_and_keeps_its_direction(value, limit):
 
 @pytest.mark.parametrize("limit", [10.0, -10.0])
 def test_exp_increment_has_no_step_at_its_limit(limit):
-    below, at, above = (
-        slope(limit + distance, Wrapper("exp-increment")) for distance in (-1e-7, 0.0, 1e-7)
-    )
+    below, at, above = (slope(limit + distance, ExpIncrement()) for distance in (-1e-7, 0.0, 1e-7))
     assert below[0] == pytest.approx(at[0], rel=1e-6) == pytest.approx(above[0], rel=1e-6)
     assert below[1] == pytest.approx(above[1], rel=1e-6)
     assert at[1] == pytest.approx(above[1], rel=1e-6)
@@ -63,12 +61,12 @@ def test_exp_increment_has_no_step_at_its_limit(limit):
     ("value", "expected", "gradient"), [(-0.5, -0.5, 1.0), (-7.0, -2.0, 0.0), (3.0, 3.0, 1.0)]
 )
 def test_bounded_stops_an_adversary_at_its_bound(value, expected, gradient):
-    assert slope(value, Wrapper("bounded", bound=2.0)) == (expected, gradient)
+    assert slope(value, Bounded(bound=2.0)) == (expected, gradient)
 
 
 @pytest.mark.parametrize("value", [0.0, -0.5, -20.0])
 def test_log1p_tames_without_ever_stopping(value):
-    result, gradient = slope(value, Wrapper("log1p"))
+    result, gradient = slope(value, Log1p())
     assert result == pytest.approx(-math.log(1 + abs(value)))
     assert gradient == pytest.approx(1 / (1 + abs(value)))
 
@@ -84,13 +82,13 @@ class Scripted:
         return self.leaf + self.values.pop(0)
 
 
-def scripted(*values, weight=1.0, stretch=1.0, **wrapper):
+def scripted(*values, weight=1.0, stretch=1.0, wrapper=None):
     compute = Scripted(*values)
-    return WrappedTerm(Term("certainty", weight, wrapper=Wrapper(**wrapper)), compute, stretch)
+    return WrappedTerm(Term("certainty", weight, wrapper=wrapper), compute, stretch)
 
 
 def test_a_share_is_weighted_after_the_wrapper():
-    raw, share = scripted(-5.0, weight=3.0, kind="bounded", bound=2.0)(None)
+    raw, share = scripted(-5.0, weight=3.0, wrapper=Bounded(2.0))(None)
     assert raw.item() == -5.0
     assert share.item() == -6.0
 
@@ -98,7 +96,7 @@ def test_a_share_is_weighted_after_the_wrapper():
 @pytest.mark.parametrize("refresh", [1, 2, 3])
 def test_the_reference_is_refreshed_every_so_many_calls_without_a_gradient(refresh):
     values = [1.0, 2.0, 0.5, 3.0, 2.5, 1.5, 4.0]
-    term = scripted(*values, weight=2.0, kind="exp-increment", refresh=refresh)
+    term = scripted(*values, weight=2.0, wrapper=ExpIncrement(refresh))
     reference = 0.0
     for number, value in enumerate(values, start=1):
         raw, share = term(None)
@@ -114,7 +112,7 @@ def test_the_reference_is_refreshed_every_so_many_calls_without_a_gradient(refre
 
 @pytest.mark.parametrize(("stretch", "refresh"), [(0.5, 60), (2.0, 240), (1e-6, 1)])
 def test_the_refresh_is_stretched_with_the_run(stretch, refresh):
-    term = scripted(*[1.0] * 500, stretch=stretch, kind="exp-increment", refresh=120)
+    term = scripted(*[1.0] * 500, stretch=stretch, wrapper=ExpIncrement(120))
     assert term.refresh == refresh
     first = [term(None)[1].item() for _ in range(refresh + 1)]
     assert first[:refresh] == pytest.approx([math.e] * refresh)
@@ -123,10 +121,10 @@ def test_the_refresh_is_stretched_with_the_run(stretch, refresh):
 
 def test_a_wrapped_term_goes_on_from_a_state():
     values = [1.0, 2.0, 0.5, 3.0, 2.5]
-    first = scripted(*values, kind="exp-increment", refresh=2)
+    first = scripted(*values, wrapper=ExpIncrement(2))
     for _ in range(3):
         first(None)
-    second = scripted(*values[3:], kind="exp-increment", refresh=2)
+    second = scripted(*values[3:], wrapper=ExpIncrement(2))
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for _ in values[3:]:
         assert second(None)[1] == first(None)[1]
@@ -144,7 +142,7 @@ def views(seed=0):
 
 
 TERMS = (
-    Term("certainty", 1.0, wrapper=Wrapper("exp-increment", refresh=2)),
+    Term("certainty", 1.0, wrapper=ExpIncrement(refresh=2)),
     Term("class-balance", 5.0, options={"base": 10.0}),
     Term("adversary", 0.5),
     Term("batch-norm-average", 10.0, options={"momentum": 0.5}),
@@ -220,7 +218,7 @@ def test_a_state_of_other_terms_is_refused():
 
 
 def recipe(*terms):
-    return Recipe("given", "none", terms, generator=Optimizer(1e-3))
+    return Recipe("given", "none", terms=terms, generator=Adam(1e-3))
 
 
 def test_a_teacher_without_batch_norm_is_served_where_possible_and_else_refused():

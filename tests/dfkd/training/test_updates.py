@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from dfkd.composition import Objective, Update
+from dfkd.composition import LogitL1, MetaStep, SoftKl, TwoSource
 from dfkd.memory.labelled_batch import Lesson
 from dfkd.models import build
 from dfkd.training.updates import Pupil, learning_loss, virtual_step
 from tests.support.tiny import SPEC, weights
 
-SOFT, L1 = Objective("soft-kl", temperature=2.0), Objective("logit-l1")
-META = Update("meta", inner_lr=0.3)
-FIRST_ORDER = Update("meta", inner_lr=0.3, first_order=True)
+SOFT, L1 = SoftKl(temperature=2.0), LogitL1()
+META = MetaStep(inner_lr=0.3)
+FIRST_ORDER = MetaStep(inner_lr=0.3, first_order=True)
 
 
 def linear(seed=0):
@@ -87,7 +87,7 @@ def test_the_gradient_by_hand_is_one():
 
 def test_plain_takes_both_as_one_batch():
     student = linear()
-    ours = gradients(student, SOFT, Update("plain"))
+    ours = gradients(student, SOFT, None)
     close(ours, kl_gradient(flat(student), NEW.joined(REPLAYED)))
     # Ten images, each as heavy as any other.
     theta = flat(student)
@@ -98,7 +98,7 @@ def test_plain_by_hand_on_logit_l1():
     student = linear()
     both = NEW.joined(REPLAYED)
     signs = (student(both.images) - both.logits).sign().detach() / both.logits.numel()
-    weight, bias = gradients(student, L1, Update("plain"))
+    weight, bias = gradients(student, L1, None)
     torch.testing.assert_close(weight, signs.T @ both.images, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(bias, signs.sum(0), rtol=1e-5, atol=1e-7)
 
@@ -106,11 +106,11 @@ def test_plain_by_hand_on_logit_l1():
 def test_two_source_adds_the_losses_and_not_the_images():
     student = linear()
     theta = flat(student)
-    ours = gradients(student, SOFT, Update("two-source", replay_weight=0.7))
+    ours = gradients(student, SOFT, TwoSource(replay_weight=0.7))
     close(ours, kl_gradient(theta, NEW) + 0.7 * kl_gradient(theta, REPLAYED))
 
 
-@pytest.mark.parametrize("update", [Update("plain"), Update("two-source"), META, FIRST_ORDER])
+@pytest.mark.parametrize("update", [None, TwoSource(), META, FIRST_ORDER])
 def test_with_one_source_alone_every_update_is_the_plain_loss(update):
     student = linear()
     close(gradients(student, SOFT, update, replayed=None), kl_gradient(flat(student), NEW))
@@ -165,7 +165,7 @@ def test_without_curvature_both_orders_are_the_same():
 def test_a_virtual_step_of_no_length_counts_the_replayed_loss_once_more():
     student = linear()
     theta = flat(student)
-    ours = gradients(student, SOFT, Update("meta", inner_lr=0.0))
+    ours = gradients(student, SOFT, MetaStep(inner_lr=0.0))
     close(ours, kl_gradient(theta, NEW.joined(REPLAYED)) + kl_gradient(theta, REPLAYED))
 
 
@@ -176,7 +176,7 @@ def test_meta_by_hand_on_logit_l1():
         student.weight.fill_(1.0)
     one = torch.ones(1, 1, dtype=torch.double)
     new, replayed = Lesson(one, 3 * one), Lesson(one, 1.2 * one)
-    update = Update("meta", inner_lr=0.5)
+    update = MetaStep(inner_lr=0.5)
     loss = learning_loss(Pupil(student, L1), update, new, replayed)
     # (|1 - 3| + |1 - 1.2|) / 2 + |1.5 - 1.2|
     assert loss.item() == pytest.approx(1.1 + 0.3, rel=1e-6)
@@ -215,7 +215,7 @@ def test_the_meta_test_loss_alone_reaches_every_tensor_of_the_student(
 
 def test_a_step_of_meta_is_another_than_a_plain_one():
     students = []
-    for update in (Update("plain"), META, FIRST_ORDER):
+    for update in (None, META, FIRST_ORDER):
         student = linear()
         optimizer = torch.optim.SGD(student.parameters(), 0.1)
         learning_loss(Pupil(student, SOFT), update, NEW, REPLAYED).backward()
@@ -246,7 +246,7 @@ def test_the_virtual_student_is_in_train_mode_too():
         student(5 + torch.randn(8, *SPEC.shape))
     new = Lesson(torch.randn(6, *SPEC.shape), torch.randn(6, 10))
     replayed = Lesson(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
-    still = Update("meta", inner_lr=0.0)
+    still = MetaStep(inner_lr=0.0)
     loss = learning_loss(Pupil(copy.deepcopy(student), L1), still, new, replayed).item()
     alone = copy.deepcopy(student)
     both = new.joined(replayed)
@@ -282,16 +282,16 @@ def test_maps_are_compared_with_their_weight(compared):
     maps = [torch.rand(4, 3, 28, 28), torch.rand(4, 8, 10, 10)]
 
     def loss(weight):
-        objective = Objective("soft-kl", temperature=1.0, **{compared: weight})
+        objective = SoftKl(temperature=1.0, **{compared: weight})
         pupil = Pupil(copy.deepcopy(student), objective)
-        return learning_loss(pupil, Update(), Lesson(images, logits, maps), None).item()
+        return learning_loss(pupil, None, Lesson(images, logits, maps), None).item()
 
     plain, one, two = loss(0.0), loss(1.0), loss(2.0)
     assert one > plain
     assert two - plain == pytest.approx(2 * (one - plain), rel=1e-3)
 
 
-@pytest.mark.parametrize("update", [Update("plain"), Update("two-source"), META])
+@pytest.mark.parametrize("update", [None, TwoSource(), META])
 def test_reduced_precision_leaves_a_float_loss_and_float_gradients(update):
     torch.manual_seed(0)
     student = build("lenet5-half-bn", SPEC, 10).train()

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from base.errors import InputError
-from dfkd.compatibility import ADVERSARIES
+from dfkd.needs import ADVERSARIES
 from dfkd.recipes import GDFQ, HOUSE_QUANTIZE, RECIPES
 from dfkd.training.budget import Plan
 from pipeline.chain import chain, run_chain

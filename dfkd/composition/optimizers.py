@@ -1,0 +1,78 @@
+"""How a network is optimized, and how the learning rate changes over a run."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ConstantRate:
+    """The learning rate stays as it is."""
+
+
+@dataclass(frozen=True)
+class CosineRate:
+    """The learning rate falls along a cosine.
+
+    Attributes:
+        final: The fraction of itself that it falls to.
+    """
+
+    final: float = 0.01
+
+
+@dataclass(frozen=True)
+class StepRate:
+    """The learning rate is divided by ten at each milestone.
+
+    Attributes:
+        milestones: Shares of the run, from 0 to 1.
+    """
+
+    milestones: tuple[float, ...]
+
+
+AnyRatePolicy = ConstantRate | CosineRate | StepRate
+"""How a learning rate changes over a run."""
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam.
+
+    Attributes:
+        lr: Learning rate.
+        betas: Decay rates of the two moments.
+        weight_decay: L2 penalty.
+        policy: How the learning rate changes over the run.
+        clip: Largest norm of the gradient; 0 does not clip.
+    """
+
+    lr: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    policy: AnyRatePolicy = CosineRate()
+    clip: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sgd:
+    """Stochastic gradient descent with momentum.
+
+    Attributes:
+        lr: Learning rate.
+        momentum: Factor of the previous update.
+        nesterov: Nesterov's variant of momentum.
+        weight_decay: L2 penalty.
+        policy: How the learning rate changes over the run.
+        clip: Largest norm of the gradient; 0 does not clip.
+    """
+
+    lr: float
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    policy: AnyRatePolicy = CosineRate()
+    clip: float = 0.0
+
+
+AnyOptimizer = Adam | Sgd
+"""How one network is optimized."""
