@@ -1,4 +1,4 @@
-"""The smallest run of a table: leaves the row that its key asks for, or fails."""
+"""A job that only writes its row, or fails if its key is "broken"; run by test_job_queue."""
 
 import json
 import os
@@ -10,5 +10,9 @@ if __name__ == "__main__":
     if key == "broken":
         print("the reason")
         sys.exit(3)
-    row = {"digest": f"{key}'s", "threads": os.environ["OMP_NUM_THREADS"], "process": os.getpid()}
+    row = {
+        "digest": f"digest of {key}",
+        "threads": os.environ["OMP_NUM_THREADS"],
+        "process": os.getpid(),
+    }
     (state / f"{key}.json").write_text(json.dumps(row))

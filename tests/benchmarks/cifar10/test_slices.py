@@ -1,4 +1,4 @@
-"""The benchmark for a data-centre GPU, at a size for a CPU."""
+"""The CIFAR-10 benchmark in time slices, with tiny networks on a CPU."""
 
 import json
 import os
@@ -11,12 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks import result_pages
 from benchmarks.cifar10 import __main__ as cifar10
-from benchmarks.cifar10 import run as cifar10_run
-from benchmarks.cifar10 import table as cifar10_table
-from benchmarks.cifar10 import teacher as cifar10_teacher
-from benchmarks.cifar10.run import PAIRS, is_due, sharing
-from benchmarks.cifar10.slices import AGAIN, Slice, write_whole
+from benchmarks.cifar10 import distillation, images, page, teacher
+from benchmarks.cifar10.distillation import PAIRS, is_due, share_tensors
+from benchmarks.cifar10.slices import UNFINISHED, TimeSlice, write_atomically
 from dfkd.models import ARCHITECTURES
 from dfkd.recipes import HOUSE, RECIPES
 from dfkd.training.loop import DivergedError
@@ -25,14 +24,15 @@ from tests.support.quick_run import ROOT
 IMPORTS = """
 import sys
 
-THERE = {"torch", "torchgen", "torchvision", "numpy", "safetensors", "PIL", "benchmarks", "dfkd"}
-THERE |= {"filelock", "fsspec", "jinja2", "mpmath", "networkx", "sympy", "typing_extensions"}
+AVAILABLE = {"torch", "torchgen", "torchvision", "numpy", "safetensors", "PIL"}
+AVAILABLE |= {"filelock", "fsspec", "jinja2", "mpmath", "networkx", "sympy", "typing_extensions"}
+AVAILABLE |= {"benchmarks", "dfkd"}
 
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] not in THERE | sys.stdlib_module_names:
-            raise ModuleNotFoundError(f"{name} is not there", name=name)
+        if name.split(".")[0] not in AVAILABLE | sys.stdlib_module_names:
+            raise ModuleNotFoundError(f"{name} is not installed", name=name)
 
 
 sys.meta_path.insert(0, Blocker())
@@ -43,16 +43,16 @@ assert not loaded & {"pydantic", "typer", "rich", "onnx", "nncf", "prefect", "li
 assert not loaded & {"pipeline", "targets", "flows"}
 assert not {"benchmarks.data", "benchmarks.machine"} & set(sys.modules)
 """
-"""Imports the benchmark where there is torch with what it requires, and little else."""
+"""Imports the benchmark where only torch, numpy, safetensors, Pillow and their needs are."""
 
 
-def test_it_needs_nothing_beyond_torch_numpy_safetensors_and_pillow():
+def test_benchmark_imports_with_few_packages_only():
     subprocess.run([sys.executable, "-c", IMPORTS], check=True, cwd=ROOT)
 
 
 @pytest.fixture
 def data(tmp_path):
-    """Two strips of 24 training images and one of 20 test images, brighter by class."""
+    """Two files of 24 training images and one of 20 test images; brightness tells the class."""
     folder, rng = tmp_path / "data" / "cifar10", np.random.default_rng(0)
     folder.mkdir(parents=True)
     for part, strips, count in (("train", 2, 24), ("test", 1, 20)):
@@ -72,46 +72,49 @@ def narrow(width):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """A pair of tiny networks, a tiny recipe and a slice that is counted instead of timed."""
+    """A pair of tiny networks and a tiny recipe."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setitem(ARCHITECTURES, "tiny-teacher", narrow(0.25))
     monkeypatch.setitem(ARCHITECTURES, "tiny-student", narrow(0.125))
     monkeypatch.setitem(PAIRS, "tiny", ("tiny-teacher", "tiny-student"))
     small = {"batch": 8, "memory": 64, "fresh_batches": 1, "student_steps": 2, "width": 8}
     monkeypatch.setitem(RECIPES, "house", HOUSE.overridden(small))
-    monkeypatch.setattr(cifar10_run, "EVALUATIONS", 6)
-    monkeypatch.setattr(cifar10_teacher, "BATCH", 16)
+    monkeypatch.setattr(distillation, "EVALUATIONS", 6)
+    monkeypatch.setattr(teacher, "BATCH", 16)
 
 
-def go(data, state, **others):
-    asked = {"pair": "tiny", "passes": 24 * 32, "epochs": 2, "state": state, **others}
-    words = [word for key, value in asked.items() for word in (f"--{key}", str(value))]
+def run(data, state, **others):
+    options = {"pair": "tiny", "passes": 24 * 32, "epochs": 2, "state": state, **others}
+    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
     return cifar10.main([str(data), *words])
 
 
-def stop_after(monkeypatch, opportunities):
-    """A slice is over at this opportunity to stop; at 0 never."""
+def stop_after(monkeypatch, checkpoints):
+    """End the slice at this checkpoint; 0 never ends it."""
     seen = []
-    monkeypatch.setattr(Slice, "over", lambda _: seen.append(1) or len(seen) == opportunities)
+    monkeypatch.setattr(TimeSlice, "is_over", lambda _: seen.append(1) or len(seen) == checkpoints)
 
 
-def left_by(state):
+def read_result(state):
     row = json.loads((state / "row.json").read_text())
     saved = torch.load(state / "loop.pt", weights_only=True)
     return row, saved["loop"]["student"]["student"]
 
 
-def test_a_run_in_slices_is_the_run_in_one_go(tmp_path, data, tiny, monkeypatch):
+def test_run_in_slices_equals_an_uninterrupted_run(tmp_path, data, tiny, monkeypatch):
     stop_after(monkeypatch, 0)
-    assert go(data, tmp_path / "whole") == 0
-    # In the teacher's second epoch; at round 7; at round 20, where the snapshot is the state.
-    for opportunities in (4, 1 + 7, 13):
-        stop_after(monkeypatch, opportunities)
-        assert go(data, tmp_path / "sliced") == AGAIN
+    assert run(data, tmp_path / "whole") == 0
+    # In the teacher's second epoch; at round 7; at round 20, where the snapshot equals the state.
+    for checkpoints in (4, 1 + 7, 13):
+        stop_after(monkeypatch, checkpoints)
+        assert run(data, tmp_path / "sliced") == UNFINISHED
         assert not (tmp_path / "sliced" / "row.json").exists()
     stop_after(monkeypatch, 0)
-    assert go(data, tmp_path / "sliced") == 0
-    (row, student), (again, resumed) = left_by(tmp_path / "whole"), left_by(tmp_path / "sliced")
+    assert run(data, tmp_path / "sliced") == 0
+    (row, student), (again, resumed) = (
+        read_result(tmp_path / "whole"),
+        read_result(tmp_path / "sliced"),
+    )
     assert row.pop("minutes") >= 0 and again.pop("minutes") >= 0
     assert row == again
     assert all(torch.equal(value, resumed[name]) for name, value in student.items())
@@ -126,80 +129,84 @@ def test_a_run_in_slices_is_the_run_in_one_go(tmp_path, data, tiny, monkeypatch)
     ]
 
 
-def test_evaluation_leaves_no_trace_in_the_student(tmp_path, data, tiny, monkeypatch):
+def test_evaluations_do_not_change_the_student(tmp_path, data, tiny, monkeypatch):
     students, shared = [], {"passes": 160, "teacher": tmp_path / "teacher.safetensors"}
     for evaluations in (1, 5):
-        monkeypatch.setattr(cifar10_run, "EVALUATIONS", evaluations)
-        assert go(data, tmp_path / f"{evaluations}", **shared) == 0
-        row, student = left_by(tmp_path / f"{evaluations}")
+        monkeypatch.setattr(distillation, "EVALUATIONS", evaluations)
+        assert run(data, tmp_path / f"{evaluations}", **shared) == 0
+        row, student = read_result(tmp_path / f"{evaluations}")
         assert len(row["curve"]) == evaluations
         students.append(student)
     assert all(torch.equal(value, students[1][name]) for name, value in students[0].items())
 
 
-def test_a_folder_of_another_run_is_refused(tmp_path, data, tiny, monkeypatch):
+def test_state_folder_of_another_run_is_refused(tmp_path, data, tiny, monkeypatch):
     stop_after(monkeypatch, 8)
-    assert go(data, tmp_path / "run") == AGAIN
-    with pytest.raises(ValueError, match=r"loop\.pt is of another run: budget differ"):
-        go(data, tmp_path / "run", passes=320)
-    assert go(data, tmp_path / "run") == 0
-    with pytest.raises(ValueError, match=r"row\.json is of another run: seed differ"):
-        go(data, tmp_path / "run", seed=1)
+    assert run(data, tmp_path / "run") == UNFINISHED
+    with pytest.raises(
+        ValueError, match=r"loop\.pt belongs to another run with a different budget"
+    ):
+        run(data, tmp_path / "run", passes=320)
+    assert run(data, tmp_path / "run") == 0
+    with pytest.raises(ValueError, match=r"row\.json belongs to another run with a different seed"):
+        run(data, tmp_path / "run", seed=1)
 
 
-def test_a_run_given_up_says_so_in_its_row(tmp_path, data, tiny, monkeypatch):
+def test_row_of_a_diverged_run_has_the_event_and_a_constant_curve(
+    tmp_path, data, tiny, monkeypatch
+):
     def diverge(loop, *_):
         loop.health.events.append("round 3: given up")
         raise DivergedError
 
-    monkeypatch.setattr(cifar10_run.Loop, "run", diverge)
-    assert go(data, tmp_path / "run") == 0
-    row, _ = left_by(tmp_path / "run")
+    monkeypatch.setattr(distillation.Loop, "run", diverge)
+    assert run(data, tmp_path / "run") == 0
+    row, _ = read_result(tmp_path / "run")
     assert row["events"] == ["round 3: given up"]
-    assert len(row["curve"]) == cifar10_run.EVALUATIONS
+    assert len(row["curve"]) == distillation.EVALUATIONS
     assert len({point["accuracy"] for point in row["curve"]}) == 1
 
 
-def test_sets_that_are_missing_or_do_not_fit_are_named(data):
+def test_missing_or_inconsistent_data_is_reported(data):
     device = torch.device("cpu")
-    images, labels = cifar10_teacher.read(data, "train", device)
-    assert images.shape == (48, 3, 32, 32)
+    pixels, labels = images.read_part(data, "train", device)
+    assert pixels.shape == (48, 3, 32, 32)
     assert labels.tolist() == [index % 10 for index in range(48)]
     (data / "cifar10" / "train_01.png").unlink()
-    with pytest.raises(ValueError, match="24 train images, but 48 labels"):
-        cifar10_teacher.read(data, "train", device)
+    with pytest.raises(ValueError, match="24 train images, 48 labels"):
+        images.read_part(data, "train", device)
     with pytest.raises(FileNotFoundError, match="train_00"):
-        cifar10_teacher.read(data.parent, "train", device)
+        images.read_part(data.parent, "train", device)
 
 
-def test_crops_and_flips_are_those_asked_for():
+def test_crop_and_flip_uses_the_given_corners_and_flips():
     pixels = torch.randint(256, (3, 3, 32, 32), dtype=torch.uint8)
     corners, flips = torch.tensor([[4, 4], [0, 8], [7, 1]]), torch.tensor([False, True, True])
-    seen = cifar10_teacher.cropped(pixels, corners, flips)
+    seen = images.crop_and_flip(pixels, corners, flips)
     assert torch.equal(seen[0], pixels[0])
     for image, before, (top, left) in zip(seen[1:], pixels[1:], corners[1:].tolist(), strict=True):
         padded = torch.nn.functional.pad(before, (4, 4, 4, 4))
         assert torch.equal(image, padded[:, top : top + 32, left : left + 32].flip(2))
 
 
-def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing():
-    rates = [cifar10_teacher.one_cycle(step / 1000) for step in range(1001)]
+def test_learning_rate_rises_to_its_peak_and_falls_to_zero():
+    rates = [teacher.one_cycle(step / 1000) for step in range(1001)]
     assert rates[0] == 0.0
     assert rates.index(max(rates)) == 300
-    assert max(rates) == pytest.approx(cifar10_teacher.PEAK_RATE)
+    assert max(rates) == pytest.approx(teacher.PEAK_LR)
     assert rates[-1] == pytest.approx(0.0)
 
 
-def test_a_teacher_is_stored_small_but_its_batch_norms_exactly(tmp_path):
-    model = narrow(0.25)(cifar10_teacher.SPEC, 10, 1.0)
+def test_teacher_is_stored_in_half_precision_except_batch_norms(tmp_path):
+    model = narrow(0.25)(images.SPEC, 10, 1.0)
     model.bn1.running_var.fill_(1e-9)
-    stored = cifar10_teacher.small(model)
+    stored = teacher.compact_state(model)
     assert stored["conv1.weight"].dtype == torch.half
     assert torch.equal(stored["bn1.running_var"], model.bn1.running_var)
 
 
 @pytest.mark.parametrize("rounds", [7, 40, 65, 22_321])
-def test_evaluations_are_spread_evenly_and_end_with_the_last_round(rounds):
+def test_evaluations_are_even_and_include_the_last_round(rounds):
     due = [number for number in range(1, rounds + 1) if is_due(number, rounds, 40)]
     assert len(due) == min(rounds, 40)
     assert due[-1] == rounds
@@ -207,56 +214,56 @@ def test_evaluations_are_spread_evenly_and_end_with_the_last_round(rounds):
     assert max(gaps) - min(gaps) <= 1
 
 
-def test_an_unchanged_tensor_is_stored_once():
+def test_share_tensors_replaces_equal_tensors():
     now = {"a": [torch.ones(2), torch.zeros(2)], "b": torch.ones(3), "c": (1, None)}
     then = {"a": [torch.ones(2), torch.ones(2)], "b": torch.ones(2), "c": (1, None)}
-    shared = sharing(then, now)
+    shared = share_tensors(then, now)
     assert shared["a"][0] is now["a"][0]
     assert shared["a"][1] is then["a"][1] and shared["b"] is then["b"]
     assert shared["c"] == (1, None)
 
 
-def test_a_signal_ends_the_slice_and_a_second_one_the_process():
+def test_first_signal_ends_the_slice_and_the_second_the_process():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with Slice() as span:
-            assert not span.over()
+        with TimeSlice() as time_slice:
+            assert not time_slice.is_over()
             os.kill(os.getpid(), signal.SIGINT)
-            assert span.over() and span.exit_code == 130
+            assert time_slice.is_over() and time_slice.exit_code == 130
             with pytest.raises(KeyboardInterrupt):
                 os.kill(os.getpid(), signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
-    def break_off(file):
+def test_interrupted_write_keeps_the_old_file(tmp_path):
+    def fail(file):
         file.write(b"half")
         raise OSError
 
     path = tmp_path / "folder" / "file"
-    write_whole(path, lambda file: file.write(b"whole"))
+    write_atomically(path, lambda file: file.write(b"whole"))
     with pytest.raises(OSError):
-        write_whole(path, break_off)
+        write_atomically(path, fail)
     assert [p.name for p in path.parent.iterdir()] == ["file"]
     assert path.read_bytes() == b"whole"
 
 
-def test_a_folder_without_a_finished_run_is_named(tmp_path, capsys):
+def test_collect_reports_an_unfinished_run(tmp_path, capsys):
     with pytest.raises(SystemExit):
         cifar10.main(["--collect", str(tmp_path / "away")])
-    assert f"no finished run, in {tmp_path / 'away'}" in capsys.readouterr().err
+    assert f"no row.json in {tmp_path / 'away'}" in capsys.readouterr().err
 
 
-def test_the_tables_show_what_is_measured_and_what_is_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar10_table, "RESULTS", tmp_path)
+def test_collect_adds_rows_and_keeps_empty_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(result_pages, "RESULTS", tmp_path)
     assert cifar10.main(["--collect"]) == 0
     text = (tmp_path / "cifar10.md").read_text()
     assert text.count("| not measured |") >= 3 * 7
-    assert "no data-centre GPU was at hand" in text
+    assert "no data-centre GPU was available" in text
     for final in (93.0, 94.0):
         row = {"pair": "resnet34-resnet18", "recipe": "cmi", "budget": 9, "seed": 0}
-        row |= dict.fromkeys(cifar10_table.MEASURED, 1) | {"seed": 0, "final": final}
+        row |= dict.fromkeys(page.MEASURED, 1) | {"seed": 0, "final": final}
         (tmp_path / "row.json").write_text(json.dumps({**row, "command": "go", "events": ["fell"]}))
         assert cifar10.main(["--collect", str(tmp_path)]) == 0
     lines = (tmp_path / "cifar10.md").read_text().splitlines()
@@ -268,7 +275,7 @@ def test_the_tables_show_what_is_measured_and_what_is_not(tmp_path, monkeypatch)
     assert len(json.loads((tmp_path / "cifar10.json").read_text())) == 3 * 7
 
 
-def test_the_committed_table_is_what_the_committed_rows_say():
-    rows = json.loads((cifar10_table.RESULTS / "cifar10.json").read_text())
-    written = (cifar10_table.RESULTS / "cifar10.md").read_text()
-    assert cifar10_table.rendered(rows, cifar10_run.EVALUATIONS) == written
+def test_committed_page_matches_its_rows():
+    rows = json.loads((result_pages.RESULTS / "cifar10.json").read_text())
+    written = (result_pages.RESULTS / "cifar10.md").read_text()
+    assert page.render(rows, distillation.EVALUATIONS) == written
