@@ -1,7 +1,7 @@
 """The pages that show how to add a part.
 
-`test_quick_blocks.py` follows each page in a copy of the project: it writes the files shown, applies
-the changes shown and runs the checks shown.
+`test_quick_blocks.py` follows each page in a copy of the project: it writes the files shown,
+applies the changes shown and runs the checks shown.
 """
 
 import pytest

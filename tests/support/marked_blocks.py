@@ -170,7 +170,8 @@ def script(members: list[Block], port: int | None = None) -> str:
             write = f"cat > {target} <<'END_OF_BLOCK'\n{block.text}END_OF_BLOCK"
             parts.append(f'mkdir -p "$(dirname {target})"\n{write}')
         elif block.language == "diff":
-            parts.append(f"git apply --recount --unidiff-zero - <<'END_OF_BLOCK'\n{block.text}END_OF_BLOCK")
+            apply = "git apply --recount --unidiff-zero -"
+            parts.append(f"{apply} <<'END_OF_BLOCK'\n{block.text}END_OF_BLOCK")
         elif block.language == "python":
             parts.append(f"python - <<'END_OF_BLOCK'\n{block.text}END_OF_BLOCK")
         else:
