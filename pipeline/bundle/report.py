@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.bundle.summary import summary_rows
 from pipeline.store.step_record import StepRecord
-from targets.bundle.bundle_files import REPORT, Manifest
+from targets.bundle.bundle_files import REPORT_PAGE, Manifest
 from targets.bundle.golden import GOLDEN, load_golden
 
 
@@ -36,4 +36,4 @@ def write_report(manifest: Manifest, records: dict[str, StepRecord], folder: Pat
         rows=summary_rows(manifest, Path()),
         charts={title: as_base64_png(figure) for title, figure in charts.items()},
     )
-    (folder / REPORT).write_text(page, encoding="utf-8")
+    (folder / REPORT_PAGE).write_text(page, encoding="utf-8")

@@ -14,7 +14,7 @@ from pipeline.config.schema import RunConfig
 from pipeline.roles import PRECISIONS
 from pipeline.store.step_record import Artifact, StepRecord
 from pipeline.store.store import Store
-from targets.bundle.bundle_files import MANIFEST, REPORT, Manifest
+from targets.bundle.bundle_files import MANIFEST, REPORT_PAGE, Manifest
 from targets.bundle.golden import GOLDEN
 
 
@@ -61,7 +61,7 @@ def write_bundle(
             from pipeline.bundle.report import write_report
 
             write_report(manifest, records, written)
-            manifest["report"] = file_digest(written / REPORT)
+            manifest["report"] = file_digest(written / REPORT_PAGE)
         (written / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         sign_if_configured(written)
         swap_folder(written, output)

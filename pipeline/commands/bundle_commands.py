@@ -67,10 +67,10 @@ def lint(
 
     The exit code is 1 if TensorRT would reject the graph.
     """
-    from targets import lint as rules
+    from targets.lint.linter import lint_report
 
     try:
-        lines, refused = rules.told(graph)
+        lines, refused = lint_report(graph)
     except ValueError as error:
         raise InputError(str(error)) from None
     typer.echo("\n".join(lines))

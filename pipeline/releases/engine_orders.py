@@ -15,7 +15,7 @@ from pipeline.config.schema import RunConfig
 from pipeline.store.code_digest import code_digest
 from pipeline.store.step_record import StepRecord, digest
 from pipeline.store.store import Store
-from targets.on_device.compile_bundle import REPORT
+from targets.on_device.compile_bundle import ENGINE_REPORT
 
 ENGINE_STEP = "engine"
 """Step name of the records of engines in the store."""
@@ -87,8 +87,8 @@ def store_result(store: Store, key: str, folder: Path) -> None:
         key: The order's key.
         folder: The output folder of `targets.on_device.compile_bundle`.
     """
-    report: dict[str, Any] = json.loads((folder / REPORT).read_text())
-    artifacts = {name: store.put(folder / name, name) for name in (*report["files"], REPORT)}
+    report: dict[str, Any] = json.loads((folder / ENGINE_REPORT).read_text())
+    artifacts = {name: store.put(folder / name, name) for name in (*report["files"], ENGINE_REPORT)}
     store.record(ENGINE_STEP, key, StepRecord(artifacts, report))
 
 
