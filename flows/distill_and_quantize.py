@@ -19,7 +19,7 @@ from flows.support.run_page import PageReporter, write_page
 from flows.support.step_lock import step_lock
 from pipeline.bundle.bundle import open_bundle, write_bundle
 from pipeline.chain import Artifacts, add_artifacts, chain, run_step
-from pipeline.config.run_file import Changes, read_run_file
+from pipeline.config.run_file import RunOverrides, read_run_file
 from pipeline.config.schema import RunConfig
 from pipeline.releases.engine_orders import orders
 from pipeline.releases.releases import Published, publish
@@ -83,7 +83,7 @@ def distill_and_quantize(
     """
     chosen = tuple(targets) if targets is not None else None
     seed = _new_seed() if force else seed
-    changes = Changes(teacher, student, recipe, chosen, budget, seed)
+    changes = RunOverrides(teacher, student, recipe, chosen, budget, seed)
     config = read_run_file(run_file, changes)
     folder = Path(output) if output else default_output(config)
     check_run(config, folder)

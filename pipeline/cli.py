@@ -16,7 +16,7 @@ from base.errors import InputError
 from base.one_line import one_line
 from pipeline.bundle.bundle import open_bundle
 from pipeline.config.chosen_recipes import chosen_recipe
-from pipeline.config.run_file import Changes, read_run_file
+from pipeline.config.run_file import RunOverrides, read_run_file
 from pipeline.run import check_run, default_output, default_store, execute
 from pipeline.store.store import Store
 from pipeline.training.progress import reporter
@@ -96,7 +96,7 @@ def run(
     from pipeline.bundle.report import summary_table
 
     targets = tuple(target) if target else None
-    config = read_run_file(run_file, Changes(None, student, recipe, targets, budget, seed))
+    config = read_run_file(run_file, RunOverrides(None, student, recipe, targets, budget, seed))
     folder = (output or default_output(config)).absolute()
     with reporter() as progress:
         manifest = execute(config, Store(store), folder, progress, metrics)

@@ -24,7 +24,7 @@ from dfkd.models import build
 from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.training.budget import Plan
 from dfkd.training.loop import DivergedError, Loop, Round, build_generator
-from pipeline.config.schema import TeacherSection
+from pipeline.config.sections import TeacherSection
 from pipeline.teachers.loading import load_teacher, parse_weights
 
 LOOKS = 40

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.chosen_targets import targets_elsewhere
+from pipeline.config.chosen_targets import remote_targets
 from pipeline.config.schema import RunConfig
 from pipeline.store.code_digest import code_digest
 from pipeline.store.step_record import StepRecord, digest
@@ -49,7 +49,7 @@ class Order:
 
 def orders(config: RunConfig, records: dict[str, StepRecord], store: Store) -> list[Order]:
     """Put an order into the store for every target that is made ready elsewhere."""
-    elsewhere = targets_elsewhere(config)
+    elsewhere = remote_targets(config)
     if not elsewhere or not config.quantize.exported:
         return []
     with tempfile.TemporaryDirectory() as folder:

@@ -19,7 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from base.errors import InputError
 from base.urls import check_url
-from pipeline.config.chosen_targets import by_target
+from pipeline.config.chosen_targets import names_by_target
 from pipeline.config.run_file import read_run_file
 from pipeline.store.code_digest import code_digest
 from pipeline.store.step_record import digest
@@ -141,7 +141,7 @@ def _read(registry: str, name: str, look: str) -> Change:
     except Exception as error:  # What a factory or a network of theirs raises stops no other.
         reason = InputError(f"{place}: {type(error).__name__}: {error}")
         return Change(name, place, {}, "", str(reason), look)
-    return Change(name, place, by_target(config), known, "", look)
+    return Change(name, place, names_by_target(config), known, "", look)
 
 
 def _stays_inside(weights: str, run_file: str) -> None:
