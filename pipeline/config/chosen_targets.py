@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from base.errors import InputError
 from pipeline.config.schema import RunConfig
-from targets.catalogue.catalogue import CpuTarget, JetsonTarget, Target, UnknownTargetError, find
+from targets.catalogue.catalogue import (
+    CpuTarget,
+    JetsonTarget,
+    Target,
+    UnknownTargetError,
+    find_target,
+)
 
 HERE = "local-cpu"
 
@@ -37,9 +43,9 @@ def cpu_targets(config: RunConfig) -> dict[str, CpuTarget]:
     cpus = {
         name: target
         for name in config.targets
-        if "@" not in name and isinstance(target := find(_split_core(name)[0]), CpuTarget)
+        if "@" not in name and isinstance(target := find_target(_split_core(name)[0]), CpuTarget)
     }
-    here = find(HERE)
+    here = find_target(HERE)
     assert isinstance(here, CpuTarget)
     return cpus or {HERE: here}
 
@@ -54,7 +60,7 @@ def remote_targets(config: RunConfig) -> dict[str, RemoteTarget]:
     for name in config.targets:
         full_name, _, pool = name.partition("@")
         plain, core = _split_core(full_name)
-        target = find(plain)
+        target = find_target(plain)
         if pool or not isinstance(target, CpuTarget):
             found[name] = RemoteTarget(target, pool or target.name, core)
     return found
@@ -70,7 +76,7 @@ def names_by_target(config: RunConfig) -> dict[str, list[str]]:
     """Return the run file's target names, with pools and accelerators, by target and alias."""
     names: dict[str, list[str]] = {}
     for name in config.targets:
-        target = find(_split_core(name.partition("@")[0])[0])
+        target = find_target(_split_core(name.partition("@")[0])[0])
         for alias in (target.name, *getattr(target, "also", ())):
             names.setdefault(alias, []).append(name)
     return names
@@ -94,7 +100,7 @@ def check_targets(config: RunConfig) -> None:
             raise InputError(f"targets: {name!r} has no valid pool; write {full_name}@POOL")
     for name in config.targets:
         plain, core = _split_core(name.partition("@")[0])
-        cores = getattr(find(plain), "dla_cores", 0)
+        cores = getattr(find_target(plain), "dla_cores", 0)
         if core is not None and core >= cores:
             there = f"{cores} accelerators, from 0" if cores else "no accelerator"
             raise InputError(f"targets: {name!r}: {plain} has {there}; write {plain}")
