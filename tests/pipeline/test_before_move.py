@@ -18,8 +18,8 @@ from pipeline.store.garbage_collection import find_garbage
 from pipeline.store.step_record import Artifact, StepRecord
 from pipeline.store.store import Store
 from pipeline.teachers.config_checks import check_config
-from targets.catalogue.catalogue import find
-from targets.on_device.compile_bundle import REPORT, Wanted, compile_bundle
+from targets.catalogue.catalogue import find_target
+from targets.on_device.compile_bundle import ENGINE_REPORT, BuildRequest, compile_bundle
 from tests.support.quick_run import ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures" / "before_move"
@@ -88,14 +88,14 @@ def test_old_store_has_its_garbage_found(store):
 
 def test_old_engine_record_is_recalled(store, tmp_path):
     record = store.recall(STEP, KEY)
-    report = store.get(record.artifacts[REPORT], tmp_path)
+    report = store.get(record.artifacts[ENGINE_REPORT], tmp_path)
     assert json.loads(report.read_text()) == record.notes
 
 
 def test_old_order_is_built_and_sent_back(store, order, tmp_path):
     device = tmp_path / "device"
     lay_out(store, order, device)
-    built = compile_bundle(device, find("local-cpu"), Wanted(), print)
+    built = compile_bundle(device, find_target("local-cpu"), BuildRequest(), print)
     send(store, "a" * 64, built)
     record = store.recall(STEP, "a" * 64)
     old = store.recall(STEP, KEY)
@@ -108,8 +108,8 @@ def _types(record):
 
 
 def test_old_bundle_is_compiled_on_a_device(bundle):
-    built = compile_bundle(bundle, find("local-cpu"), Wanted(), print)
-    assert json.loads((built / REPORT).read_text())["target"] == "local-cpu"
+    built = compile_bundle(bundle, find_target("local-cpu"), BuildRequest(), print)
+    assert json.loads((built / ENGINE_REPORT).read_text())["target"] == "local-cpu"
 
 
 def test_present_run_makes_the_same_order(store, bundle, monkeypatch):
