@@ -8,9 +8,15 @@ if WORKER:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from base.file_lock import folder_lock  # noqa: E402
 from tests.support.quick_run import write_run  # noqa: E402
+
+# `pytest --hypothesis-profile=slow` tries more examples of each property.
+settings.register_profile("quick", max_examples=15)
+settings.register_profile("slow", max_examples=300)
+settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

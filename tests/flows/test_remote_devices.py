@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.opening import open_bundle
 from tests.support.quick_run import QUICK, ROOT, write_run
 from tests.support.session import Session
 from tests.support.two_machines import HOST, NoNamespacesError, TwoMachines

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
-from pipeline.releases.releases import history
+from pipeline.releases.release_log import release_history
 from pipeline.store.store import Store
 from tests.support.quick_run import EXAMPLE, QUICK, ROOT
 
@@ -29,7 +29,7 @@ def released(session, name, count):
     """The releases of a name, once there are so many."""
     store = Store(session.environment["DATAFREE_EDGE_STORE"])
     for _ in range(240):
-        if len(found := history(store, name)) >= count:
+        if len(found := release_history(store, name)) >= count:
             return found
         time.sleep(1)
     raise AssertionError(session.log())
@@ -93,7 +93,9 @@ def test_a_changed_teacher_leads_to_a_new_bundle_in_service(session, tmp_path, s
     assert refused.startswith("teacher.rejected")
     assert "damaged safetensors file" in refused
     assert told == ["teacher.updated ", "teacher.updated "]
-    assert history(Store(session.environment["DATAFREE_EDGE_STORE"]), "watched")[-1] == second
+    assert (
+        release_history(Store(session.environment["DATAFREE_EDGE_STORE"]), "watched")[-1] == second
+    )
 
 
 @pytest.mark.slow
