@@ -12,7 +12,7 @@ from pipeline.bundle.bundle import open_bundle
 from tests.support.quick_run import write_run
 from tests.support.session import Session, free_port
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("remote-devices")]
 
 PASSWORD = "user:password"
 
