@@ -7,7 +7,7 @@ from tests.support.session import Session, free_port
 
 
 def pytest_collection_modifyitems(items):
-    """Keep the tests that use the server in one pytest-xdist worker, so that there is one server."""
+    """Run all tests with the server in one pytest-xdist worker: then there is one server."""
     for item in items:
         if "session" in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group("prefect-server"))

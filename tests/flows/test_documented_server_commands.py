@@ -23,10 +23,9 @@ def no_automations_left(session):
     """Delete the automations that a test creates: the other tests' server has none."""
     yield
     with temporary_settings({PREFECT_API_URL: session.url}), get_client(sync_client=True) as client:
-        response = client.request("POST", "/automations/filter", json={})
-        for automation in response.json():
-            if automation["name"].startswith("datafree-edge"):
-                client.request("DELETE", "/automations/{id}", path_params={"id": automation["id"]})
+        for automation in client.read_automations():
+            if automation.name.startswith("datafree-edge "):
+                client.delete_automation(automation.id)
 
 
 def test_one_block_starts_the_server():

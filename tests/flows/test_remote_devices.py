@@ -154,9 +154,7 @@ def test_a_fetch_is_retried_after_a_lost_connection(machines, host, device, tmp_
     assert "Retry 1/2 will start" in device.log()
 
 
-def test_an_engine_is_pending_if_the_connection_is_lost_while_sending(
-    machines, host, device, tmp_path
-):
+def test_an_engine_is_pending_if_sending_it_fails(machines, host, device, tmp_path):
     with machines.slowed(machines.device, 200):
         device.start(WORKER)
         run = Run(host, tmp_path, 3, wait_s=40)
@@ -170,9 +168,7 @@ def test_an_engine_is_pending_if_the_connection_is_lost_while_sending(
     assert "int8" in Run(host, tmp_path, 3, wait_s=200).entry()
 
 
-def test_an_engine_is_pending_if_the_worker_is_killed_while_building(
-    machines, host, device, tmp_path
-):
+def test_an_engine_is_pending_if_its_build_is_killed(machines, host, device, tmp_path):
     device.start(WORKER)
     run = Run(host, tmp_path, 4, wait_s=30)
     wait_for(lambda: orders(device).rglob("built/local-cpu"))
