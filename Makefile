@@ -41,6 +41,7 @@ test-server: install
 
 # Every warning is an error, such as a link to a page or anchor that is missing.
 docs: install
+	$(BIN)/python docs/update_readme.py
 	$(BIN)/sphinx-build --fail-on-warning --nitpicky --keep-going --quiet docs docs/_build
 
 slow: install

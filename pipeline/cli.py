@@ -180,10 +180,10 @@ def lint(
 
     Exits with 1 when TensorRT would refuse the graph.
     """
-    from targets import lint as rules
+    from targets.lint.linter import lint_report
 
     try:
-        lines, refused = rules.told(graph)
+        lines, refused = lint_report(graph)
     except ValueError as error:
         raise InputError(str(error)) from None
     typer.echo("\n".join(lines))

@@ -10,7 +10,7 @@ import pytest
 from tests.support.quick_run import ROOT
 
 DEVICE_SIDE = [
-    "targets.lint",
+    "targets.lint.linter",
     "targets.cpu.session",
     "targets.bundle.golden",
     "pipeline.store.store",

@@ -29,7 +29,7 @@ from pipeline.roles import PRECISIONS
 from pipeline.store.step_record import Artifact, StepRecord, digest
 from pipeline.store.store import Store
 from targets.bundle import bundle_files
-from targets.bundle.bundle_files import MANIFEST, REPORT, Manifest
+from targets.bundle.bundle_files import MANIFEST, REPORT_PAGE, Manifest
 from targets.bundle.golden import GOLDEN
 from targets.bundle.verdict import Outcome
 
@@ -82,7 +82,7 @@ def write_bundle(
         manifest = _manifest(config, records, engines, verdicts, written)
         if manifest["verdict"]:
             write_report(manifest, records, written)
-            manifest["report"] = file_digest(written / REPORT)
+            manifest["report"] = file_digest(written / REPORT_PAGE)
         (written / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         sign_if_asked(written)
         swap(written, output)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from pipeline.store.step_record import StepRecord
-from targets.bundle.bundle_files import REPORT, Manifest
+from targets.bundle.bundle_files import REPORT_PAGE, Manifest
 from targets.bundle.golden import GOLDEN, Golden, load_golden
 
 
@@ -107,7 +107,7 @@ def write_report(manifest: Manifest, records: dict[str, StepRecord], folder: Pat
         rows=summary(manifest, Path()),
         pictures={title: _as_png(figure) for title, figure in pictures.items()},
     )
-    (folder / REPORT).write_text(page, encoding="utf-8")
+    (folder / REPORT_PAGE).write_text(page, encoding="utf-8")
 
 
 def _probe_grid(golden: Golden, columns: int = 10, rows: int = 4) -> Figure:

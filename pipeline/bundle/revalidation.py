@@ -7,9 +7,9 @@ import numpy as np
 from base.errors import InputError, first_line
 from base.untrusted_files import PARSE_ERRORS
 from targets.bundle.bundle_files import BundleError, Manifest
-from targets.bundle.golden import golden_of
+from targets.bundle.golden import load_bundle_golden
 from targets.bundle.verdict import Verdict, judge
-from targets.cpu.session import answer_golden, open_session
+from targets.cpu.session import open_session, predict_golden
 from targets.graph.graph_file import read_graph
 
 
@@ -35,12 +35,12 @@ def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        golden = golden_of(folder)
+        golden = load_bundle_golden(folder)
     except BundleError as error:
         raise InputError(str(error)) from None
     try:
         read_graph(path)
-        logits = answer_golden(open_session(path), golden)
+        logits = predict_golden(open_session(path), golden)
         shape, numbers = logits.shape, np.issubdtype(logits.dtype, np.floating)
     except Exception as error:  # ONNX Runtime's exceptions have no base of their own
         raise InputError(f"{path}: cannot be run ({first_line(error)})") from None

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from base.errors import InputError
 from pipeline.config.schema import RunConfig
-from targets.catalogue.catalogue import CpuTarget, JetsonTarget, Target, UnknownTargetError, find
+from targets.catalogue.catalogue import (
+    CpuTarget,
+    JetsonTarget,
+    Target,
+    UnknownTargetError,
+    find_target,
+)
 
 HERE = "local-cpu"
 
@@ -36,9 +42,9 @@ def cpu_targets(config: RunConfig) -> dict[str, CpuTarget]:
     cpus = {
         name: target
         for name in config.targets
-        if "@" not in name and isinstance(target := find(_without_core(name)[0]), CpuTarget)
+        if "@" not in name and isinstance(target := find_target(_without_core(name)[0]), CpuTarget)
     }
-    here = find(HERE)
+    here = find_target(HERE)
     assert isinstance(here, CpuTarget)
     return cpus or {HERE: here}
 
@@ -53,7 +59,7 @@ def targets_elsewhere(config: RunConfig) -> dict[str, Elsewhere]:
     for name in config.targets:
         called, _, pool = name.partition("@")
         plain, core = _without_core(called)
-        target = find(plain)
+        target = find_target(plain)
         if pool or not isinstance(target, CpuTarget):
             found[name] = Elsewhere(target, pool or target.name, core)
     return found
@@ -69,7 +75,7 @@ def by_target(config: RunConfig) -> dict[str, list[str]]:
     """What the run file names, pools and accelerators and all, by every name of its target."""
     chosen: dict[str, list[str]] = {}
     for name in config.targets:
-        target = find(_without_core(name.partition("@")[0])[0])
+        target = find_target(_without_core(name.partition("@")[0])[0])
         for called in (target.name, *getattr(target, "also", ())):
             chosen.setdefault(called, []).append(name)
     return chosen
@@ -93,7 +99,7 @@ def check_targets(config: RunConfig) -> None:
             raise InputError(f"targets: {name!r} names no pool; write {called}@POOL")
     for name in config.targets:
         plain, core = _without_core(name.partition("@")[0])
-        cores = getattr(find(plain), "dla_cores", 0)
+        cores = getattr(find_target(plain), "dla_cores", 0)
         if core is not None and core >= cores:
             there = f"{cores} accelerators, from 0" if cores else "no accelerator"
             raise InputError(f"targets: {name!r}: {plain} has {there}; write {plain}")

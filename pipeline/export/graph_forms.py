@@ -23,8 +23,8 @@ from base.errors import InputError
 from pipeline.export.onnx_export import Preprocessed, exported
 from targets.graph.half_precision import in_half_precision
 from targets.graph.int8_weights import store_weights_as_int8
-from targets.graph.residual_additions import with_free_convolution_branches
-from targets.lint import errors, lint_model
+from targets.graph.residual_additions import unquantize_convolution_branches
+from targets.lint.linter import errors, lint_model
 
 if TYPE_CHECKING:
     from dfkd.images import ImageSpec
@@ -58,7 +58,7 @@ def graph_forms(float_graph: ModelProto, int8_graph: ModelProto) -> dict[str, Mo
         int8_graph: The fake-quantized student: float weights, and Q/DQ on both branches of
             residual additions.
     """
-    fused = with_free_convolution_branches(copy.deepcopy(int8_graph))
+    fused = unquantize_convolution_branches(copy.deepcopy(int8_graph))
     stored = store_weights_as_int8(copy.deepcopy(fused))
     return {
         "fp32": float_graph,

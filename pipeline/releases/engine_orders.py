@@ -14,7 +14,7 @@ from pipeline.config.schema import RunConfig
 from pipeline.store.code_digest import code_digest
 from pipeline.store.step_record import StepRecord, digest
 from pipeline.store.store import Store
-from targets.on_device.compile_bundle import REPORT
+from targets.on_device.compile_bundle import ENGINE_REPORT
 
 STEP = "engine"
 
@@ -70,8 +70,8 @@ def orders(config: RunConfig, records: dict[str, StepRecord], store: Store) -> l
 
 def send(store: Store, key: str, place: Path) -> None:
     """Put all that was built into the store; the record comes last, so that none is half there."""
-    report: dict[str, Any] = json.loads((place / REPORT).read_text())
-    artifacts = {name: store.put(place / name, name) for name in (*report["files"], REPORT)}
+    report: dict[str, Any] = json.loads((place / ENGINE_REPORT).read_text())
+    artifacts = {name: store.put(place / name, name) for name in (*report["files"], ENGINE_REPORT)}
     store.record(STEP, key, StepRecord(artifacts, report))
 
 

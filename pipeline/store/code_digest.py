@@ -130,14 +130,24 @@ def _tree(name: str) -> ast.Module:
 
 @cache
 def _is_module(name: str) -> bool:
-    try:
-        spec = find_spec(name)
-    except ModuleNotFoundError:
-        return False
-    return spec is not None and spec.origin is not None
+    return _find(name) is not None
 
 
-def _file(module: str) -> Path:
-    spec = find_spec(module)
-    assert spec is not None and spec.origin is not None
-    return Path(spec.origin)
+def _file(name: str) -> Path:
+    found = _find(name)
+    assert found is not None, name
+    return found
+
+
+def _find(name: str) -> Path | None:
+    """Return a module's file. Only its top-level package is looked up, and nothing is imported."""
+    top, *rest = name.split(".")
+    spec = find_spec(top)
+    if spec is None or spec.origin is None:
+        return None
+    base = Path(spec.origin)
+    if not rest:
+        return base
+    path = base.parent.joinpath(*rest)
+    files = (path / "__init__.py", path.with_name(f"{path.name}.py"))
+    return next((file for file in files if file.is_file()), None)

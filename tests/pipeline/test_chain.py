@@ -17,11 +17,11 @@ from pipeline.run import check_run, execute
 from pipeline.store.store import Store
 from targets.bundle.golden import load_golden
 from targets.bundle.verdict import Outcome
-from targets.catalogue.catalogue import find
+from targets.catalogue.catalogue import find_target
 from targets.catalogue.instruction_sets import this_cpu
-from targets.cpu.session import answer, open_session
+from targets.cpu.session import open_session, predict
 from targets.graph.topology import Graph
-from targets.lint import errors, lint
+from targets.lint.linter import errors, lint
 from tests.support.quick_run import QUICK, write_run
 
 FORMS = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16", "int8-cpu")
@@ -103,7 +103,7 @@ def test_the_exported_graphs_mean_what_torch_meant(finished):
     for form in FORMS:
         path = bundle / f"graphs/student.{form}.onnx"
         assert not errors(lint(path)), form
-        logits[form] = answer(open_session(path, optimised=False), golden.images[:500])
+        logits[form] = predict(open_session(path, optimised=False), golden.images[:500])
     answers = {form: values.argmax(1) for form, values in logits.items()}
     assert (answers["fp32"] == answers["int8"]).mean() > 0.9
     assert not np.array_equal(logits["fp32"], logits["int8"])
@@ -200,7 +200,7 @@ def test_other_targets_are_compiled_and_judged_beside_and_nothing_else_is_done_a
     )
     assert arm["machine"]["int8"] == "dotprod"
     for target, zero in (("arm-dotprod", np.int8), ("x86-vnni", np.uint8)):
-        if target in targets and not find(target).is_here:
+        if target in targets and not find_target(target).matches_this_machine:
             graph = Graph(onnx.load(tmp_path / f"bundle/targets/{target}/model.int8.onnx"))
             first = next(n for n in graph.nodes if n.op_type == "QuantizeLinear")
             assert graph.constants[first.input[2]].dtype == zero

@@ -23,7 +23,7 @@ from pipeline.store.store import Store
 from pipeline.teachers.config_checks import check_config
 from pipeline.teachers.loading import parse_weights
 from pipeline.teachers.registry import changes
-from targets.lint import told
+from targets.lint.linter import lint_report
 from tests.support.hostile_input import (
     AT_MOST,
     ESCAPED,
@@ -148,7 +148,7 @@ def test_broken_graphs(content):
     with watched() as root:
         (root / "graph.onnx").write_bytes(content)
         try:
-            told(root / "graph.onnx")
+            lint_report(root / "graph.onnx")
         except ValueError as error:
             assert "\n" not in str(error)
 

@@ -18,7 +18,7 @@ from pipeline.quantization.fake_quantizers import (
     to_torch_quantizers,
 )
 from targets.catalogue.instruction_sets import Cpu
-from targets.cpu.session import answer, open_session, rewritten
+from targets.cpu.session import open_session, predict, rewrite_for_cpu
 from targets.graph.bias_grid import bias_steps
 from targets.graph.int8_weights import store_weights_as_int8
 
@@ -96,11 +96,11 @@ def test_torch_and_onnxruntime_answer_alike(snapped, tmp_path):
     """With integer kernels too, which without the grid move one answer in a hundred."""
     stored = store_weights_as_int8(graph(snapped))
     onnx.save(stored, tmp_path / "exported.onnx")
-    onnx.save(rewritten(copy.deepcopy(stored), X86), tmp_path / "rewritten.onnx")
+    onnx.save(rewrite_for_cpu(copy.deepcopy(stored), X86), tmp_path / "rewritten.onnx")
     x = images(1000)
     with torch.no_grad():
         meant = snapped(x).numpy()
-    off = answer(open_session(tmp_path / "exported.onnx", optimised=False), x.numpy())
-    on = answer(open_session(tmp_path / "rewritten.onnx"), x.numpy())
+    off = predict(open_session(tmp_path / "exported.onnx", optimised=False), x.numpy())
+    on = predict(open_session(tmp_path / "rewritten.onnx"), x.numpy())
     assert (off.argmax(1) == meant.argmax(1)).mean() >= 0.999
     assert (on.argmax(1) == meant.argmax(1)).mean() >= 0.995
