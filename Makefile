@@ -46,6 +46,7 @@ docs: install
 
 slow: install
 	$(BIN)/pytest -m slow
+	$(BIN)/pytest --hypothesis-profile=slow -m "hypothesis and not slow and not server"
 
 # --system-site-packages: TensorRT's Python bindings come with JetPack.
 device:

@@ -10,7 +10,7 @@ from base.errors import InputError
 from flows.support.events import send_event
 from pipeline.run import default_store
 from pipeline.store.store import Store
-from pipeline.teachers.registry import Change, changes, note
+from pipeline.teachers.registry import TeacherChange, find_changes, record_change
 
 UPDATED, REJECTED = "teacher.updated", "teacher.rejected"
 
@@ -31,9 +31,9 @@ def watch_teachers(registry: str = "registry", pause: float = 10.0) -> State[Non
     """
     log, store, changed = get_run_logger(), Store(default_store()), []
     try:
-        for change in changes(registry, store, pause, log.warning):
+        for change in find_changes(registry, store, pause, log.warning):
             _send(change)
-            note(registry, store, change)
+            record_change(registry, store, change)
             outcome = f"rejected: {change.refused}" if change.refused else "updated"
             log.info(f"{change.name}: {outcome}")
             changed.append(change.name)
@@ -42,7 +42,7 @@ def watch_teachers(registry: str = "registry", pause: float = 10.0) -> State[Non
     return Completed(message=f"changed: {', '.join(changed) or 'none'}")
 
 
-def _send(change: Change) -> None:
+def _send(change: TeacherChange) -> None:
     send_event(
         REJECTED if change.refused else UPDATED,
         "teacher",

@@ -14,7 +14,7 @@ DEVICE_SIDE = [
     "targets.cpu.session",
     "targets.bundle.golden",
     "pipeline.store.store",
-    "pipeline.bundle.bundle",
+    "pipeline.bundle.writing",
     "pipeline.config.schema",
     "targets.bundle.verdict",
     "pipeline.bundle.revalidation",

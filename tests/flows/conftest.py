@@ -6,13 +6,6 @@ from tests.support.marked_blocks import named, script
 from tests.support.session import Session, free_port
 
 
-def pytest_collection_modifyitems(items):
-    """Run all tests with the server in one pytest-xdist worker: then there is one server."""
-    for item in items:
-        if "session" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("prefect-server"))
-
-
 @pytest.fixture(scope="package")
 def session(tmp_path_factory, quick_store):
     """A session with a server, a worker of the pool `local` and all deployments."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.opening import open_bundle
 from pipeline.chain import chain
 from pipeline.config.run_file import read_run_file
 from tests.support.quick_run import write_run

@@ -8,8 +8,8 @@ import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from flows import distill_and_quantize as flows
-from pipeline.bundle.bundle import open_bundle
-from pipeline.releases.releases import history
+from pipeline.bundle.opening import open_bundle
+from pipeline.releases.release_log import release_history
 from pipeline.store.store import Store
 from tests.support.marked_blocks import commands, named
 from tests.support.quick_run import QUICK, write_run
@@ -29,7 +29,7 @@ def test_the_documented_run_makes_a_bundle_with_a_verdict(session, tmp_path, sam
     assert "Completed" in out
     passed = open_bundle(tmp_path / "passed")["bundle"]
     store = Store(session.environment["DATAFREE_EDGE_STORE"])
-    assert history(store, "same")[-1].bundle == passed
+    assert release_history(store, "same")[-1].bundle == passed
 
     shown = {
         kind: session.run(f"prefect artifact inspect {kind}-same{target}")
@@ -46,7 +46,7 @@ def test_the_documented_run_makes_a_bundle_with_a_verdict(session, tmp_path, sam
         f"{deployment_run} --param run_file={failing} --param output={tmp_path / 'failed'}", code=1
     )
     assert open_bundle(tmp_path / "failed")["verdict"]["outcome"] != "pass"
-    assert history(store, "quick") == []
+    assert release_history(store, "quick") == []
 
 
 def test_a_remote_engine_is_pending_until_a_worker_builds_it(session, tmp_path, same_bundle):

@@ -8,11 +8,11 @@ import urllib.request
 
 import pytest
 
-from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.opening import open_bundle
 from tests.support.quick_run import write_run
 from tests.support.session import Session, free_port
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("remote-devices")]
+pytestmark = pytest.mark.server
 
 PASSWORD = "user:password"
 

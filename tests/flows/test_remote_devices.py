@@ -11,12 +11,12 @@ import time
 
 import pytest
 
-from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.opening import open_bundle
 from tests.support.quick_run import QUICK, ROOT, write_run
 from tests.support.session import Session
 from tests.support.two_machines import HOST, NoNamespacesError, TwoMachines
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("remote-devices")]
+pytestmark = pytest.mark.server
 
 API, S3 = f"http://{HOST}:4200/api", f"http://{HOST}:9000"
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
-from pipeline.releases.releases import history
+from pipeline.releases.release_log import release_history
 from pipeline.store.store import Store
 from tests.support.quick_run import EXAMPLE, QUICK, ROOT
 
@@ -29,7 +29,7 @@ def released(session, name, count):
     """Return the releases of a name once there are `count`."""
     store = Store(session.environment["DATAFREE_EDGE_STORE"])
     for _ in range(240):
-        if len(found := history(store, name)) >= count:
+        if len(found := release_history(store, name)) >= count:
             return found
         time.sleep(1)
     raise AssertionError(session.log())
@@ -93,7 +93,8 @@ def test_a_changed_teacher_leads_to_a_new_release(session, tmp_path, same_bundle
     assert rejected.startswith("teacher.rejected")
     assert "damaged safetensors file" in rejected
     assert updated == ["teacher.updated ", "teacher.updated "]
-    assert history(Store(session.environment["DATAFREE_EDGE_STORE"]), "watched")[-1] == second
+    store = Store(session.environment["DATAFREE_EDGE_STORE"])
+    assert release_history(store, "watched")[-1] == second
 
 
 @pytest.mark.slow

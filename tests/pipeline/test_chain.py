@@ -8,8 +8,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from base.errors import InputError
-from pipeline.bundle.bundle import _worst, open_bundle
-from pipeline.bundle.revalidation import rejudge
+from pipeline.bundle.manifest import worst_verdict
+from pipeline.bundle.opening import open_bundle
+from pipeline.bundle.revalidation import revalidate
 from pipeline.chain import chain, run_chain, run_step
 from pipeline.config.run_file import read_run_file
 from pipeline.config.weight_range import half_range
@@ -84,7 +85,7 @@ def test_a_private_run_keeps_probes_and_pictures_of_them_out(finished, quick_sto
     assert "Probes and agreement by class" in page
     assert "Probes: images" not in page
     with pytest.raises(InputError, match="private: true"):
-        rejudge(tmp_path / "bundle", manifest, None)
+        revalidate(tmp_path / "bundle", manifest, None)
 
 
 def test_a_report_that_was_changed_is_noticed(finished, tmp_path):
@@ -212,12 +213,12 @@ def test_the_runs_verdict_is_that_of_its_worst_target():
         return {"int8": {"outcome": outcome, "agreement": agreement}}
 
     verdicts = {"a": verdict("pass", 0.91), "b": verdict("inconclusive", 0.95)}
-    assert _worst(verdicts)["target"] == "b"
+    assert worst_verdict(verdicts)["target"] == "b"
     verdicts["c"] = verdict("pass", 0.5)
-    assert _worst(verdicts)["target"] == "b"
+    assert worst_verdict(verdicts)["target"] == "b"
     verdicts["d"] = verdict("fail", 0.99)
-    assert _worst(verdicts)["target"] == "d"
-    assert _worst({"a": verdict("pass", 0.97), "b": verdict("pass", 0.95)})["target"] == "b"
+    assert worst_verdict(verdicts)["target"] == "d"
+    assert worst_verdict({"a": verdict("pass", 0.97), "b": verdict("pass", 0.95)})["target"] == "b"
 
 
 def test_full_range_weights_are_refused_for_kernels_that_saturate(tmp_path):

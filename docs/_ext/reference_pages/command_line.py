@@ -14,7 +14,11 @@ def datafree_edge_commands() -> str:
     from pipeline.cli import app
 
     program: Any = typer.main.get_command(app)
-    parts = [_typer_command(name, command) for name, command in program.commands.items()]
+    parts = [
+        _typer_command(name, command)
+        for name, command in program.commands.items()
+        if not command.hidden
+    ]
     return "\n\n".join(parts)
 
 

@@ -9,11 +9,11 @@ from torch import nn
 
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from pipeline.export.onnx_export import exported
+from pipeline.export.onnx_export import export_onnx
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.fake_quantizers import (
     Scheme,
-    layers_in_order,
+    layers_in_call_order,
     prepare,
     to_torch_quantizers,
 )
@@ -55,11 +55,11 @@ def snapped(prepared):
 
 
 def graph(network):
-    return exported(to_torch_quantizers(copy.deepcopy(network), images(2)), images(2), 17, None)
+    return export_onnx(to_torch_quantizers(copy.deepcopy(network), images(2)), images(2), 17, None)
 
 
 def levels(network):
-    layers, steps = layers_in_order(network, images(2)), bias_steps(graph(network))
+    layers, steps = layers_in_call_order(network, images(2)), bias_steps(graph(network))
     return torch.cat(
         [layer.bias / torch.from_numpy(s) for layer, s in zip(layers, steps, strict=True)]
     )
@@ -89,7 +89,7 @@ def test_layers_come_in_the_order_of_the_pass():
             return self.last(self.first(x))
 
     network = Backwards()
-    assert layers_in_order(network, torch.zeros(1, 4)) == [network.first, network.last]
+    assert layers_in_call_order(network, torch.zeros(1, 4)) == [network.first, network.last]
 
 
 def test_torch_and_onnxruntime_answer_alike(snapped, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from pipeline.export.onnx_export import exported
+from pipeline.export.onnx_export import export_onnx
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.fake_quantizers import Scheme, prepare, to_torch_quantizers
 from targets.catalogue.instruction_sets import Cpu
@@ -93,7 +93,7 @@ def graph_for(cpu, path, half_range=False):
     """A small residual network, quantized, its biases on the integer grid, as `cpu` runs it."""
     quantized = prepare(network_with_statistics(), images(64), Scheme(half_range=half_range)).eval()
     snap_biases(quantized, images(2))
-    graph = exported(to_torch_quantizers(quantized, images(2)), images(2), 17, None)
+    graph = export_onnx(to_torch_quantizers(quantized, images(2)), images(2), 17, None)
     onnx.save(rewrite_for_cpu(store_weights_as_int8(graph), cpu), path)
     return path
 

@@ -16,7 +16,7 @@ from pipeline.store.store import Store
 from tests.support.quick_run import ROOT
 from tests.support.session import Session, free_port
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("remote-devices")]
+pytestmark = pytest.mark.server
 
 STEPS, SIZE = 25, 50_000
 
