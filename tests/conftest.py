@@ -19,6 +19,7 @@ settings.register_profile("slow", max_examples=300)
 settings.load_profile("quick")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook.
 def pytest_collection_modifyitems(items):
     """Split the server tests into two groups, one for each of two pytest-xdist workers.
 
