@@ -20,7 +20,7 @@ from flows.support.step_lock import step_lock
 from pipeline.bundle.opening import open_bundle
 from pipeline.bundle.writing import write_bundle
 from pipeline.chain import Artifacts, add_artifacts, chain, run_step
-from pipeline.config.run_file import Changes, read_run_file
+from pipeline.config.run_file import RunOverrides, read_run_file
 from pipeline.config.schema import RunConfig
 from pipeline.releases.engine_orders import create_orders
 from pipeline.releases.publishing import PublishResult, publish
@@ -84,7 +84,7 @@ def distill_and_quantize(
     """
     chosen = tuple(targets) if targets is not None else None
     seed = _new_seed() if force else seed
-    changes = Changes(teacher, student, recipe, chosen, budget, seed)
+    changes = RunOverrides(teacher, student, recipe, chosen, budget, seed)
     config = read_run_file(run_file, changes)
     folder = Path(output) if output else default_output(config)
     check_run(config, folder)

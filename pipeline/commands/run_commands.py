@@ -42,11 +42,11 @@ def run(
     Unchanged steps are reused from the store. An interrupted run continues from its last
     checkpoint. The exit code is that of the verdict: 0 pass, 2 fail, 3 inconclusive.
     """
-    from pipeline.config.run_file import Changes, read_run_file
+    from pipeline.config.run_file import RunOverrides, read_run_file
     from pipeline.teachers.config_checks import check_config
 
     targets = tuple(target) if target else None
-    config = read_run_file(run_file, Changes(None, student, recipe, targets, budget, seed))
+    config = read_run_file(run_file, RunOverrides(None, student, recipe, targets, budget, seed))
     # Also the first thing that `execute` does: a faulty run file is refused before slow imports.
     check_config(config)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.chosen_targets import targets_elsewhere
+from pipeline.config.chosen_targets import remote_targets
 from pipeline.config.schema import RunConfig
 from pipeline.store.code_digest import code_digest
 from pipeline.store.step_record import StepRecord, digest
@@ -57,7 +57,7 @@ def create_orders(config: RunConfig, records: dict[str, StepRecord], store: Stor
         records: The records of the steps, by step label.
         store: Receives the document that all these orders share.
     """
-    elsewhere = targets_elsewhere(config)
+    elsewhere = remote_targets(config)
     if not elsewhere or not config.quantize.exported:
         return []
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ What counts is the syntax tree, so that these may change without a step being re
 - literals and f-strings in a call of `say` or `phase` on something called `reporter`;
 - a module's `if TYPE_CHECKING:` blocks;
 - the declaration of a step: what it decides is in the step's settings;
-- the modules in `BY_VALUE` and `TABLES`.
+- the modules in `BY_VALUE`, `REPORTING` and `TABLES`.
 
 Every other literal counts. The digest is the same in all supported versions of Python.
 """
@@ -27,9 +27,19 @@ from pipeline.store.syntax import bound_names, imported_modules, reachable, synt
 PACKAGES = ("base", "pipeline", "dfkd", "targets")
 """The packages whose code belongs to a digest; others belong to it by their version."""
 
-BY_VALUE = frozenset({"pipeline.config.schema", "pipeline.reporter"})
-"""Excluded: a step's settings hold what its part of the run file contains, and progress is no
-result."""
+BY_VALUE = frozenset(
+    {
+        "pipeline.config.schema",
+        "pipeline.config.sections",
+        "pipeline.config.chosen_recipes",
+        "pipeline.config.recipe_checks",
+        "dfkd.recipe",
+    }
+)
+"""Excluded: they decide what a run's settings and recipes are, and a step's key holds those."""
+
+REPORTING = frozenset({"pipeline.reporter"})
+"""Excluded: progress changes no result."""
 
 TABLES: frozenset[str] = frozenset()
 """Excluded: they list parts. A step's key holds the modules of the parts that its run chose."""
@@ -94,7 +104,7 @@ def closure(*modules: str) -> set[str]:
     found, waiting = set[str](), list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in found | BY_VALUE | TABLES:
+        if name not in found | BY_VALUE | REPORTING | TABLES:
             found.add(name)
             waiting += _imports(name)
     return found

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from base.errors import InputError, first_line
 from dfkd.images import ImageSpec
-from pipeline.config.schema import TeacherSection
+from pipeline.config.sections import TeacherSection
 from pipeline.store.code_digest import factory_digest
 from pipeline.teachers.networks import build_network, logits_of_blank_image
 from pipeline.teachers.torch_file import TooLargeError, load_torch

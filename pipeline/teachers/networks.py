@@ -10,7 +10,7 @@ from base.errors import InputError, first_line
 from base.suggest import did_you_mean
 from dfkd.images import ImageSpec
 from dfkd.models import ARCHITECTURES, build
-from pipeline.config.schema import InputSection
+from pipeline.config.sections import InputSection
 from pipeline.teachers.torchvision_on_cpu import import_torchvision
 
 FACTORIES_VARIABLE = "DATAFREE_EDGE_FACTORIES"

@@ -19,7 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from base.errors import InputError
 from base.urls import check_url
-from pipeline.config.chosen_targets import by_target
+from pipeline.config.chosen_targets import names_by_target
 from pipeline.config.run_file import read_run_file
 from pipeline.store.code_digest import code_digest
 from pipeline.store.step_record import digest
@@ -144,7 +144,7 @@ def _read(registry: str, name: str, listing: str) -> TeacherChange:
     except Exception as error:  # A user's factory or network must not stop the other teachers.
         reason = InputError(f"{place}: {type(error).__name__}: {error}")
         return TeacherChange(name, place, {}, "", str(reason), listing)
-    return TeacherChange(name, place, by_target(config), known, "", listing)
+    return TeacherChange(name, place, names_by_target(config), known, "", listing)
 
 
 def _require_inside(weights: str, run_file: str) -> None:

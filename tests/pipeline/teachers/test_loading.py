@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from base.errors import InputError
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from pipeline.config.schema import TeacherSection
+from pipeline.config.sections import TeacherSection
 from pipeline.teachers.loading import load_teacher, parse_weights, teacher_fingerprint
 from pipeline.teachers.networks import build_network
 from pipeline.teachers.weights_file import read_weights
