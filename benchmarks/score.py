@@ -14,8 +14,8 @@ import typer
 from benchmarks.data import READERS, load_data_set
 from benchmarks.machine import describe_machine
 from dfkd.images import ImageSpec
-from pipeline.bundle.bundle import open_bundle
-from targets.cpu.session import answer, open_session
+from pipeline.bundle.opening import open_bundle
+from targets.cpu.session import open_session, predict
 
 
 def main(
@@ -70,7 +70,7 @@ def score_bundle(bundle: Path, data: str, folder: Path) -> dict[str, Any]:
 
 
 def _accuracy(model: Path, images: torch.Tensor, labels: torch.Tensor) -> float:
-    predicted = answer(open_session(model), images.numpy()).argmax(1)
+    predicted = predict(open_session(model), images.numpy()).argmax(1)
     return round(100 * float(np.mean(predicted == labels.numpy())), 2)
 
 

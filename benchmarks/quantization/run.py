@@ -35,7 +35,7 @@ from pipeline.teachers.weights_file import read_weights
 from pipeline.training.progress import LineReporter
 from targets.bundle.golden import load_golden
 from targets.catalogue.instruction_sets import this_cpu
-from targets.cpu.session import answer, compile_graph, open_session, rewrite_graph
+from targets.cpu.session import compile_graph, open_session, predict, rewrite_graph_file
 
 TIMED = ("fresh_generator", "quantize")
 """Steps whose time is shown. Choices that share a generator each include its whole time."""
@@ -58,7 +58,7 @@ class Quantized:
     def compiled(self) -> Path:
         """Compile the int8 graph for this CPU and return its path."""
         rewritten = self.folder / "rewritten.onnx"
-        rewrite_graph(self.files["int8-cpu"], rewritten, this_cpu())
+        rewrite_graph_file(self.files["int8-cpu"], rewritten, this_cpu())
         return compile_graph(rewritten, self.folder / "compiled.onnx").path
 
     def quantized(self, config: RunConfig) -> nn.Module:
@@ -84,7 +84,7 @@ class Quantized:
         two = torch.from_numpy(probes[:2])
         reference = run_in_torch(to_torch_quantizers(copy.deepcopy(trained), two), probes).argmax(1)
         graphs = {"off": (self.files["int8-cpu"], False), "on": (self.compiled(), True)}
-        compared = {name: answer(open_session(*graph), probes) for name, graph in graphs.items()}
+        compared = {name: predict(open_session(*graph), probes) for name, graph in graphs.items()}
         compared["trained"] = run_in_torch(trained, probes)
         return {
             f"parity_{name}": round(100 * float(np.mean(logits.argmax(1) == reference)), 2)
@@ -156,7 +156,7 @@ def measure(job: Job, data: Path, teachers: Path, state: Path) -> tuple[Row, dic
     )
     logits = {job.teacher: run_in_torch(teacher, images.numpy())}
     if config.quantize.exported:
-        logits[job.key] = answer(open_session(made.compiled()), images.numpy())
+        logits[job.key] = predict(open_session(made.compiled()), images.numpy())
     else:
         logits[job.key] = run_in_torch(made.quantized(config), images.numpy())
     correct = {key: values.argmax(1) == labels.numpy() for key, values in logits.items()}

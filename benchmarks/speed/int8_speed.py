@@ -21,11 +21,11 @@ from benchmarks.machine import describe_machine
 from benchmarks.result_pages import RESULTS, markdown_table
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from pipeline.export.batch_norm_folding import folded
-from pipeline.export.onnx_export import exported
+from pipeline.export.batch_norm_folding import fold_batch_norms
+from pipeline.export.onnx_export import export_onnx
 from pipeline.quantization.fake_quantizers import Scheme, prepare, to_torch_quantizers
 from targets.catalogue.instruction_sets import this_cpu
-from targets.cpu.session import compile_graph, rewrite_graph, time_together
+from targets.cpu.session import compile_graph, rewrite_graph_file, time_interleaved
 from targets.graph.int8_weights import store_weights_as_int8
 
 CHANNELS = {"resnet18": 3, "resnet20": 3, "resnet56": 3, "lenet5": 1}
@@ -68,20 +68,22 @@ def measure(net: str, channels: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         graphs = {
-            "fp32": exported(folded(network), noise[:2], 17, None),
-            "int8": store_weights_as_int8(exported(quantized, noise[:2], 17, None)),
+            "fp32": export_onnx(fold_batch_norms(network), noise[:2], 17, None),
+            "int8": store_weights_as_int8(export_onnx(quantized, noise[:2], 17, None)),
         }
         paths, sizes = {}, {}
         for precision, model in graphs.items():
             graph = folder / f"{precision}.onnx"
             onnx.save(model, graph)
             sizes[precision] = graph.stat().st_size
-            rewritten = rewrite_graph(graph, folder / f"rewritten.{precision}.onnx", this_cpu())
+            rewritten = rewrite_graph_file(
+                graph, folder / f"rewritten.{precision}.onnx", this_cpu()
+            )
             paths[precision] = compile_graph(rewritten, folder / f"compiled.{precision}.onnx").path
         rows: list[Row] = []
         for batch, repeats in RUNS.items():
             images = np.random.default_rng(0).normal(size=(batch, *spec.shape))
-            times = time_together(paths, images.astype(np.float32), repeats)
+            times = time_interleaved(paths, images.astype(np.float32), repeats)
             rows.append(
                 {
                     "net": net,

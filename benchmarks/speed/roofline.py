@@ -16,10 +16,10 @@ from benchmarks.job_queue import Row
 from benchmarks.result_pages import RESULTS, markdown_table
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from pipeline.export.batch_norm_folding import folded
-from pipeline.export.onnx_export import exported
+from pipeline.export.batch_norm_folding import fold_batch_norms
+from pipeline.export.onnx_export import export_onnx
 from pipeline.teachers.torchvision_on_cpu import import_torchvision
-from targets.catalogue.roofline import LAUNCH_MICROSECONDS, Demand, demand, floors
+from targets.catalogue.roofline import LAUNCH_US, Workload, latency_bounds, workload_of
 
 NETS = {
     "lenet5": ImageSpec((1, 32, 32), (0.5,), (0.25,)),
@@ -38,7 +38,7 @@ def main() -> None:
     (RESULTS / "roofline.md").write_text(render(demands, rows))
 
 
-def demand_of(net: str) -> Demand:
+def demand_of(net: str) -> Workload:
     """Return what a network needs for one image, counted in its exported graph."""
     spec = NETS[net]
     torch.manual_seed(0)
@@ -49,14 +49,14 @@ def demand_of(net: str) -> Demand:
         network: Any = mobilenet_v2(weights=None)
     else:
         network = build(net, spec, 10)
-    model = exported(folded(network.eval()), torch.zeros(2, *spec.shape), 17, None)
+    model = export_onnx(fold_batch_norms(network.eval()), torch.zeros(2, *spec.shape), 17, None)
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "net.onnx"
         onnx.save(model, path)
-        return demand(onnx.load(path))
+        return workload_of(onnx.load(path))
 
 
-def _rows(net: str, needed: Demand) -> list[Row]:
+def _rows(net: str, needed: Workload) -> list[Row]:
     return [
         {
             "net": net,
@@ -68,11 +68,11 @@ def _rows(net: str, needed: Demand) -> list[Row]:
             "launch_ms": round(bound.launch, 6),
             "bound": bound.bound,
         }
-        for place, bound in floors(needed)
+        for place, bound in latency_bounds(needed)
     ]
 
 
-def render(demands: dict[str, Demand], rows: list[Row]) -> str:
+def render(demands: dict[str, Workload], rows: list[Row]) -> str:
     """Return the page as Markdown."""
     needs = [
         f"- {net}: {needed.macs:,} MACs, {needed.weights:,} weights, {needed.kernels} kernels"
@@ -85,7 +85,7 @@ def render(demands: dict[str, Demand], rows: list[Row]) -> str:
         "computed, not measured: `arithmetic_ms` is the number of operations over the peak rate "
         "of the GPU for dense matrices; `memory_ms` is the time to move weights, image and logits "
         "through memory once, with all activations kept on the chip; `launch_ms` assumes "
-        f"{LAUNCH_MICROSECONDS:g} us for each kernel. Clock rates and peaks are from "
+        f"{LAUNCH_US:g} us for each kernel. Clock rates and peaks are from "
         "targets/catalogue/catalogue.json. CPU targets are measured instead (speed.md).\n\n"
         + "\n".join(needs)
         + "\n\n"

@@ -12,7 +12,7 @@ def _is_transient(_: Any, __: TaskRun, state: State[Any]) -> bool:
     """Return whether a failure may not happen again: a full disk, memory, a lost connection."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, BuildError):
-        return error.failure.again
+        return error.failure.transient
     return isinstance(error, OSError) and not isinstance(error, PermissionError | IsADirectoryError)
 
 

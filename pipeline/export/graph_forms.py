@@ -20,11 +20,11 @@ from onnx import ModelProto
 from torch import nn
 
 from base.errors import InputError
-from pipeline.export.onnx_export import Preprocessed, exported
+from pipeline.export.onnx_export import WithPreprocessing, export_onnx
 from targets.graph.half_precision import in_half_precision
 from targets.graph.int8_weights import store_weights_as_int8
-from targets.graph.residual_additions import with_free_convolution_branches
-from targets.lint import errors, lint_model
+from targets.graph.residual_additions import unquantize_convolution_branches
+from targets.lint.linter import errors, lint_model
 
 if TYPE_CHECKING:
     from dfkd.images import ImageSpec
@@ -45,9 +45,9 @@ def to_graph(network: nn.Module, config: "RunConfig", spec: "ImageSpec") -> Mode
             spec.normalise(torch.full((1, spec.shape[0], 1, 1), edge)).view(-1)
             for edge in spec.value_range
         )
-        network = Preprocessed(network, scale=(high - low) / 255, shift=low)
+        network = WithPreprocessing(network, scale=(high - low) / 255, shift=low)
         example = torch.zeros(2, *spec.shape, dtype=torch.uint8)
-    return exported(network, example, config.export.opset, config.export.batch)
+    return export_onnx(network, example, config.export.opset, config.export.batch)
 
 
 def graph_forms(float_graph: ModelProto, int8_graph: ModelProto) -> dict[str, ModelProto]:
@@ -58,7 +58,7 @@ def graph_forms(float_graph: ModelProto, int8_graph: ModelProto) -> dict[str, Mo
         int8_graph: The fake-quantized student: float weights, and Q/DQ on both branches of
             residual additions.
     """
-    fused = with_free_convolution_branches(copy.deepcopy(int8_graph))
+    fused = unquantize_convolution_branches(copy.deepcopy(int8_graph))
     stored = store_weights_as_int8(copy.deepcopy(fused))
     return {
         "fp32": float_graph,

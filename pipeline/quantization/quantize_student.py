@@ -14,11 +14,11 @@ from dfkd.models.generators import Generator
 from dfkd.recipe import Recipe
 from dfkd.training.budget import for_student_steps
 from dfkd.training.loop import build_generator
-from pipeline.config.chosen_recipes import frozen_generator_recipe, tuning_recipe
+from pipeline.config.chosen_recipes import fine_tuning_recipe
 from pipeline.quantization.bias_snapping import snap_biases
-from pipeline.quantization.calibration import batch_norm_images, drawn, noise
+from pipeline.quantization.calibration import draw_images, draw_noise, make_batch_norm_images
 from pipeline.quantization.fake_quantizers import Scheme, describe, prepare
-from pipeline.quantization.learned_ranges import logarithmic
+from pipeline.quantization.learned_ranges import logarithmic_ranges
 from pipeline.roles import FRESH_GENERATOR, GENERATOR, QUANTIZED, QUANTIZERS
 from pipeline.step_types import StepContext, StepResult
 from pipeline.teachers.network_checks import check_student
@@ -35,7 +35,7 @@ def quantize_student(context: StepContext) -> StepResult:
     """
     config, device, settings = context.config, chosen_device(context.config), context.settings
     section = config.quantize
-    recipe = tuning_recipe(config)
+    recipe = fine_tuning_recipe(config)
     teacher = open_teacher(context, device)
     student = open_student(context).to(device)
     check_student(config, student)
@@ -43,12 +43,12 @@ def quantize_student(context: StepContext) -> StepResult:
     notes: dict[str, Any] = {}
     generator = None
     if section.method == "noise":
-        images = noise(config)
+        images = draw_noise(config)
     elif section.method == "batch-norm-images":
-        images, notes["images"] = batch_norm_images(context, teacher)
+        images, notes["images"] = make_batch_norm_images(context, teacher)
     else:
         generator = _open_generator(context, recipe)
-        images = drawn(generator, config)
+        images = draw_images(generator, config)
     chosen = scheme(context)
     prepared = prepare(student, images, chosen).to(device)
     if settings["tunes"]:
@@ -98,10 +98,8 @@ def _fine_tune(
     prepared: nn.Module,
 ) -> dict[str, Any]:
     config = context.config
-    if config.quantize.method == "frozen":
-        recipe = frozen_generator_recipe(recipe)
     plan = replace(for_student_steps(recipe, context.settings["student_steps"]), warmup_rounds=0)
-    with logarithmic(prepared) as rates:
+    with logarithmic_ranges(prepared) as rates:
         loop = make_loop(
             recipe,
             config,

@@ -8,11 +8,11 @@ import time
 import pytest
 
 from flows import compile_engine as flow
-from pipeline.releases.engine_orders import STEP
+from pipeline.releases.engine_orders import ENGINE_STEP
 from pipeline.store.step_record import StepRecord
 from pipeline.store.store import Store
-from targets.catalogue.catalogue import find
-from targets.on_device.compile_bundle import machine
+from targets.catalogue.catalogue import find_target
+from targets.on_device.compile_bundle import build_environment
 
 ORIN = {
     "device": {
@@ -45,32 +45,32 @@ def changed(name):
 def store(tmp_path):
     """A store with an engine that the device has built."""
     made = Store(str(tmp_path / "store"))
-    made.record(STEP, KEY, StepRecord({}, json.loads(json.dumps({"machine": ORIN}))))
+    made.record(ENGINE_STEP, KEY, StepRecord({}, json.loads(json.dumps({"machine": ORIN}))))
     return made
 
 
 def test_an_unchanged_device_does_not_build_again(store, monkeypatch):
-    monkeypatch.setattr(flow, "machine", lambda _: ORIN)
+    monkeypatch.setattr(flow, "build_environment", lambda _: ORIN)
     assert flow._is_built.fn(store.url, KEY, "orin-nano-8")
     assert not flow._is_built.fn(store.url, "2" * 64, "orin-nano-8")
 
 
 @pytest.mark.parametrize("name", [*ORIN["device"], "builder", "trtexec"])
 def test_a_changed_device_builds_again(store, monkeypatch, name):
-    monkeypatch.setattr(flow, "machine", lambda _: changed(name))
+    monkeypatch.setattr(flow, "build_environment", lambda _: changed(name))
     assert not flow._is_built.fn(store.url, KEY, "orin-nano-8")
 
 
 def test_a_device_with_unknown_fields_builds_again(tmp_path, monkeypatch):
     partly_known = {**ORIN, "untold": ["power_mode"]}
     store = Store(str(tmp_path / "store"))
-    store.record(STEP, KEY, StepRecord({}, {"machine": partly_known}))
-    monkeypatch.setattr(flow, "machine", lambda _: partly_known)
+    store.record(ENGINE_STEP, KEY, StepRecord({}, {"machine": partly_known}))
+    monkeypatch.setattr(flow, "build_environment", lambda _: partly_known)
     assert not flow._is_built.fn(store.url, KEY, "orin-nano-8")
 
 
 def test_a_cpu_is_identified_by_its_runtime():
-    assert machine(find("local-cpu")).keys() == {"onnxruntime", "untold"}
+    assert build_environment(find_target("local-cpu")).keys() == {"onnxruntime", "untold"}
 
 
 def test_finished_and_old_orders_are_deleted(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.result_pages import RESULTS
 from benchmarks.speed.roofline import NETS, demand_of, render
-from targets.catalogue.roofline import LAUNCH_MICROSECONDS
+from targets.catalogue.roofline import LAUNCH_US
 
 COMMITTED = json.loads((RESULTS / "roofline.json").read_text())
 ROWS = {(row["net"], row["target"], row["precision"]): row for row in COMMITTED}
@@ -51,7 +51,7 @@ def test_bounds_match_a_count_by_hand(net, target, precision, arithmetic, memory
     if memory is not None:
         assert row["memory_ms"] == pytest.approx(memory, rel=2e-3)
     if kernels is not None:
-        assert row["launch_ms"] == pytest.approx(kernels * LAUNCH_MICROSECONDS / 1e3, rel=1e-6)
+        assert row["launch_ms"] == pytest.approx(kernels * LAUNCH_US / 1e3, rel=1e-6)
 
 
 def test_committed_page_matches_its_rows():

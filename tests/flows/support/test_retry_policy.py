@@ -26,7 +26,7 @@ class FailedState:
         (PermissionError("denied"), False),
         (IsADirectoryError("a folder"), False),
         (InputError("unknown key"), False),
-        (BuildError(Failure("out-of-memory", "", "", again=True)), True),
+        (BuildError(Failure("out-of-memory", "", "", transient=True)), True),
         (BuildError(Failure("unsupported-node", "", "")), False),
         (ZeroDivisionError(), False),
     ],

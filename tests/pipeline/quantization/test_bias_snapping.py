@@ -9,16 +9,16 @@ from torch import nn
 
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from pipeline.export.onnx_export import exported
+from pipeline.export.onnx_export import export_onnx
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.fake_quantizers import (
     Scheme,
-    layers_in_order,
+    layers_in_call_order,
     prepare,
     to_torch_quantizers,
 )
 from targets.catalogue.instruction_sets import Cpu
-from targets.cpu.session import answer, open_session, rewritten
+from targets.cpu.session import open_session, predict, rewrite_for_cpu
 from targets.graph.bias_grid import bias_steps
 from targets.graph.int8_weights import store_weights_as_int8
 
@@ -55,11 +55,11 @@ def snapped(prepared):
 
 
 def graph(network):
-    return exported(to_torch_quantizers(copy.deepcopy(network), images(2)), images(2), 17, None)
+    return export_onnx(to_torch_quantizers(copy.deepcopy(network), images(2)), images(2), 17, None)
 
 
 def levels(network):
-    layers, steps = layers_in_order(network, images(2)), bias_steps(graph(network))
+    layers, steps = layers_in_call_order(network, images(2)), bias_steps(graph(network))
     return torch.cat(
         [layer.bias / torch.from_numpy(s) for layer, s in zip(layers, steps, strict=True)]
     )
@@ -89,18 +89,18 @@ def test_layers_come_in_the_order_of_the_pass():
             return self.last(self.first(x))
 
     network = Backwards()
-    assert layers_in_order(network, torch.zeros(1, 4)) == [network.first, network.last]
+    assert layers_in_call_order(network, torch.zeros(1, 4)) == [network.first, network.last]
 
 
 def test_torch_and_onnxruntime_answer_alike(snapped, tmp_path):
     """With integer kernels too, which without the grid move one answer in a hundred."""
     stored = store_weights_as_int8(graph(snapped))
     onnx.save(stored, tmp_path / "exported.onnx")
-    onnx.save(rewritten(copy.deepcopy(stored), X86), tmp_path / "rewritten.onnx")
+    onnx.save(rewrite_for_cpu(copy.deepcopy(stored), X86), tmp_path / "rewritten.onnx")
     x = images(1000)
     with torch.no_grad():
         meant = snapped(x).numpy()
-    off = answer(open_session(tmp_path / "exported.onnx", optimised=False), x.numpy())
-    on = answer(open_session(tmp_path / "rewritten.onnx"), x.numpy())
+    off = predict(open_session(tmp_path / "exported.onnx", optimised=False), x.numpy())
+    on = predict(open_session(tmp_path / "rewritten.onnx"), x.numpy())
     assert (off.argmax(1) == meant.argmax(1)).mean() >= 0.999
     assert (on.argmax(1) == meant.argmax(1)).mean() >= 0.995

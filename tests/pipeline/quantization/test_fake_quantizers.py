@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from base.errors import InputError
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from pipeline.export.batch_norm_folding import folded
+from pipeline.export.batch_norm_folding import fold_batch_norms
 from pipeline.quantization import fake_quantizers, quantizer_kernels
 from pipeline.quantization.fake_quantizers import (
     Scheme,
@@ -53,7 +53,7 @@ def prepared(images):
 def test_folding_keeps_the_answers_and_the_original(images):
     original = network()
     before = copy.deepcopy(original.state_dict())
-    copied = folded(original)
+    copied = fold_batch_norms(original)
     torch.testing.assert_close(copied(images), original(images), rtol=1e-4, atol=1e-5)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in copied.modules())
     torch.testing.assert_close(original.state_dict(), before)
@@ -72,14 +72,14 @@ def test_a_convolution_called_twice_keeps_its_batch_norms():
     shared, x = Twice().eval(), torch.randn(2, 3, 8, 8)
     shared.first.running_mean.fill_(2)
     shared.second.running_var.fill_(5)
-    torch.testing.assert_close(folded(shared)(x), shared(x))
+    torch.testing.assert_close(fold_batch_norms(shared)(x), shared(x))
 
 
 def test_a_batch_norm_that_stays_keeps_its_statistics_while_the_network_learns():
     """In a wide ResNet the first norm of a block follows an addition."""
     torch.manual_seed(0)
     network_ = build("wrn-16-1", ImageSpec((3, 32, 32), (0.0,) * 3, (1.0,) * 3), 10, width=0.5)
-    copied, x = folded(network_.eval()), torch.randn(4, 3, 32, 32)
+    copied, x = fold_batch_norms(network_.eval()), torch.randn(4, 3, 32, 32)
     left = [m for m in copied.modules() if isinstance(m, nn.BatchNorm2d)]
     assert left
     before = [norm.running_mean.clone() for norm in left]
@@ -92,7 +92,7 @@ def test_a_batch_norm_that_stays_keeps_its_statistics_while_the_network_learns()
 def test_a_batch_norm_without_memory_stays():
     plain = nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3, track_running_stats=False)).eval()
     x = torch.randn(2, 3, 8, 8)
-    torch.testing.assert_close(folded(plain)(x), plain(x))
+    torch.testing.assert_close(fold_batch_norms(plain)(x), plain(x))
 
 
 def test_a_network_that_cannot_be_traced_is_refused():
@@ -101,7 +101,7 @@ def test_a_network_that_cannot_be_traced_is_refused():
             return x if x.sum() > 0 else -x
 
     with pytest.raises(InputError, match="cannot be traced"):
-        folded(Moody())
+        fold_batch_norms(Moody())
 
 
 def test_every_layer_is_quantized_and_every_activation_is_signed(prepared):
@@ -116,13 +116,15 @@ def test_every_layer_is_quantized_and_every_activation_is_signed(prepared):
 def test_gap_nncf_still_counts_from_zero_after_a_relu(images):
     """When this fails, NNCF has closed the gap: drop the loop over quantizers in `prepare`."""
     plain = nncf.quantize(
-        folded(network()), nncf.Dataset([images]), preset=nncf.QuantizationPreset.PERFORMANCE
+        fold_batch_norms(network()),
+        nncf.Dataset([images]),
+        preset=nncf.QuantizationPreset.PERFORMANCE,
     )
     assert not all(q.signed for _, q in quantizers(plain))
 
 
 def test_gap_nncf_still_leaves_batch_norms_unfolded(images):
-    """When this fails, NNCF folds by itself: drop `folded` from `prepare`."""
+    """When this fails, NNCF folds by itself: drop `fold_batch_norms` from `prepare`."""
     plain = nncf.quantize(network(), nncf.Dataset([images]))
     assert any(isinstance(m, nn.BatchNorm2d) for m in plain.modules())
 

@@ -15,7 +15,7 @@ from dfkd.images import ImageSpec
 from dfkd.models import build
 from dfkd.training.budget import Plan
 from pipeline.quantization.fake_quantizers import Scheme, prepare, quantizers
-from pipeline.quantization.learned_ranges import RATE, logarithmic
+from pipeline.quantization.learned_ranges import RANGE_LEARNING_RATE, logarithmic_ranges
 from tests.support.tiny import make_loop, mnist_teacher, through_a_file, weights
 
 SPEC = ImageSpec((1, 32, 32), (0.1307,), (0.3081,))
@@ -47,7 +47,7 @@ def ranges(network):
 
 def test_the_network_means_the_same_before_meanwhile_and_after(prepared, images):
     before, answers = ranges(prepared), prepared(images)
-    with logarithmic(prepared):
+    with logarithmic_ranges(prepared):
         torch.testing.assert_close(prepared(images), answers)
         torch.testing.assert_close(ranges(prepared), before)
         stored = {n: q._scale_param_storage.detach() for n, q in learnt(prepared).items()}
@@ -57,12 +57,12 @@ def test_the_network_means_the_same_before_meanwhile_and_after(prepared, images)
 
 
 def test_every_range_is_named_and_nothing_else(prepared):
-    with logarithmic(prepared) as rates:
+    with logarithmic_ranges(prepared) as rates:
         named = {id(dict(prepared.named_parameters())[name]) for name in rates}
     few = learnt(prepared).values()
     assert len(few) == 9  # Weights and inputs of five layers but for the images.
     assert named == {id(quantizer._scale_param_storage) for quantizer in few}
-    assert set(rates.values()) == {RATE}
+    assert set(rates.values()) == {RANGE_LEARNING_RATE}
 
 
 @pytest.mark.parametrize("edge_bits", [None, 8])
@@ -71,19 +71,19 @@ def test_ranges_of_eight_bits_stay_as_they_are(images, edge_bits):
     network = prepare(build("lenet5-half", SPEC, 10).eval(), images, Scheme(4, 4, edge_bits))
     eight = {id(q._scale_param_storage) for _, q in quantizers(network) if q.num_bits == 8}
     assert len(eight) == (4 if edge_bits else 1)  # Images, and two edges' weights and an input.
-    with logarithmic(network) as rates:
+    with logarithmic_ranges(network) as rates:
         named = dict(network.named_parameters())
         assert not {id(named[name]) for name in rates} & eight
     whole = prepare(build("lenet5-half", SPEC, 10).eval(), images, Scheme())
-    with logarithmic(whole) as rates:
+    with logarithmic_ranges(whole) as rates:
         assert rates == {}
 
 
 def test_one_step_of_adam_changes_every_range_by_the_same_share(prepared, images):
     before = ranges(prepared)
-    with logarithmic(prepared) as rates:
+    with logarithmic_ranges(prepared) as rates:
         named = dict(prepared.named_parameters())
-        optimizer = torch.optim.Adam([named[name] for name in rates], RATE)
+        optimizer = torch.optim.Adam([named[name] for name in rates], RANGE_LEARNING_RATE)
         prepared(images).square().mean().backward()
         moved = {n: q._scale_param_storage.grad.abs() > 1e-6 for n, q in learnt(prepared).items()}
         optimizer.step()
@@ -100,7 +100,7 @@ def test_the_gradient_of_a_logarithm_is_that_of_the_range_times_the_range(prepar
     prepared(images).square().mean().backward()
     plain = {n: q._scale_param_storage.grad.clone() for n, q in learnt(prepared).items()}
     prepared.zero_grad()
-    with logarithmic(prepared):
+    with logarithmic_ranges(prepared):
         prepared(images).square().mean().backward()
         for name, quantizer in learnt(prepared).items():
             expected = plain[name] * quantizer.scale.detach()
@@ -109,7 +109,7 @@ def test_the_gradient_of_a_logarithm_is_that_of_the_range_times_the_range(prepar
 
 def test_a_failure_meanwhile_leaves_ranges_and_not_logarithms(prepared):
     before = ranges(prepared)
-    with pytest.raises(KeyboardInterrupt), logarithmic(prepared):
+    with pytest.raises(KeyboardInterrupt), logarithmic_ranges(prepared):
         raise KeyboardInterrupt
     torch.testing.assert_close(ranges(prepared), before)
 
@@ -119,7 +119,7 @@ def test_a_range_of_any_size_comes_back(network, scale):
     prepared = copy.deepcopy(network)
     quantizer = next(iter(learnt(prepared).values()))
     quantizer._scale_param_storage.data.fill_(scale)
-    with logarithmic(prepared):
+    with logarithmic_ranges(prepared):
         pass
     torch.testing.assert_close(
         quantizer.scale, torch.full_like(quantizer.scale, scale), rtol=1e-5, atol=0
@@ -132,7 +132,7 @@ def test_weights_that_are_all_zero_leave_gradients_that_are_numbers(images):
     with torch.no_grad():
         built.convnet.c1.weight[0] = 0
     prepared = prepare(built, images, Scheme(4, 4))
-    with logarithmic(prepared) as rates:
+    with logarithmic_ranges(prepared) as rates:
         prepared(images).square().mean().backward()
         named = dict(prepared.named_parameters())
         assert all(named[name].grad.isfinite().all() for name in rates)
@@ -148,7 +148,7 @@ def test_gap_nncf_still_calibrates_no_logarithms():
 def test_a_run_resumes_among_logarithms_as_if_it_had_not_stopped(network):
     def fresh():
         student = copy.deepcopy(network)
-        return student, logarithmic(student)
+        return student, logarithmic_ranges(student)
 
     def loop(student, rates):
         return make_loop(

@@ -11,19 +11,19 @@ import numpy as np
 from targets.graph.topology import Graph
 from targets.lint.finding import Finding, quantizers, warning
 
-CHANNELS = 32
+CHANNEL_BLOCK = 32
 """TensorRT's int8 kernels work on so many channels at a time."""
 
 
 def whole_layers(graph: Graph) -> Iterator[Finding]:
     """A layer runs on int8 kernels when weights and input are both quantized."""
     for layer in graph.layers():
-        weight = graph.made_by(layer.input[1], "DequantizeLinear") is not None
+        weight = graph.produced_by(layer.input[1], "DequantizeLinear") is not None
         if not graph.is_weight(layer.input[1]):
             continue
         if not weight:
             yield warning(layer, "weights are quantized", "this layer will run in float")
-        elif graph.quantizer(layer.input[0]) is None:
+        elif graph.dequantizer_of(layer.input[0]) is None:
             yield warning(layer, "the input is quantized", "this layer will run in float")
 
 
@@ -40,9 +40,9 @@ def nothing_inside_a_fusion(graph: Graph) -> Iterator[Finding]:
     for node in graph.nodes:
         if node.op_type not in ("Relu", "BatchNormalization", "Clip"):
             continue
-        between = graph.quantizer(node.input[0])
+        between = graph.dequantizer_of(node.input[0])
         before = None if between is None else graph.producer.get(between.input[0])
-        if before is not None and graph.made_by(before.input[0], "Conv", "BatchNormalization"):
+        if before is not None and graph.produced_by(before.input[0], "Conv", "BatchNormalization"):
             yield warning(
                 node, "no Q/DQ between a convolution and what fuses with it", "quantize after it"
             )
@@ -53,14 +53,14 @@ def residual_branches(graph: Graph) -> Iterator[Finding]:
     for node in graph.nodes:
         if node.op_type != "Add" or any(graph.is_weight(name) for name in node.input):
             continue
-        dequantized = [graph.quantizer(name) for name in node.input]
-        if all(dequantized) and any(map(graph.on_convolution, node.input)):
+        dequantized = [graph.dequantizer_of(name) for name in node.input]
+        if all(dequantized) and any(map(graph.follows_convolution, node.input)):
             yield warning(
                 node,
                 "the convolution's branch of a residual addition is not quantized",
                 "drop the Q/DQ between the convolution and the addition",
             )
-        elif not any(dequantized) and any(map(graph.on_quantized_convolution, node.input)):
+        elif not any(dequantized) and any(map(graph.follows_quantized_convolution, node.input)):
             yield warning(
                 node,
                 "the identity branch of a residual addition is quantized",
@@ -73,7 +73,7 @@ def one_scale_a_concat(graph: Graph) -> Iterator[Finding]:
     for node in graph.nodes:
         if node.op_type != "Concat":
             continue
-        dequantized = [graph.quantizer(name) for name in node.input]
+        dequantized = [graph.dequantizer_of(name) for name in node.input]
         scales = {None if d is None else graph.scale_of(d) for d in dequantized}
         if any(dequantized) and len(scales) > 1:
             yield warning(node, "all inputs of a Concat share one scale", "tie their quantizers")
@@ -115,19 +115,19 @@ def full_channel_blocks(graph: Graph) -> Iterator[Finding]:
     """Channels are worked on in blocks; a part of a block costs as much as a whole one."""
     for layer in graph.layers():
         weight = graph.weight_of(layer)
-        if weight is None or layer.op_type != "Conv" or not graph.quantizer(layer.input[0]):
+        if weight is None or layer.op_type != "Conv" or not graph.dequantizer_of(layer.input[0]):
             continue
         channels = weight.shape[0]
-        if channels % CHANNELS:
-            wide = -(-channels // CHANNELS) * CHANNELS
+        if channels % CHANNEL_BLOCK:
+            wide = -(-channels // CHANNEL_BLOCK) * CHANNEL_BLOCK
             yield warning(
                 layer,
                 f"{channels} channels cost as much as {wide}",
-                f"make the student's width a multiple of {CHANNELS} there",
+                f"make the student's width a multiple of {CHANNEL_BLOCK} there",
             )
 
 
-RULES: tuple[Callable[[Graph], Iterator[Finding]], ...] = (
+WARNING_RULES: tuple[Callable[[Graph], Iterator[Finding]], ...] = (
     whole_layers,
     full_symmetric_weights,
     nothing_inside_a_fusion,

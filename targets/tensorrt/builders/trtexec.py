@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from targets.tensorrt.builders.process import run_logged
 from targets.tensorrt.diagnosis.failures import BuildError, Failure, diagnose
-from targets.tensorrt.plan import Options, Places, Shape, build_arguments
-from targets.tensorrt.process import run_logged
+from targets.tensorrt.options import BuildFiles, Options, Shape, build_arguments
 
-PLACES = ("/usr/src/tensorrt/bin/trtexec", "/opt/tensorrt/bin/trtexec")
+INSTALL_PATHS = ("/usr/src/tensorrt/bin/trtexec", "/opt/tensorrt/bin/trtexec")
 """Where JetPack and NVIDIA's containers put it, beside the PATH."""
 
-MISSING = Failure(
+NO_TRTEXEC = Failure(
     "no-trtexec",
     "TensorRT's trtexec is nowhere to be found",
     "install the package tensorrt, or put trtexec on the PATH",
@@ -40,16 +40,16 @@ class Trtexec:
     version: tuple[int, ...]
     flags: frozenset[str]
 
-    def run(self, arguments: Sequence[str], log: Path, seconds: float) -> None:
+    def run(self, arguments: Sequence[str], log: Path, timeout_s: float) -> None:
         """Run it; all that it prints goes to a log, also while it runs.
 
         Raises:
             BuildError: When it fails, is killed, or takes longer than it may.
         """
-        run_logged([self.path, *arguments], log, seconds)
+        run_logged([self.path, *arguments], log, timeout_s)
 
     def build(
-        self, options: Options, places: Places, shape: Shape, log: Path, seconds: float
+        self, options: Options, places: BuildFiles, shape: Shape, log: Path, timeout_s: float
     ) -> None:
         """Build an engine, without a run.
 
@@ -57,7 +57,7 @@ class Trtexec:
             BuildError: When there is none in the end.
             UnsupportedError: When this trtexec lacks a flag that the engine needs.
         """
-        self.run(build_arguments(options, places, shape, self.flags), log, seconds)
+        self.run(build_arguments(options, places, shape, self.flags), log, timeout_s)
 
 
 def find_trtexec() -> Trtexec:
@@ -66,9 +66,9 @@ def find_trtexec() -> Trtexec:
     Raises:
         BuildError: When there is none, or it does not answer.
     """
-    path = shutil.which("trtexec") or next((p for p in PLACES if Path(p).exists()), None)
+    path = shutil.which("trtexec") or next((p for p in INSTALL_PATHS if Path(p).exists()), None)
     if path is None:
-        raise BuildError(MISSING)
+        raise BuildError(NO_TRTEXEC)
     try:
         asked = subprocess.run([path, "--help"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -97,7 +97,7 @@ def parse_banner(text: str) -> tuple[int, ...] | None:
     return number // 1_000, number // 100 % 10, number % 100
 
 
-def read_times(path: Path) -> float:
+def read_median_ms(path: Path) -> float:
     """The median of the GPU's milliseconds a batch, from `--exportTimes`.
 
     Raises:
@@ -106,11 +106,11 @@ def read_times(path: Path) -> float:
     try:
         runs = json.loads(path.read_text())
         return float(statistics.median(run["computeMs"] for run in runs))
-    except UNREADABLE as error:
-        raise BuildError(_garbage(path, error)) from None
+    except READ_ERRORS as error:
+        raise BuildError(_unreadable(path, error)) from None
 
 
-def read_answers(path: Path, count: int) -> NDArray[np.float32]:
+def read_logits(path: Path, count: int) -> NDArray[np.float32]:
     """Logits (N, K) from `--exportOutput`.
 
     Raises:
@@ -120,16 +120,16 @@ def read_answers(path: Path, count: int) -> NDArray[np.float32]:
         rows = json.loads(path.read_text())
         values = next(row["values"] for row in rows if row["name"] == "logits")
         return np.asarray(values, np.float32).reshape(count, -1)
-    except UNREADABLE as error:
-        raise BuildError(_garbage(path, error)) from None
+    except READ_ERRORS as error:
+        raise BuildError(_unreadable(path, error)) from None
 
 
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, StopIteration)
+READ_ERRORS = (OSError, ValueError, KeyError, TypeError, StopIteration)
 
 
-def _garbage(path: Path, error: Exception) -> Failure:
+def _unreadable(path: Path, error: Exception) -> Failure:
     why = f"trtexec wrote a {path.name} that cannot be read ({type(error).__name__})"
-    return Failure("garbage", why, "report it with its log", again=True)
+    return Failure("garbage", why, "report it with its log", transient=True)
 
 
 def write_images(images: NDArray[np.generic], path: Path) -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from targets.on_device.throttling import (
+from targets.tensorrt.throttling import (
     Throttling,
-    in_all,
+    combine,
+    heat_limited_devices,
     over_current_events,
-    slowed_for_heat,
     throttled_since,
 )
 
@@ -45,16 +45,16 @@ def test_without_a_counter_nothing_is_known(tmp_path):
 
 def test_heat_is_what_linux_holds_back_and_no_fan(tmp_path):
     cooling(tmp_path, {"pwm-fan": 3, "cpufreq-cpu0": 0, "gpu-throttle-alert": 0})
-    assert slowed_for_heat(tmp_path) == ()
+    assert heat_limited_devices(tmp_path) == ()
     cooling(tmp_path, {"pwm-fan": 3, "cpufreq-cpu0": 2, "gpu-throttle-alert": 1})
     expected = ("cpufreq-cpu0 (cooling_device1)", "gpu-throttle-alert (cooling_device2)")
-    assert slowed_for_heat(tmp_path) == expected
+    assert heat_limited_devices(tmp_path) == expected
     assert throttled_since(None, tmp_path) == Throttling(None, expected)
 
 
 def test_a_device_whose_state_cannot_be_read_tells_nothing(tmp_path):
     cooling(tmp_path, {"gpu-throttle-alert": "no"})
-    assert slowed_for_heat(tmp_path) is None
+    assert heat_limited_devices(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_device_whose_state_cannot_be_read_tells_nothing(tmp_path):
     ],
 )
 def test_of_several_runs_what_one_does_not_tell_is_not_known(seen, all_of_it):
-    assert in_all(seen) == Throttling(*all_of_it)
+    assert combine(seen) == Throttling(*all_of_it)
 
 
 def test_it_is_told_in_a_few_words():

@@ -3,7 +3,7 @@
 A build may take the process with it (out of memory, a crash in a driver) or hang; its parent keeps
 the log, the time limit and the diagnosis, as it does for trtexec.
 
-python -m targets.tensorrt.bindings BUILD.json
+python -m targets.tensorrt.builders.bindings BUILD.json
 """
 
 import dataclasses
@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from targets.catalogue.device_detection import printed
+from targets.catalogue.device_detection import command_output
 from targets.graph.graph_file import read_graph
-from targets.tensorrt.diagnosis.parser_errors import told
-from targets.tensorrt.plan import DLA_CACHE, Options, Places, Shape
-from targets.tensorrt.process import run_logged
+from targets.tensorrt.builders.process import run_logged
+from targets.tensorrt.diagnosis.parser_errors import parser_error_line
+from targets.tensorrt.options import DLA_CALIBRATION_CACHE, BuildFiles, Options, Shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Bindings:
     version: tuple[int, ...]
 
     def build(
-        self, options: Options, places: Places, shape: Shape, log: Path, seconds: float
+        self, options: Options, places: BuildFiles, shape: Shape, log: Path, timeout_s: float
     ) -> None:
         """Build an engine.
 
@@ -47,21 +47,21 @@ class Bindings:
         file = places.engine.with_suffix(".build.json")
         file.write_text(json.dumps(job))
         try:
-            run_logged([sys.executable, "-m", __name__, str(file)], log, seconds)
+            run_logged([sys.executable, "-m", __name__, str(file)], log, timeout_s)
         finally:
             file.unlink()
 
 
-ASKED = "import tensorrt; print('version', tensorrt.__version__)"
+VERSION_SCRIPT = "import tensorrt; print('version', tensorrt.__version__)"
 
 
 def find_bindings() -> Bindings | None:
     """The bindings, asked for in another process: an import that crashes must not be ours."""
-    version = version_said(printed((sys.executable, "-c", ASKED)))
+    version = parse_version(command_output((sys.executable, "-c", VERSION_SCRIPT)))
     return Bindings(version) if version else None
 
 
-def version_said(said: str) -> tuple[int, ...] | None:
+def parse_version(said: str) -> tuple[int, ...] | None:
     """The version out of what `ASKED` printed; None where the import failed."""
     found = re.search(r"version (\d+)\.(\d+)\.(\d+)", said)
     return tuple(map(int, found.groups())) if found else None
@@ -70,14 +70,14 @@ def version_said(said: str) -> tuple[int, ...] | None:
 def main(file: str) -> int:
     """The child: build what the file asks for; errors go to stderr, one a line."""
     job = json.loads(Path(file).read_text())
-    places = Places(**{name: Path(path) for name, path in job["places"].items()})
+    places = BuildFiles(**{name: Path(path) for name, path in job["places"].items()})
     trt = importlib.import_module("tensorrt")
     builder = _Builder(trt, Options(**job["options"]), places, tuple(job["shape"]))
     return builder.build()
 
 
 class _Builder:
-    def __init__(self, trt: Any, options: Options, places: Places, shape: Shape) -> None:
+    def __init__(self, trt: Any, options: Options, places: BuildFiles, shape: Shape) -> None:
         self.trt, self.options, self.places, self.shape = trt, options, places, shape
         self.logger = trt.Logger(trt.Logger.VERBOSE)
         self.builder = trt.Builder(self.logger)
@@ -109,7 +109,7 @@ class _Builder:
             node = nodes[number] if 0 <= number < len(nodes) else None
             outputs = list(node.output) if node is not None else []
             op = node.op_type if node is not None else "graph"
-            line = told(number, op, outputs[0] if outputs else "", error.desc())
+            line = parser_error_line(number, op, outputs[0] if outputs else "", error.desc())
             print(line, file=sys.stderr)
 
     def _report(self, network: Any, config: Any) -> None:
@@ -138,7 +138,7 @@ class _Builder:
             config.DLA_core = options.dla_core
             config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
             if options.precision == "int8":
-                cache = self.places.graph.with_name(DLA_CACHE)
+                cache = self.places.graph.with_name(DLA_CALIBRATION_CACHE)
                 config.int8_calibrator = self.calibrator = _cache_only(trt, cache.read_bytes())
         if self.shape[0] is None:
             profile = self.builder.create_optimization_profile()

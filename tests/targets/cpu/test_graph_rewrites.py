@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from targets.cpu.session import answer, compile_graph, open_session
+from targets.cpu.session import compile_graph, open_session, predict
 from targets.graph.integer_relu import with_integer_relus
 from targets.graph.topology import Graph
 from targets.graph.unsigned_activations import with_unsigned_activations
@@ -21,7 +21,7 @@ REWRITES = (with_unsigned_activations, with_integer_relus)
 def answers(model, images, folder, optimised=False):
     onnx.checker.check_model(model)
     onnx.save(model, folder / "graph.onnx")
-    return answer(open_session(folder / "graph.onnx", optimised), images)
+    return predict(open_session(folder / "graph.onnx", optimised), images)
 
 
 def rewritten(model, *rewrites):

@@ -5,12 +5,12 @@ import os
 
 import pytest
 
-from targets.tensorrt import bindings
-from targets.tensorrt.bindings import find_bindings
-from targets.tensorrt.builder import choose_builder
+from targets.tensorrt.builders import bindings
+from targets.tensorrt.builders.bindings import find_bindings
+from targets.tensorrt.builders.choose import choose_builder
+from targets.tensorrt.builders.trtexec import Trtexec
 from targets.tensorrt.diagnosis.failures import BuildError
-from targets.tensorrt.plan import DLA_CACHE, Options, Places
-from targets.tensorrt.trtexec import Trtexec
+from targets.tensorrt.options import DLA_CALIBRATION_CACHE, BuildFiles, Options
 from tests.support.graphs import quantized_convolution
 from tests.support.quick_run import ROOT
 
@@ -30,7 +30,7 @@ def asked(monkeypatch, tmp_path):
         monkeypatch.setenv("STANDIN_FAILS", fails)
         (tmp_path / "g.onnx").write_bytes(quantized_convolution().SerializeToString())
         names = ("g.onnx", "e.part", "t.cache", "l.json", "t.json")
-        places = Places(*(tmp_path / name for name in names))
+        places = BuildFiles(*(tmp_path / name for name in names))
         found = find_bindings()
         assert found.version[:2] == tuple(map(int, version.split(".")))
         found.build(options, places, shape, tmp_path / "log", 60)
@@ -72,7 +72,7 @@ def test_an_accelerator_falls_back_to_the_gpu(asked):
 
 
 def test_an_accelerator_is_asked_first_and_gets_its_scales_for_int8(asked, tmp_path):
-    (tmp_path / DLA_CACHE).write_text("TRT-8600-EntropyCalibration2\n")
+    (tmp_path / DLA_CALIBRATION_CACHE).write_text("TRT-8600-EntropyCalibration2\n")
     built = asked("8.6", Options("int8", "weak", dla_core=0), (1, 3, 8, 8))
     assert built["scales"] == "TRT-8600-EntropyCalibration2\n"
     log = (tmp_path / "log").read_text()
@@ -122,5 +122,5 @@ def test_bindings_of_another_tensorrt_than_trtexecs_do_not_build(monkeypatch, tr
 
 
 def test_without_bindings_there_are_none(monkeypatch):
-    monkeypatch.setattr(bindings, "ASKED", "import a_module_that_is_not_there")
+    monkeypatch.setattr(bindings, "VERSION_SCRIPT", "import a_module_that_is_not_there")
     assert find_bindings() is None

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from targets.tensorrt.builders.process import LAUNCHER, run_logged
 from targets.tensorrt.diagnosis.failures import BuildError
-from targets.tensorrt.process import TIED, run_logged
 from tests.support.quick_run import ROOT
-from tests.support.trtexec.standing_in import install_stand_in
+from tests.support.trtexec.install import install_trtexec_stand_in
 
 BUILD = """
 import json, sys, threading
 from pathlib import Path
-from targets.tensorrt.bindings import find_bindings
-from targets.tensorrt.plan import Options, Places
-from targets.tensorrt.trtexec import find_trtexec
+from targets.tensorrt.builders.bindings import find_bindings
+from targets.tensorrt.options import Options, BuildFiles
+from targets.tensorrt.builders.trtexec import find_trtexec
 
 kind, folder = sys.argv[1], Path(sys.argv[2])
 builder = find_trtexec() if kind == "trtexec" else find_bindings()
 names = ("g.onnx", "e.part", "t.cache", "l.json", "t.json")
-places = Places(*(folder / name for name in names))
+places = BuildFiles(*(folder / name for name in names))
 asked = (Options("fp16", "weak"), places, (1, 3, 8, 8), folder / "log", 600)
 # In a thread, as a Prefect worker builds: the main one goes on.
 threading.Thread(target=builder.build, args=asked).start()
@@ -55,7 +55,7 @@ def process_id(log):
 
 @pytest.mark.parametrize("kind", ["trtexec", "bindings"])
 def test_a_build_does_not_outlive_its_killed_parent(monkeypatch, tmp_path, kind):
-    install_stand_in(monkeypatch, tmp_path, "8.5")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
     monkeypatch.setenv("STANDIN_FAILS", "hung")
     stand_in = ROOT / "tests/support/bindings_stand_in"
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(stand_in)]))
@@ -69,7 +69,7 @@ def test_a_build_does_not_outlive_its_killed_parent(monkeypatch, tmp_path, kind)
 
 
 def test_what_was_orphaned_before_it_began_does_not_begin(tmp_path):
-    done = subprocess.run([*TIED, "1", "touch", str(tmp_path / "made")], check=False)
+    done = subprocess.run([*LAUNCHER, "1", "touch", str(tmp_path / "made")], check=False)
     assert done.returncode == 1
     assert not (tmp_path / "made").exists()
 

@@ -20,20 +20,20 @@ from base.durable_files import replace_durably, write_durably
 from targets.bundle.golden import Golden
 from targets.catalogue.catalogue import JetsonTarget
 from targets.graph.graph_file import read_graph
-from targets.tensorrt.dla.as_convolutions import as_convolutions
+from targets.tensorrt.dla.linear_to_convolution import linear_layers_to_convolutions
 from targets.tensorrt.dla.scales import (
-    cache_text,
-    drop_unused,
+    calibration_cache_text,
     float_tensors,
-    seen_scales,
-    spread,
-    without_pairs,
+    observed_scales,
+    propagate_scales,
+    remove_quantizers,
+    remove_unused_initializers,
 )
-from targets.tensorrt.plan import DLA_CACHE, UnsupportedError
+from targets.tensorrt.options import DLA_CALIBRATION_CACHE, UnsupportedError
 
-QUANTIZED, FLOAT = "student.int8.onnx", "student.fp32.onnx"
+QUANTIZED_GRAPH, FLOAT_GRAPH = "student.int8.onnx", "student.fp32.onnx"
 
-LAST = (10, 7)
+LAST_IMPLICIT_VERSION = (10, 7)
 """The last TensorRT whose DLA takes a cache of scales.
 
 11.4.1 has the DLA again, on AGX Orin from JetPack 7.2.2 on, and types its engines strongly: graphs
@@ -65,15 +65,17 @@ def check_dla(
         raise UnsupportedError(
             f"JetPack {jetpack.name} cannot use the DLA ({jetpack.dla}); build for the GPU"
         )
-    if version[:2] > LAST:
+    if version[:2] > LAST_IMPLICIT_VERSION:
         number = ".".join(map(str, version))
         why = "10.7 was the last TensorRT 10 with DLA"
-        if version[0] > LAST[0]:
+        if version[0] > LAST_IMPLICIT_VERSION[0]:
             why = "since 11 its engines are typed strongly, for which no graph is lowered yet"
         raise UnsupportedError(f"TensorRT {number} cannot use the DLA ({why}); build for the GPU")
 
 
-def lower(graphs: Path, golden: Golden, batch: int, version: tuple[int, ...], folder: Path) -> None:
+def lower_for_dla(
+    graphs: Path, golden: Golden, batch: int, version: tuple[int, ...], folder: Path
+) -> None:
     """Write what a DLA's engines are built from: two float graphs, and the int8 one's scales.
 
     Args:
@@ -88,30 +90,30 @@ def lower(graphs: Path, golden: Golden, batch: int, version: tuple[int, ...], fo
         UnsupportedError: When the graph is quantized in a way that a DLA does not know.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    plain = read_graph(graphs / FLOAT)
+    plain = read_graph(graphs / FLOAT_GRAPH)
     fix_batch(plain, batch)
-    as_convolutions(plain)
-    drop_unused(plain)
+    linear_layers_to_convolutions(plain)
+    remove_unused_initializers(plain)
     _write(plain, folder / "student.dla-fp16.onnx")
-    model = read_graph(graphs / QUANTIZED)
+    model = read_graph(graphs / QUANTIZED_GRAPH)
     in_float = float_tensors(model)
-    scales = without_pairs(model)
-    spread(model, scales)
-    for vector, shaped in as_convolutions(model).items():
+    scales = remove_quantizers(model)
+    propagate_scales(model, scales)
+    for vector, shaped in linear_layers_to_convolutions(model).items():
         if vector in scales:
             scales[shaped] = scales[vector]
         if vector in in_float:
             in_float.add(shaped)
-    drop_unused(model)
-    scales |= seen_scales(model, {*scales, *in_float}, golden)
+    remove_unused_initializers(model)
+    scales |= observed_scales(model, {*scales, *in_float}, golden)
     there = {name for node in model.graph.node for name in (*node.input, *node.output)}
     scales = {name: scales[name] for name in scales.keys() & there - in_float}
     fix_batch(model, batch)
-    text = cache_text(scales, version)
+    text = calibration_cache_text(scales, version)
     # An engine is known by its graph's digest, and depends on the scales as well.
     known = hashlib.sha256(text.encode()).hexdigest()
     model.metadata_props.add(key="scales", value=known)
-    write_durably(folder / DLA_CACHE, text)
+    write_durably(folder / DLA_CALIBRATION_CACHE, text)
     _write(model, folder / "student.dla-int8.onnx")
 
 
@@ -123,7 +125,7 @@ def fix_batch(model: ModelProto, batch: int) -> None:
 
 
 @dataclass(frozen=True)
-class Shares:
+class DlaPlacement:
     """Where an engine's layers run.
 
     Attributes:
@@ -140,10 +142,10 @@ class Shares:
         return f"{line} ({', '.join(self.on_gpu)})" if self.on_gpu else line
 
 
-def shares(log: str) -> Shares | None:
+def parse_placement(log: str) -> DlaPlacement | None:
     """What a build's log says of where layers run; None when it says nothing of it."""
     found = {kind: tuple(re.findall(rf"\[{kind}\] (.+)", log)) for kind in ("DlaLayer", "GpuLayer")}
-    return Shares(found["DlaLayer"], found["GpuLayer"]) if any(found.values()) else None
+    return DlaPlacement(found["DlaLayer"], found["GpuLayer"]) if any(found.values()) else None
 
 
 def _write(model: ModelProto, path: Path) -> None:

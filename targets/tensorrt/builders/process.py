@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from targets.tensorrt.diagnosis.failures import BuildError, diagnose, overrun
+from targets.tensorrt.diagnosis.failures import BuildError, diagnose, diagnose_timeout
 
-TIED = (sys.executable, "-I", "-S", str(Path(__file__).with_name("dies_with_parent.py")))
+LAUNCHER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("dies_with_parent.py")))
 
 
-def run_logged(command: Sequence[str], log: Path, seconds: float) -> None:
+def run_logged(command: Sequence[str], log: Path, timeout_s: float) -> None:
     """Run a program; all that it prints goes to the end of a log, also while it runs.
 
     Whatever ends this process's wait, the program and its children end with it; when this process
@@ -26,13 +26,13 @@ def run_logged(command: Sequence[str], log: Path, seconds: float) -> None:
         file.seek(0, os.SEEK_END)
         start = file.tell()
         process = subprocess.Popen(
-            [*TIED, str(os.getpid()), *command],
+            [*LAUNCHER, str(os.getpid()), *command],
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         try:
-            code: int | None = process.wait(seconds)
+            code: int | None = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             code = None
         finally:
@@ -41,5 +41,6 @@ def run_logged(command: Sequence[str], log: Path, seconds: float) -> None:
                 process.wait()
     if code != 0:
         said = log.read_bytes()[start:].decode(errors="replace")
-        failed = overrun(said, seconds) if code is None else diagnose(said, code, log.name)
-        raise BuildError(failed)
+        if code is None:
+            raise BuildError(diagnose_timeout(said, timeout_s))
+        raise BuildError(diagnose(said, code, log.name))

@@ -7,12 +7,12 @@ import onnx
 import pytest
 
 from targets.bundle.golden import load_golden
-from targets.tensorrt.dla.as_convolutions import as_convolutions
-from targets.tensorrt.dla.dla import lower
-from targets.tensorrt.dla.scales import without_pairs
-from targets.tensorrt.plan import DLA_CACHE
+from targets.tensorrt.dla.linear_to_convolution import linear_layers_to_convolutions
+from targets.tensorrt.dla.lowering import lower_for_dla
+from targets.tensorrt.dla.scales import remove_quantizers
+from targets.tensorrt.options import DLA_CALIBRATION_CACHE
 from tests.support.graphs import Builder, model, node
-from tests.targets.tensorrt.dla.test_dla import run
+from tests.targets.tensorrt.dla.test_lowering import run
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
 
@@ -44,7 +44,7 @@ def classifier(last=(), **attributes):
 def test_the_answers_stay(attributes, last):
     given = classifier(last, **attributes)
     meant = run(given, IMAGES)
-    (made,) = as_convolutions(given).items()
+    (made,) = linear_layers_to_convolutions(given).items()
     onnx.checker.check_model(given, full_check=True)
     assert kinds(given)[:4] == ["Conv", "Relu", "Conv", "Flatten"]
     assert made[1] == f"{made[0]}.map"
@@ -55,7 +55,7 @@ def test_the_answers_stay(attributes, last):
 def test_a_layer_that_scales_its_product_stays(attributes):
     given = classifier(**attributes)
     before = given.SerializeToString()
-    assert as_convolutions(given) == {}
+    assert linear_layers_to_convolutions(given) == {}
     assert kinds(given) == kinds(onnx.ModelProto.FromString(before))
 
 
@@ -65,22 +65,25 @@ def test_a_map_that_something_else_needs_flat_stays():
     sides = [linear(build, flat, 192, 4), linear(build, flat, 192, 4)]
     build.nodes.append(node("Add", sides, ["logits"]))
     given = model(build.nodes, build.constants, 4)
-    assert as_convolutions(given) == {}
+    assert linear_layers_to_convolutions(given) == {}
     assert kinds(given).count("Gemm") == 2
 
 
 def test_a_real_students_every_layer_has_a_scale(same_bundle, tmp_path):
     """A LeNet-5 answers as before, and what its linear layers give is in the cache."""
     golden = load_golden(same_bundle / "golden.npz")
-    lower(same_bundle / "graphs", golden, 4, (10, 3, 0), tmp_path)
-    scaled = {row.partition(": ")[0] for row in (tmp_path / DLA_CACHE).read_text().splitlines()}
+    lower_for_dla(same_bundle / "graphs", golden, 4, (10, 3, 0), tmp_path)
+    scaled = {
+        row.partition(": ")[0]
+        for row in (tmp_path / DLA_CALIBRATION_CACHE).read_text().splitlines()
+    }
     images = dataclasses.replace(golden, pixels=golden.pixels[:4]).images
     made = {name: onnx.load(tmp_path / f"student.dla-{name}.onnx") for name in ("int8", "fp16")}
     meant = {
         name: onnx.load(same_bundle / f"graphs/student.{role}.onnx")
         for name, role in (("int8", "int8"), ("fp16", "fp32"))
     }
-    without_pairs(meant["int8"])
+    remove_quantizers(meant["int8"])
     assert {output for each in made["int8"].graph.node for output in each.output} <= scaled
     for name, graph in made.items():
         assert "Gemm" not in kinds(graph)
@@ -95,6 +98,6 @@ def test_a_reshape_that_flattens_is_one_too():
     build.nodes.append(node("Identity", [linear(build, flat, 192, 4)], ["logits"]))
     given = model(build.nodes, build.constants, 4)
     meant = run(given, IMAGES)
-    assert as_convolutions(given)
+    assert linear_layers_to_convolutions(given)
     np.testing.assert_allclose(run(given, IMAGES), meant, rtol=1e-5, atol=1e-5)
     assert kinds(given).count("Conv") == 1

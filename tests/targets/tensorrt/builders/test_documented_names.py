@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from targets.on_device.serving import LOADER
-from targets.tensorrt import bindings
-from targets.tensorrt.plan import Options, Places
+from targets.on_device.serving import LOADER_TEMPLATE
+from targets.tensorrt.builders import bindings
+from targets.tensorrt.options import BuildFiles, Options
 
 WHEELS = {
     "8.6": ("tensorrt-bindings==8.6.1", "8"),
@@ -71,7 +71,7 @@ MEMBERS = {
 def names_used():
     """Every `trt.X.Y` of the builder and the loader, and the flags asked for by name."""
     used = set()
-    for text in (Path(bindings.__file__).read_text(), LOADER):
+    for text in (Path(bindings.__file__).read_text(), LOADER_TEMPLATE):
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Attribute):
                 written = ast.unparse(node).replace("self.trt", "trt")
@@ -85,7 +85,7 @@ def names_used():
 OURS = {
     *("trt", "options", "places", "shape", "logger", "builder", "calibrator"),
     *("_network_flags", "_config", "_tell_errors", "_report", "_layers", "build"),
-    *(field.name for kind in (Options, Places) for field in dataclasses.fields(kind)),
+    *(field.name for kind in (Options, BuildFiles) for field in dataclasses.fields(kind)),
 }
 """Attributes of this project's own objects."""
 
@@ -104,7 +104,7 @@ PYTHONS = {
 def members_called():
     """Every other attribute that the builder and the loader ask for: TensorRT's."""
     called = set()
-    for text in (Path(bindings.__file__).read_text(), LOADER):
+    for text in (Path(bindings.__file__).read_text(), LOADER_TEMPLATE):
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Attribute):
                 written = ast.unparse(node).replace("self.trt", "trt")

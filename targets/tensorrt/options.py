@@ -11,7 +11,7 @@ from typing import Literal
 Precision = Literal["int8", "fp16"]
 Typing = Literal["strong", "weak"]
 
-GRAPHS: dict[tuple[Precision, Typing, bool], str] = {
+GRAPH_ROLES: dict[tuple[Precision, Typing, bool], str] = {
     ("int8", "strong", False): "int8-fp16",
     ("fp16", "strong", False): "fp16",
     ("int8", "weak", False): "int8",
@@ -51,24 +51,28 @@ class Options:
     dla_core: int | None = None
 
 
-MOST_WORKSPACE = 1024
+MAX_WORKSPACE_MIB = 1024
 """MiB of scratch memory that a builder gets unless told otherwise, where there is plenty."""
 
 
-def workspace_mib(memory_gb: float | None) -> int:
+def default_workspace_mib(memory_gb: float | None) -> int:
     """The scratch memory to build with: an eighth of the device's, which the GPU shares with all.
 
     Args:
         memory_gb: The device's; None where nobody knows it.
     """
-    return MOST_WORKSPACE if memory_gb is None else min(MOST_WORKSPACE, int(memory_gb * 1024 / 8))
+    return (
+        MAX_WORKSPACE_MIB
+        if memory_gb is None
+        else min(MAX_WORKSPACE_MIB, int(memory_gb * 1024 / 8))
+    )
 
 
-DLA_CACHE = "student.dla.cache"
+DLA_CALIBRATION_CACHE = "student.dla.cache"
 """The scales of an accelerator's int8 engine, beside its float graph."""
 
 
-def typings(version: tuple[int, ...], dla_core: int | None = None) -> tuple[Typing, ...]:
+def typing_modes(version: tuple[int, ...], dla_core: int | None = None) -> tuple[Typing, ...]:
     """The ways of typing to try with a TensorRT, the better first; an accelerator has one.
 
     Weak typing left in 11. Strong typing, there since 10, gives what the graph says, but float16
@@ -85,10 +89,10 @@ def graph_role(options: Options, version: tuple[int, ...]) -> str:
     """Which of the bundle's graphs is built from."""
     if options.dla_core is not None:
         return f"dla-{options.precision}"
-    return GRAPHS[options.precision, options.typing, version[0] < 10]
+    return GRAPH_ROLES[options.precision, options.typing, version[0] < 10]
 
 
-def check_graph(opset: int, ceiling: int, where: str) -> None:
+def check_opset(opset: int, ceiling: int, where: str) -> None:
     """Refuse a graph that a parser will not read.
 
     Raises:
@@ -102,7 +106,7 @@ def check_graph(opset: int, ceiling: int, where: str) -> None:
 
 
 @dataclass(frozen=True)
-class Places:
+class BuildFiles:
     """Files of one build.
 
     Attributes:
@@ -125,7 +129,7 @@ Shape = tuple[int | None, ...]
 
 
 def build_arguments(
-    options: Options, places: Places, shape: Shape, flags: Collection[str]
+    options: Options, places: BuildFiles, shape: Shape, flags: Collection[str]
 ) -> list[str]:
     """The arguments for a build without a run.
 
@@ -158,11 +162,11 @@ def build_arguments(
         # Since 10 it tells where layers run to those alone who want to hear everything.
         arguments += [f"--useDLACore={options.dla_core}", "--allowGPUFallback", "--verbose"]
         if options.precision == "int8":
-            arguments.append(f"--calib={places.graph.with_name(DLA_CACHE)}")
+            arguments.append(f"--calib={places.graph.with_name(DLA_CALIBRATION_CACHE)}")
     return [*arguments, _without_run(flags)]
 
 
-def time_arguments(options: Options, places: Places, shape: Shape) -> list[str]:
+def timing_arguments(options: Options, places: BuildFiles, shape: Shape) -> list[str]:
     """The arguments that time an engine: the GPU's work alone, after two seconds of warmth."""
     arguments = [f"--loadEngine={places.engine}", *_shapes(options.batch, shape)]
     arguments += ["--warmUp=2000", "--duration=5", "--iterations=100", "--noDataTransfers"]
@@ -170,8 +174,8 @@ def time_arguments(options: Options, places: Places, shape: Shape) -> list[str]:
     return arguments + _device(options)
 
 
-def answer_arguments(
-    options: Options, places: Places, shape: Shape, images: Path, answers: Path, count: int
+def inference_arguments(
+    options: Options, places: BuildFiles, shape: Shape, images: Path, answers: Path, count: int
 ) -> list[str]:
     """The arguments that put raw images through an engine once and keep the logits."""
     arguments = [f"--loadEngine={places.engine}", *_shapes(count, shape)]

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from targets.catalogue.device_detection import Device
-from targets.tensorrt.plan import Options
+from targets.tensorrt.options import Options
 
 INT8 = Options("int8", "weak", batch=1, largest=8)
 
@@ -21,7 +21,7 @@ DEVICE = Device(
 )
 
 
-def install_stand_in(monkeypatch, folder, version):
+def install_trtexec_stand_in(monkeypatch, folder, version):
     """Put the stand-in on the PATH as `trtexec`, with the flags of a version, and a home."""
     monkeypatch.setenv("HOME", str(folder / "home"))
     program = folder / "bin" / "trtexec"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from targets.graph.topology import LAYERS, PAIR, Graph, attribute, output_axis
+from targets.graph.topology import LAYER_OPERATORS, QDQ_OPERATORS, Graph, attribute, output_axis
 from targets.lint.finding import Finding, error, quantizers
 
 INTEGER_OPERATORS = {
@@ -27,7 +27,8 @@ def no_identity(graph: Graph) -> Iterator[Finding]:
         if node.op_type != "Identity" or not graph.is_weight(node.input[0]):
             continue
         if any(
-            user.op_type in (*PAIR, *LAYERS) for user in graph.consumers.get(node.output[0], [])
+            user.op_type in (*QDQ_OPERATORS, *LAYER_OPERATORS)
+            for user in graph.consumers.get(node.output[0], [])
         ):
             yield error(node, "no Identity on a constant: TensorRT 8 refuses it", "fold it")
 
@@ -82,7 +83,7 @@ def activations_per_tensor(graph: Graph) -> Iterator[Finding]:
 def weights_per_output_channel(graph: Graph) -> Iterator[Finding]:
     """Scales of weights lie along the output channels."""
     for layer in graph.layers():
-        weight = graph.made_by(layer.input[1], "DequantizeLinear")
+        weight = graph.produced_by(layer.input[1], "DequantizeLinear")
         if weight is None or not graph.is_weight(weight.output[0]):
             continue
         scale = graph.constants.get(weight.input[1])
@@ -100,7 +101,7 @@ def weights_per_output_channel(graph: Graph) -> Iterator[Finding]:
 def constant_weights(graph: Graph) -> Iterator[Finding]:
     """TensorRT 8 quantizes weights when it builds, so they must be there."""
     for layer in graph.layers():
-        weight = graph.made_by(layer.input[1], "DequantizeLinear")
+        weight = graph.produced_by(layer.input[1], "DequantizeLinear")
         if (
             weight is not None
             and not graph.is_weight(weight.output[0])
@@ -128,7 +129,7 @@ def no_double(graph: Graph) -> Iterator[Finding]:
             yield error(node, "no float64", "store its constants as float32")
 
 
-RULES: tuple[Callable[[Graph], Iterator[Finding]], ...] = (
+ERROR_RULES: tuple[Callable[[Graph], Iterator[Finding]], ...] = (
     no_identity,
     no_integer_operators,
     constant_scales,

@@ -9,15 +9,15 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from targets.graph.topology import Graph, attribute, name_of, output_axis
+from targets.graph.topology import Graph, attribute, node_name, output_axis
 
 Shapes = dict[str, tuple[int, ...]]
 
-KERNEL = 32
+MAX_KERNEL_SIDE = 32
 """The largest side of a kernel that an accelerator takes (NVIDIA's DLA layer restrictions)."""
 
 
-def as_convolutions(model: ModelProto) -> dict[str, str]:
+def linear_layers_to_convolutions(model: ModelProto) -> dict[str, str]:
     """Make linear layers that follow a map convolutions, in place.
 
     Args:
@@ -59,13 +59,17 @@ def _row(graph: Graph, flatten: NodeProto, shapes: Shapes) -> list[NodeProto]:
     before = shapes.get(flatten.input[0], ()) if flatten.input else ()
     after = shapes.get(flatten.output[0], ())
     is_flat = len(before) == 4 and after == (before[0], int(np.prod(before[1:])))
-    if not is_flat or max(before[2:]) > KERNEL or graph.only_user(flatten.input[0]) is None:
+    if (
+        not is_flat
+        or max(before[2:]) > MAX_KERNEL_SIDE
+        or graph.only_consumer(flatten.input[0]) is None
+    ):
         return []
     row: list[NodeProto] = []
-    node = graph.only_user(flatten.output[0])
+    node = graph.only_consumer(flatten.output[0])
     while node is not None and (node.op_type == "Relu" or _is_plain(graph, node)):
         row.append(node)
-        node = graph.only_user(node.output[0])
+        node = graph.only_consumer(node.output[0])
     while row and row[-1].op_type != "Gemm":
         row.pop()
     return row
@@ -86,7 +90,7 @@ def _convolution(model: ModelProto, graph: Graph, layer: NodeProto, kernel: tupl
     """Turn a linear layer into one, in place; how many channels it gives."""
     weights = graph.constants[layer.input[1]]
     rows = weights if output_axis(layer) == 0 else weights.T
-    name = f"{name_of(layer)}.kernel"
+    name = f"{node_name(layer)}.kernel"
     shaped = np.ascontiguousarray(rows).reshape(len(rows), *kernel)
     model.graph.initializer.append(numpy_helper.from_array(shaped, name))
     layer.input[1] = name

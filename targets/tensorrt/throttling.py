@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path("/")
 
-NOT_SLOWED = ("fan", "hot-surface-alert")
+HARMLESS_COOLING = ("fan", "hot-surface-alert")
 """Cooling devices at work that cost no speed. [M]: names of a Jetson's others are cpufreq-cpu0,
 devfreq-17000000.gpu, gpu-throttle-alert and the like; on a Nano cpu-balanced, gpu-balanced."""
 
@@ -53,7 +53,7 @@ def over_current_events(root: Path = ROOT) -> int | None:
     return sum(counts) if counts else None
 
 
-def slowed_for_heat(root: Path = ROOT) -> tuple[str, ...] | None:
+def heat_limited_devices(root: Path = ROOT) -> tuple[str, ...] | None:
     """What is held back at this moment: cooling devices, fans apart, whose state is not 0."""
     states = {}
     for device in sorted((root / "sys/class/thermal").glob("cooling_device*")):
@@ -63,7 +63,9 @@ def slowed_for_heat(root: Path = ROOT) -> tuple[str, ...] | None:
     if not states:
         return None
     return tuple(
-        name for name, state in states.items() if state and not any(k in name for k in NOT_SLOWED)
+        name
+        for name, state in states.items()
+        if state and not any(k in name for k in HARMLESS_COOLING)
     )
 
 
@@ -71,10 +73,10 @@ def throttled_since(events: int | None, root: Path = ROOT) -> Throttling:
     """What was seen since the counters stood at `events`; heat as it is at this moment."""
     now = over_current_events(root)
     counted = None if events is None or now is None else now - events
-    return Throttling(counted, slowed_for_heat(root))
+    return Throttling(counted, heat_limited_devices(root))
 
 
-def in_all(seen: Sequence[Throttling]) -> Throttling:
+def combine(seen: Sequence[Throttling]) -> Throttling:
     """Of several runs; what is not known of one is not known of all."""
     counts = [each.over_current for each in seen]
     slowed = [each.slowed_for_heat for each in seen]

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Protocol
 
-from targets.tensorrt.bindings import find_bindings
-from targets.tensorrt.plan import Options, Places, Shape
-from targets.tensorrt.trtexec import Trtexec
+from targets.tensorrt.builders.bindings import find_bindings
+from targets.tensorrt.builders.trtexec import Trtexec
+from targets.tensorrt.options import BuildFiles, Options, Shape
 
 
 class Builder(Protocol):
@@ -16,7 +16,7 @@ class Builder(Protocol):
         """TensorRT's, as numbers."""
 
     def build(
-        self, options: Options, places: Places, shape: Shape, log: Path, seconds: float
+        self, options: Options, places: BuildFiles, shape: Shape, log: Path, timeout_s: float
     ) -> None:
         """Build an engine at `places.engine`, its layer table at `places.layers`."""
 
