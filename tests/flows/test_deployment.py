@@ -70,7 +70,7 @@ def test_a_remote_engine_is_pending_until_a_worker_builds_it(session, tmp_path, 
     entry, _ = run(1)
     assert (entry["engine"], entry["because"]) == (
         "pending",
-        "no engine was requested from the pool shelf: no deployment compile-engine/shelf; "
+        "no engine from the pool shelf: no deployment compile-engine/shelf; "
         "deploy it from flows/devices.yaml",
     )
     entry, _ = run(1, "orin-nano", "orin-nano")
