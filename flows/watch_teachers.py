@@ -8,6 +8,7 @@ from prefect.states import Completed, Failed
 
 from base.errors import InputError
 from flows.support.events import send_event
+from pipeline.config.chosen_targets import HERE as LOCAL_TARGET
 from pipeline.run import default_store
 from pipeline.store.store import Store
 from pipeline.teachers.registry import TeacherChange, find_changes, record_change
@@ -15,10 +16,8 @@ from pipeline.teachers.registry import TeacherChange, find_changes, record_chang
 UPDATED, REJECTED = "teacher.updated", "teacher.rejected"
 
 WANTED = "wanted"
-"""Value of the event's label for every target of the teacher's run file. The deployment of that
-target is triggered by the label."""
-
-LOCAL_TARGET = "local-cpu"
+"""Value of an event's labels. There is one label for each target of the teacher's run file; it
+triggers the deployment of the same name."""
 
 
 @flow(name="watch-teachers", persist_result=False, timeout_seconds=3600)

@@ -48,7 +48,7 @@ def build_on_device(order: Order, store: Store, wait_s: float) -> StepRecord:
         state = _wait_for_device(order, store, answer_s, wait_s)
         built = find_result(store, order)
     except UNREACHABLE as error:
-        reason = f"no engine was requested from the pool {order.pool}: {error}"
+        reason = f"no engine from the pool {order.pool}: {error}"
         return pending_result(order, reason) if known is None else mark_unverified(known, reason)
     if state.is_completed() and built is not None:
         return built

@@ -85,7 +85,12 @@ class InputSection(Section):
 
 
 class StudentSection(Section):
-    """The network that is trained; architecture and width as for the teacher."""
+    """The network that is trained.
+
+    Attributes:
+        architecture: As for the teacher.
+        width: As for the teacher.
+    """
 
     architecture: str
     width: Width = 1.0
@@ -117,7 +122,13 @@ class Budget(Section):
 
 
 class DistillSection(Section):
-    """How the student is trained: a recipe by name, its budget, and numbers of it to override."""
+    """How the student is trained.
+
+    Attributes:
+        recipe: The name of a recipe.
+        budget: The length of the training.
+        overrides: Numbers of the recipe to override, by name.
+    """
 
     recipe: str = "house"
     budget: Budget = Budget(steps=16_000)
