@@ -37,14 +37,16 @@ quick: install
 	$(PYTEST)
 
 test-server: install
-	$(BIN)/pytest -m "server and not slow"
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup -m "server and not slow"
 
 # Every warning is an error, such as a link to a page or anchor that is missing.
 docs: install
+	$(BIN)/python docs/update_readme.py
 	$(BIN)/sphinx-build --fail-on-warning --nitpicky --keep-going --quiet docs docs/_build
 
 slow: install
 	$(BIN)/pytest -m slow
+	$(BIN)/pytest --hypothesis-profile=slow -m "hypothesis and not slow and not server"
 
 # --system-site-packages: TensorRT's Python bindings come with JetPack.
 device:

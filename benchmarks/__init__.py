@@ -1,1 +1,1 @@
-"""The only place that may see real data: teachers, scores, result tables."""
+"""Teachers, scores and result tables: the only package that reads real data."""

@@ -1,11 +1,12 @@
-"""Run the whole chain for a teacher and score its artifact on the real test set.
+"""Run the whole pipeline for a teacher and score the student on the real test set.
 
-    python -m benchmarks.chain examples/mnist_lenet5/run.yaml --data mnist --folder DATA
+    python -m benchmarks.chain examples/mnist_lenet5/run.yaml --data mnist --folder DATA \
+        --store STORE
     python -m benchmarks.chain benchmarks/runs/cifar10_resnet20.yaml --data cifar10 \
-        --folder DATA --teachers TEACHERS
+        --folder DATA --store STORE --teachers TEACHERS
 
-The row goes into benchmarks/results/chain.json, in place of an earlier one of the same name and
-seed, and chain.md is written anew.
+Writes a row of results/chain.json, which replaces an earlier row of the same name and seed, and
+results/chain.md.
 """
 
 import json
@@ -16,8 +17,10 @@ from typing import Annotated
 import torch
 import typer
 
-from benchmarks.data import accuracy, load
-from benchmarks.score import score
+from benchmarks import result_pages
+from benchmarks.data import accuracy_percent, load_data_set
+from benchmarks.job_queue import Row
+from benchmarks.score import score_bundle
 from pipeline.config.run_file import read_run_file
 from pipeline.config.schema import RunConfig
 from pipeline.run import execute
@@ -27,7 +30,6 @@ from pipeline.teachers.networks import image_spec
 from pipeline.teachers.weights_file import read_weights
 from pipeline.training.progress import reporter
 
-RESULTS = Path(__file__).parent / "results"
 COLUMNS = (
     "name",
     "data",
@@ -44,20 +46,22 @@ COLUMNS = (
 def main(
     run_file: Annotated[Path, typer.Argument(help="A run file.")],
     data: Annotated[str, typer.Option(help="mnist, fashion-mnist or cifar10.")],
-    folder: Annotated[Path, typer.Option(help="Where the data lies.")],
-    store: Annotated[Path, typer.Option(help="A fresh folder, so that the time is true.")],
-    teachers: Annotated[Path | None, typer.Option(help="Where run_file's weights lie.")] = None,
-    seed: Annotated[int, typer.Option(help="The run's seed.")] = 0,
+    folder: Annotated[Path, typer.Option(help="Folder with the data sets.")],
+    store: Annotated[Path, typer.Option(help="An empty folder, so that no step is reused.")],
+    teachers: Annotated[
+        Path | None, typer.Option(help="Folder that the weights in run_file are relative to.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
 ) -> None:
-    """One row of the table."""
-    config = _config(run_file, teachers, seed)
+    """Measure one row of the table."""
+    config = read_config(run_file, teachers, seed)
     bundle = store / "bundles" / f"{config.name}-{seed}"
     started = time.monotonic()
     with reporter() as progress:
         execute(config, Store(str(store)), bundle, progress)
     seconds = time.monotonic() - started
     row = {
-        **score(bundle, data, folder),
+        **score_bundle(bundle, data, folder),
         "teacher_accuracy": teacher_accuracy(config, data, folder),
         "seconds": round(seconds),
         "command": _command(run_file, data, teachers is not None, seed),
@@ -67,35 +71,42 @@ def main(
 
 
 def teacher_accuracy(config: RunConfig, data: str, folder: Path) -> float:
-    """What the teacher itself scores on the real test set, in percent."""
+    """Return the accuracy of the teacher on the real test set, in percent."""
     spec = image_spec(config.input)
     url = config.teacher.weights
     state = parse_weights(read_weights(url), url)
     teacher = load_teacher(config.teacher, spec, state, torch.device("cpu"))
-    return round(accuracy(teacher, *load(data, folder, train=False, spec=spec)), 2)
+    images, labels = load_data_set(data, folder, train=False, spec=spec)
+    return round(accuracy_percent(teacher, images, labels), 2)
 
 
-def write_row(row: dict[str, object]) -> None:
-    """Put a row into chain.json, and write chain.md from it."""
-    table = RESULTS / "chain.json"
-    rows = json.loads(table.read_text()) if table.exists() else []
+def write_row(row: Row) -> None:
+    """Add a row to chain.json and rewrite chain.md."""
+    path = result_pages.RESULTS / "chain.json"
+    rows = json.loads(path.read_text()) if path.exists() else []
     rows = [r for r in rows if (r["name"], r["seed"]) != (row["name"], row["seed"])] + [row]
     rows.sort(key=lambda r: (r["name"], r["seed"]))
-    table.write_text(json.dumps(rows, indent=2) + "\n")
-    lines = [
-        "# The chain on real test images",
-        "",
-        "Accuracies in percent; int8 is `accuracy`.",
-        "",
+    path.write_text(json.dumps(rows, indent=2) + "\n")
+    path.with_suffix(".md").write_text(render(rows))
+
+
+def render(rows: list[Row]) -> str:
+    """Return the page as Markdown."""
+    parts = [
+        "# The whole pipeline, scored on real test images",
+        "Accuracies are in percent. `accuracy` is that of the int8 student, `fp32_accuracy` that "
+        "of the same student in float. `agreement_on_probes` is the share of synthetic probe "
+        "images on which the int8 student and the teacher predict the same class; the verdict is "
+        "decided by it. `seconds` is the time of the whole run.",
+        result_pages.markdown_table(COLUMNS, [[row[name] for name in COLUMNS] for row in rows]),
+        "\n".join(sorted({f"- `{row['command']}`" for row in rows})),
+        f"Machine: {'; '.join(sorted({row['machine'] for row in rows}))}",
     ]
-    lines += [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
-    lines += [f"| {' | '.join(str(r[c]) for c in COLUMNS)} |" for r in rows]
-    lines += ["", *sorted({f"- `{r['command']}`" for r in rows})]
-    lines += ["", f"Machine: {row['machine']}", ""]
-    (RESULTS / "chain.md").write_text("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
 
 
-def _config(run_file: Path, teachers: Path | None, seed: int) -> RunConfig:
+def read_config(run_file: Path, teachers: Path | None, seed: int) -> RunConfig:
+    """Return a run file's configuration with this seed and, if given, weights below `teachers`."""
     config = read_run_file(run_file)
     if teachers is not None:
         weights = Path(config.teacher.weights).relative_to(run_file.parent)
@@ -105,10 +116,10 @@ def _config(run_file: Path, teachers: Path | None, seed: int) -> RunConfig:
 
 
 def _command(run_file: Path, data: str, external: bool, seed: int) -> str:
-    where = " --teachers TEACHERS" if external else ""
+    teachers = " --teachers TEACHERS" if external else ""
     return (
         f"python -m benchmarks.chain {run_file} --data {data} --folder DATA --store STORE"
-        f"{where} --seed {seed}"
+        f"{teachers} --seed {seed}"
     )
 
 

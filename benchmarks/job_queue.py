@@ -1,4 +1,4 @@
-"""The runs of a table: several at a time, each in a process with a share of the cores."""
+"""Run the jobs of a table: several at a time, each in a process with a share of the cores."""
 
 import fcntl
 import json
@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,70 +16,73 @@ import typer
 from rich.console import Console
 
 Row = dict[str, Any]
+"""One row of a result table, as it is stored in JSON."""
 
 
 class Job(Protocol):
-    """One run."""
+    """One run, which fills one row."""
 
     @property
     def key(self) -> str:
-        """Tells it from all others; also a file name."""
+        """Its unique name, which is also a file name."""
         ...
 
     def digest(self) -> str:
-        """Of all that its row depends on but the code."""
+        """Return the digest of everything the row depends on, except the code."""
         ...
 
 
-class FailedError(RuntimeError):
-    """A run ended without a row."""
+class JobFailedError(RuntimeError):
+    """A job ended without a row."""
 
 
 J = TypeVar("J", bound=Job)
 
 
 @contextmanager
-def sole_queue(results: Path) -> Iterator[int]:
-    """For as long, no other queue writes there; nor does one whose runs outlive it.
+def queue_lock(results: Path) -> Iterator[int]:
+    """Let only one queue at a time write to a folder.
 
-    Two would lose each other's rows, and each would falsify the other's times.
+    Two queues would overwrite each other's rows and distort each other's times. Jobs inherit the
+    lock, so that one that outlives its queue still keeps the next queue out.
 
     Yields:
-        What runs inherit to keep others away.
+        The file descriptor that jobs must inherit.
 
     Raises:
-        typer.BadParameter: When there is another.
+        typer.BadParameter: If another queue, or a job of it, holds the lock.
     """
     results.mkdir(exist_ok=True)
-    held = os.open(results, os.O_RDONLY)
+    descriptor = os.open(results, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise typer.BadParameter(
-                f"another queue, or a run that it left, is at work on {results}; wait for its end"
+                f"another queue, or a job that it left running, uses {results}; "
+                "wait until it has ended"
             ) from None
-        yield held
+        yield descriptor
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
 def run_job(
-    module: str, job: Job, data: Path, teachers: Path, state: Path, *, threads: int, held: int
+    module: str, job: Job, data: Path, teachers: Path, state: Path, *, threads: int, lock: int
 ) -> Row:
-    """Run one job in a process of its own, unless its row lies in `state` already.
+    """Return the row of a job: from STATE/KEY.json if it is up to date, else from a new process.
 
     Args:
-        module: Run with the job's key; leaves the row in STATE/KEY.json.
-        job: Which.
-        data: Folder with the real sets.
-        teachers: Folder of teachers trained by others.
-        state: Where unfinished runs wait.
-        threads: Cores for it.
-        held: As `sole_queue` gives it.
+        module: Run with `python -m`; takes the key and writes STATE/KEY.json.
+        job: The job.
+        data: Folder with the real data sets.
+        teachers: Folder with teachers trained by others.
+        state: Folder for unfinished runs, logs and rows that are not in the table yet.
+        threads: Cores that the process may use.
+        lock: The descriptor from `queue_lock`.
 
     Raises:
-        FailedError: When it fails; names the log.
+        JobFailedError: If the process fails; the message names its log.
     """
     finished = state / f"{job.key}.json"
     if not finished.exists() or json.loads(finished.read_text())["digest"] != job.digest():
@@ -94,35 +97,42 @@ def run_job(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                pass_fds=[held],
+                pass_fds=[lock],
             )
         if ended.returncode:
-            raise FailedError(f"exit code {ended.returncode}; see {log}")
+            raise JobFailedError(f"exit code {ended.returncode}; see {log}")
     row: Row = json.loads(finished.read_text())
     return row
 
 
-def work_off(
+def print_missing(missing: Sequence[Job], total: int) -> None:
+    """Print the key of each job without a valid row, and how many of all jobs have one."""
+    for job in missing:
+        print(job.key)
+    print(f"{total - len(missing)} of {total} done")
+
+
+def run_queue(
     pending: Callable[[], list[J]],
     run: Callable[[J, int], Row],
-    keep: Callable[[J, Row], str],
+    store_row: Callable[[J, Row], str],
     *,
     workers: int,
     minutes: float,
-    alone: Callable[[J], bool] = lambda _: False,
+    exclusive: Callable[[J], bool] = lambda _: False,
 ) -> list[str]:
-    """Run what is pending, the first ones first.
+    """Run the pending jobs in order, and continue after a job that fails.
 
     Args:
-        pending: The jobs that are left.
-        run: Does one, with so many cores.
-        keep: Takes up a row; returns what to say of it.
-        workers: Runs at a time.
-        minutes: No run is started after so long.
-        alone: Whether a run gets all cores, because its time is what it shows.
+        pending: Returns the jobs without a valid row, in order; called after every job.
+        run: Runs a job on this many cores and returns its row.
+        store_row: Adds a row to the table; returns the line to print.
+        workers: Jobs at a time.
+        minutes: No job is started after this time.
+        exclusive: Whether a job must run alone, on all cores, because its time is a result.
 
     Returns:
-        Keys of the jobs that failed; the others were run all the same.
+        Keys of the jobs that failed.
     """
     console, started, finished = Console(), time.monotonic(), 0
     threads = max(1, (os.cpu_count() or 1) // workers)
@@ -130,12 +140,12 @@ def work_off(
     failed: list[str] = []
     with ThreadPoolExecutor(workers) as pool:
         while True:
-            busy = {job.key for job in running.values()}.union(failed)
-            queue = [job for job in pending() if job.key not in busy]
+            skipped = {job.key for job in running.values()}.union(failed)
+            queue = [job for job in pending() if job.key not in skipped]
             in_time = time.monotonic() - started < 60 * minutes
-            while queue and in_time and _room(queue[0], running.values(), workers, alone):
+            while queue and in_time and _may_start(queue[0], running.values(), workers, exclusive):
                 job = queue.pop(0)
-                cores = threads * workers if alone(job) else threads
+                cores = threads * workers if exclusive(job) else threads
                 running[pool.submit(run, job, cores)] = job
             if not running:
                 return failed
@@ -143,18 +153,20 @@ def work_off(
                 job = running.pop(future)
                 if error := future.exception():
                     failed.append(job.key)
-                    said = f"{job.key} failed: {error}"
-                    console.print(said, style="red", markup=False, soft_wrap=True)
+                    line = f"{job.key} failed: {error}"
+                    console.print(line, style="red", markup=False, soft_wrap=True)
                     continue
-                said = keep(job, future.result())
+                line = store_row(job, future.result())
                 finished += 1
-                waiting = len(queue) + len(running)
-                left = (time.monotonic() - started) / finished * waiting / 60
-                said += f"; {waiting} left, about {left:.0f} min"
-                console.print(said, markup=False, soft_wrap=True)
+                left = len(queue) + len(running)
+                minutes_left = (time.monotonic() - started) / finished * left / 60
+                line += f"; {left} left, about {minutes_left:.0f} min"
+                console.print(line, markup=False, soft_wrap=True)
 
 
-def _room(job: J, running: Collection[J], workers: int, alone: Callable[[J], bool]) -> bool:
-    if alone(job) or any(alone(other) for other in running):
+def _may_start(
+    job: J, running: Collection[J], workers: int, exclusive: Callable[[J], bool]
+) -> bool:
+    if exclusive(job) or any(exclusive(other) for other in running):
         return not running
     return len(running) < workers

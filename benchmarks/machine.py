@@ -1,18 +1,23 @@
-"""One line about the machine a figure was measured on."""
+"""The machine that a figure was measured on."""
 
 import os
 import platform
 from pathlib import Path
 
+CPUINFO = Path("/proc/cpuinfo")
 
-def describe() -> str:
-    """CPU model, instruction sets that matter for int8, cores and Python."""
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+INT8_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni")
+"""CPU features that decide how fast int8 is."""
+
+
+def describe_machine() -> str:
+    """Return one line: CPU model, its int8 instruction sets, cores and Python version."""
+    info = CPUINFO.read_text() if CPUINFO.exists() else ""
     fields: dict[str, str] = {}
     for line in info.splitlines():
         name, _, value = line.partition(":")
         fields[name.strip()] = value.strip()
     flags = fields.get("flags", "").split()
-    sets = [name for name in ("avx2", "avx512f", "avx_vnni", "avx512_vnni") if name in flags]
+    sets = [name for name in INT8_FLAGS if name in flags]
     model = fields.get("model name", platform.machine())
     return f"{model} ({' '.join(sets)}), {os.cpu_count()} cores, Python {platform.python_version()}"

@@ -1,4 +1,4 @@
-"""Score a bundle's compiled artifact on a real test set, in ONNX Runtime.
+"""Score a bundle's compiled graph on a real test set, in ONNX Runtime.
 
 python -m benchmarks.score bundles/mnist-lenet5 --data mnist --folder DATA
 """
@@ -11,31 +11,37 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks.data import READERS, load
-from benchmarks.machine import describe
+from benchmarks.data import READERS, load_data_set
+from benchmarks.machine import describe_machine
 from dfkd.images import ImageSpec
-from pipeline.bundle.bundle import open_bundle
-from targets.cpu.session import answer, open_session
+from pipeline.bundle.opening import open_bundle
+from targets.cpu.session import open_session, predict
 
 
 def main(
-    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     data: Annotated[str, typer.Option(help=f"One of {', '.join(READERS)}.")],
-    folder: Annotated[Path, typer.Option(help="Where the data lies.", envvar="DATA")] = Path(
-        "../shared/data"
+    folder: Annotated[Path, typer.Option(help="Folder with the data sets.", envvar="DATA")] = Path(
+        "data"
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Accuracy on all test images, of the int8 artifact and of its fp32 twin."""
-    result = score(bundle, data, folder)
+    """Print the accuracy of the int8 graph and of the float graph on all test images."""
+    result = score_bundle(bundle, data, folder)
     if as_json:
         print(json.dumps(result))
     else:
         print(f"int8 {result['accuracy']:.2f} %, fp32 {result['fp32_accuracy']:.2f} %")
 
 
-def score(bundle: Path, data: str, folder: Path) -> dict[str, Any]:
-    """One row of a result table; accuracies in percent."""
+def score_bundle(bundle: Path, data: str, folder: Path) -> dict[str, Any]:
+    """Return a bundle's row of a result table; accuracies are in percent.
+
+    Args:
+        bundle: Folder of the bundle; its first target is scored.
+        data: A key of `READERS`.
+        folder: Contains the data set.
+    """
     manifest = open_bundle(bundle)
     section = manifest["input"]
     spec = ImageSpec(
@@ -44,7 +50,7 @@ def score(bundle: Path, data: str, folder: Path) -> dict[str, Any]:
         tuple(section["std"]),
         tuple(section["value_range"]),
     )
-    images, labels = load(data, folder, train=False, spec=spec)
+    images, labels = load_data_set(data, folder, train=False, spec=spec)
     target = next(iter(manifest["targets"].values()))
     scores = {
         precision: _accuracy(bundle / target[precision]["file"], images, labels)
@@ -59,13 +65,13 @@ def score(bundle: Path, data: str, folder: Path) -> dict[str, Any]:
         "agreement_on_probes": round(100 * manifest["verdict"]["agreement"], 2),
         "verdict": manifest["verdict"]["outcome"],
         "seed": manifest["run"]["seed"],
-        "machine": describe(),
+        "machine": describe_machine(),
     }
 
 
 def _accuracy(model: Path, images: torch.Tensor, labels: torch.Tensor) -> float:
-    answers = answer(open_session(model), images.numpy()).argmax(1)
-    return round(100 * float(np.mean(answers == labels.numpy())), 2)
+    predicted = predict(open_session(model), images.numpy()).argmax(1)
+    return round(100 * float(np.mean(predicted == labels.numpy())), 2)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Prefect and nothing else: thin flows over `pipeline`."""
+"""Prefect flows: one file a flow. Only this package imports Prefect; the work is in `pipeline`."""

@@ -1,4 +1,4 @@
-"""The flow `compile-engine`: what a device's worker does with an order. It needs no torch.
+"""The flow `compile-engine`: build an ordered engine on this device. It needs no torch.
 
 prefect worker start --pool orin-nano-8 --limit 1
 """
@@ -13,95 +13,100 @@ from prefect.states import Completed, Failed
 
 from base.errors import InputError
 from base.file_lock import folder_lock
-from flows.support.retry_policy import TRIES
-from pipeline.bundle.unpack import lay_out
-from pipeline.releases.engine_orders import STEP, send
+from flows.support.retry_policy import RETRIES
+from pipeline.bundle.unpacking import unpack
+from pipeline.releases.engine_orders import ENGINE_STEP, store_result
 from pipeline.store.store import Store
 from targets.bundle.bundle_files import BundleError
-from targets.catalogue.catalogue import UnknownTargetError, find
+from targets.catalogue.catalogue import UnknownTargetError, find_target
 from targets.catalogue.device_detection import NoDeviceError
 from targets.cpu.compile import ParityError
-from targets.on_device.compile_bundle import NotReadyError, Wanted, compile_bundle, machine
+from targets.on_device.compile_bundle import (
+    BuildRequest,
+    NotReadyError,
+    build_environment,
+    compile_bundle,
+)
 from targets.tensorrt.diagnosis.failures import BuildError
-from targets.tensorrt.plan import UnsupportedError
+from targets.tensorrt.options import UnsupportedError
 
-WORK = Path.home() / ".cache" / "datafree-edge" / "built"
-"""Where orders lie while they are worked on; a second try finds what the first has built."""
+WORK_FOLDER = Path.home() / ".cache" / "datafree-edge" / "built"
+"""Folder of the orders in progress. A retry reuses what an earlier attempt has built there."""
 
-DAYS = 7
-"""An order that came to nothing is kept so long, for another try and for whoever looks why."""
+KEEP_DAYS = 7
+"""Time for which a failed order is kept, for retries and for inspection."""
 
-TAIL = 4000
-"""Letters of a build's log that a run's page shows when it fails."""
+LOG_TAIL = 4000
+"""Characters of a failed build's log that are shown on the run's page."""
 
-FINAL = (
+USER_ERRORS = (
     *(BuildError, NotReadyError, ParityError, NoDeviceError),
     *(UnknownTargetError, UnsupportedError, BundleError, InputError),
 )
-"""Failures that a person must look at; what is told is their one line."""
+"""Errors whose message tells the user what to fix."""
 
 
 @flow(name="compile-engine", persist_result=False, timeout_seconds=3 * 3600)
 def compile_engine(
     store: str, order: str, key: str, target: str, dla_core: int | None = None
 ) -> State[Any]:
-    """Fetch an order, build what it asks for on this machine, and send it back.
+    """Fetch an order, build its engine on this device, and put the result into the store.
 
     Args:
-        store: Folder or URL of the store, as this machine reaches it.
+        store: Folder or URL of the store, as this device reaches it.
         order: The order's sha256.
-        key: Under which the result is recorded.
-        target: What this machine is to be.
+        key: Cache key of the result.
+        target: Name of this device in the catalogue.
         dla_core: The deep-learning accelerator to build for; None for the GPU.
 
     Returns:
-        Completed once the store holds the result; Failed, with one line, when there is none.
+        Completed once the result is in the store, else Failed with a message of one line.
     """
     log = get_run_logger()
-    folder = WORK / order[:16]
+    folder = WORK_FOLDER / order[:16]
     try:
         with folder_lock(folder, log.info):
             if _is_built(store, key, target):
-                return Completed(message=f"{target}: built before, nothing changed")
+                return Completed(message=f"{target}: engine reused, the device has not changed")
             _fetch(store, order, folder)
             place = _build(folder, target, dla_core)
             _send(store, key, place)
-            _tidy(folder)
-    except FINAL as error:
+            _delete_finished(folder)
+    except USER_ERRORS as error:
         for path in sorted(folder.glob("built/*/build.*.log")):
-            log.error(f"{path}:\n{path.read_text(errors='replace')[-TAIL:]}")
+            log.error(f"{path}:\n{path.read_text(errors='replace')[-LOG_TAIL:]}")
         return Failed(message=f"{target}: {error}")
     except OSError as error:
         return Failed(message=f"{target}: {error.strerror or error} ({error.filename or 'store'})")
     return Completed(message=f"{target}: built")
 
 
-@task(name="look", persist_result=False, **TRIES)
+@task(name="check", persist_result=False, **RETRIES)
 def _is_built(store: str, key: str, target: str) -> bool:
-    """Whether the store has what this very machine would build again, as it is today."""
-    known, here = Store(store).recall(STEP, key), machine(find(target))
+    """Return whether the store has the result of this same device in its present state."""
+    known, here = Store(store).recall(ENGINE_STEP, key), build_environment(find_target(target))
     return known is not None and known.notes.get("machine") == here and not here["untold"]
 
 
-@task(name="fetch", persist_result=False, **TRIES)
+@task(name="fetch", persist_result=False, **RETRIES)
 def _fetch(store: str, order: str, folder: Path) -> None:
-    lay_out(Store(store), order, folder)
+    unpack(Store(store), order, folder)
 
 
-@task(name="build", persist_result=False, **TRIES)
+@task(name="build", persist_result=False, **RETRIES)
 def _build(folder: Path, target: str, dla_core: int | None) -> Path:
-    wanted = Wanted(dla_core=dla_core)
-    return compile_bundle(folder, find(target), wanted, get_run_logger().info)
+    wanted = BuildRequest(dla_core=dla_core)
+    return compile_bundle(folder, find_target(target), wanted, get_run_logger().info)
 
 
-@task(name="send", persist_result=False, **TRIES)
+@task(name="send", persist_result=False, **RETRIES)
 def _send(store: str, key: str, place: Path) -> None:
-    send(Store(store), key, place)
+    store_result(Store(store), key, place)
 
 
-def _tidy(done: Path) -> None:
-    """Delete an order that is in the store now, and those that long ago came to nothing."""
-    long_ago = time.time() - DAYS * 24 * 3600
-    for folder in WORK.iterdir():
-        if folder.is_dir() and (folder == done or folder.stat().st_mtime < long_ago):
+def _delete_finished(finished: Path) -> None:
+    """Delete the folder of a finished order, and those of failed orders older than KEEP_DAYS."""
+    oldest = time.time() - KEEP_DAYS * 24 * 3600
+    for folder in WORK_FOLDER.iterdir():
+        if folder.is_dir() and (folder == finished or folder.stat().st_mtime < oldest):
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The flow `distill-and-quantize`: one task a step of `pipeline.chain`.
+"""The flow `distill-and-quantize`: a whole run, with one task for each step of `pipeline.chain`.
 
 python -m flows.distill_and_quantize examples/mnist_lenet5/run.yaml
 prefect deployment run distill-and-quantize/local-cpu --watch
@@ -12,17 +12,18 @@ from prefect import State, flow, get_run_logger, runtime, task
 from prefect.states import Completed, Failed
 
 from base.errors import InputError
-from flows.support.events import tell
-from flows.support.remote_build import build_elsewhere
-from flows.support.retry_policy import TRIES
-from flows.support.run_page import PageReporter, show
-from flows.support.step_lock import one_at_a_time
-from pipeline.bundle.bundle import open_bundle, write_bundle
+from flows.support.events import send_event
+from flows.support.remote_build import build_on_device
+from flows.support.retry_policy import RETRIES
+from flows.support.run_page import PageReporter, write_page
+from flows.support.step_lock import step_lock
+from pipeline.bundle.opening import open_bundle
+from pipeline.bundle.writing import write_bundle
 from pipeline.chain import Artifacts, add_artifacts, chain, run_step
-from pipeline.config.run_file import Changes, read_run_file
+from pipeline.config.run_file import RunOverrides, read_run_file
 from pipeline.config.schema import RunConfig
-from pipeline.releases.engine_orders import orders
-from pipeline.releases.releases import Published, publish
+from pipeline.releases.engine_orders import create_orders
+from pipeline.releases.publishing import PublishResult, publish
 from pipeline.reporter import Reporter
 from pipeline.run import check_run, default_output, default_store
 from pipeline.store.step_record import StepRecord, digest
@@ -32,18 +33,18 @@ from pipeline.training.progress import reporter
 from targets.bundle.bundle_files import Manifest
 from targets.bundle.verdict import Outcome
 
-JUDGED = ("Completed", *(o.capitalize() for o in Outcome if o is not Outcome.PASS))
-"""States of a flow run that came to a verdict."""
+VERDICT_STATES = ("Completed", *(o.capitalize() for o in Outcome if o is not Outcome.PASS))
+"""Names of the final states of a flow run with a verdict."""
 
-TOLD = {
-    Published.NOW: "bundle.accepted",
-    Published.FAILED: "bundle.rejected",
-    Published.ASIDE: "bundle.set-aside",
+EVENTS = {
+    PublishResult.RELEASED: "bundle.accepted",
+    PublishResult.FAILED: "bundle.rejected",
+    PublishResult.WITHHELD: "bundle.set-aside",
 }
-"""The event for what became of a bundle; none when it was in service already."""
+"""Event for each outcome of a release; there is none for a bundle that was released before."""
 
-_display: Reporter | None = None
-"""Where progress goes when a terminal watches this process; workers use the run's log."""
+_terminal: Reporter | None = None
+"""Shows progress when the flow runs in a terminal; on a worker progress goes to the run's log."""
 
 
 @flow(name="distill-and-quantize", persist_result=False)
@@ -60,37 +61,38 @@ def distill_and_quantize(
     wait: float = 1800.0,
     metrics: str | None = None,
 ) -> State[Any]:
-    """From a teacher to a judged bundle.
+    """Distill, quantize, export and validate a student; the result is a bundle with a verdict.
 
     Args:
         run_file: The run file; a relative path starts at the deployment's folder.
-        teacher: Other weights than the run file's, a path or a URL.
-        student: Another student: an architecture, or "same".
-        recipe: Another recipe to distil by.
-        targets: Other targets.
-        budget: Other student steps.
-        seed: Another seed.
-        force: Take a new seed, so that everything is done anew; the log says which.
-        output: The bundle's folder; bundles/NAME when left out.
-        wait: Seconds that a device has for its engine; then it is pending in the bundle, and the
-            next run finds it if it was built meanwhile. One that has built it before is asked
-            whether it is still the same device; if it does not answer soon, what it built is taken.
-        metrics: Folder for the steps' losses, as JSON lines and for TensorBoard.
+        teacher: Path or URL of the weights, instead of the run file's.
+        student: An architecture, or "same", instead of the run file's.
+        recipe: A recipe, instead of the run file's.
+        targets: Targets, instead of the run file's.
+        budget: Number of student steps, instead of the run file's.
+        seed: A seed, instead of the run file's.
+        force: Use a new seed, so that every step runs again; the log has the seed.
+        output: Folder of the bundle; bundles/NAME by default.
+        wait: Time in seconds that a device has to build its engine. After that the engine is
+            pending in the bundle, and the next run uses it once it is built. A device that has
+            built the engine before is asked whether it has changed; if it does not answer, the
+            earlier engine is used.
+        metrics: Folder for the losses, as JSON lines and for TensorBoard.
 
     Returns:
-        Completed when the verdict is pass; else Failed, with the outcome as the state's name.
+        Completed if the verdict is pass; else Failed, and the state has the outcome's name.
     """
     chosen = tuple(targets) if targets is not None else None
     seed = _new_seed() if force else seed
-    changes = Changes(teacher, student, recipe, chosen, budget, seed)
+    changes = RunOverrides(teacher, student, recipe, chosen, budget, seed)
     config = read_run_file(run_file, changes)
     folder = Path(output) if output else default_output(config)
     check_run(config, folder)
-    kept = Path(metrics) if metrics else None
-    manifest = _run(config, Store(default_store()), folder, wait, kept)
+    metrics_folder = Path(metrics) if metrics else None
+    manifest = _run(config, Store(default_store()), folder, wait, metrics_folder)
     verdict = manifest["verdict"]
     if verdict is None:
-        return Completed(message=f"below 8 bits nothing is exported; bundle in {folder}")
+        return Completed(message=f"not exported: fewer than 8 bits; bundle in {folder}")
     line = (
         f"{verdict['outcome']}: agreement {100 * verdict['agreement']:.2f} % with the teacher on "
         f"{verdict['images']} synthetic probes; bundle in {folder}"
@@ -101,39 +103,39 @@ def distill_and_quantize(
 
 
 def _run(
-    config: RunConfig, store: Store, folder: Path, wait: float, metrics: Path | None
+    config: RunConfig, store: Store, folder: Path, wait_s: float, metrics: Path | None
 ) -> Manifest:
     records: dict[str, StepRecord] = {}
     artifacts: Artifacts = {}
     for step in chain(config):
-        run = task(name=step.label, persist_result=False, **TRIES)(_run_step)
+        run = task(name=step.label, persist_result=False, **RETRIES)(_run_step)
         record = records[step.label] = run(step.label, config, artifacts, store, metrics)
         artifacts = add_artifacts(artifacts, step, record, config)
-    ordered = orders(config, records, store)
-    asked = {order.name: build_elsewhere.submit(order, store, wait) for order in ordered}
-    engines = {name: future.result() for name, future in asked.items()}
-    bundle = task(name="bundle", persist_result=False, **TRIES)(write_bundle)
+    ordered = create_orders(config, records, store)
+    builds = {order.name: build_on_device.submit(order, store, wait_s) for order in ordered}
+    engines = {name: future.result() for name, future in builds.items()}
+    bundle = task(name="bundle", persist_result=False, **RETRIES)(write_bundle)
     manifest = bundle(config, records, engines, store, folder)
-    show(manifest, records, folder, get_run_logger().warning)
+    write_page(manifest, records, folder, get_run_logger().warning)
     if manifest["verdict"]:
-        _serve(manifest, store, folder)
+        _release(manifest, store, folder)
     return manifest
 
 
-@task(name="service", persist_result=False, **TRIES)
-def _serve(manifest: Manifest, store: Store, folder: Path) -> None:
-    """What passed is in service from now on; what did not is told, and changes nothing."""
+@task(name="release", persist_result=False, **RETRIES)
+def _release(manifest: Manifest, store: Store, folder: Path) -> None:
+    """Release the bundle if its verdict is pass, and send an event with the outcome."""
     outcome = publish(store, folder, manifest["bundle"])
     get_run_logger().info(f"{manifest['name']}: bundle {manifest['bundle'][:12]} {outcome}")
-    if outcome not in TOLD:
+    if outcome not in EVENTS:
         return
-    about = {
+    payload = {
         "bundle": manifest["bundle"],
         "verdict": manifest["verdict"]["outcome"],
         "reason": str(outcome),
     }
     try:
-        tell(TOLD[outcome], "bundle", manifest["name"], about)
+        send_event(EVENTS[outcome], "bundle", manifest["name"], payload)
     except ConnectionError as error:
         get_run_logger().warning(str(error))
 
@@ -142,31 +144,31 @@ def _run_step(
     label: str, config: RunConfig, artifacts: Artifacts, store: Store, metrics: Path | None
 ) -> StepRecord:
     step = next(step for step in chain(config) if step.label == label)
-    say = _display or PageReporter(get_run_logger().info, label)
-    with recorded(say, metrics, config.name, label) as watched:
-        return run_step(step, config, artifacts, store, watched, one_at_a_time)
+    reports_to = _terminal or PageReporter(get_run_logger().info, label)
+    with recorded(reports_to, metrics, config.name, label) as reporter_with_metrics:
+        return run_step(step, config, artifacts, store, reporter_with_metrics, step_lock)
 
 
 def _new_seed() -> int:
-    """The same for every try of a flow run."""
+    """Return a seed that is new for each flow run, and the same for all attempts of one."""
     seed = int(digest(str(runtime.flow_run.id))[:7], 16)
     get_run_logger().info(f"forced: seed {seed}")
     return seed
 
 
 def main(run_file: str) -> int:
-    """Run the flow in this process, watched; returns the verdict's exit code."""
-    global _display
+    """Run the flow in this process, with progress in the terminal; return the exit code."""
+    global _terminal
     from rich.console import Console
 
-    from pipeline.bundle.report import summary_table
+    from pipeline.bundle.summary import summary_table
 
     try:
         folder = default_output(read_run_file(run_file))
-        with reporter() as _display:
+        with reporter() as _terminal:
             state = distill_and_quantize(run_file, return_state=True)
-        if state.name not in JUDGED:
-            # Not the verdict failed but the run: an earlier run's bundle must not speak for it.
+        if state.name not in VERDICT_STATES:
+            # The run itself failed: raise its error. The folder may hold an earlier run's bundle.
             state.result()
         manifest = open_bundle(folder)
     except InputError as error:
@@ -174,7 +176,7 @@ def main(run_file: str) -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            "distill-and-quantize: interrupted; the same command goes on where it stood",
+            "distill-and-quantize: interrupted; run the same command again to continue",
             file=sys.stderr,
         )
         return 130

@@ -1,4 +1,4 @@
-"""The flow `sweep`: teachers x students x targets, a run for each, on the pool's workers.
+"""The flow `sweep`: one run for every combination of teachers, students and targets.
 
 prefect deployment run sweep/sweep --param run_files='["a.yaml", "b.yaml"]' \
     --param students='["same", "resnet20"]'
@@ -16,15 +16,15 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.states import Completed, Failed
 
+from pipeline.config.chosen_targets import HERE as LOCAL_TARGET
+
 MEMBER = "distill-and-quantize/member"
 
-HERE = "local-cpu"
+POLL_INTERVAL_S = 5.0
+"""Time between two requests for the state of a run."""
 
-LOOK = 5.0
-"""Seconds between two looks at a member."""
-
-TAKEN_UP = 90.0
-"""Seconds in which a member that crashed is taken up again, or never (flows/automations.yaml)."""
+RESTART_TIMEOUT_S = 90.0
+"""Time after which a crashed run is not restarted any more, see flows/automations.yaml."""
 
 Row = dict[str, str]
 
@@ -36,26 +36,24 @@ def sweep(
     targets: list[str] | None = None,
     wait: float = 24 * 3600.0,
 ) -> State[None]:
-    """A run for every combination; what several of them need is done once.
+    """Run every combination on the workers of the pool; steps that runs share are done once.
 
-    This run is one of the worker's, so a worker with a limit needs room for one more.
-
-    As many go on at once as the pool's workers take; another task runner
-    (`sweep.with_options(task_runner=...)`) asks from elsewhere.
+    The sweep counts as one of its worker's runs, so a worker with a limit needs room for one more.
 
     Args:
-        run_files: A teacher each.
-        students: Architectures, or "same"; left out, each run file's own.
-        targets: Left out, each run file's own.
-        wait: Seconds for all of it.
+        run_files: Run files, one for each teacher.
+        students: Architectures, or "same"; by default the student of each run file.
+        targets: Targets; by default those of each run file.
+        wait: Time in seconds to wait for all runs.
 
     Returns:
-        Completed when all passed; else Failed. The table on its page has a line for each.
+        Completed if every verdict is pass, else Failed. The table on the run's page has one row for
+        each combination.
     """
-    own: list[str | None] = [None]
-    chosen = product(run_files, [*(students or own)], [*(targets or own)])
-    asked = [_member.submit(*each, wait) for each in chosen]
-    rows = [future.result() for future in asked]
+    from_run_file: list[str | None] = [None]
+    combinations = product(run_files, [*(students or from_run_file)], [*(targets or from_run_file)])
+    futures = [_member.submit(*combination, wait) for combination in combinations]
+    rows = [future.result() for future in futures]
     create_table_artifact(rows, key="sweep")
     passed = sum(row["state"] == "Completed" for row in rows)
     line = f"{passed} of {len(rows)} passed"
@@ -63,30 +61,30 @@ def sweep(
 
 
 @task(name="member", task_run_name="{run_file} {student} {target}", persist_result=False)
-def _member(run_file: str, student: str | None, target: str | None, wait: float) -> Row:
+def _member(run_file: str, student: str | None, target: str | None, wait_s: float) -> Row:
     parameters: dict[str, object] = {"run_file": run_file, "student": student}
     if target is not None:
-        parameters["targets"] = [HERE] if target == HERE else [HERE, target]
+        parameters["targets"] = [LOCAL_TARGET, *([] if target == LOCAL_TARGET else [target])]
     run = cast(FlowRun, run_deployment(MEMBER, parameters=parameters, timeout=0))
-    state = _last_state(run.id, time.monotonic() + wait)
+    state = _last_state(run.id, time.monotonic() + wait_s)
     return {
         "run file": run_file,
-        "student": student or "its own",
-        "target": target or "its own",
+        "student": student or "from the run file",
+        "target": target or "from the run file",
         "state": state.name if state and state.name else "pending",
-        "": (state.message or "") if state else "",
+        "message": (state.message or "") if state else "",
     }
 
 
 def _last_state(run: UUID, deadline: float) -> State[Any] | None:
-    """The state that a run ends in, or that it is in at the deadline."""
-    crashed = float("inf")
+    """Return the final state of a run, or its state at the deadline."""
+    crashed_at = float("inf")
     with get_client(sync_client=True) as client:
         while True:
             state, now = client.read_flow_run(run).state, time.monotonic()
             is_crashed = state is not None and state.is_crashed()
-            crashed = min(crashed, now) if is_crashed else float("inf")
+            crashed_at = min(crashed_at, now) if is_crashed else float("inf")
             is_over = state is not None and state.is_final() and not is_crashed
-            if is_over or now - crashed > TAKEN_UP or now > deadline:
+            if is_over or now - crashed_at > RESTART_TIMEOUT_S or now > deadline:
                 return state
-            time.sleep(LOOK)
+            time.sleep(POLL_INTERVAL_S)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from base.one_line import one_line
 from targets.bundle.bundle_files import BundleError
-from targets.catalogue.catalogue import UnknownTargetError, find
+from targets.catalogue.catalogue import UnknownTargetError, find_target
 from targets.catalogue.device_detection import NoDeviceError
-from targets.catalogue.tables import floor_table, target_card, target_list
+from targets.catalogue.tables import roofline_table, target_card, target_list
 from targets.cpu.compile import ParityError
-from targets.lint import told
-from targets.on_device.compile_bundle import NotReadyError, Wanted, compile_bundle
-from targets.selftest.selftest import dry_run, selftest
+from targets.lint.linter import lint_report
+from targets.on_device.compile_bundle import BuildRequest, NotReadyError, compile_bundle
+from targets.selftest.selftest import dry_run, run_selftest
 from targets.tensorrt.diagnosis.failures import BuildError
-from targets.tensorrt.plan import MOST_WORKSPACE, UnsupportedError
+from targets.tensorrt.options import MAX_WORKSPACE_MIB, UnsupportedError
 
 FAILED, USAGE, INTERRUPTED = 1, 64, 130
 
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("bundle", type=Path)
     build.add_argument("--target", required=True)
     build.add_argument("--batch", type=int, default=1, help="images at a time (default 1)")
-    eighth = f"MiB (default an eighth of the target's memory, at most {MOST_WORKSPACE})"
+    eighth = f"MiB (default an eighth of the target's memory, at most {MAX_WORKSPACE_MIB})"
     build.add_argument("--workspace", type=int, help=eighth)
     build.add_argument("--dla-core", type=int, help="an accelerator to build for, not the GPU")
     build.set_defaults(command=_compile)
@@ -106,25 +106,25 @@ def _list(asked: argparse.Namespace) -> int:
 
 
 def _show(asked: argparse.Namespace) -> int:
-    print(target_card(find(asked.name)))
+    print(target_card(find_target(asked.name)))
     return 0
 
 
 def _lint(asked: argparse.Namespace) -> int:
-    lines, refused = told(asked.graph)
+    lines, refused = lint_report(asked.graph)
     print("\n".join(map(one_line, lines)))
     return FAILED if refused else 0
 
 
 def _roofline(asked: argparse.Namespace) -> int:
-    only = None if asked.target is None else find(asked.target)
-    print(floor_table(asked.graph, asked.batch, only))
+    only = None if asked.target is None else find_target(asked.target)
+    print(roofline_table(asked.graph, asked.batch, only))
     return 0
 
 
 def _compile(asked: argparse.Namespace) -> int:
-    target = find(asked.target)
-    wanted = Wanted(asked.batch, asked.workspace, asked.dla_core)
+    target = find_target(asked.target)
+    wanted = BuildRequest(asked.batch, asked.workspace, asked.dla_core)
     place = compile_bundle(asked.bundle, target, wanted, print)
     print(f"{target.name}: in {place}")
     return 0
@@ -134,4 +134,4 @@ def _selftest(asked: argparse.Namespace) -> int:
     if asked.dry_run:
         dry_run(print)
         return 0
-    return 0 if selftest(asked.report, print) else FAILED
+    return 0 if run_selftest(asked.report, print) else FAILED

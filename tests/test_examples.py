@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from pipeline.config.run_file import parse_run
-from pipeline.config.schema import RunConfig, Section
+from pipeline.config.schema import RunConfig
+from pipeline.config.sections import Section
 from tests.support.quick_run import ROOT
 
 ALL_KEYS = ROOT / "examples" / "all_keys.yaml"

@@ -10,11 +10,11 @@ import pytest
 from tests.support.quick_run import ROOT
 
 DEVICE_SIDE = [
-    "targets.lint",
+    "targets.lint.linter",
     "targets.cpu.session",
     "targets.bundle.golden",
     "pipeline.store.store",
-    "pipeline.bundle.bundle",
+    "pipeline.bundle.writing",
     "pipeline.config.schema",
     "targets.bundle.verdict",
     "pipeline.bundle.revalidation",

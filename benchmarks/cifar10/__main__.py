@@ -1,17 +1,18 @@
-r"""Data-free distillation on CIFAR-10, sized for a data-centre GPU: any recipe on a known pair.
+r"""Measure a row of the CIFAR-10 tables: any recipe on a published teacher-student pair, on a GPU.
 
     python -m benchmarks.cifar10 DATA --pair resnet34-resnet18 --recipe house \
         --passes 20000000 --slice 540 --state STATE --seed 0
     python -m benchmarks.cifar10 --collect STATE...
 
-Trains the teacher (or loads the one in its place), distils, and leaves STATE/row.json. A run goes
-in slices: after `--slice` seconds it saves at the next round and exits with 75; the same command
-goes on. SIGINT and SIGTERM save likewise, and a second one stops at once. Needs torch, numpy,
-safetensors and Pillow beside dfkd/, and no other part of this repository.
+Trains the teacher (or loads the one that is there), distils a student and writes STATE/row.json.
+The run is divided into time slices: after `--slice` seconds it saves its state at the end of the
+round and exits with 75, and the same command resumes it. SIGINT and SIGTERM do the same; a second
+signal stops the process at once. Needs torch, numpy, safetensors and Pillow, and of this repository
+only dfkd/ and benchmarks/.
 
-STATE/loop.pt holds the loop with its healthy snapshot and its pool of images. At 20 million passes
-on ResNet-34 -> ResNet-18 that is 0.4 GB for house, 0.2 to 0.8 GB for most recipes, and 2.5 GB for
-cmi, whose bank of descriptors is there twice.
+STATE/loop.pt is the checkpoint, with the image pool. For ResNet-34 -> ResNet-18 with 20 million
+passes it has 0.4 GB for house, 0.2 to 0.8 GB for most recipes, and 2.5 GB for cmi, whose bank of
+descriptors is stored twice.
 """
 
 import argparse
@@ -24,42 +25,50 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.cifar10 import teacher as cifar10_teacher
-from benchmarks.cifar10.run import EVALUATIONS, PAIRS, Distillation, refuse_another
-from benchmarks.cifar10.slices import PausedError, Progress, Slice, write_whole
-from benchmarks.cifar10.table import PASSES, collect
+from benchmarks.cifar10 import distillation, teacher
+from benchmarks.cifar10.distillation import PAIRS, Distillation, require_same_run
+from benchmarks.cifar10.images import evaluate_accuracy, read_part
+from benchmarks.cifar10.page import PASSES, collect
+from benchmarks.cifar10.slices import PausedError, ProgressLines, TimeSlice, write_atomically
 from dfkd.recipes import RECIPES
 
 
-def work(options: argparse.Namespace, span: Slice) -> None:
-    """Teacher, distillation and row, as far as the slice goes.
+def run(options: argparse.Namespace, time_slice: TimeSlice) -> None:
+    """Train the teacher, distil the student and write the row, as far as the slice allows.
 
     Raises:
-        PausedError: When the slice is over first.
+        PausedError: If the slice is over first; the state was saved.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
     name = PAIRS[options.pair][0]
-    file, progress = options.teacher or options.state / "teacher.safetensors", Progress()
+    file = options.teacher or options.state / "teacher.safetensors"
+    progress = ProgressLines()
     if not file.exists():
-        train = cifar10_teacher.read(options.data, "train", device)
-        how = {"epochs": options.epochs, "seed": options.seed}
-        cifar10_teacher.train(name, file, train, **how, span=span, progress=progress)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    asked = {key: getattr(options, key) for key in ("pair", "recipe", "seed")}
-    asked |= {"budget": options.passes, "teacher_sha256": digest}
+        teacher.train(
+            name,
+            file,
+            read_part(options.data, "train", device),
+            epochs=options.epochs,
+            seed=options.seed,
+            time_slice=time_slice,
+            progress=progress,
+        )
+    identity = {key: getattr(options, key) for key in ("pair", "recipe", "seed")}
+    identity["budget"] = options.passes
+    identity["teacher_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     result = options.state / "row.json"
     if result.exists():
-        refuse_another(asked, json.loads(result.read_text()), result)
-        print(f"finished already: {result}")
+        require_same_run(identity, json.loads(result.read_text()), result)
+        print(f"already finished: {result}")
         return
-    test = cifar10_teacher.read(options.data, "test", device)
-    teacher = cifar10_teacher.load(name, file, device)
-    run = Distillation(asked, teacher, test, options.state)
-    run.run(span, progress)
-    row = run.row(cifar10_teacher.accuracy(teacher, test), _command(options))
+    test = read_part(options.data, "test", device)
+    trained = teacher.load_trained(name, file, device)
+    distilled = Distillation(identity, trained, test, options.state)
+    distilled.run(time_slice, progress)
+    row = distilled.row(evaluate_accuracy(trained, test), _command(options))
     text = json.dumps(row, indent=2) + "\n"
-    write_whole(result, lambda target: target.write(text.encode()))
+    write_atomically(result, lambda target: target.write(text.encode()))
     print(json.dumps({key: value for key, value in row.items() if key != "curve"}))
 
 
@@ -80,38 +89,39 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("data", nargs="?", type=Path, help="holds cifar10/ with PNG strips and labels")
+    add("data", nargs="?", type=Path, help="contains cifar10/ with PNG strips and labels")
     add("--pair", choices=PAIRS, help="teacher and student")
-    add("--recipe", choices=RECIPES, default="house", metavar="NAME", help="any of dfkd.recipes")
+    add("--recipe", choices=RECIPES, default="house", metavar="NAME", help="a recipe of dfkd")
     add("--passes", type=int, default=PASSES, help="teacher passes (default: %(default)s)")
     add("--slice", type=float, default=math.inf, help="seconds before it saves and exits with 75")
-    add("--state", type=Path, help="the run's folder: one run, one folder")
-    add("--teacher", type=Path, help="its file, to share one; trained when it is not there yet")
-    add("--epochs", type=int, default=30, help="of the teacher (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of teacher and run (default: %(default)s)")
-    add("--collect", nargs="*", type=Path, metavar="STATE", help="put finished runs into results/")
+    add("--state", type=Path, help="folder of the run; each run needs its own")
+    add("--teacher", type=Path, help="weights shared by several runs; trained if missing")
+    add("--epochs", type=int, default=30, help="epochs of the teacher (default: %(default)s)")
+    add("--seed", type=int, default=0, help="seed of teacher and run (default: %(default)s)")
+    add("--collect", nargs="*", type=Path, metavar="STATE", help="add finished runs to results/")
     return parser
 
 
-def main(words: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = _parser()
-    options = parser.parse_args(words)
+    options = parser.parse_args(arguments)
     if options.collect is not None:
         unfinished = [str(s) for s in options.collect if not (s / "row.json").is_file()]
         if unfinished:
-            parser.error(f"no row.json, so no finished run, in {', '.join(unfinished)}")
-        collect(options.collect, EVALUATIONS)
+            parser.error(f"no row.json in {', '.join(unfinished)}: the run is not finished")
+        collect(options.collect, distillation.EVALUATIONS)
         return 0
     missing = [key for key in ("data", "pair", "state") if getattr(options, key) is None]
     if missing:
         parser.error(f"missing: {', '.join(missing)}")
-    with Slice(options.slice) as span:
+    with TimeSlice(options.slice) as time_slice:
         try:
-            work(options, span)
+            run(options, time_slice)
         except PausedError:
-            print(f"paused; the same command goes on (exit code {span.exit_code})", flush=True)
-            return span.exit_code
+            code = time_slice.exit_code
+            print(f"paused (exit code {code}); give the same command again to resume", flush=True)
+            return code
     return 0
 
 

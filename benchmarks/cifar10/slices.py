@@ -1,4 +1,4 @@
-"""Long work in slices: how long a process may go on, lines of progress, files that are whole."""
+"""Split a long run into time slices: when to stop, progress lines, and files written atomically."""
 
 import math
 import os
@@ -9,22 +9,25 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import BinaryIO
 
-AGAIN = 75
-"""Exit code of a slice that is over before the work is (EX_TEMPFAIL): run the command again."""
+UNFINISHED = 75
+"""Exit code of a slice that ended before the run (EX_TEMPFAIL): give the command again."""
 
-SAVE_EVERY = 600.0
-"""Seconds between two checkpoints within a slice."""
+CHECKPOINT_INTERVAL_S = 600.0
 
-LINE_EVERY = 10.0
-"""Seconds between two lines of progress."""
+PROGRESS_INTERVAL_S = 10.0
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class PausedError(Exception):
-    """The slice is over; the work is not, and can be saved as it stands."""
+    """The time slice is over and the unfinished run was saved."""
 
 
-class Slice:
-    """How long this process may go on; as a context it also stops at SIGINT and SIGTERM.
+class TimeSlice:
+    """The time for which this process may run.
+
+    As a context manager it also ends at SIGINT or SIGTERM; a second signal stops the process at
+    once.
 
     Args:
         seconds: From now.
@@ -32,12 +35,12 @@ class Slice:
 
     def __init__(self, seconds: float = math.inf) -> None:
         self._end = time.monotonic() + seconds
-        self._save_at = time.monotonic() + SAVE_EVERY
+        self._next_save = time.monotonic() + CHECKPOINT_INTERVAL_S
         self._signal: int | None = None
-        self._handlers = {number: signal.getsignal(number) for number in _STOPS}
+        self._handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
-    def __enter__(self) -> "Slice":
-        for number in _STOPS:
+    def __enter__(self) -> "TimeSlice":
+        for number in STOP_SIGNALS:
             signal.signal(number, self._stop)
         return self
 
@@ -47,85 +50,85 @@ class Slice:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._give_back()
+        self._restore_handlers()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        # Whoever asks a second time does not want to wait for the round and the checkpoint.
-        self._give_back()
+        # A second signal must not wait for the end of the round and the checkpoint.
+        self._restore_handlers()
         self._signal = number
 
-    def _give_back(self) -> None:
+    def _restore_handlers(self) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
     @property
     def exit_code(self) -> int:
-        """What the process leaves with when it pauses: as a shell does after a signal, or 75."""
-        return AGAIN if self._signal is None else 128 + self._signal
+        """Exit code of a paused process: 128 plus the signal, as in a shell, or `UNFINISHED`."""
+        return UNFINISHED if self._signal is None else 128 + self._signal
 
-    def over(self) -> bool:
-        """Whether to stop at the next opportunity."""
+    def is_over(self) -> bool:
+        """Return whether to stop at the next checkpoint."""
         return self._signal is not None or time.monotonic() >= self._end
 
-    def tend(self, save: Callable[[], None]) -> None:
-        """Call at every opportunity to stop: saves when it is time.
+    def checkpoint(self, save: Callable[[], None]) -> None:
+        """Save if it is time; called whenever the run can be interrupted.
+
+        Args:
+            save: Writes the checkpoint.
 
         Raises:
-            PausedError: After saving, when the slice is over.
+            PausedError: After saving, if the slice is over.
         """
-        over = self.over()
-        if over or time.monotonic() >= self._save_at:
+        over = self.is_over()
+        if over or time.monotonic() >= self._next_save:
             save()
-            self._save_at = time.monotonic() + SAVE_EVERY
+            self._next_save = time.monotonic() + CHECKPOINT_INTERVAL_S
         if over:
             raise PausedError
 
 
-_STOPS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Progress:
-    """A printed line every ten seconds, with the time that is left."""
+class ProgressLines:
+    """Prints a line every ten seconds, with the estimated time left."""
 
     def __init__(self) -> None:
-        self._what, self._from = "", 0
-        self._since = self._last = 0.0
+        self._task, self._first = "", 0
+        self._started = self._last = 0.0
 
-    def say(self, what: str, done: int, total: int, detail: Callable[[], str]) -> None:
-        """Tell that a step is done; prints when it is time and at the end.
+    def report(self, task: str, done: int, total: int, detail: Callable[[], str]) -> None:
+        """Report that a step is done; prints a line if it is time, and at the end.
 
         Args:
-            what: Is being done; the time left is measured anew when it changes.
-            done: Steps so far, this one counted.
-            total: Steps in all.
-            detail: The rest of the line; asked for only when it is printed.
+            task: What is being done; a new task restarts the estimate.
+            done: Finished steps.
+            total: All steps.
+            detail: Returns the rest of the line; called only when a line is printed.
         """
         now = time.monotonic()
-        if what != self._what:
-            self._what, self._from = what, done
-            self._since = self._last = now
-        if now - self._last < LINE_EVERY and done < total:
+        if task != self._task:
+            self._task, self._first = task, done
+            self._started = self._last = now
+        if now - self._last < PROGRESS_INTERVAL_S and done < total:
             return
         self._last = now
-        left = (now - self._since) / max(1, done - self._from) * (total - done)
+        left = (now - self._started) / max(1, done - self._first) * (total - done)
         share = f"{done}/{total} ({100 * done // total} %)"
-        print(f"{what} {share}, {left / 60:.1f} min left, {detail()}", flush=True)
+        print(f"{task} {share}, {left / 60:.1f} min left, {detail()}", flush=True)
 
 
-def write_whole(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Write a file beside its place and rename it once it is on disk.
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a temporary file beside `path` and rename it once it is on disk.
 
     Args:
-        path: Its place; the folder is made.
-        fill: Writes the content.
+        path: The file; its folder is created.
+        write: Writes the content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with beside.open("wb") as file:
-            fill(file)
+        with part.open("wb") as file:
+            write(file)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        part.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)

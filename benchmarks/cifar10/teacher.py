@@ -1,157 +1,103 @@
-"""CIFAR-10 as tensors on the device, and the teachers that are trained on it."""
+"""Train the CIFAR-10 teachers, in time slices."""
 
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
-from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from benchmarks.cifar10.slices import Progress, Slice, write_whole
-from dfkd.images import ImageSpec
+from benchmarks.cifar10.images import (
+    CLASSES,
+    PADDING,
+    SPEC,
+    LabelledPixels,
+    crop_and_flip,
+    normalise,
+)
+from benchmarks.cifar10.slices import ProgressLines, TimeSlice, write_atomically
 from dfkd.models import build
 
-SPEC = ImageSpec((3, 32, 32), (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
-CLASSES = 10
 BATCH = 512
-PEAK_RATE = 0.3
-RISE = 0.3
+
+PEAK_LR = 0.3
+
+RISING_SHARE = 0.3
 """Share of the training in which the learning rate rises to its peak."""
-PAD = 4
-
-Labelled = tuple[Tensor, Tensor]
-"""uint8 images (N, 3, 32, 32) and int64 labels (N,)."""
 
 
-def read(folder: Path, part: str, device: torch.device) -> Labelled:
-    """The training or the test set.
+def build_network(name: str, device: torch.device) -> nn.Module:
+    """Return a new network, initialised from torch's global random state.
 
     Args:
-        folder: Holds cifar10/{part}_00.png, ... (images stacked vertically, as many as there are)
-            and cifar10/{part}_labels.npy.
-        part: "train" or "test".
-        device: Where to put them.
-
-    Raises:
-        FileNotFoundError: When there are no images.
-        ValueError: When there are not as many labels as images.
+        name: A key of `dfkd.models.ARCHITECTURES`.
+        device: Where to put it.
     """
-    strips = sorted((folder / "cifar10").glob(f"{part}_*.png"))
-    if not strips:
-        raise FileNotFoundError(folder / "cifar10" / f"{part}_00.png")
-    pixels = torch.from_numpy(np.concatenate([read_strip(strip) for strip in strips]))
-    named = np.load(folder / "cifar10" / f"{part}_labels.npy", allow_pickle=False)
-    if len(named) != len(pixels):
-        raise ValueError(f"{len(pixels)} {part} images, but {len(named)} labels")
-    labels = torch.from_numpy(named.astype(np.int64))
-    return pixels.permute(0, 3, 1, 2).contiguous().to(device), labels.to(device)
+    return to_device(build(name, SPEC, CLASSES), device)
 
 
-def read_strip(path: Path) -> NDArray[np.uint8]:
-    """The images of one strip, (N, 32, 32, 3)."""
-    with Image.open(path) as strip:
-        return np.asarray(strip.convert("RGB")).reshape(-1, 32, 32, 3)
-
-
-def ready(pixels: Tensor) -> Tensor:
-    """Images as a network sees them."""
-    return SPEC.normalise(pixels.float() / 255)
-
-
-@torch.no_grad()
-def accuracy(model: nn.Module, labelled: Labelled) -> float:
-    """Top-1 accuracy in percent, in eval mode and float32; leaves the model in the mode it had."""
-    training = model.training
-    model.eval()
-    right = 0
-    for pixels, labels in zip(labelled[0].split(1000), labelled[1].split(1000), strict=True):
-        right += int((model(ready(pixels)).argmax(1) == labels).sum())
-    model.train(training)
-    return 100.0 * right / len(labelled[1])
-
-
-def network(name: str, device: torch.device) -> nn.Module:
-    """A fresh network of the registry, from torch's global random state."""
-    return placed(build(name, SPEC, CLASSES), device)
-
-
-def placed(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model on the device, in the layout of its kernels that is fast there."""
+def to_device(model: nn.Module, device: torch.device) -> nn.Module:
+    """Return the model on the device, with the memory layout that is fast there."""
     layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
     return model.to(device, memory_format=layout)  # type: ignore[call-overload]
 
 
-def cropped(pixels: Tensor, corners: Tensor, flips: Tensor) -> Tensor:
-    """Images padded by 4, each cropped at its own corner and mirrored where asked.
+def one_cycle(progress: float) -> float:
+    """Return the learning rate: it rises linearly to its peak and falls to 0 along a cosine.
 
     Args:
-        pixels: (N, C, H, W).
-        corners: (N, 2), row and column from 0 to 8.
-        flips: (N,), bool.
+        progress: Share of the training that is done, from 0 to 1.
     """
-    padded = F.pad(pixels, (PAD, PAD, PAD, PAD))
-    reach = torch.arange(pixels.shape[-1], device=pixels.device)
-    rows = corners[:, :1] + reach
-    columns = corners[:, 1:] + torch.where(flips[:, None], reach.flip(0), reach)
-    each = torch.arange(len(pixels), device=pixels.device)[:, None, None]
-    return padded[each, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def one_cycle(progress: float) -> float:
-    """Learning rate: up in a line to its peak, down to 0 as a cosine."""
-    if progress < RISE:
-        return PEAK_RATE * progress / RISE
-    return PEAK_RATE * (1 + math.cos(math.pi * (progress - RISE) / (1 - RISE))) / 2
+    if progress < RISING_SHARE:
+        return PEAK_LR * progress / RISING_SHARE
+    return PEAK_LR * (1 + math.cos(math.pi * (progress - RISING_SHARE) / (1 - RISING_SHARE))) / 2
 
 
 class Training:
-    """A teacher's training; it can stop after any step and go on in another process.
+    """The training of a teacher; it can stop after any step and resume in another process.
 
     Args:
         model: Trained in place.
         labelled: The training set.
-        epochs: Times that it is seen.
-        seed: Of order, crops and flips: each epoch's follow from seed and epoch alone.
+        epochs: Passes over the training set.
+        seed: Together with the number of an epoch it determines order, crops and flips.
     """
 
-    def __init__(self, model: nn.Module, labelled: Labelled, epochs: int, seed: int) -> None:
+    def __init__(self, model: nn.Module, labelled: LabelledPixels, epochs: int, seed: int) -> None:
         self.model, self.seed = model, seed
         self.pixels, self.labels = labelled
         self.batch = min(BATCH, len(self.pixels))
         self.per_epoch = len(self.pixels) // self.batch
         self.step, self.steps = 0, epochs * self.per_epoch
         self.optimizer = torch.optim.SGD(
-            model.parameters(), PEAK_RATE, momentum=0.9, weight_decay=5e-4, nesterov=True
+            model.parameters(), PEAK_LR, momentum=0.9, weight_decay=5e-4, nesterov=True
         )
 
-    def run(self, watch: Callable[[Tensor], None]) -> None:
-        """The steps that are left; `watch` gets each step's loss."""
+    def run(self, after_step: Callable[[Tensor], None]) -> None:
+        """Run the remaining steps; `after_step` gets the loss of each of them."""
         self.model.train()
         while self.step < self.steps:
             epoch, first = divmod(self.step, self.per_epoch)
             order, corners, flips = self._draw(epoch)
-            for place in range(first, self.per_epoch):
-                chosen = order[place * self.batch : (place + 1) * self.batch]
-                images = cropped(self.pixels[chosen], corners[chosen], flips[chosen])
-                loss = self._learn(ready(images), self.labels[chosen])
+            for index in range(first, self.per_epoch):
+                chosen = order[index * self.batch : (index + 1) * self.batch]
+                images = crop_and_flip(self.pixels[chosen], corners[chosen], flips[chosen])
+                loss = self._train_step(normalise(images), self.labels[chosen])
                 self.step += 1
-                watch(loss)
+                after_step(loss)
 
     def _draw(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = torch.Generator().manual_seed(1_000_000 * self.seed + epoch)
         count, device = len(self.pixels), self.pixels.device
         order = torch.randperm(count, generator=rng)
-        corners = torch.randint(2 * PAD + 1, (count, 2), generator=rng)
+        corners = torch.randint(2 * PADDING + 1, (count, 2), generator=rng)
         flips = torch.rand(count, generator=rng) < 0.5
         return order.to(device), corners.to(device), flips.to(device)
 
-    def _learn(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _train_step(self, images: Tensor, labels: Tensor) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = one_cycle(self.step / self.steps)
         kind = images.device.type
@@ -164,7 +110,7 @@ class Training:
         return loss.detach()
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return the state for a checkpoint."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -172,7 +118,7 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the state of a training that was made with the same arguments."""
+        """Load the state of a training that was made with the same arguments."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
@@ -181,60 +127,63 @@ class Training:
 def train(
     name: str,
     file: Path,
-    labelled: Labelled,
+    labelled: LabelledPixels,
     *,
     epochs: int,
     seed: int,
-    span: Slice,
-    progress: Progress,
+    time_slice: TimeSlice,
+    progress: ProgressLines,
 ) -> None:
-    """Train a teacher into `file`, going on from where an earlier slice stopped.
+    """Train a teacher and write its weights, or resume the training of an earlier slice.
 
     Args:
-        name: A key of the registry.
-        file: Its safetensors file; until it is there, {file}.unfinished holds the training.
+        name: A key of `dfkd.models.ARCHITECTURES`.
+        file: The safetensors file. Until the training is finished, {file}.unfinished has its state.
         labelled: The training set.
-        epochs: Times that it is seen.
-        seed: Of first weights and draws.
-        span: The slice.
-        progress: Told of every step.
+        epochs: Passes over the training set.
+        seed: Of the initial weights and of all random numbers.
+        time_slice: When to stop.
+        progress: Gets every step.
 
     Raises:
-        PausedError: When the slice is over; the unfinished training is then saved.
-        ValueError: When the unfinished training is that of another teacher.
+        PausedError: If the slice is over; the state was saved.
+        ValueError: If {file}.unfinished belongs to another teacher.
     """
     torch.manual_seed(seed)
-    training = Training(network(name, labelled[0].device), labelled, epochs, seed)
+    training = Training(build_network(name, labelled[0].device), labelled, epochs, seed)
     unfinished = file.with_name(f"{file.name}.unfinished")
-    asked = {"architecture": name, "steps": training.steps, "seed": seed}
+    identity = {"architecture": name, "steps": training.steps, "seed": seed}
     if unfinished.exists():
         saved = torch.load(unfinished, weights_only=True)
-        if saved["asked"] != asked:
-            raise ValueError(f"{unfinished} is of {saved['asked']}, not of {asked}")
+        if saved["asked"] != identity:
+            raise ValueError(
+                f"{unfinished} belongs to another teacher: {saved['asked']}, not {identity}; "
+                "use another file"
+            )
         training.load_state_dict(saved["training"])
 
-    def keep() -> None:
-        state = {"asked": asked, "training": training.state_dict()}
-        write_whole(unfinished, lambda target: torch.save(state, target))
+    def save_state() -> None:
+        state = {"asked": identity, "training": training.state_dict()}
+        write_atomically(unfinished, lambda target: torch.save(state, target))
 
-    def watch(loss: Tensor) -> None:
+    def after_step(loss: Tensor) -> None:
         step, steps = training.step, training.steps
-        progress.say(f"teacher {name}: step", step, steps, lambda: f"loss {loss.item():.3f}")
+        progress.report(f"teacher {name}: step", step, steps, lambda: f"loss {loss.item():.3f}")
         if step < steps:
-            span.tend(keep)
+            time_slice.checkpoint(save_state)
 
-    training.run(watch)
-    # One entry: several would be stored in an order that changes from process to process.
-    stored = save(small(training.model), {"teacher": str(asked)})
-    write_whole(file, lambda target: target.write(stored))
+    training.run(after_step)
+    # One entry of metadata: the order of several would differ between processes.
+    stored = save(compact_state(training.model), {"teacher": str(identity)})
+    write_atomically(file, lambda target: target.write(stored))
     unfinished.unlink(missing_ok=True)
 
 
-def small(model: nn.Module) -> dict[str, Tensor]:
-    """A model's state for a file: matrices and kernels in half precision.
+def compact_state(model: nn.Module) -> dict[str, Tensor]:
+    """Return a state dict for a file, with matrices and kernels in half precision.
 
-    Vectors stay as they are: they weigh nothing, and the variances of batch norms may be too small
-    or too large for half precision.
+    Vectors stay in float32: they are small, and variances of batch norms can be outside the range
+    of half precision.
     """
     state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     return {
@@ -243,8 +192,8 @@ def small(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def load(name: str, file: Path, device: torch.device) -> nn.Module:
-    """A trained teacher: frozen, in eval mode and float32."""
-    model = network(name, device)
+def load_trained(name: str, file: Path, device: torch.device) -> nn.Module:
+    """Return a trained teacher: frozen, in eval mode and float32."""
+    model = build_network(name, device)
     model.load_state_dict(load_file(file))
     return model.eval().requires_grad_(False)

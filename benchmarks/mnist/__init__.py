@@ -1,1 +1,1 @@
-"""The MNIST table: every recipe under an equal number of teacher passes."""
+"""The MNIST table: every recipe with the same number of teacher passes."""

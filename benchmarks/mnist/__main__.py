@@ -1,7 +1,11 @@
-"""The MNIST table: every recipe under equal teacher passes, queued, resumable.
+"""Measure the MNIST table: every recipe with the same number of teacher passes.
 
 python -m benchmarks.mnist --data DATA --teachers TEACHERS
+python -m benchmarks.mnist --list
 python -m benchmarks.mnist --recipe dafl --recipe my-method
+
+An interrupted command continues when it is given again. A recipe of your own belongs to the table
+once it is one of `dfkd.recipes.PUBLISHED`.
 """
 
 import json
@@ -14,25 +18,36 @@ import typer
 
 from base.durable_files import write_durably
 from base.suggest import did_you_mean
-from benchmarks.job_queue import Row, run_job, sole_queue, work_off
-from benchmarks.mnist.jobs import TEACHERS, Job, jobs
-from benchmarks.mnist.tables import NAMES, render
-
-RESULTS = Path(__file__).parents[1] / "results"
-
-
-def rows_so_far() -> list[Row]:
-    """What is measured already."""
-    path = RESULTS / "mnist.json"
-    measured: list[Row] = json.loads(path.read_text()) if path.exists() else []
-    return measured
+from benchmarks import result_pages
+from benchmarks.job_queue import Row, print_missing, queue_lock, run_job, run_queue
+from benchmarks.mnist.jobs import DEFAULTS_FILE, Job, digest_rules, jobs
+from benchmarks.mnist.page import NAMES, render
+from benchmarks.mnist.teachers import TEACHERS
+from benchmarks.row_digest import add_missing_defaults
 
 
-def chosen_settings(rows: list[Row]) -> dict[str, str]:
-    """For each recipe that ran at both settings, the one better on the held-out images.
+def read_rows() -> list[Row]:
+    """Return the measured rows."""
+    path = result_pages.RESULTS / "mnist.json"
+    rows: list[Row] = json.loads(path.read_text()) if path.exists() else []
+    return rows
 
-    These are 5,000 training images that no teacher and no student saw; test images decide nothing.
-    The teacher is lenet5-bn, the score the mean over the seeds that ran at both settings.
+
+def write_rows(rows: list[Row]) -> None:
+    """Write mnist.json and mnist.md, and fix new defaults."""
+    add_missing_defaults(DEFAULTS_FILE, digest_rules())
+    result_pages.RESULTS.mkdir(exist_ok=True)
+    ordered = sorted(rows, key=lambda row: row["key"])
+    write_durably(result_pages.RESULTS / "mnist.json", json.dumps(ordered, indent=1) + "\n")
+    page = render(ordered, choose_settings(ordered))
+    write_durably(result_pages.RESULTS / "mnist.md", page)
+
+
+def choose_settings(rows: list[Row]) -> dict[str, str]:
+    """Return the better setting of each recipe that was measured at both settings.
+
+    Settings are compared with the teacher lenet5-bn on held-out training images, by the mean over
+    the seeds that were run at both settings. Test images do not influence the choice.
     """
     scores: dict[str, dict[str, dict[int, float]]] = {}
     for row in rows:
@@ -48,81 +63,80 @@ def chosen_settings(rows: list[Row]) -> dict[str, str]:
     return chosen
 
 
-def keep(rows: list[Row]) -> None:
-    """Write rows and tables."""
-    RESULTS.mkdir(exist_ok=True)
-    ordered = sorted(rows, key=lambda row: row["key"])
-    for name, text in (
-        ("mnist.json", json.dumps(ordered, indent=1) + "\n"),
-        ("mnist.md", render(ordered, chosen_settings(ordered))),
-    ):
-        write_durably(RESULTS / name, text)
+def wanted(rows: list[Row], recipes: Collection[str] = ()) -> list[Job]:
+    """Return the jobs of the table, in order; of these recipes only if any are named."""
+    return [job for job in jobs(choose_settings(rows)) if not recipes or job.recipe in recipes]
+
+
+def missing(rows: list[Row], recipes: Collection[str] = ()) -> list[Job]:
+    """Return the wanted jobs without a valid row, in order."""
+    digests = {row["key"]: row["digest"] for row in rows}
+    return [job for job in wanted(rows, recipes) if digests.get(job.key) != job.digest()]
 
 
 def pending(rows: list[Row], teachers: Path, recipes: Collection[str] = ()) -> list[Job]:
-    """The jobs that are left, the most wanted first; not those whose teacher is not at hand.
+    """Return the missing jobs whose teacher is available.
 
     Args:
-        rows: Those that are measured.
+        rows: The measured rows.
         teachers: Folder of teachers trained by others.
-        recipes: Names of the only ones wanted; every one when there are none.
+        recipes: Names of the recipes to run; all if empty.
     """
-    done = {row["key"]: row["digest"] for row in rows}
-    outside = teachers.exists()
+    available = teachers.exists()
     return [
-        job
-        for job in jobs(chosen_settings(rows))
-        if done.get(job.key) != job.digest()
-        and (not recipes or job.recipe in recipes)
-        and (outside or not TEACHERS[job.teacher].weights.startswith("TEACHERS/"))
+        job for job in missing(rows, recipes) if available or not TEACHERS[job.teacher].external
     ]
 
 
-def alone(job: Job) -> bool:
-    """Whether a run gets all cores, because its time is what it shows."""
+def is_timed(job: Job) -> bool:
+    """Return whether the time of a job is one of its results, so that it must run alone."""
     return job.setting == "long"
 
 
 def main(
     data: Annotated[
-        Path, typer.Option(help="Folder with the real sets; fetched when missing.")
+        Path, typer.Option(help="Folder with the real data sets; MNIST is downloaded if missing.")
     ] = Path("data"),
-    teachers: Annotated[Path, typer.Option(help="Folder of teachers trained by others.")] = Path(
-        "teachers"
-    ),
-    state: Annotated[Path, typer.Option(help="Where unfinished runs wait.")] = Path("state"),
-    workers: Annotated[int, typer.Option(help="Runs at a time, each with a share of cores.")] = 2,
-    minutes: Annotated[float, typer.Option(help="Start no run after so long.")] = 1e9,
-    recipe: Annotated[
-        list[str], typer.Option(help="Only rows of this recipe; may be given again.")
-    ] = [],  # noqa: B006
+    teachers: Annotated[
+        Path, typer.Option(help="Folder of teachers trained by others; without it, not run.")
+    ] = Path("teachers"),
+    state: Annotated[Path, typer.Option(help="Folder for unfinished runs.")] = Path("state"),
+    workers: Annotated[int, typer.Option(help="Runs at a time; they share the cores.")] = 2,
+    minutes: Annotated[float, typer.Option(help="Start no run after this time.")] = 1e9,
+    recipe: Annotated[list[str], typer.Option(help="Run this recipe only; can be repeated.")] = [],  # noqa: B006
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Show which runs are left, and start none.")
+    ] = False,
 ) -> None:
-    """Run what is left of the table; interrupted, the same command goes on.
-
-    A recipe of one's own belongs to the table once dfkd/recipes/__init__.py lists it as published.
-    """
+    """Run what is left of the MNIST table; the same command continues after an interruption."""
     for name in recipe:
         if name not in NAMES:
-            raise typer.BadParameter(f"no rows of a recipe {name!r}{did_you_mean(name, NAMES)}")
+            raise typer.BadParameter(
+                f"no rows of a recipe {name!r}{did_you_mean(name, NAMES)}", param_hint="--recipe"
+            )
+    if list_only:
+        rows = read_rows()
+        print_missing(missing(rows, recipe), len(wanted(rows, recipe)))
+        return
     state.mkdir(parents=True, exist_ok=True)
-    with sole_queue(RESULTS) as held:
-        failed = work_off(
-            lambda: pending(rows_so_far(), teachers, recipe),
+    with queue_lock(result_pages.RESULTS) as lock:
+        failed = run_queue(
+            lambda: pending(read_rows(), teachers, recipe),
             lambda job, cores: run_job(
-                "benchmarks.mnist.run", job, data, teachers, state, threads=cores, held=held
+                "benchmarks.mnist.run", job, data, teachers, state, threads=cores, lock=lock
             ),
-            lambda job, row: _take_up(job, row, state),
+            lambda job, row: _store_row(job, row, state),
             workers=workers,
             minutes=minutes,
-            alone=alone,
+            exclusive=is_timed,
         )
-        keep(rows_so_far())
+        write_rows(read_rows())
     if failed:
         raise typer.Exit(1)
 
 
-def _take_up(job: Job, row: Row, state: Path) -> str:
-    keep([*(r for r in rows_so_far() if r["key"] != job.key), row])
+def _store_row(job: Job, row: Row, state: Path) -> str:
+    write_rows([*(r for r in read_rows() if r["key"] != job.key), row])
     (state / f"{job.key}.json").unlink()
     return f"{job.key}: final {row['final']:.2f}, {row['seconds']:.0f} s"
 

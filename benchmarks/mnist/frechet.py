@@ -1,4 +1,4 @@
-"""How synthetic images compare with real ones, in the eyes of the teacher. Not Inception FID."""
+"""Compare synthetic images with real ones in the feature space of a teacher. Not Inception FID."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from dfkd.models.forward_pass import forward_with_features
 
 @torch.no_grad()
 def features(teacher: nn.Module, images: Tensor) -> Tensor:
-    """The inputs of the teacher's last linear layer, (N, F) in double precision."""
+    """Return the inputs of the teacher's last linear layer, (N, F) in double precision."""
     parts = []
     for part in images.split(500):
         seen = forward_with_features(teacher, part, ("features",)).features
@@ -17,18 +17,18 @@ def features(teacher: nn.Module, images: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def frechet_distance(teacher: nn.Module, drawn: Tensor, real: Tensor) -> float:
-    """Frechet distance between Gaussians fitted to the teacher's features.
+def frechet_distance(teacher: nn.Module, synthetic: Tensor, real: Tensor) -> float:
+    """Return the Frechet distance between Gaussians fitted to the teacher's features.
 
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)); the same formula as FID (Heusel et al. 2017) but in
-    this teacher's own feature space, so comparable only between runs with the same teacher.
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), as in FID (Heusel et al. 2017), but in the feature
+    space of this teacher. Values are comparable only between runs with the same teacher.
 
     Args:
         teacher: In eval mode.
-        drawn: (N, C, H, W) synthetic images.
-        real: (M, C, H, W) real images.
+        synthetic: (N, C, H, W).
+        real: (M, C, H, W).
     """
-    ours, theirs = features(teacher, drawn), features(teacher, real)
+    ours, theirs = features(teacher, synthetic), features(teacher, real)
     shift = (ours.mean(0) - theirs.mean(0)).square().sum()
     first, second = ours.T.cov(), theirs.T.cov()
     # The trace of the root is the sum of the roots of the product's eigenvalues.
@@ -36,6 +36,11 @@ def frechet_distance(teacher: nn.Module, drawn: Tensor, real: Tensor) -> float:
     return (shift + first.trace() + second.trace() - 2 * roots).item()
 
 
-def diversity(teacher: nn.Module, drawn: Tensor) -> float:
-    """Mean distance of pairs of images, as the root mean square over all pairs of features."""
-    return (2 * features(teacher, drawn).var(0).sum()).sqrt().item()
+def diversity(teacher: nn.Module, synthetic: Tensor) -> float:
+    """Return the root mean square distance between the features of two images.
+
+    Args:
+        teacher: In eval mode.
+        synthetic: (N, C, H, W).
+    """
+    return (2 * features(teacher, synthetic).var(0).sum()).sqrt().item()

@@ -1,19 +1,18 @@
-"""Rows of mnist.json, found and put into the cells of a table."""
+"""Select rows of mnist.json and format their figures for a table cell."""
 
 from statistics import mean, pstdev
 
 from benchmarks.job_queue import Row
 from benchmarks.mnist.jobs import setting_of
 
+NOT_MEASURED = "not measured"
 
-def table(head: list[str], body: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+ACCURACIES = ("final", "mu", "deviation", "peak", "last10")
+"""Keys of a row that are in percent of test images."""
 
 
 def find(rows: list[Row], recipe: str, teacher: str, setting: str, variant: str = "") -> list[Row]:
-    """The rows of one cell, one a seed."""
+    """Return the rows of one cell, one for each seed."""
     return [
         row
         for row in rows
@@ -22,10 +21,10 @@ def find(rows: list[Row], recipe: str, teacher: str, setting: str, variant: str 
     ]
 
 
-def shown(
+def find_shown(
     rows: list[Row], recipe: str, teacher: str, chosen: dict[str, str]
 ) -> tuple[str, list[Row]]:
-    """A recipe's rows at its better setting; where there are none, at the common one."""
+    """Return (setting, rows) of a recipe: its better setting, or the common one if not measured."""
     setting = setting_of(recipe, chosen)
     at_best = find(rows, recipe, teacher, setting)
     if at_best or recipe == "house":
@@ -33,6 +32,6 @@ def shown(
     return "common", find(rows, recipe, teacher, "common")
 
 
-def spread(values: list[float]) -> str:
-    """Mean and standard deviation."""
+def mean_and_deviation(values: list[float]) -> str:
+    """Return "mean ± standard deviation", or the value if there is only one."""
     return f"{mean(values):.2f}" + (f" ± {pstdev(values):.2f}" if len(values) > 1 else "")

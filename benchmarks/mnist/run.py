@@ -1,4 +1,4 @@
-"""One run of the MNIST table, in a process of its own: a job in, a row out.
+"""Run one job of the MNIST table and write its row. `benchmarks.mnist` starts it for each job.
 
 python -m benchmarks.mnist.run KEY --data DATA --teachers TEACHERS --state STATE
 """
@@ -13,60 +13,40 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from base.durable_files import replace_durably
+from base.durable_files import replace_durably, write_durably
 from base.suggest import did_you_mean
-from benchmarks.data import accuracy, load
-from benchmarks.machine import describe
+from benchmarks.data import HELD_OUT_IMAGES, accuracy_percent, load_data_set
+from benchmarks.machine import describe_machine
 from benchmarks.mnist.frechet import diversity, frechet_distance
-from benchmarks.mnist.jobs import TEACHERS, Job, TeacherCard, jobs
-from benchmarks.train_teacher import HELD_OUT
+from benchmarks.mnist.jobs import Job, all_jobs
+from benchmarks.mnist.teachers import CLASSES, TEACHERS
 from dfkd.models import build
 from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.training.budget import Plan
 from dfkd.training.loop import DivergedError, Loop, Round, build_generator
-from pipeline.config.schema import TeacherSection
-from pipeline.teachers.loading import load_teacher, parse_weights
 
-LOOKS = 40
-"""Evaluations on real images over a run, evenly over the student's steps."""
+EVALUATIONS = 40
+"""Evaluations on real images in a run, evenly over the student steps."""
 
-SAVE_EVERY = 30.0
-"""Seconds between two checkpoints."""
+CHECKPOINT_INTERVAL_S = 30.0
 
-ROOT = Path(__file__).parents[2]
-
-Labelled = tuple[Tensor, Tensor]
+LabelledImages = tuple[Tensor, Tensor]
+"""Normalised images (N, C, H, W) and labels (N,)."""
 
 
-def open_teacher(card: TeacherCard, outside: Path) -> nn.Module:
-    """A teacher of the table, frozen.
-
-    Args:
-        card: Which.
-        outside: The folder of teachers trained by others.
-    """
-    inside, _, rest = card.weights.partition("/")
-    path = outside / rest if inside == "TEACHERS" else ROOT / card.weights
-    section = TeacherSection(
-        weights=str(path), architecture=card.architecture, width=card.width, classes=10
-    )
-    state = parse_weights(path.read_bytes(), str(path))
-    return load_teacher(section, card.spec, state, torch.device("cpu"))
-
-
-def make_loop(job: Job, teacher: nn.Module) -> tuple[Loop, Plan]:
-    """The loop of a job, as it starts."""
-    recipe, plan = job.composition(), job.plan()
+def build_loop(job: Job, teacher: nn.Module) -> tuple[Loop, Plan]:
+    """Return the training loop of a job, before its first round, and its length."""
+    recipe, plan = job.build_recipe(), job.plan()
     torch.manual_seed(job.seed)
     card = TEACHERS[job.teacher]
-    student = build(card.student, card.spec, 10)
+    student = build(card.student, card.spec, CLASSES)
     loop = Loop(
         recipe,
         teacher=teacher,
-        generator=build_generator(recipe, card.spec, 10),
+        generator=build_generator(recipe, card.spec, CLASSES),
         student=student,
         spec=card.spec,
-        classes=10,
+        classes=CLASSES,
         plan=plan,
         seed=job.seed,
         device=torch.device("cpu"),
@@ -74,80 +54,107 @@ def make_loop(job: Job, teacher: nn.Module) -> tuple[Loop, Plan]:
     return loop, plan
 
 
-class Course:
-    """Watches a run: evaluates, keeps time without the evaluations, saves now and then.
+class MeasuredRun:
+    """A run of the loop that evaluates the student, measures the time and saves checkpoints.
 
     Args:
-        loop: As it starts; taken up from the checkpoint if there is one of the same run.
-        plan: Its length.
-        real: Labelled images to evaluate on.
-        digest: Of the run.
-        checkpoint: Where it is kept; None keeps none.
+        loop: Before its first round; its state is loaded from a checkpoint of the same job.
+        plan: The length.
+        images: Labelled images to evaluate on.
+        digest: Of the job.
+        checkpoint: File of the checkpoint; None for no checkpoints.
+
+    Attributes:
+        accuracies: Of the student at each evaluation, in percent.
+        gradient_shares: The share of each loss term in the generator's gradient, by round.
+        seconds: Training time, without evaluations and checkpoints.
     """
 
     def __init__(
-        self, loop: Loop, plan: Plan, real: Labelled, digest: str, checkpoint: Path | None
+        self,
+        loop: Loop,
+        plan: Plan,
+        images: LabelledImages,
+        digest: str,
+        checkpoint: Path | None,
     ) -> None:
-        self.loop, self.real, self.digest, self.checkpoint = loop, real, digest, checkpoint
+        self.loop, self.images, self.digest, self.checkpoint = loop, images, digest, checkpoint
         self.steps = plan.rounds * loop.recipe.schedule.student_steps
         self.accuracies: list[float] = []
-        self.shares: list[dict[str, float]] = []
+        self.gradient_shares: list[dict[str, float]] = []
         self.seconds = 0.0
         if checkpoint is not None and checkpoint.exists():
             saved = torch.load(checkpoint, weights_only=True)
             if saved["digest"] == digest:
                 loop.load_state_dict(saved["loop"])
                 self.accuracies, self.seconds = saved["accuracies"], saved["seconds"]
-                self.shares = saved["shares"]
-        self._since = self._saved = time.monotonic()
+                self.gradient_shares = saved["shares"]
+        self._resumed = self._saved = time.monotonic()
 
     def run(self) -> None:
-        """Run what is left. A student that is given up scores what it does for the rest."""
+        """Run the remaining rounds. A student that diverged keeps its last accuracy to the end."""
         try:
-            self.loop.run(self._watch, self._after_step)
+            self.loop.run(self._after_round, self._after_step)
         except DivergedError:
-            while len(self.accuracies) < LOOKS:
-                self._look()
+            while len(self.accuracies) < EVALUATIONS:
+                self._evaluate()
 
-    def _watch(self, now: Round) -> None:
-        if now.shares:
-            self.shares.append(now.shares)
-        if time.monotonic() - self._saved > SAVE_EVERY and self.checkpoint is not None:
-            self.seconds += time.monotonic() - self._since
+    def _after_round(self, report: Round) -> None:
+        if report.shares:
+            self.gradient_shares.append(report.shares)
+        due = time.monotonic() - self._saved > CHECKPOINT_INTERVAL_S
+        if due and self.checkpoint is not None:
+            self.seconds += time.monotonic() - self._resumed
             self.save(self.checkpoint)
-            self._since = time.monotonic()
+            self._resumed = time.monotonic()
 
     def _after_step(self) -> None:
-        if LOOKS * self.loop.counts.student_steps >= self.steps * (len(self.accuracies) + 1):
-            self._look()
+        if EVALUATIONS * self.loop.counts.student_steps >= self.steps * (len(self.accuracies) + 1):
+            self._evaluate()
 
-    def _look(self) -> None:
-        """Score the student as it is; its next step puts it back into train mode."""
-        self.seconds += time.monotonic() - self._since
+    def _evaluate(self) -> None:
+        """Evaluate the student in eval mode; its next step switches it back to train mode."""
+        self.seconds += time.monotonic() - self._resumed
         student = self.loop.delivered
         assert student is not None
-        self.accuracies.append(accuracy(student.eval(), *self.real))
-        self._since = time.monotonic()
+        self.accuracies.append(accuracy_percent(student.eval(), *self.images))
+        self._resumed = time.monotonic()
 
     def save(self, checkpoint: Path) -> None:
-        """Write a checkpoint beside, then under its name."""
-        beside = checkpoint.with_suffix(".part")
-        state = {"loop": self.loop.state_dict(), "accuracies": self.accuracies}
-        rest = {"seconds": self.seconds, "shares": self.shares, "digest": self.digest}
-        torch.save({**state, **rest}, beside)
-        replace_durably(beside, checkpoint)
+        """Write a checkpoint."""
+        part = checkpoint.with_suffix(".part")
+        state = {
+            "loop": self.loop.state_dict(),
+            "accuracies": self.accuracies,
+            "seconds": self.seconds,
+            "shares": self.gradient_shares,
+            "digest": self.digest,
+        }
+        torch.save(state, part)
+        replace_durably(part, checkpoint)
         self._saved = time.monotonic()
 
 
-def row_of(
-    job: Job, course: Course, teacher: nn.Module, held_out: Labelled, memory_mb: int
+def build_row(
+    job: Job,
+    measured: MeasuredRun,
+    teacher: nn.Module,
+    held_out: LabelledImages,
+    memory_mb: int,
 ) -> dict[str, Any]:
-    """The row of the table, after the run."""
-    loop, scores = course.loop, torch.tensor(course.accuracies)
+    """Return the row of a finished run.
+
+    Args:
+        job: The job.
+        measured: Its run, evaluated on the test images.
+        teacher: Its teacher.
+        held_out: Training images on which settings are chosen.
+        memory_mb: Peak memory of the run.
+    """
+    loop, scores = measured.loop, torch.tensor(measured.accuracies)
     student = loop.delivered
     assert student is not None
     student.eval()
-    last = scores[-10:]
     return {
         "key": job.key,
         "digest": job.digest(),
@@ -155,26 +162,26 @@ def row_of(
         "setting": job.setting,
         "variant": job.variant,
         "teacher": job.teacher,
-        "teacher_accuracy": round(accuracy(teacher, *course.real), 2),
+        "teacher_accuracy": round(accuracy_percent(teacher, *measured.images), 2),
         "student": TEACHERS[job.teacher].student,
         "seed": job.seed,
-        "final": round(accuracy(student, *course.real), 2),
+        "final": round(accuracy_percent(student, *measured.images), 2),
         "mu": round(scores.mean().item(), 2),
         "deviation": round(scores.std(unbiased=False).item(), 2),
         "peak": round(scores.max().item(), 2),
-        "last10": round(last.mean().item(), 2),
-        "curve": [round(score, 2) for score in course.accuracies],
-        "held_out": round(accuracy(student, *held_out), 2),
+        "last10": round(scores[-10:].mean().item(), 2),
+        "curve": [round(score, 2) for score in measured.accuracies],
+        "held_out": round(accuracy_percent(student, *held_out), 2),
         "passes": loop.counts.teacher_passes,
         "images": loop.counts.images,
         "steps": loop.counts.student_steps,
-        "seconds": round(course.seconds, 1),
+        "seconds": round(measured.seconds, 1),
         "memory_mb": memory_mb,
-        "gradient_shares": _means(course.shares),
+        "gradient_shares": _means(measured.gradient_shares),
         "health": loop.health.events,
-        **_drawn(loop, teacher, course.real[0]),
+        **_image_statistics(loop, teacher, measured.images[0]),
         "threads": torch.get_num_threads(),
-        "machine": describe(),
+        "machine": describe_machine(),
         "command": f"python -m benchmarks.mnist.run {job.key} --data DATA --teachers TEACHERS",
     }
 
@@ -185,45 +192,42 @@ def _means(shares: list[dict[str, float]]) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _drawn(loop: Loop, teacher: nn.Module, real: Tensor) -> dict[str, float]:
-    """How far the generator's images lie from real ones, and from each other."""
+def _image_statistics(loop: Loop, teacher: nn.Module, real: Tensor) -> dict[str, float]:
+    """Return how the images of a generator differ from real ones, and from one another."""
     if not isinstance(loop.synthesizer, KeptGeneratorSynthesizer):
         return {}
     rng = torch.Generator().manual_seed(0)
-    drawn = torch.cat([loop.synthesizer.draw(250, rng).images for _ in range(20)])
+    synthetic = torch.cat([loop.synthesizer.draw(250, rng).images for _ in range(20)])
     return {
-        "frechet": round(frechet_distance(teacher, drawn, real[:5_000]), 2),
-        "diversity": round(diversity(teacher, drawn), 3),
+        "frechet": round(frechet_distance(teacher, synthetic, real[:5_000]), 2),
+        "diversity": round(diversity(teacher, synthetic), 3),
     }
 
 
 def main(
-    key: Annotated[str, typer.Argument(help="Of the job, as the table has it.")],
-    data: Annotated[Path, typer.Option(help="Folder with the real sets.")],
+    key: Annotated[str, typer.Argument(help="Key of the job, as in mnist.json.")],
+    data: Annotated[Path, typer.Option(help="Folder with the real data sets.")],
     teachers: Annotated[Path, typer.Option(help="Folder of teachers trained by others.")],
     state: Annotated[Path, typer.Option(help="Folder for checkpoint and row.")] = Path("state"),
 ) -> None:
-    """Run one job, or go on with it, and write its row to STATE/KEY.json."""
-    choices = [*jobs({}), *jobs({job.recipe: "paper" for job in jobs({})})]
-    job = next((job for job in choices if job.key == key), None)
-    if job is None:
-        near = did_you_mean(key, (job.key for job in choices))
-        raise typer.BadParameter(f"no row {key!r}{near}", param_hint="KEY")
+    """Run one job, or resume it, and write its row to STATE/KEY.json."""
+    known = {job.key: job for job in all_jobs()}
+    if key not in known:
+        raise typer.BadParameter(f"unknown job {key!r}{did_you_mean(key, known)}", param_hint="KEY")
+    job = known[key]
     card = TEACHERS[job.teacher]
-    test = load(card.data, data, train=False, spec=card.spec)
-    teacher = open_teacher(card, teachers)
-    loop, plan = make_loop(job, teacher)
+    test = load_data_set(card.data, data, train=False, spec=card.spec)
+    teacher = card.load(teachers)
+    loop, plan = build_loop(job, teacher)
     state.mkdir(parents=True, exist_ok=True)
     checkpoint = state / f"{key}.checkpoint"
-    course = Course(loop, plan, test, job.digest(), checkpoint)
-    course.run()
-    # Before the training set is read, which would need more than the run.
-    memory = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    held_out = load(card.data, data, train=True, spec=card.spec, last=HELD_OUT)
-    row = row_of(job, course, teacher, held_out, memory)
-    beside = state / f"{key}.part"
-    beside.write_text(json.dumps(row))
-    replace_durably(beside, state / f"{key}.json")
+    measured = MeasuredRun(loop, plan, test, job.digest(), checkpoint)
+    measured.run()
+    # Before the training set is loaded, which takes more memory than the run.
+    memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    held_out = load_data_set(card.data, data, train=True, spec=card.spec, last=HELD_OUT_IMAGES)
+    row = build_row(job, measured, teacher, held_out, memory_mb)
+    write_durably(state / f"{key}.json", json.dumps(row))
     checkpoint.unlink(missing_ok=True)
 
 

@@ -1,6 +1,9 @@
-"""The quantization table: what eight and four bits cost, by each choice. Queued, resumable.
+"""Measure the quantization table: the accuracy lost at 8 and at 4 bits, by choice of method.
 
 python -m benchmarks.quantization --data DATA --teachers TEACHERS
+python -m benchmarks.quantization --list
+
+An interrupted command continues when it is given again.
 """
 
 import json
@@ -12,96 +15,106 @@ import typer
 
 from base.durable_files import write_durably
 from base.suggest import did_you_mean
-from benchmarks.job_queue import Row, run_job, sole_queue, work_off
-from benchmarks.quantization.jobs import CHOICES, TEACHERS, Job, jobs
-from benchmarks.quantization.marks import Right, read_marks, write_marks
-from benchmarks.quantization.table import render
-
-RESULTS = Path(__file__).parents[1] / "results"
+from benchmarks import result_pages
+from benchmarks.job_queue import Row, print_missing, queue_lock, run_job, run_queue
+from benchmarks.quantization.correct_images import Correct, read_correct, write_correct
+from benchmarks.quantization.jobs import CHOICES, DEFAULTS_FILE, TEACHERS, Job, digest_rules, jobs
+from benchmarks.quantization.page import render
+from benchmarks.row_digest import add_missing_defaults
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder with the real sets.")] = Path("data"),
+    data: Annotated[Path, typer.Option(help="Folder with the real data sets.")] = Path("data"),
     teachers: Annotated[Path, typer.Option(help="Folder of teachers trained by others.")] = Path(
         "teachers"
     ),
-    state: Annotated[Path, typer.Option(help="Where unfinished runs wait.")] = Path("state"),
-    workers: Annotated[int, typer.Option(help="Runs at a time, each with a share of cores.")] = 2,
-    minutes: Annotated[float, typer.Option(help="Start no run after so long.")] = 1e9,
-    choice: Annotated[
-        list[str], typer.Option(help="Only rows of this choice; may be given again.")
-    ] = [],  # noqa: B006
+    state: Annotated[Path, typer.Option(help="Folder for unfinished runs.")] = Path("state"),
+    workers: Annotated[int, typer.Option(help="Runs at a time; they share the cores.")] = 2,
+    minutes: Annotated[float, typer.Option(help="Start no run after this time.")] = 1e9,
+    choice: Annotated[list[str], typer.Option(help="Run this choice only; can be repeated.")] = [],  # noqa: B006
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Show which runs are left, and start none.")
+    ] = False,
 ) -> None:
-    """Run what is left of the table; interrupted, the same command goes on."""
+    """Run what is left of the table; the same command continues after an interruption."""
     for name in choice:
         if name not in CHOICES:
-            raise typer.BadParameter(f"no rows of a choice {name!r}{did_you_mean(name, CHOICES)}")
+            raise typer.BadParameter(
+                f"no rows of a choice {name!r}{did_you_mean(name, CHOICES)}", param_hint="--choice"
+            )
+    if list_only:
+        print_missing(missing(read_table()[0], choice), len(wanted(choice)))
+        return
     state.mkdir(parents=True, exist_ok=True)
     _require_files(data, teachers)
-    with sole_queue(RESULTS) as held:
-        failed = work_off(
-            lambda: pending(read_table()[0], choice),
+    with queue_lock(result_pages.RESULTS) as lock:
+        failed = run_queue(
+            lambda: missing(read_table()[0], choice),
             lambda job, cores: run_job(
-                "benchmarks.quantization.run", job, data, teachers, state, threads=cores, held=held
+                "benchmarks.quantization.run", job, data, teachers, state, threads=cores, lock=lock
             ),
-            lambda job, row: _take_up(job, row, state),
+            lambda job, row: _store_row(job, row, state),
             workers=workers,
             minutes=minutes,
         )
-        keep(*read_table())
+        write_table(*read_table())
     if failed:
         raise typer.Exit(1)
 
 
 def _require_files(data: Path, teachers: Path) -> None:
-    """Every run would miss the same file."""
+    """Report a missing file before the first run, as every run needs it."""
     weights = {job.config(teachers).teacher.weights for job in jobs()}
     for option, needed in (
         ("--data", data / "cifar10"),
-        *(("--teachers", Path(w)) for w in weights),
+        *(("--teachers", Path(path)) for path in weights),
     ):
         if not needed.exists():
-            raise typer.BadParameter(f"{needed} is not there", param_hint=option)
+            raise typer.BadParameter(f"{needed} is missing", param_hint=option)
 
 
-def pending(rows: dict[str, Row], choices: Collection[str] = ()) -> list[Job]:
-    """The jobs that are left, the most wanted first; only of these choices if any are named."""
-    return [
-        job
-        for job in jobs()
-        if (not choices or job.choice in choices)
-        and rows.get(job.key, {}).get("digest") != job.digest()
-    ]
+def wanted(choices: Collection[str] = ()) -> list[Job]:
+    """Return the jobs of the table, in order; of these choices only if any are named."""
+    return [job for job in jobs() if not choices or job.choice in choices]
 
 
-def _take_up(job: Job, row: Row, state: Path) -> str:
-    rows, right = read_table()
-    keep({**rows, job.key: row}, {**right, **read_marks(state / f"{job.key}.npz")})
+def missing(rows: dict[str, Row], choices: Collection[str] = ()) -> list[Job]:
+    """Return the wanted jobs without a valid row, in order."""
+    digests = {key: row["digest"] for key, row in rows.items()}
+    return [job for job in wanted(choices) if digests.get(job.key) != job.digest()]
+
+
+def _store_row(job: Job, row: Row, state: Path) -> str:
+    rows, correct = read_table()
+    new = read_correct(state / f"{job.key}.npz")
+    write_table({**rows, job.key: row}, {**correct, **new})
     (state / f"{job.key}.json").unlink()
     return f"{job.key}: {row['quantized']:.2f} ({row['fp32']:.2f} in float)"
 
 
-def read_table() -> tuple[dict[str, Row], dict[str, Right]]:
-    """Rows and marks so far, by key."""
-    path = RESULTS / "quantization.json"
+def read_table() -> tuple[dict[str, Row], dict[str, Correct]]:
+    """Return the measured rows and the correctly classified images, by key."""
+    path = result_pages.RESULTS / "quantization.json"
     if not path.exists():
         return {}, {}
-    rows = {_key(row): row for row in json.loads(path.read_text())}
-    return rows, read_marks(RESULTS / "quantization.npz")
+    rows = {key_of(row): row for row in json.loads(path.read_text())}
+    return rows, read_correct(path.with_suffix(".npz"))
 
 
-def keep(rows: dict[str, Row], marks: dict[str, Right]) -> None:
-    """Write rows, their marks and the table."""
-    RESULTS.mkdir(exist_ok=True)
+def write_table(rows: dict[str, Row], correct: dict[str, Correct]) -> None:
+    """Write quantization.json, quantization.npz and quantization.md, and fix new defaults."""
+    add_missing_defaults(DEFAULTS_FILE, digest_rules())
+    path = result_pages.RESULTS / "quantization.json"
+    path.parent.mkdir(exist_ok=True)
     ordered = [rows[key] for key in sorted(rows)]
-    kept = {key: right for key, right in marks.items() if key in rows or key in TEACHERS}
-    page = render(ordered, kept)
-    write_marks(RESULTS / "quantization.npz", kept)
-    write_durably(RESULTS / "quantization.json", json.dumps(ordered, indent=1) + "\n")
-    write_durably(RESULTS / "quantization.md", page)
+    used = {key: images for key, images in correct.items() if key in rows or key in TEACHERS}
+    write_correct(path.with_suffix(".npz"), used)
+    write_durably(path, json.dumps(ordered, indent=1) + "\n")
+    write_durably(path.with_suffix(".md"), render(ordered, used))
 
 
-def _key(row: Row) -> str:
+def key_of(row: Row) -> str:
+    """Return the key of the row's job."""
     bits = row["weight_bits"], row["activation_bits"]
     return Job(row["teacher"], row["choice"], *bits, row["seed"]).key
 

@@ -1,14 +1,22 @@
-"""What the quantization table is made of: teachers, choices, bits, seeds."""
+"""The jobs of the quantization table: teacher, choice of method, bits and seed of every run."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from benchmarks.row_digest import Data, Defaults, DigestRules, read_rules
+from pipeline.config import schema
 from pipeline.config.run_file import read_run_file
 from pipeline.config.schema import RunConfig
-from pipeline.store.step_record import digest
 
 RUNS = Path(__file__).parents[1] / "runs"
+
+DEFAULTS_FILE = Path(__file__).with_name("defaults.json")
 
 SEEDS = (0, 1, 2)
 
@@ -24,10 +32,10 @@ SMALL = {
     "warmup_rounds": 300.0,
     "generator_lr": 3e-3,
 }
-"""Sizes, warm-up and rate for published losses, whose own take hours on two cores."""
+"""Overrides of the published recipes, which take hours on two cores at their own sizes."""
 
 SLOW = ("gdfq", "adadfq")
-"""Take three times as long as ours: one seed of each."""
+"""Choices that take three times as long as the others; they run with one seed."""
 
 CHOICES: dict[str, dict[str, Any]] = {
     "noise": {"method": "noise"},
@@ -38,23 +46,30 @@ CHOICES: dict[str, dict[str, Any]] = {
     "gdfq": {"recipe": "gdfq", "overrides": SMALL},
     "adadfq": {"recipe": "adadfq", "overrides": SMALL},
 }
-"""Sections `quantize` of a run file, by the name in the table. With `student: same` the generator
-that goes on is one that learnt from the teacher alone, so that a fresh one is the same choice."""
+"""The section `quantize` of the run file, by the name in the table. Method "fresh" is missing: with
+`student: same` it does the same as "adversarial"."""
 
-LONGER = {"warmup_rounds": 3_000.0}
+LONGER_WARMUP = {"warmup_rounds": 3_000.0}
 
 FEW_BITS: dict[str, dict[str, float]] = {
-    "generator images": LONGER,
-    "frozen generator": {**LONGER, "stages": 10.0},
-    "adversarial": {**LONGER, "stages": 10.0},
+    "generator images": LONGER_WARMUP,
+    "frozen generator": {**LONGER_WARMUP, "stages": 10.0},
+    "adversarial": {**LONGER_WARMUP, "stages": 10.0},
 }
-"""Overrides below 8 bits, where images matter more and logits alone teach too little; tried on
-training images, which the page says."""
+"""Overrides below 8 bits, where logits alone teach too little; chosen on training images."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run: a teacher quantized as it is."""
+    """One run: a teacher that is quantized without distillation.
+
+    Attributes:
+        teacher: One of `TEACHERS`.
+        choice: A key of `CHOICES`.
+        weight_bits: Bits of weights.
+        activation_bits: Bits of activations.
+        seed: Seed of the run.
+    """
 
     teacher: str
     choice: str
@@ -64,33 +79,24 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Tells it from all others; also a file name."""
+        """Its unique name, which is also a file name."""
         bits = f"w{self.weight_bits}a{self.activation_bits}"
         return f"{self.teacher}_{self.choice}_{bits}_{self.seed}".replace(" ", "-")
 
     @property
-    def few(self) -> bool:
-        """Whether it is of fewer bits than runtimes take."""
-        return min(self.weight_bits, self.activation_bits) < 8
-
-    @property
     def overrides(self) -> dict[str, float]:
-        """Numbers of the recipe that are other than its own."""
-        few = FEW_BITS.get(self.choice, {}) if self.few else {}
-        return {**CHOICES[self.choice].get("overrides", {}), **few}
+        """Overrides of the recipe."""
+        few = min(self.weight_bits, self.activation_bits) < 8
+        more = FEW_BITS.get(self.choice, {}) if few else {}
+        return {**CHOICES[self.choice].get("overrides", {}), **more}
 
     @property
     def probed(self) -> bool:
-        """Whether torch and ONNX Runtime are compared on probes too."""
+        """Whether torch and ONNX Runtime are also compared on probe images."""
         return self.choice == "adversarial" and self.seed == 0 and self.weight_bits == 8
 
-    def digest(self) -> str:
-        """Of all that the row depends on except the engine: another one is another run."""
-        config = self.config(Path("teachers"))
-        return digest(config.model_dump(mode="json", exclude={"teacher": {"weights"}}))
-
     def config(self, teachers: Path) -> RunConfig:
-        """Its run file; the weights lie under `teachers`."""
+        """Return its run file, with the weights below `teachers`."""
         config = read_run_file(RUNS / f"{self.teacher}.yaml")
         weights = Path(config.teacher.weights).relative_to(RUNS)
         section = {
@@ -105,9 +111,52 @@ class Job:
         update = {"quantize": quantize, "teacher": teacher, "seed": self.seed}
         return config.model_copy(update=update)
 
+    def as_data(self) -> Data:
+        """Return its run file, without the place of the weights, as JSON data."""
+        data = section_data(self.config(Path("teachers")))
+        del data["teacher"]["weights"]
+        return data
+
+    def digest(self) -> str:
+        """Return the digest of `as_data`, see `benchmarks.row_digest`."""
+        return digest_rules().digest(self.as_data())
+
+
+@cache
+def digest_rules() -> DigestRules:
+    """Return the fixed defaults of this table."""
+    sections = [
+        section
+        for section in vars(schema).values()
+        if isinstance(section, type) and issubclass(section, schema.Section)
+    ]
+    return read_rules(DEFAULTS_FILE, section_defaults(sections))
+
+
+def section_data(value: Any) -> Data:
+    """Return a section of a run file (or a value in it) as data with types."""
+    if isinstance(value, BaseModel):
+        fields = {name: section_data(getattr(value, name)) for name in type(value).model_fields}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, tuple | list):
+        return [section_data(item) for item in value]
+    return value
+
+
+def section_defaults(sections: Iterable[type[BaseModel]]) -> Defaults:
+    """Return the defaults of sections of a run file."""
+    return {
+        section.__name__: {
+            name: section_data(field.default)
+            for name, field in section.model_fields.items()
+            if field.default is not PydanticUndefined
+        }
+        for section in sections
+    }
+
 
 def jobs() -> list[Job]:
-    """Every run of the table, the most wanted first."""
+    """Return every job of the table in the order in which to run them."""
     first = ["adversarial", *(choice for choice in CHOICES if choice not in SLOW)]
     return [
         Job(teacher, choice, bits, bits, seed)

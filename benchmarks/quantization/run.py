@@ -1,4 +1,7 @@
-"""One run of the quantization table: the pipeline's own steps as far as the graph for a CPU."""
+"""Run one job of the quantization table: the steps of the pipeline up to the graph for this CPU.
+
+python -m benchmarks.quantization.run KEY --data DATA --teachers TEACHERS --state STATE
+"""
 
 import copy
 import json
@@ -16,11 +19,11 @@ from torch import nn
 
 from base.durable_files import write_durably
 from base.suggest import did_you_mean
-from benchmarks.data import load
+from benchmarks.data import load_data_set
 from benchmarks.job_queue import Row
-from benchmarks.machine import describe
+from benchmarks.machine import describe_machine
+from benchmarks.quantization.correct_images import Correct, write_correct
 from benchmarks.quantization.jobs import Job, jobs
-from benchmarks.quantization.marks import Right, write_marks
 from pipeline.chain import Artifacts, add_artifacts, chain, run_step
 from pipeline.config.schema import RunConfig
 from pipeline.quantization.fake_quantizers import restore, to_torch_quantizers
@@ -32,20 +35,20 @@ from pipeline.teachers.weights_file import read_weights
 from pipeline.training.progress import LineReporter
 from targets.bundle.golden import load_golden
 from targets.catalogue.instruction_sets import this_cpu
-from targets.cpu.session import answer, compile_graph, open_session, rewrite_graph
+from targets.cpu.session import compile_graph, open_session, predict, rewrite_graph_file
 
 TIMED = ("fresh_generator", "quantize")
-"""Steps whose time is a choice's: choices that share a generator are each charged all of it."""
+"""Steps whose time is shown. Choices that share a generator each include its whole time."""
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """What a run has made.
+    """The files that a run made.
 
     Attributes:
         files: By role.
-        folder: For what is made of them.
-        seconds: What the steps `TIMED` took, also when they were reused or resumed.
+        folder: For files made from them.
+        seconds: Time of the steps in `TIMED`, also if they were reused or resumed.
     """
 
     files: dict[str, Path]
@@ -53,13 +56,13 @@ class Quantized:
     seconds: float
 
     def compiled(self) -> Path:
-        """The int8 graph as it is compiled for this CPU."""
-        handed = self.folder / "handed.onnx"
-        rewrite_graph(self.files["int8-cpu"], handed, this_cpu())
-        return compile_graph(handed, self.folder / "compiled.onnx").path
+        """Compile the int8 graph for this CPU and return its path."""
+        rewritten = self.folder / "rewritten.onnx"
+        rewrite_graph_file(self.files["int8-cpu"], rewritten, this_cpu())
+        return compile_graph(rewritten, self.folder / "compiled.onnx").path
 
     def quantized(self, config: RunConfig) -> nn.Module:
-        """The fake-quantized network in torch."""
+        """Return the fake-quantized network in torch."""
         section = config.teacher
         network = build_network(
             section.architecture, section.width, image_spec(config.input), section.classes
@@ -69,27 +72,35 @@ class Quantized:
         return restore(network.eval(), places, load_file(self.files["quantized"]))
 
     def parity(self, config: RunConfig) -> dict[str, float]:
-        """Percent of the probes on which others answer as torch's own fake-quantizers do.
+        """Return the percentage of probes with the same class as torch's fake-quantizers predict.
 
-        ONNX Runtime without and with its optimizations, and NNCF's fake-quantizers, with which
-        the network was trained: they subtract the lower end of the range before they round, which
-        moves more numbers across a rounding boundary than all else.
+        Compared are ONNX Runtime without ("parity_off") and with ("parity_on") its optimizations,
+        and NNCF's fake-quantizers, with which the network was trained ("parity_trained"). NNCF
+        subtracts the lower end of the range before it rounds, which moves values across rounding
+        boundaries.
         """
         probes = load_golden(self.files["golden"]).images
         trained = self.quantized(config)
         two = torch.from_numpy(probes[:2])
-        meant = in_torch(to_torch_quantizers(copy.deepcopy(trained), two), probes).argmax(1)
+        reference = run_in_torch(to_torch_quantizers(copy.deepcopy(trained), two), probes).argmax(1)
         graphs = {"off": (self.files["int8-cpu"], False), "on": (self.compiled(), True)}
-        given = {name: answer(open_session(*graph), probes) for name, graph in graphs.items()}
-        given["trained"] = in_torch(trained, probes)
+        compared = {name: predict(open_session(*graph), probes) for name, graph in graphs.items()}
+        compared["trained"] = run_in_torch(trained, probes)
         return {
-            f"parity_{name}": round(100 * float(np.mean(logits.argmax(1) == meant)), 2)
-            for name, logits in given.items()
+            f"parity_{name}": round(100 * float(np.mean(logits.argmax(1) == reference)), 2)
+            for name, logits in compared.items()
         }
 
 
 def run_steps(config: RunConfig, store: Store, folder: Path, probed: bool) -> Quantized:
-    """Teacher, quantize, export, and the probes if they are wanted."""
+    """Run the steps up to the export, and the probe images if `probed`.
+
+    Args:
+        config: The run file.
+        store: Finished steps are reused from here.
+        folder: For the files.
+        probed: Whether to make probe images.
+    """
     wanted = {"teacher", *TIMED, "export", *(("probe",) if probed else ())}
     artifacts: Artifacts = {}
     seconds = 0.0
@@ -100,14 +111,14 @@ def run_steps(config: RunConfig, store: Store, folder: Path, probed: bool) -> Qu
         record = run_step(step, config, artifacts, store, LineReporter(print))
         artifacts = add_artifacts(artifacts, step, record, config)
         if step.name in TIMED:
-            # The notes count what was done before an interruption, or by a row before, too.
-            seconds += max(_noted(record), time.monotonic() - started)
+            # The notes of a step include the time before an interruption, or in an earlier run.
+            seconds += max(_noted_seconds(record), time.monotonic() - started)
     folder.mkdir(parents=True, exist_ok=True)
     files = {role.record_name: store.get(a, folder) for role, a in artifacts.items()}
     return Quantized(files, folder, seconds)
 
 
-def _noted(record: StepRecord) -> float:
+def _noted_seconds(record: StepRecord) -> float:
     parts: list[dict[str, Any]] = [
         record.notes,
         *(record.notes.get(part, {}) for part in ("images", "fine-tuning")),
@@ -116,60 +127,70 @@ def _noted(record: StepRecord) -> float:
 
 
 @torch.no_grad()
-def in_torch(network: nn.Module, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits (N, K)."""
+def run_in_torch(network: nn.Module, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the logits (N, K) of images (N, C, H, W)."""
     parts = [network(part) for part in torch.from_numpy(images).split(500)]
     logits: NDArray[np.float32] = torch.cat(parts).numpy()
     return logits
 
 
-def measure(job: Job, data: Path, teachers: Path, state: Path) -> tuple[Row, dict[str, Right]]:
-    """A job's row, and for each test image whether it was answered rightly, by key."""
+def measure(job: Job, data: Path, teachers: Path, state: Path) -> tuple[Row, dict[str, Correct]]:
+    """Run a job.
+
+    Args:
+        job: The job.
+        data: Folder with CIFAR-10.
+        teachers: Folder of teachers trained by others.
+        state: Folder of the store and of the files made.
+
+    Returns:
+        The row, and the correctly classified images of student and teacher, by key and by teacher.
+    """
     config = job.config(teachers)
     spec = image_spec(config.input)
-    images, labels = load("cifar10", data, train=False, spec=spec)
+    images, labels = load_data_set("cifar10", data, train=False, spec=spec)
     made = run_steps(config, Store(str(state)), state / "quantization" / job.key, job.probed)
     url = config.teacher.weights
     teacher = load_teacher(
         config.teacher, spec, parse_weights(read_weights(url), url), torch.device("cpu")
     )
-    answers = {job.teacher: in_torch(teacher, images.numpy())}
+    logits = {job.teacher: run_in_torch(teacher, images.numpy())}
     if config.quantize.exported:
-        answers[job.key] = answer(open_session(made.compiled()), images.numpy())
+        logits[job.key] = predict(open_session(made.compiled()), images.numpy())
     else:
-        answers[job.key] = in_torch(made.quantized(config), images.numpy())
-    marks = {key: logits.argmax(1) == labels.numpy() for key, logits in answers.items()}
+        logits[job.key] = run_in_torch(made.quantized(config), images.numpy())
+    correct = {key: values.argmax(1) == labels.numpy() for key, values in logits.items()}
     row = {
         "teacher": job.teacher,
         "choice": job.choice,
         "weight_bits": job.weight_bits,
         "activation_bits": job.activation_bits,
         "seed": job.seed,
-        "fp32": round(100 * float(marks[job.teacher].mean()), 2),
-        "quantized": round(100 * float(marks[job.key].mean()), 2),
+        "fp32": round(100 * float(correct[job.teacher].mean()), 2),
+        "quantized": round(100 * float(correct[job.key].mean()), 2),
         "seconds": round(made.seconds, 1),
         "threads": torch.get_num_threads(),
         "runtime": "ONNX Runtime" if config.quantize.exported else "torch",
         **(made.parity(config) if job.probed else {}),
-        "machine": describe(),
+        "machine": describe_machine(),
         "command": "python -m benchmarks.quantization --data DATA --teachers TEACHERS",
         "digest": job.digest(),
     }
-    return row, marks
+    return row, correct
 
 
 def main(
-    key: Annotated[str, typer.Argument(help="Of the job, as the table has it.")],
-    data: Annotated[Path, typer.Option(help="Folder with the real sets.")],
+    key: Annotated[str, typer.Argument(help="Key of the job, as `--list` prints it.")],
+    data: Annotated[Path, typer.Option(help="Folder with the real data sets.")],
     teachers: Annotated[Path, typer.Option(help="Folder of teachers trained by others.")],
-    state: Annotated[Path, typer.Option(help="Folder for checkpoint and row.")] = Path("state"),
+    state: Annotated[Path, typer.Option(help="Folder for store and row.")] = Path("state"),
 ) -> None:
-    """Run one job, or go on with it; leaves STATE/KEY.json, and its marks in STATE/KEY.npz."""
-    named = {job.key: job for job in jobs()}
-    if key not in named:
-        raise typer.BadParameter(f"no row {key!r}{did_you_mean(key, named)}", param_hint="KEY")
-    row, marks = measure(named[key], data, teachers, state)
-    write_marks(state / f"{key}.npz", marks)
+    """Run one job, or resume it; write STATE/KEY.json and STATE/KEY.npz."""
+    known = {job.key: job for job in jobs()}
+    if key not in known:
+        raise typer.BadParameter(f"unknown job {key!r}{did_you_mean(key, known)}", param_hint="KEY")
+    row, correct = measure(known[key], data, teachers, state)
+    write_correct(state / f"{key}.npz", correct)
     write_durably(state / f"{key}.json", json.dumps(row))
 
 

@@ -1,4 +1,4 @@
-"""Try a change to how few bits are learnt, on CIFAR-10 training images; no test image is read.
+"""Try changed settings below 8 bits on CIFAR-10 training images. Reads no test image.
 
 python -m benchmarks.quantization.search --data DATA --teachers TEACHERS stages=10 warmup_rounds=3e3
 """
@@ -11,11 +11,11 @@ import torch.nn.functional as F
 import typer
 from torch import Tensor, nn
 
-from benchmarks.data import load
-from benchmarks.machine import describe
+from benchmarks.data import load_data_set
+from benchmarks.machine import describe_machine
 from benchmarks.quantization.jobs import STEPS, Job
 from benchmarks.quantization.run import run_steps
-from benchmarks.search_table import keep
+from benchmarks.search_table import add_trial
 from dfkd.images import ImageSpec
 from pipeline.store.store import Store
 from pipeline.teachers.loading import load_teacher, parse_weights
@@ -27,24 +27,27 @@ TEACHER = "cifar10_resnet20"
 IMAGES = 10_000
 
 SHIFT = 4
-"""Pixels, at most: as in the training of most CIFAR-10 networks."""
+"""Largest shift in pixels, as in the training of most CIFAR-10 networks."""
 
 NOISE = 0.1
-"""Standard deviation, in units of normalised images: enough that the teacher errs at all."""
+"""Standard deviation, in units of normalised images; enough that the teacher makes errors."""
 
 HEADING = (
-    "# What was tried below 8 bits, on training images\n\n"
-    f"{TEACHER} quantized as it is; accuracies in percent on the last {IMAGES:,} CIFAR-10 training "
-    f"images, shifted by up to {SHIFT} pixels and flipped (`clean`), and with noise of deviation "
-    f"{NOISE} added (`noisy`). The teacher has learnt from these images, so what it loses on them "
-    "is no forecast; `KL` is from its answers to the student's, nats an image. `changes` are "
-    "against the recipe of the choice. One thread a run, another beside it. Command: `python -m "
-    "benchmarks.quantization.search --data DATA --teachers TEACHERS CHANGES --choice CHOICE --bits "
-    "BITS --steps STEPS --seed SEED`. Rows without a machine in the JSON file are older than the "
-    "command: throw-away scripts scored them on the same images, with a patch that compared stages "
-    "as `stages` does now. Changes in words have no command. Not here: trials before these "
-    "(frozen, crop-flip, 1,200 steps), two that were broken off (stages=30; 1,200 steps with "
-    "stages), and one whose patch turned out not to be reached."
+    "# Trials below 8 bits, on training images of CIFAR-10\n\n"
+    f"The student is {TEACHER} itself, quantized. Accuracies are in percent on the last {IMAGES:,} "
+    f"training images: shifted by up to {SHIFT} pixels and flipped (`clean`), and also with noise "
+    f"of standard deviation {NOISE} (`noisy`). The teacher was trained on these images, so the "
+    "accuracy lost on them does not predict the accuracy lost on test images. `KL` is the "
+    "divergence from the teacher's predictions to the student's, in nats per image. `changes` are "
+    "overrides of the recipe of the choice; changes that are not of the form NAME=VALUE were made "
+    "in the code and not kept. Each trial had one thread, beside another one.\n\n"
+    "Command: `python -m benchmarks.quantization.search --data DATA --teachers TEACHERS CHANGES "
+    "--choice CHOICE --bits BITS --steps STEPS --seed SEED`.\n\n"
+    "Rows without a machine in the JSON file are older than this command. Temporary scripts scored "
+    "them on the same images, with changed code that compared the outputs of the stages as the "
+    "setting `stages` does now. Earlier trials are not listed (frozen generator; crop-flip; 1,200 "
+    "steps), nor are two that were stopped (stages=30; 1,200 steps with stages) and one whose "
+    "changed code turned out not to run."
 )
 
 COLUMNS = (
@@ -53,22 +56,26 @@ COLUMNS = (
     "steps",
     "changes",
     "seed",
-    *(f"{what}_{images}" for images in ("clean", "noisy") for what in ("teacher", "student", "KL")),
+    *(f"{name}_{images}" for images in ("clean", "noisy") for name in ("teacher", "student", "KL")),
     "seconds",
 )
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder with the real sets.")],
+    data: Annotated[Path, typer.Option(help="Folder with the real data sets.")],
     teachers: Annotated[Path, typer.Option(help="Folder of teachers trained by others.")],
-    changes: Annotated[list[str] | None, typer.Argument(help="NAME=VALUE, as overrides.")] = None,
-    choice: Annotated[str, typer.Option(help="Of the quantization table.")] = "adversarial",
-    bits: int = 4,
-    steps: int = STEPS,
-    seed: int = 0,
-    state: Annotated[Path, typer.Option(help="Folder for what goes on later.")] = Path("state"),
+    changes: Annotated[
+        list[str] | None, typer.Argument(help="Overrides of the recipe, as NAME=VALUE.")
+    ] = None,
+    choice: Annotated[
+        str, typer.Option(help="A choice of the quantization table.")
+    ] = "adversarial",
+    bits: Annotated[int, typer.Option(help="Bits of weights and activations.")] = 4,
+    steps: Annotated[int, typer.Option(help="Student steps.")] = STEPS,
+    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
+    state: Annotated[Path, typer.Option(help="Folder of the store.")] = Path("state"),
 ) -> None:
-    """One run; its row goes into results/quantization_search.json."""
+    """Run one trial and add its row to results/quantization_search.json."""
     config = Job(TEACHER, choice, bits, bits, seed).config(teachers)
     overrides = {name: float(value) for name, value in (c.split("=") for c in changes or [])}
     section = config.quantize.model_dump(exclude_unset=True) | {
@@ -82,31 +89,33 @@ def main(
     teacher = load_teacher(
         config.teacher, spec, parse_weights(read_weights(url), url), torch.device("cpu")
     )
-    images, labels = load("cifar10", data, train=True, spec=spec, last=IMAGES)
+    images, labels = load_data_set("cifar10", data, train=True, spec=spec, last=IMAGES)
     rng = torch.Generator().manual_seed(7)
     clean = shifted(images, spec, rng)
     noisy = clean + NOISE * torch.randn(clean.shape, generator=rng)
     student = made.quantized(config)
-    keep(
-        "quantization_search",
-        HEADING,
-        COLUMNS,
-        {
-            "choice": choice,
-            "bits": bits,
-            "steps": steps,
-            "changes": " ".join(changes or []),
-            "seed": seed,
-            **compared("clean", teacher, student, clean, labels),
-            **compared("noisy", teacher, student, noisy, labels),
-            "seconds": round(made.seconds),
-            "machine": describe(),
-        },
-    )
+    row = {
+        "choice": choice,
+        "bits": bits,
+        "steps": steps,
+        "changes": " ".join(changes or []),
+        "seed": seed,
+        **compare("clean", teacher, student, clean, labels),
+        **compare("noisy", teacher, student, noisy, labels),
+        "seconds": round(made.seconds),
+        "machine": describe_machine(),
+    }
+    add_trial("quantization_search", HEADING, COLUMNS, row)
 
 
 def shifted(images: Tensor, spec: ImageSpec, rng: torch.Generator) -> Tensor:
-    """Images (N, C, H, W), each moved by up to `SHIFT` pixels over black, every other flipped."""
+    """Return images shifted by up to `SHIFT` pixels over black; about half of them are mirrored.
+
+    Args:
+        images: Normalised, (N, C, H, W).
+        spec: Their normalisation.
+        rng: Draws shifts and flips.
+    """
     count, channels, height, width = images.shape
     black = spec.normalise(torch.full((1, channels, 1, 1), spec.value_range[0]))
     padded = black.expand(count, channels, height + 2 * SHIFT, width + 2 * SHIFT).clone()
@@ -124,10 +133,18 @@ def shifted(images: Tensor, spec: ImageSpec, rng: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def compared(
+def compare(
     name: str, teacher: nn.Module, student: nn.Module, images: Tensor, labels: Tensor
 ) -> dict[str, float]:
-    """Accuracies of both in percent, and KL(teacher || student) in nats an image."""
+    """Return both accuracies in percent, and KL(teacher || student) in nats per image.
+
+    Args:
+        name: Of the images; the end of each key in the result.
+        teacher: Takes images, returns logits (N, K).
+        student: Likewise.
+        images: Normalised, (N, C, H, W).
+        labels: (N,).
+    """
     theirs, ours = (
         torch.cat([network(part) for part in images.split(500)]) for network in (teacher, student)
     )

@@ -1,1 +1,1 @@
-"""Runs that are killed or lose their server, store or disk; the cost of cached runs."""
+"""Robustness: runs that are killed or lose a service, and the cost of runs that reuse all steps."""

@@ -1,9 +1,9 @@
-"""What a run costs that finds everything done, and which steps a partial change does anew.
+"""Measure a run whose steps are all reused, and which steps a change repeats.
 
 python -m benchmarks.robustness.cached_runs
 
-By hand, in one process; and on a real Prefect server with a real worker, in turns with a flow that
-does nothing.
+First in one process; then through a real Prefect server and worker, in turns with a flow that does
+nothing.
 """
 
 import json
@@ -17,7 +17,8 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.machine import describe
+from benchmarks.machine import describe_machine
+from benchmarks.result_pages import RESULTS, markdown_table
 from pipeline.chain import chain
 from pipeline.config.run_file import read_run_file
 from pipeline.run import execute
@@ -26,10 +27,11 @@ from pipeline.training.progress import LineReporter
 from tests.support.quick_run import QUICK, write_run
 from tests.support.session import Session, free_port
 
-RESULTS = Path(__file__).parents[1] / "results"
-
 SAME = {"name": "same", "student": "same"}
-"""Quick to do, and passes."""
+"""A run file that is quick and passes its gate."""
+
+REUSED = ": reused"
+"""End of the progress line of a step that is reused."""
 
 CHANGES: dict[str, dict[str, Any]] = {
     "nothing": {},
@@ -38,24 +40,24 @@ CHANGES: dict[str, dict[str, Any]] = {
     "the batch": {"export": {"batch": 4}},
     "the seed": {"seed": 1},
 }
-"""What is changed against a run that was done."""
+"""What is changed after a finished run: a name for the table, and sections of the run file."""
 
 
-def by_hand(folder: Path, store: Store, **changes: Any) -> tuple[float, list[str]]:
-    """Seconds that a run takes, without the start of the interpreter, and the steps it did."""
+def run_in_process(folder: Path, store: Store, **changes: Any) -> tuple[float, list[str]]:
+    """Return the seconds of a run, without the start of Python, and the steps it executed."""
     config = read_run_file(write_run(folder, **SAME, **changes))
     lines: list[str] = []
     started = time.monotonic()
     manifest = execute(config, store, folder / "bundle", LineReporter(lines.append))
     assert manifest["verdict"]
     seconds = time.monotonic() - started
-    done = {line.removesuffix(": reused") for line in lines if line.endswith(": reused")}
-    return seconds, [step.label for step in chain(config) if step.label not in done]
+    reused = {line.removesuffix(REUSED) for line in lines if line.endswith(REUSED)}
+    return seconds, [step.label for step in chain(config) if step.label not in reused]
 
 
 @contextmanager
-def served(home: Path, store: Path) -> Iterator[Session]:
-    """A server, a worker, and both flows deployed."""
+def prefect_session(home: Path, store: Path) -> Iterator[Session]:
+    """Start a server and a worker, and deploy both flows."""
     url = f"http://127.0.0.1:{free_port()}/api"
     session = Session(home, url, store, PREFECT_API_URL=url)
     try:
@@ -70,8 +72,8 @@ def served(home: Path, store: Path) -> Iterator[Session]:
         session.close()
 
 
-def through_a_worker(folder: Path, store: Path, rounds: int) -> dict[str, list[float]]:
-    """Seconds of a command that asks for a run and waits for its end, in turns."""
+def time_flow_runs(folder: Path, store: Path, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of commands that start a flow run and wait for it, in turns."""
     run_file = write_run(folder, **SAME)
     parameters = f"--param run_file={run_file} --param output={folder / 'bundle'}"
     commands = {
@@ -82,55 +84,59 @@ def through_a_worker(folder: Path, store: Path, rounds: int) -> dict[str, list[f
     }
     seconds: dict[str, list[float]] = {name: [] for name in commands}
 
-    def records() -> dict[str, float]:
+    def record_times() -> dict[str, float]:
         return {str(path): path.stat().st_mtime for path in store.glob("steps/*/*.json")}
 
-    written = records()
-    with served(folder, store) as session:
+    before = record_times()
+    with prefect_session(folder, store) as session:
         for turn in range(rounds + 1):
             for name, command in commands.items():
                 started = time.monotonic()
                 session.run(command)
-                assert records() == written, "a step was done again"
-                if turn:  # The first one warms the disk's cache.
+                assert record_times() == before, "a step was repeated"
+                if turn:  # The first turn fills the disk cache.
                     seconds[name].append(round(time.monotonic() - started, 2))
     return seconds
 
 
 def main(
-    rounds: Annotated[int, typer.Option(help="Of both flows, in turns.")] = 5,
+    rounds: Annotated[int, typer.Option(help="Runs of each flow, in turns.")] = 5,
 ) -> None:
-    """Measure all, and write results/cached_runs.json and cached_runs.md."""
+    """Measure; write results/cached_runs.json and cached_runs.md."""
     with tempfile.TemporaryDirectory() as name:
-        folder, place = Path(name), Path(name) / "store"
-        store = Store(str(place))
-        first, _ = by_hand(folder, store)
-        found = {
-            what: dict(zip(("seconds", "done"), by_hand(folder, store, **changes), strict=True))
-            for what, changes in CHANGES.items()
+        folder, store_folder = Path(name), Path(name) / "store"
+        store = Store(str(store_folder))
+        first_s, _ = run_in_process(folder, store)
+        changed = {
+            what: dict(zip(("seconds", "done"), run_in_process(folder, store, **it), strict=True))
+            for what, it in CHANGES.items()
         }
         (home := folder / "home").mkdir()
-        worker = through_a_worker(home, place, rounds)
-    kept = {"first": first, "changes": found, "worker": worker, "machine": describe()}
-    (RESULTS / "cached_runs.json").write_text(json.dumps(kept, indent=1) + "\n")
-    (RESULTS / "cached_runs.md").write_text(_told(kept, rounds))
+        worker = time_flow_runs(home, store_folder, rounds)
+    result = {"first": first_s, "changes": changed, "worker": worker, "machine": describe_machine()}
+    (RESULTS / "cached_runs.json").write_text(json.dumps(result, indent=1) + "\n")
+    (RESULTS / "cached_runs.md").write_text(render(result))
 
 
-def _told(kept: dict[str, Any], rounds: int) -> str:
-    lines = ["| changed since the run before | steps done anew | s |", "| --- | --- | --- |"]
-    lines += [
-        f"| {what} | {', '.join(row['done']) or 'none'} | {row['seconds']:.2f} |"
-        for what, row in kept["changes"].items()
+def render(result: dict[str, Any]) -> str:
+    """Return the page as Markdown."""
+    body = [
+        [what, ", ".join(row["done"]) or "none", f"{row['seconds']:.2f}"]
+        for what, row in result["changes"].items()
     ]
-    empty, full = (statistics.median(kept["worker"][name]) for name in kept["worker"])
+    rounds = len(result["worker"]["empty"])
+    empty, reused = (statistics.median(result["worker"][name]) for name in result["worker"])
     return (
-        f"# Runs that find things done\n\nThe first took {kept['first']:.0f} s. Seconds are of "
-        "checking, steps and bundle, without the start of Python.\n\n" + "\n".join(lines) + "\n\n"
-        f"Through a Prefect worker, command to end, median of {rounds} in turns: a flow that does "
-        f"nothing {empty:.2f} s, a run that finds everything done {full:.2f} s: "
-        f"{full - empty:.2f} s more.\n\n"
+        "# Runs whose steps are reused\n\n"
+        f"The first run took {result['first']:.0f} s. After it, one thing is changed in the run "
+        "file and the run is repeated with the same store. Seconds are those of checking the run "
+        "file, of all steps and of writing the bundle, without the start of Python.\n\n"
+        + markdown_table(["changed in the run file", "steps executed", "seconds"], body)
+        + f"\n\nThrough a Prefect worker, from the command to its end, medians of {rounds} turns: "
+        f"a flow that does nothing takes {empty:.2f} s, a run that reuses every step "
+        f"{reused:.2f} s, which is {reused - empty:.2f} s more.\n\n"
         f"Command: `python -m benchmarks.robustness.cached_runs --rounds {rounds}`. "
-        f"Machine: {kept['machine']}.\n"
+        f"Machine: {result['machine']}.\n"
     )
 
 

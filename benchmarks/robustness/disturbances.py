@@ -1,4 +1,4 @@
-"""One run that is killed, or whose server, store or disk fails, and how it ends."""
+"""Disturb one flow run: kill its process, or take away its server, its store or its disk space."""
 
 import itertools
 import os
@@ -8,239 +8,147 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from base.file_digest import file_digest
-from pipeline.bundle.bundle import open_bundle
-from pipeline.store.store import Store
-from tests.support.quick_run import QUICK, ROOT, write_run
-from tests.support.session import Session, free_port
+from benchmarks.robustness.flow_process import STAGES, STEPS, Digests, FlowRun, Server
 
-STEPS = ("teacher", "distill", "quantize", "export", "probe", "compile", "validate")
+MAX_STARTS = 4
+"""Starts of a run before it counts as failed."""
 
-STAGES = (*STEPS, "bundle")
-"""Where a run is disturbed; the last is what comes after the last record."""
+SERVER_DOWN_S = 20.0
+"""Longer than the rest of any run takes, so that a run that is still there waits for the server."""
 
-STARTS = 4
-"""How often a run is started, at most."""
+STORE_GONE_S = 8.0
 
-SECTIONS = {
-    "distill": {**QUICK["distill"], "budget": {"steps": 600}},
-    "quantize": {**QUICK["quantize"], "budget": {"steps": 150}},
-    "gate": {**QUICK["gate"], "rounds": 60},
-}
-"""Every training takes some seconds, so that there is something to go on from."""
-
-RUN = """
-import sys
-from pipeline.training import checkpoint
-# The phases are shorter than the time between two checkpoints of a real run.
-checkpoint.SAVE_INTERVAL_S = 0.5
-from flows.distill_and_quantize import JUDGED, distill_and_quantize
-run_file, output = sys.argv[1:]
-sys.exit(distill_and_quantize(run_file, output=output, return_state=True).name not in JUDGED)
-"""
-
-Made = dict[str, dict[str, str]]
-"""The sha256 of every artifact, by role, by step; the bundle's last."""
+POLL_S = 0.002
 
 
-class Server:
-    """A Prefect server that can be stopped and started again, and the processes that use it."""
+def undisturbed_run(server: Server, folder: Path) -> tuple[Digests, dict[str, float]]:
+    """Run without a disturbance.
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.url = f"http://127.0.0.1:{free_port()}/api"
-        self.session: Session
+    Runs twice: the first run fills the caches of the machine, the second one is timed.
 
-    def start(self) -> None:
-        """Start it over the same database."""
-        self.session = Session(self.home, self.url, "unused", PREFECT_API_URL=self.url)
-        self.session.start("prefect server start")
-        self.session.wait_until_up()
-
-    def stop(self) -> None:
-        """Stop it."""
-        self.session.close()
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run works.
-
-    Attributes:
-        folder: Its own.
-        store: A folder.
-    """
-
-    folder: Path
-    store: Path
-
-    @property
-    def bundle(self) -> Path:
-        """What it makes."""
-        return self.folder / "bundle"
-
-    def records(self) -> dict[str, float]:
-        """When the record of each finished stage was written."""
-        found = {step: list((self.store / "steps" / step).glob("*.json")) for step in STEPS}
-        return {step: paths[0].stat().st_mtime for step, paths in found.items() if paths}
-
-    def said(self) -> str:
-        """The log of all its starts."""
-        log = self.folder / "log"
-        return log.read_text(errors="replace") if log.exists() else ""
-
-    def made(self) -> Made:
-        """What all stages made, each file's content checked against its name."""
-        for path in (self.store / "objects").rglob("*"):
-            if path.is_file() and path.suffix != ".part":
-                assert file_digest(path) == path.name, f"half-written: {path}"
-        steps = {
-            kept.place.split("/")[1]: {r: a.sha256 for r, a in record.artifacts.items()}
-            for kept, record in Store(str(self.store)).records()
-        }
-        return {**steps, "bundle": {"manifest": open_bundle(self.bundle)["bundle"]}}
-
-    def start(self, server: Server) -> "subprocess.Popen[bytes]":
-        """The flow, as a process that leads a group."""
-        log = (self.folder / "log").open("ab")
-        run_file = write_run(self.folder, **SECTIONS)
-        command = ["python", "-c", RUN, str(run_file), str(self.bundle)]
-        environment = {**server.session.environment, "DATAFREE_EDGE_STORE": str(self.store)}
-        return subprocess.Popen(
-            command,
-            env=environment,
-            cwd=ROOT,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-
-
-def undisturbed(server: Server, folder: Path) -> tuple[Made, dict[str, float]]:
-    """What a run makes that nobody disturbs, and the seconds that each stage takes.
-
-    Two runs: the first one's seconds are those of a machine that has everything still to load.
+    Returns:
+        The digests of everything the run made, and the seconds that each stage took.
     """
     for turn in ("cold", "warm"):
-        (place := Place(folder / turn, folder / turn / "store")).store.mkdir(parents=True)
-        process = place.start(server)
-        _wait_for(place, process, "teacher")
+        (run := FlowRun(folder / turn, folder / turn / "store")).store.mkdir(parents=True)
+        process = run.start(server)
+        _wait_for_stage(run, process, "teacher")
         began = time.time()
-        assert process.wait() == 0, place.said()
-        records = place.records()
-        ends = [began, *(records[step] for step in STEPS), time.time()]
-    lasted = (after - before for before, after in itertools.pairwise(ends))
-    return place.made(), dict(zip(STAGES, lasted, strict=True))
+        assert process.wait() == 0, run.log()
+        times = run.record_times()
+        ends = [began, *(times[step] for step in STEPS), time.time()]
+    durations = (after - before for before, after in itertools.pairwise(ends))
+    return run.digests(), dict(zip(STAGES, durations, strict=True))
 
 
-def disturbed(
+def disturbed_run(
     server: Server,
     folder: Path,
     kind: str,
     stage: str,
-    lasts: float,
+    duration_s: float,
     rng: random.Random,
 ) -> dict[str, Any]:
-    """Disturb a run in a stage, and see it to its end; the row of the table.
-
-    The row's stage is the one that was hit, which may be the one after the one that was meant.
+    """Disturb a run at a random moment of a stage, then start it again until it ends.
 
     Args:
-        server: Stopped and started again by `kind` "server".
+        server: Stopped and started again if `kind` is "server".
         folder: For the run.
         kind: "kill", "server", "store" or "disk".
-        stage: In which.
-        lasts: Seconds that the stage takes when nobody disturbs it.
+        stage: The stage to disturb, one of `STAGES`.
+        duration_s: Seconds that the stage takes without a disturbance.
         rng: Chooses the moment.
+
+    Returns:
+        A row of the table, with the digests of what the run made under "made". Its "stage" is the
+        stage that was disturbed, which can be the one after `stage`.
     """
-    with _store(kind, folder) as store:
-        place = Place(folder, store)
-        process = place.start(server)
-        _wait_for(place, process, stage)
-        began, after = time.monotonic(), rng.uniform(0, lasts)
-        # One that ends sooner than it did when nobody disturbed it is hit no later than at its end.
-        while time.monotonic() - began < after and stage not in place.records():
-            time.sleep(0.002)
-        lasted, done = time.monotonic() - began, place.records()
-        hit = next((step for step in STEPS if step not in done), "bundle")
-        met = DISTURB[kind](server, place, process)
-        kept = place.records()
+    with _store_folder(kind, folder) as store:
+        run = FlowRun(folder, store)
+        process = run.start(server)
+        _wait_for_stage(run, process, stage)
+        began, delay = time.monotonic(), rng.uniform(0, duration_s)
+        # A stage that is faster than in the undisturbed run is disturbed at its end at the latest.
+        while time.monotonic() - began < delay and stage not in run.record_times():
+            time.sleep(POLL_S)
+        delayed, finished = time.monotonic() - began, run.record_times()
+        hit = next((step for step in STEPS if step not in finished), "bundle")
+        noticed = DISTURB[kind](server, run, process)
+        before = run.record_times()
         code = process.wait()
-        mended = time.monotonic()
+        restored = time.monotonic()
         if kind == "disk":
             subprocess.run(["mount", "-o", "remount,size=64m", str(store)], check=True)
         starts = 1
-        while code != 0 and starts < STARTS:
-            code = place.start(server).wait()
+        while code != 0 and starts < MAX_STARTS:
+            code = run.start(server).wait()
             starts += 1
-        end = place.records()
+        after = run.record_times()
         return {
             "kind": kind,
             "stage": hit,
-            "after": round(lasted, 2),
+            "after": round(delayed, 2),
             "starts": starts,
-            "noticed": met or any(sign in place.said() for sign in SIGNS[kind]),
-            "resumed": "resuming from a checkpoint" in place.said(),
-            "done_twice": [step for step, when in kept.items() if end[step] != when],
-            "seconds": round(time.monotonic() - mended, 1),
-            "failed": place.said()[-2000:] if code else "",
-            "made": {} if code else place.made(),
+            "noticed": noticed or any(sign in run.log() for sign in LOG_SIGNS[kind]),
+            "resumed": RESUMED in run.log(),
+            "done_twice": [step for step, at in before.items() if after[step] != at],
+            "seconds": round(time.monotonic() - restored, 1),
+            "failed": run.log()[-2000:] if code else "",
+            "made": {} if code else run.digests(),
         }
 
 
-def _wait_for(place: Place, process: "subprocess.Popen[bytes]", stage: str) -> None:
-    """Until a stage begins: the one before it is recorded, or the run has begun."""
+def _wait_for_stage(run: FlowRun, process: "subprocess.Popen[bytes]", stage: str) -> None:
+    """Wait until a stage begins: the one before it is recorded, or the flow has started."""
     index = STAGES.index(stage)
     while process.poll() is None:
-        if index == 0 and "Beginning" in place.said():
+        if index == 0 and "Beginning" in run.log():
             return
-        if index and STAGES[index - 1] in place.records():
+        if index and STAGES[index - 1] in run.record_times():
             return
-        time.sleep(0.002)
-    raise AssertionError(place.said())
+        time.sleep(POLL_S)
+    raise AssertionError(run.log())
 
 
-def _kill(_: Server, __: Place, process: "subprocess.Popen[bytes]") -> bool:
+def _kill(_: Server, __: FlowRun, process: "subprocess.Popen[bytes]") -> bool:
     if process.poll() is not None:
         return False
     os.killpg(process.pid, signal.SIGKILL)
     return True
 
 
-def _restart_server(server: Server, _: Place, process: "subprocess.Popen[bytes]") -> bool:
-    """Away for longer than the rest of a run takes: one that is still there waits for it."""
+def _restart_server(server: Server, _: FlowRun, process: "subprocess.Popen[bytes]") -> bool:
     server.stop()
     with suppress(subprocess.TimeoutExpired):
-        process.wait(20)
-    met = process.poll() is None
+        process.wait(SERVER_DOWN_S)
+    waited = process.poll() is None
     server.start()
-    return met
+    return waited
 
 
-def _hide_store(_: Server, place: Place, __: "subprocess.Popen[bytes]") -> bool:
-    """As a share that is gone for a while: what asks for it gets errors."""
-    aside = place.store.with_name("aside")
-    place.store.rename(aside)
-    place.store.write_text("no folder")
-    time.sleep(8)
-    place.store.unlink()
-    aside.rename(place.store)
+def _hide_store(_: Server, run: FlowRun, __: "subprocess.Popen[bytes]") -> bool:
+    """Replace the store by a file for a while, so that every access fails."""
+    hidden = run.store.with_name("hidden")
+    run.store.rename(hidden)
+    run.store.write_text("not a folder")
+    time.sleep(STORE_GONE_S)
+    run.store.unlink()
+    hidden.rename(run.store)
     return False
 
 
-def _fill_disk(_: Server, place: Place, __: "subprocess.Popen[bytes]") -> bool:
-    with suppress(OSError), (place.store / "ballast").open("wb", buffering=0) as file:
+def _fill_disk(_: Server, run: FlowRun, __: "subprocess.Popen[bytes]") -> bool:
+    with suppress(OSError), (run.store / "ballast").open("wb", buffering=0) as file:
         while True:
             file.write(bytes(1 << 12))
     return False
 
 
-Disturb = Callable[[Server, Place, "subprocess.Popen[bytes]"], bool]
-"""Whether the run is known to have met it; of False the log tells more."""
+Disturb = Callable[[Server, FlowRun, "subprocess.Popen[bytes]"], bool]
+"""Returns whether the run is known to have noticed; if not, its log decides."""
 
 DISTURB: dict[str, Disturb] = {
     "kill": _kill,
@@ -250,17 +158,21 @@ DISTURB: dict[str, Disturb] = {
 }
 
 
-SIGNS: dict[str, tuple[str, ...]] = {
+LOG_SIGNS: dict[str, tuple[str, ...]] = {
     "kill": (),
     "server": ("ConnectError", "Connection refused", "RemoteProtocolError"),
     "store": ("Not a directory", "FileExistsError"),
     "disk": ("No space left on device",),
 }
-"""What a log says of a disturbance that a run has met; one that is killed says nothing more."""
+"""Text in the log that shows that a run noticed the disturbance; a killed run logs nothing."""
+
+RESUMED = "resuming from a checkpoint"
+"""Text in the log of a run that resumed a training."""
 
 
 @contextmanager
-def _store(kind: str, folder: Path) -> Iterator[Path]:
+def _store_folder(kind: str, folder: Path) -> Iterator[Path]:
+    """Make a store folder, on a small disk of its own if that is to be filled."""
     store = folder / "store"
     store.mkdir()
     if kind != "disk":

@@ -1,8 +1,8 @@
-"""A flow that does nothing: what one costs by itself."""
+"""A flow that does nothing: measures the cost of a flow run by itself."""
 
 from prefect import flow
 
 
 @flow(name="empty", persist_result=False)
 def empty() -> None:
-    """Nothing."""
+    """Do nothing."""

@@ -1,1 +1,1 @@
-"""Inference speed of int8, overhead of the training loop, lower bounds for every Jetson."""
+"""Speed: int8 against float on this CPU, overhead of the training loop, bounds for each Jetson."""

@@ -1,9 +1,9 @@
-"""What the engine costs beyond its arithmetic: the house recipe against a straight-line script.
-
-Both start from the same networks and the same random state and reach the same weights; they take
-turns in one process, so that the ratio does not depend on the machine's mood.
+"""Measure the overhead of the training loop: the house recipe against the same steps without it.
 
 python -m benchmarks.speed.loop_overhead
+
+Both start from the same networks and the same random state and end with the same weights. They run
+in turns in one process, so that both are affected alike by other work on the machine.
 """
 
 import contextlib
@@ -20,42 +20,40 @@ import typer
 from torch import Tensor, nn
 
 from benchmarks.data import MNIST_INPUT
-from benchmarks.machine import describe
-from benchmarks.mnist.jobs import TEACHERS
-from benchmarks.mnist.run import open_teacher
+from benchmarks.machine import describe_machine
+from benchmarks.mnist.teachers import TEACHERS
+from benchmarks.result_pages import RESULTS
 from dfkd.models import build
 from dfkd.recipes.house import HOUSE
 from dfkd.training.loop import Loop, Plan, build_generator
 
-RESULTS = Path(__file__).parents[1] / "results"
 
-
-def players(seed: int, teacher: str) -> tuple[nn.Module, nn.Module, nn.Module]:
-    """(teacher, student, generator), the same for the same seed."""
+def build_networks(seed: int, teacher: str) -> tuple[nn.Module, nn.Module, nn.Module]:
+    """Return (teacher, student, generator); the same seed gives the same weights."""
     torch.manual_seed(seed)
-    frozen = open_teacher(TEACHERS[teacher], Path())
+    frozen = TEACHERS[teacher].load(Path())
     generator = build_generator(HOUSE, MNIST_INPUT, 10)
     assert generator is not None
     return frozen, build("lenet5-half-bn", MNIST_INPUT, 10), generator
 
 
-class Straight:
-    """The house recipe written down without an engine: no recipe, no health, no report."""
+class PlainTraining:
+    """The house recipe as a plain script: no recipe object, no divergence check, no report."""
 
     def __init__(self, seed: int, teacher: str, rounds: int) -> None:
-        self.teacher, self.student, self.generator = players(seed, teacher)
+        self.teacher, self.student, self.generator = build_networks(seed, teacher)
         self.norms = [m for m in self.teacher.modules() if isinstance(m, nn.BatchNorm2d)]
         self.rng = torch.Generator().manual_seed(seed)
         self.for_generator = torch.optim.Adam(self.generator.parameters(), HOUSE.generator.lr)
         self.for_student = torch.optim.Adam(self.student.parameters(), HOUSE.student.lr)
-        self.done, self.rounds = 0, rounds
+        self.rounds_done, self.rounds = 0, rounds
         self.images = torch.zeros(HOUSE.memory.capacity, 1, 32, 32, dtype=torch.half)
         self.logits = torch.zeros(HOUSE.memory.capacity, 10)
         self.filled = 0
 
     def one_round(self) -> None:
-        """One generator step, four fresh batches, forty student steps."""
-        factor = 0.01 + 0.99 * (1 + math.cos(math.pi * self.done / self.rounds)) / 2
+        """Run one generator step, four fresh batches and forty student steps."""
+        factor = 0.01 + 0.99 * (1 + math.cos(math.pi * self.rounds_done / self.rounds)) / 2
         self.for_generator.param_groups[0]["lr"] = HOUSE.generator.lr * factor
         self.for_student.param_groups[0]["lr"] = HOUSE.student.lr * factor
         self._generator_step()
@@ -86,7 +84,7 @@ class Straight:
             self.for_student.zero_grad(set_to_none=True)
             loss.backward()
             self.for_student.step()
-        self.done += 1
+        self.rounds_done += 1
 
     def _generator_step(self) -> None:
         self.generator.train()
@@ -124,9 +122,9 @@ def _kl(teacher: Tensor, student: Tensor) -> Tensor:
     return F.kl_div(first, second, reduction="none", log_target=True).sum(1).mean()
 
 
-def engine(seed: int, teacher: str, rounds: int) -> Loop:
-    """The same by the engine."""
-    frozen, student, generator = players(seed, teacher)
+def build_loop(seed: int, teacher: str, rounds: int) -> Loop:
+    """Return the training loop that does the same as `PlainTraining`."""
+    frozen, student, generator = build_networks(seed, teacher)
     return Loop(
         HOUSE,
         teacher=frozen,
@@ -140,41 +138,45 @@ def engine(seed: int, teacher: str, rounds: int) -> Loop:
     )
 
 
-class EnoughError(Exception):
-    """Every round that counts was timed."""
+class AllTimedError(Exception):
+    """Every round that counts was timed; ends the loop."""
 
 
 def compare(teacher: str, rounds: int, warm: int = 5) -> dict[str, float]:
-    """Seconds a round of both, taking turns round by round, within a run of the usual length.
+    """Time both, in turns round by round, as parts of a run of the published length.
 
     Args:
-        teacher: One of our own.
-        rounds: Rounds that count.
-        warm: Rounds before, in which memory is allocated.
+        teacher: A key of `benchmarks.mnist.teachers.TEACHERS`, one from this repository.
+        rounds: Timed rounds.
+        warm: Rounds before them, which are not counted.
+
+    Returns:
+        "straight_ms" and "engine_ms", the mean milliseconds of a round of the plain script and of
+        the loop, and their "ratio".
     """
     length = HOUSE.schedule.rounds
-    straight, seconds = Straight(0, teacher, length), {"straight": [0.0], "engine": [0.0]}
+    plain, seconds = PlainTraining(0, teacher, length), {"straight": [0.0], "engine": [0.0]}
     last = time.perf_counter()
 
     def between(_: object) -> None:
         nonlocal last
         seconds["engine"].append(time.perf_counter() - last)
         started = time.perf_counter()
-        straight.one_round()
+        plain.one_round()
         last = time.perf_counter()
         seconds["straight"].append(last - started)
         if len(seconds["straight"]) > rounds + warm:
-            raise EnoughError
+            raise AllTimedError
 
-    with contextlib.suppress(EnoughError):
-        engine(0, teacher, length).run(between)
-    means = {who: statistics.fmean(times[1 + warm :]) for who, times in seconds.items()}
+    with contextlib.suppress(AllTimedError):
+        build_loop(0, teacher, length).run(between)
+    means = {name: statistics.fmean(times[1 + warm :]) for name, times in seconds.items()}
     ratio = means["engine"] / means["straight"]
-    return {**{f"{who}_ms": 1e3 * value for who, value in means.items()}, "ratio": ratio}
+    return {**{f"{name}_ms": 1e3 * value for name, value in means.items()}, "ratio": ratio}
 
 
-def main(rounds: Annotated[int, typer.Option(help="Rounds of each.")] = 200) -> None:
-    """Measure, print, and write results/loop_overhead.json."""
+def main(rounds: Annotated[int, typer.Option(help="Timed rounds of each.")] = 200) -> None:
+    """Measure, print the rows and write results/loop_overhead.json."""
     rows = [
         {"teacher": teacher, **{k: round(v, 4) for k, v in compare(teacher, rounds).items()}}
         for teacher in ("lenet5", "lenet5-bn")
@@ -184,7 +186,7 @@ def main(rounds: Annotated[int, typer.Option(help="Rounds of each.")] = 200) -> 
         "rounds": rounds,
         "seed": 0,
         "threads": torch.get_num_threads(),
-        "machine": describe(),
+        "machine": describe_machine(),
         "command": f"python -m benchmarks.speed.loop_overhead --rounds {rounds}",
     }
     (RESULTS / "loop_overhead.json").write_text(json.dumps(result, indent=1) + "\n")

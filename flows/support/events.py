@@ -1,4 +1,4 @@
-"""Events that were handed to the server, or whoever tells them knows that they were not."""
+"""Events for Prefect automations and deployment triggers."""
 
 import asyncio
 from typing import Any
@@ -6,36 +6,36 @@ from typing import Any
 from prefect.events import Event, Resource
 from prefect.events.clients import get_events_client
 
-TRIES = 3
+RECONNECTIONS = 3
 
 
-def tell(event: str, about: str, name: str, payload: dict[str, Any], **labels: str) -> None:
-    """Send an event, and wait until the server's socket has it.
+def send_event(event: str, kind: str, name: str, payload: dict[str, Any], **labels: str) -> None:
+    """Send an event to the server and wait until it is sent.
 
-    Prefect's own `emit_event` leaves it to a thread, and what that cannot send is lost.
+    Prefect's `emit_event` sends from a background thread and drops what it cannot send.
 
     Args:
-        event: What happened.
-        about: Kind of what it happened to: "teacher" or "bundle".
-        name: Of what it happened to.
-        payload: What else there is to say.
-        labels: Of it, for triggers to match.
+        event: The event's name, such as "teacher.updated".
+        kind: Kind of the resource: "teacher" or "bundle".
+        name: Name of the resource.
+        payload: The event's data.
+        **labels: Labels of the resource, which triggers can match.
 
     Raises:
-        ConnectionError: When it could not be sent.
+        ConnectionError: If the event cannot be sent.
     """
     resource = {
-        "prefect.resource.id": f"datafree-edge.{about}.{name}",
+        "prefect.resource.id": f"datafree-edge.{kind}.{name}",
         "prefect.resource.name": name,
         **labels,
     }
 
     async def send() -> None:
-        async with get_events_client(TRIES, checkpoint_every=1) as client:
+        async with get_events_client(RECONNECTIONS, checkpoint_every=1) as client:
             await client.emit(Event(event=event, resource=Resource(resource), payload=payload))
 
     try:
         asyncio.run(send())
-    except Exception as error:  # A dozen types, of sockets, of their library, of Prefect.
-        why = f"{type(error).__name__}: {error}"
-        raise ConnectionError(f"an event could not be sent ({why})") from None
+    except Exception as error:  # Of many types: websockets', Prefect's, the system's.
+        reason = f"{type(error).__name__}: {error}"
+        raise ConnectionError(f"the event {event} could not be sent ({reason})") from None

@@ -1,4 +1,4 @@
-"""What is tried again: that which may end otherwise, and never that which cannot."""
+"""Which failures of a task are retried: transient ones only."""
 
 from typing import Any
 
@@ -8,16 +8,17 @@ from prefect.client.schemas.objects import TaskRun
 from targets.tensorrt.diagnosis.failures import BuildError
 
 
-def _may_pass(_: Any, __: TaskRun, state: State[Any]) -> bool:
-    """A full disk, memory, a link that broke; not what a person has to allow or to move."""
+def _is_transient(_: Any, __: TaskRun, state: State[Any]) -> bool:
+    """Return whether a failure may not happen again: a full disk, memory, a lost connection."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, BuildError):
-        return error.failure.again
+        return error.failure.transient
     return isinstance(error, OSError) and not isinstance(error, PermissionError | IsADirectoryError)
 
 
-TRIES: dict[str, Any] = {
+RETRIES: dict[str, Any] = {
     "retries": 2,
     "retry_delay_seconds": [10, 60],
-    "retry_condition_fn": _may_pass,
+    "retry_condition_fn": _is_transient,
 }
+"""Arguments of `task` for work that is retried after a transient failure."""

@@ -1,8 +1,7 @@
-"""What stands on a run's page: verdict, stages, engines, their layers, progress."""
+"""The artifacts on a run's page: verdict, stages, engines, layers and progress."""
 
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -14,77 +13,75 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from pipeline.bundle.report import summary
+from base.notify import Notify
+from pipeline.bundle.summary import summary_rows
 from pipeline.store.step_record import StepRecord
 from pipeline.training.progress import LineReporter
 from targets.bundle.bundle_files import Manifest
 
-EVERY = 5.0
-"""Seconds between two looks of the server at how far a phase is."""
+UPDATE_INTERVAL_S = 5.0
+"""Time between two updates of a progress bar."""
 
 
 class PageReporter(LineReporter):
-    """Lines for the run's log, and a bar on its page for every phase.
+    """Write progress to the run's log, and as a bar for each phase to the run's page.
 
     Args:
-        write: Takes a line.
-        step: Whose phases they are.
+        write: Receives the lines of the log.
+        step: Label of the step.
     """
 
-    def __init__(self, write: Callable[[str], None], step: str) -> None:
+    def __init__(self, write: Notify, step: str) -> None:
         super().__init__(write)
-        self._step, self._phase, self._told, self._is_off = step, "", 0.0, False
+        self._step, self._phase, self._updated_at, self._is_off = step, "", 0.0, False
         self._bar: UUID | None = None
 
     def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
-        """Write a line if it is time for one, and move the bar."""
+        """Write a line and update the bar, each if its interval is over."""
         super().phase(name, done, total, losses)
         now = time.monotonic()
-        if name == self._phase and done < total and now - self._told < EVERY:
+        if name == self._phase and done < total and now - self._updated_at < UPDATE_INTERVAL_S:
             return
-        self._told = now
+        self._updated_at = now
         if self._is_off:
             return
         try:
-            self._move(name, 100.0 * done / max(total, 1))
-        except Exception as error:  # The server's, the network's: the training is none of theirs.
+            self._update(name, 100.0 * done / max(total, 1))
+        except Exception as error:  # A failing server must not stop the training.
             self._is_off = True
-            self.say(f"no bar on the page any more ({type(error).__name__}: {error})")
+            self.say(f"progress is not shown any more ({type(error).__name__}: {error})")
 
-    def _move(self, name: str, percent: float) -> None:
+    def _update(self, name: str, percent: float) -> None:
         if name != self._phase or self._bar is None:
             bar = create_progress_artifact(
                 percent, key=_key("progress", self._step), description=f"{self._step}: {name}"
             )
-            assert isinstance(bar, UUID)  # Not a coroutine: no event loop runs here.
+            assert isinstance(bar, UUID)  # Not a coroutine, because no event loop is running.
             self._bar = bar
         else:
             update_progress_artifact(self._bar, percent)
         self._phase = name
 
 
-def show(
-    manifest: Manifest,
-    records: dict[str, StepRecord],
-    folder: Path,
-    warn: Callable[[str], None],
+def write_page(
+    manifest: Manifest, records: dict[str, StepRecord], folder: Path, warn: Notify
 ) -> None:
-    """Put verdict, stages and engines on the page of the run that asks, if the server takes them.
+    """Write verdict, stages and engines to the page of the current run.
 
     Args:
-        manifest: Of the bundle.
-        records: What the steps made, by their labels.
-        folder: The bundle's.
-        warn: Takes a line.
+        manifest: The bundle's manifest.
+        records: The steps' records, by label.
+        folder: The bundle's folder.
+        warn: Receives a message if the server does not accept the artifacts.
     """
     try:
-        _show(manifest, records, folder)
-    except Exception as error:  # The bundle is there, whatever the page says.
-        warn(f"nothing more on the run's page ({type(error).__name__}: {error})")
+        _write_artifacts(manifest, records, folder)
+    except Exception as error:  # The bundle is complete without its page.
+        warn(f"the run's page is incomplete ({type(error).__name__}: {error})")
 
 
-def _show(manifest: Manifest, records: dict[str, StepRecord], folder: Path) -> None:
-    rows = [f"| {label} | {value} |" for label, value in summary(manifest, folder)]
+def _write_artifacts(manifest: Manifest, records: dict[str, StepRecord], folder: Path) -> None:
+    rows = [f"| {label} | {value} |" for label, value in summary_rows(manifest, folder)]
     head = [f"# {manifest['name']}", "", "| | |", "| --- | --- |"]
     create_markdown_artifact(
         "\n".join([*head, *rows]),
@@ -93,40 +90,42 @@ def _show(manifest: Manifest, records: dict[str, StepRecord], folder: Path) -> N
     )
     create_link_artifact(
         (folder.resolve() / "report.html").as_uri(),
-        link_text="report.html, where the bundle lies",
+        link_text="report.html in the bundle's folder",
         key=_key("pictures", manifest["name"]),
-        description="What the generator shows and how it learnt; no pictures of a private run",
+        description="Losses, and the generator's images unless the run is private",
     )
     stages = [
         {
             "stage": label,
-            "": "reused" if record.notes.get("reused") else "done",
+            "result": "reused" if record.notes.get("reused") else "done",
             "artifacts": ", ".join(f"{a.name} {a.sha256[:12]}" for a in record.artifacts.values()),
         }
         for label, record in records.items()
     ]
     create_table_artifact(stages, key=_key("stages", manifest["name"]))
-    for called, layers in layer_tables(manifest).items():
-        create_table_artifact(layers, key=_key("layers", f"{manifest['name']}-{called}"))
-    engines = [{"target": name, **_shown(entry)} for name, entry in manifest["engines"].items()]
+    for target, layers in layer_tables(manifest).items():
+        create_table_artifact(layers, key=_key("layers", f"{manifest['name']}-{target}"))
+    engines = [
+        {"target": name, **_engine_row(entry)} for name, entry in manifest["engines"].items()
+    ]
     if engines:
         create_table_artifact(engines, key=_key("engines", manifest["name"]))
 
 
 def layer_tables(manifest: Manifest) -> dict[str, list[dict[str, object]]]:
-    """The layers of everything in int8 that says of what it is made, by "TARGET"."""
-    made = {name: target["int8"] for name, target in manifest["targets"].items()}
+    """Return the layers of each target's int8 form, by target, where they are known."""
+    int8 = {name: target["int8"] for name, target in manifest["targets"].items()}
     for name, entry in manifest["engines"].items():
-        # A CPU's worker says it beside the times, a Jetson's of each engine.
-        made[name] = entry.get("engines", entry).get("int8", {})
-    return {name: layers for name, of_it in made.items() if (layers := of_it.get("layers"))}
+        # An engine for a CPU has one entry, a Jetson one for each of its engines.
+        int8[name] = entry.get("engines", entry).get("int8", {})
+    return {name: layers for name, form in int8.items() if (layers := form.get("layers"))}
 
 
-def _shown(entry: dict[str, object]) -> dict[str, str]:
-    wanted = ("engine", "recommended", "because", "unasked", "build")
-    return {name: str(entry.get(name, "")) for name in wanted}
+def _engine_row(entry: dict[str, object]) -> dict[str, str]:
+    columns = ("engine", "recommended", "because", "unasked", "build")
+    return {name: str(entry.get(name, "")) for name in columns}
 
 
-def _key(what: str, name: str) -> str:
-    """As Prefect takes them: small letters, digits, dashes."""
-    return f"{what}-{re.sub('[^a-z0-9]+', '-', name.lower())}".strip("-")
+def _key(kind: str, name: str) -> str:
+    """Return an artifact key. Prefect allows lower-case letters, digits and dashes."""
+    return f"{kind}-{re.sub('[^a-z0-9]+', '-', name.lower())}".strip("-")

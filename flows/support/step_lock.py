@@ -1,4 +1,4 @@
-"""Whoever asks for a step that someone else is doing waits, and finds it done."""
+"""A lock on the Prefect server for each step, so that only one run at a time does the step."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,91 +10,96 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-LOOK = 10.0
-"""Seconds between two looks of one who waits."""
+from base.notify import Notify
 
-LEASE = 300.0
-"""Seconds after which the server frees a place that nobody renews; a busy machine renews late. Who
-waits for the dead does not wait so long."""
+POLL_INTERVAL_S = 10.0
+"""Time between two attempts of a waiting run to take the lock."""
 
-PATIENCE = 60.0
-"""Seconds without a sign of life after which one who waits takes the place; several come in it."""
+LEASE_S = 300.0
+"""Time after which the server frees a lock whose lease is not renewed.
+
+A busy machine may renew its lease late. A dead owner is detected earlier, see OWNER_TIMEOUT_S.
+"""
+
+OWNER_TIMEOUT_S = 60.0
+"""Time without progress after which a waiting run takes the lock over; many signs of progress fit
+into it."""
 
 
 @contextmanager
-def one_at_a_time(
-    key: str, signs: Callable[[], object], say: Callable[[str], None]
-) -> Iterator[None]:
-    """Hold the only place on the server for a step; it is there for as long as the step is not.
+def step_lock(key: str, progress: Callable[[], object], notify: Notify) -> Iterator[None]:
+    """Hold the lock of a step; wait while another run holds it and makes progress.
 
-    A server that is started again forgets its leases, unless it is told to keep them in files, and
-    frees no place then. So a place at which nobody shows life is done away with by whoever waits
-    for it, and the next one is another, whatever becomes of the old one's lease.
+    The lock is a global concurrency limit of 1 on the server, which exists while the step runs. A
+    restarted server forgets its leases, unless it stores them in files, and then never frees the
+    lock. A waiting run therefore deletes a lock whose owner makes no progress and creates a new
+    one; the lease of the deleted lock has no effect on the new one.
 
     Args:
-        key: Of the step.
-        signs: Of life; what it returns changes as long as somebody works at the step.
-        say: Takes a line.
+        key: The step's cache key.
+        progress: Returns a value that changes while some run works at the step.
+        notify: Receives messages about waiting.
     """
-    place = f"datafree-edge-step-{key}"
+    name = f"datafree-edge-step-{key}"
     with ExitStack() as held:
         with get_client(sync_client=True) as client:
-            _take(held, client, place, signs, say)
+            _acquire(held, client, name, progress, notify)
         yield
-    # Who comes after finds the step done; one who failed leaves the place to the next try.
+    # After a success the next run reuses the result; after a failure a retry creates a new lock.
     with suppress(ObjectNotFound, HTTPError), get_client(sync_client=True) as client:
-        client.delete_global_concurrency_limit_by_name(place)
+        client.delete_global_concurrency_limit_by_name(name)
 
 
-def _take(
+def _acquire(
     held: ExitStack,
     client: SyncPrefectClient,
-    place: str,
-    signs: Callable[[], object],
-    say: Callable[[str], None],
+    name: str,
+    progress: Callable[[], object],
+    notify: Notify,
 ) -> None:
-    waited, seen = 0.0, None
+    idle_s, previous = 0.0, None
     while True:
         try:
-            number = _number(client, place)
-            held.enter_context(_held(place))
+            limit_id = _limit_id(client, name)
+            held.enter_context(_slot(name))
             return
         except (ObjectNotFound, ConcurrencySlotAcquisitionError) as error:
             if not _is_taken(error):
-                # Who held it was done, and took it away after it was looked for.
+                # The owner finished and deleted the limit between the two requests.
                 time.sleep(1)
                 continue
-        known, seen = seen, (number, signs())
-        if known is None:
-            say("another run does this step; waiting for it")
-        waited = waited + LOOK if seen == known else 0.0
-        if waited >= PATIENCE:
-            say("nobody works at it any more; going on")
+        last, previous = previous, (limit_id, progress())
+        if last is None:
+            notify("another run is doing this step; waiting for it")
+        idle_s = idle_s + POLL_INTERVAL_S if previous == last else 0.0
+        if idle_s >= OWNER_TIMEOUT_S:
+            notify("the run doing this step stopped responding; taking over")
             with suppress(ObjectNotFound):
-                client.delete_global_concurrency_limit_by_name(number)
+                client.delete_global_concurrency_limit_by_name(limit_id)
         else:
-            time.sleep(LOOK)
+            time.sleep(POLL_INTERVAL_S)
 
 
-def _number(client: SyncPrefectClient, place: str) -> str:
-    """The server's number of the place, which is made if there is none."""
-    # Two at once may both find that there is none.
+def _limit_id(client: SyncPrefectClient, name: str) -> str:
+    """Return the id of the concurrency limit; create the limit if there is none."""
+    # Two runs may create it at the same time.
     with suppress(ObjectAlreadyExists):
-        client.upsert_global_concurrency_limit_by_name(place, 1)
-    return str(client.read_global_concurrency_limit_by_name(place).id)
+        client.upsert_global_concurrency_limit_by_name(name, 1)
+    return str(client.read_global_concurrency_limit_by_name(name).id)
 
 
 @contextmanager
-def _held(place: str) -> Iterator[None]:
-    """The place, if it is free now; a lost lease does not end what is at work.
+def _slot(name: str) -> Iterator[None]:
+    """Hold the limit's only slot if it is free; a lost lease does not stop the step.
 
-    Asked once: a client that stops waiting for an answer may have been given the place.
+    There is a single request: after a client-side timeout the server may have granted the slot, and
+    a second request would wait for the first one.
     """
     with concurrency(
-        place,
+        name,
         occupy=1,
         max_retries=0,
-        lease_duration=LEASE,
+        lease_duration=LEASE_S,
         strict=True,
         raise_on_lease_renewal_failure=False,
     ):
@@ -102,5 +107,5 @@ def _held(place: str) -> Iterator[None]:
 
 
 def _is_taken(error: Exception) -> bool:
-    answer = error.__cause__
-    return isinstance(answer, HTTPStatusError) and answer.response.status_code == codes.LOCKED
+    cause = error.__cause__
+    return isinstance(cause, HTTPStatusError) and cause.response.status_code == codes.LOCKED

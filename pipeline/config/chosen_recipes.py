@@ -51,6 +51,16 @@ def tuning_recipe(config: RunConfig) -> Recipe:
         ) from None
 
 
+def fine_tuning_recipe(config: RunConfig) -> Recipe:
+    """Return the recipe as the fine-tuning runs it, with a frozen generator if the method says so.
+
+    Raises:
+        InputError: As `tuning_recipe`.
+    """
+    recipe = tuning_recipe(config)
+    return frozen_generator_recipe(recipe) if config.quantize.method == "frozen" else recipe
+
+
 def needs_fresh_generator(config: RunConfig) -> bool:
     """Return whether quantizing needs a generator that no distillation leaves."""
     recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)

@@ -14,13 +14,13 @@ def _makes(_: RunConfig, target: str) -> tuple[Role, ...]:
 
 
 def _settings(config: RunConfig, target: str) -> dict[str, Any]:
-    from targets.cpu.session import fingerprint
+    from targets.cpu.session import cpu_fingerprint
 
     return {
         "target": target,
         "batch": config.export.batch or 1,
-        "there": fingerprint(cpu_targets(config)[target].cpu),
-        "here": fingerprint(this_cpu()),
+        "there": cpu_fingerprint(cpu_targets(config)[target].cpu),
+        "here": cpu_fingerprint(this_cpu()),
     }
 
 
@@ -49,6 +49,6 @@ def run(context: StepContext) -> StepResult:
         made = compile_for_cpu(graphs, golden, target, context.folder)
     except ParityError as error:
         raise InputError(str(error)) from None
-    context.reporter.say(f"compile {target.name}: {made.said}")
+    context.reporter.say(f"compile {target.name}: {made.summary}")
     files = {compiled(precision, context.target): path for precision, path in made.files.items()}
     return StepResult(files, made.notes)

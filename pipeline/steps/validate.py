@@ -32,13 +32,13 @@ def run(context: StepContext) -> StepResult:
 
     from targets.bundle.golden import load_golden
     from targets.bundle.verdict import judge
-    from targets.cpu.session import answer_golden, open_session
+    from targets.cpu.session import open_session, predict_golden
 
     golden, gate = load_golden(context.inputs[GOLDEN]), context.config.gate
     verdicts = {}
     for precision in PRECISIONS:
         session = open_session(context.inputs[compiled(precision, context.target)])
-        logits = answer_golden(session, golden)
+        logits = predict_golden(session, golden)
         verdicts[precision] = judge(golden, logits, gate.agreement, gate.confidence)
     path = context.folder / "verdict.json"
     document = {precision: judged.as_json() for precision, judged in verdicts.items()}

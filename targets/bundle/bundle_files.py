@@ -9,7 +9,7 @@ from base.untrusted_files import PARSE_ERRORS, is_inside
 
 Manifest = dict[str, Any]
 
-MANIFEST, SIGNATURE, REPORT = "manifest.json", "manifest.sig", "report.html"
+MANIFEST, SIGNATURE, REPORT_PAGE = "manifest.json", "manifest.sig", "report.html"
 
 
 class BundleError(ValueError):
@@ -23,7 +23,7 @@ def named_files(manifest: Manifest) -> dict[str, str]:
         One of PARSE_ERRORS: When it names none.
     """
     files = {str(name): str(sha256) for name, sha256 in manifest["files"].items()}
-    return files | ({REPORT: str(manifest["report"])} if manifest.get("report") else {})
+    return files | ({REPORT_PAGE: str(manifest["report"])} if manifest.get("report") else {})
 
 
 def open_bundle(folder: Path) -> Manifest:

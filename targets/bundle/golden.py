@@ -18,7 +18,7 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 
 GOLDEN = "golden.npz"
 
-NUMBERS = 2_000_000
+MAX_CHUNK_VALUES = 2_000_000
 """Of a chunk's images: all activations of so many fit into a small Jetson's memory."""
 
 
@@ -54,11 +54,11 @@ class Golden:
         return images
 
     @property
-    def chunk(self) -> int:
+    def chunk_size(self) -> int:
         """How many of them a small Jetson can put through a network at a time."""
-        return max(1, min(500, NUMBERS // int(self.pixels[0].size)))
+        return max(1, min(500, MAX_CHUNK_VALUES // int(self.pixels[0].size)))
 
-    def some(self, count: int) -> "Golden":
+    def subset(self, count: int) -> "Golden":
         """So many of them, evenly out of all; all when there are no more."""
         if count >= len(self.pixels):
             return self
@@ -71,14 +71,14 @@ class Golden:
         np.savez_compressed(path, **vars(self))
 
 
-def whole_batches(images: NDArray[Pixel], size: int) -> Iterator[NDArray[Pixel]]:
+def full_batches(images: NDArray[Pixel], size: int) -> Iterator[NDArray[Pixel]]:
     """Images (N, ...) in batches of a size, the last filled up with the first image."""
     for start in range(0, len(images), size):
         part = images[start : start + size]
         yield np.concatenate([part, np.repeat(images[:1], size - len(part), 0)])
 
 
-def golden_of(bundle: Path) -> Golden:
+def load_bundle_golden(bundle: Path) -> Golden:
     """A bundle's probes.
 
     Raises:

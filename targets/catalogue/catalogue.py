@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 from base.suggest import did_you_mean
 from targets.catalogue.instruction_sets import Cpu, this_cpu
 
-TABLE = Path(__file__).with_name("catalogue.json")
+CATALOGUE_FILE = Path(__file__).with_name("catalogue.json")
 
 
 class UnknownTargetError(LookupError):
     """No target has this name; names the nearest."""
 
 
-class TableError(ValueError):
+class CatalogueError(ValueError):
     """The table contradicts itself or lacks something."""
 
 
@@ -49,7 +49,7 @@ class CpuTarget:
         return Cpu(self.title, self.machine, self.int8) if self.machine else this_cpu()
 
     @property
-    def is_here(self) -> bool:
+    def matches_this_machine(self) -> bool:
         """Whether what runs here runs there with the same instructions, and may be timed."""
         here = this_cpu()
         return (self.cpu.is_x86, self.cpu.int8) == (here.is_x86, here.int8)
@@ -78,7 +78,7 @@ class Architecture:
         name: NVIDIA's.
         fp16: Dense float16 operations; a multiplication with its addition is two.
         int8: The same in int8; 0 where TensorRT has no int8 for it.
-        int8_means: What computes in int8 there.
+        int8_units: What computes in int8 there.
         source: Where this is from.
         unverified: Names of facts checked against no document.
     """
@@ -86,7 +86,7 @@ class Architecture:
     name: str
     fp16: int
     int8: int
-    int8_means: str
+    int8_units: str
     source: str
     unverified: tuple[str, ...] = ()
 
@@ -146,7 +146,7 @@ class JetsonTarget:
         title: A line for people.
         also: Shorter names for it.
         parts: NVIDIA's part numbers, as the device tree's `compatible` has them.
-        super_flash: Whether it stands for the module with the faster firmware.
+        super_firmware: Whether it stands for the module with the faster firmware.
         architecture: Of the GPU.
         compute_capability: Of the GPU.
         memory_gb: Shared by CPU and GPU.
@@ -162,7 +162,7 @@ class JetsonTarget:
     title: str
     also: tuple[str, ...]
     parts: tuple[str, ...]
-    super_flash: bool
+    super_firmware: bool
     architecture: Architecture
     compute_capability: str
     memory_gb: float
@@ -183,12 +183,12 @@ class JetsonTarget:
         """How many deep-learning accelerators it has."""
         return int(self.dla.split()[0]) if self.dla else 0
 
-    def peak(self, precision: str, mode: PowerMode) -> float:
+    def peak_tops(self, precision: str, mode: PowerMode) -> float:
         """Dense peak of the GPU alone, in 10^12 operations a second; 0 where there is no int8."""
         operations = self.architecture.int8 if precision == "int8" else self.architecture.fp16
         return operations * mode.sms * mode.gpu_mhz / 1e6
 
-    def bandwidth(self, mode: PowerMode) -> float:
+    def bandwidth_gb_s(self, mode: PowerMode) -> float:
         """Of the memory, in 10^9 bytes a second: two transfers a clock."""
         return self.memory_bits * mode.memory_mhz * 2 / 8 / 1e3
 
@@ -197,36 +197,36 @@ Target = CpuTarget | GpuTarget | JetsonTarget
 
 
 @cache
-def table() -> dict[str, Target]:
+def targets_by_name() -> dict[str, Target]:
     """This package's targets, by all their names."""
-    return read(TABLE)
+    return read_catalogue(CATALOGUE_FILE)
 
 
-def find(name: str) -> Target:
+def find_target(name: str) -> Target:
     """The target of this name.
 
     Raises:
         UnknownTargetError: When there is none.
     """
     of_a_dla = re.fullmatch(r"(.+)-dla(\d+)", name)
-    if of_a_dla and of_a_dla[1] in table():
+    if of_a_dla and of_a_dla[1] in targets_by_name():
         module, core = of_a_dla.groups()
         raise UnknownTargetError(
             f"target {name!r}: name module and core apart, {module} and --dla-core {core}"
         )
-    if name not in table():
-        raise UnknownTargetError(f"unknown target {name!r}{did_you_mean(name, table())}")
-    return table()[name]
+    if name not in targets_by_name():
+        raise UnknownTargetError(f"unknown target {name!r}{did_you_mean(name, targets_by_name())}")
+    return targets_by_name()[name]
 
 
 def jetsons() -> Iterator[JetsonTarget]:
     """Every Jetson once, in the table's order."""
-    for name, target in table().items():
+    for name, target in targets_by_name().items():
         if isinstance(target, JetsonTarget) and name == target.name:
             yield target
 
 
-def read(path: Path) -> dict[str, Target]:
+def read_catalogue(path: Path) -> dict[str, Target]:
     """Read and check a table.
 
     Raises:
@@ -246,7 +246,7 @@ def read(path: Path) -> dict[str, Target]:
     for target in rows:
         for name in (target.name, *getattr(target, "also", ())):
             if name in targets:
-                raise TableError(f"{name}: stands twice")
+                raise CatalogueError(f"{name}: stands twice")
             targets[name] = target
     return targets
 
@@ -260,9 +260,9 @@ def _jetson(row: dict[str, Any], parts: dict[str, dict[str, Any]]) -> JetsonTarg
             "modes": [_row(PowerMode, mode) for mode in row["modes"]],
         }
     except KeyError as error:
-        raise TableError(f"{row.get('name')}: {error} is missing or unknown") from None
+        raise CatalogueError(f"{row.get('name')}: {error} is missing or unknown") from None
     if not (row["modes"] and row["jetpacks"]):
-        raise TableError(f"{row['name']}: needs a power mode and a JetPack")
+        raise CatalogueError(f"{row['name']}: needs a power mode and a JetPack")
     return _row(JetsonTarget, full)
 
 
@@ -278,7 +278,7 @@ def _row(kind: type[Row], row: dict[str, Any]) -> Row:
     stray = sorted(set(row.get("unverified", ())) - fields.keys())
     for what, names in (("unknown", unknown), ("missing", missing), ("marked in vain", stray)):
         if names:
-            raise TableError(f"{row.get('name')}: {what}: {', '.join(names)}")
+            raise CatalogueError(f"{row.get('name')}: {what}: {', '.join(names)}")
     if "source" in fields and not row["source"]:
-        raise TableError(f"{row['name']}: needs a source")
+        raise CatalogueError(f"{row['name']}: needs a source")
     return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in row.items()})

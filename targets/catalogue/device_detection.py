@@ -11,14 +11,14 @@ from pathlib import Path
 
 from targets.catalogue.catalogue import JetPack, JetsonTarget, jetsons
 
-NO_INT8 = ("5.0", "5.2", "5.3", "6.0", "6.2")
+CAPABILITIES_WITHOUT_INT8 = ("5.0", "5.2", "5.3", "6.0", "6.2")
 """Compute capabilities without the integer dot product that TensorRT's int8 kernels need."""
 
 
 UNKNOWN = "unknown"
 """A fact that a device does not tell."""
 
-SYSTEM = ("/usr/sbin", "/sbin")
+SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
 """Where commands like nvpmodel lie, which the PATH of a service or of a plain user may lack."""
 
 
@@ -59,12 +59,12 @@ class Device:
     has_int8: bool = True
 
     @property
-    def untold(self) -> tuple[str, ...]:
+    def unknown_facts(self) -> tuple[str, ...]:
         """What an engine depends on and this device does not tell: nobody sees it change."""
         return tuple(name for name in ("cuda", "power_mode") if getattr(self, name) == UNKNOWN)
 
 
-def this_device(root: Path = Path("/")) -> Device:
+def this_jetson(root: Path = Path("/")) -> Device:
     """Read what this device is.
 
     Args:
@@ -94,7 +94,7 @@ def this_gpu(root: Path = Path("/")) -> Device:
         NoGpuError: When the driver tells of none.
     """
     asked = ("nvidia-smi", "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
-    lines = printed(asked).strip().splitlines()
+    lines = command_output(asked).strip().splitlines()
     fields = [field.strip() for field in lines[0].split(",")] if lines else []
     if len(fields) != 3 or not re.fullmatch(r"\d+\.\d+", fields[1]):
         raise NoGpuError("nvidia-smi tells of no GPU; install NVIDIA's driver")
@@ -107,7 +107,7 @@ def this_gpu(root: Path = Path("/")) -> Device:
         compute_capability=capability,
         power_mode="",
         opset=None,
-        has_int8=capability not in NO_INT8,
+        has_int8=capability not in CAPABILITIES_WITHOUT_INT8,
     )
 
 
@@ -123,7 +123,7 @@ def _target(root: Path) -> JetsonTarget:
         named = ", ".join(sorted(parts)) or "no part number"
         raise NotAJetsonError(f"the catalogue knows no module of this device ({named})")
     is_super = "-super" in text
-    return next((target for target in fitting if target.super_flash == is_super), fitting[0])
+    return next((target for target in fitting if target.super_firmware == is_super), fitting[0])
 
 
 def _l4t(root: Path) -> str:
@@ -161,19 +161,19 @@ def cuda_version(root: Path) -> str:
 
 def power_mode() -> str:
     """As nvpmodel calls it; "unknown" where it does not tell."""
-    found = re.search(r"NV Power Mode:\s*(\S+)", printed(("nvpmodel", "-q")))
+    found = re.search(r"NV Power Mode:\s*(\S+)", command_output(("nvpmodel", "-q")))
     return found[1] if found else UNKNOWN
 
 
-def printed(command: Sequence[str], seconds: float = 30.0) -> str:
+def command_output(command: Sequence[str], timeout_s: float = 30.0) -> str:
     """What a command prints; "" where it is missing, fails or takes too long."""
-    places = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM))
+    places = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS))
     program = shutil.which(command[0], path=places)
     if program is None:
         return ""
     try:
         done = subprocess.run(
-            [program, *command[1:]], capture_output=True, text=True, timeout=seconds, check=False
+            [program, *command[1:]], capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return ""

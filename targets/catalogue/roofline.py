@@ -13,20 +13,20 @@ import onnxruntime as ort
 from onnx import ModelProto, NodeProto
 
 from targets.catalogue.catalogue import JetsonTarget, PowerMode, jetsons
-from targets.graph.topology import LAYERS, Array, Graph, output_axis
+from targets.graph.topology import LAYER_OPERATORS, Array, Graph, output_axis
 
-LAUNCH_MICROSECONDS = 2.0
+LAUNCH_US = 2.0
 """The least time between the starts of two kernels in one stream; an assumption, not a reading."""
 
-BYTES = {"int8": 1, "fp16": 2}
+WEIGHT_BYTES = {"int8": 1, "fp16": 2}
 """Of a weight."""
 
-POOLS = ("GlobalAveragePool", "AveragePool", "MaxPool", "ReduceMean")
+POOLING_OPERATORS = ("GlobalAveragePool", "AveragePool", "MaxPool", "ReduceMean")
 """Operators beside the layers that take a kernel of their own."""
 
 
 @dataclass(frozen=True)
-class Demand:
+class Workload:
     """What one pass asks of a device.
 
     Attributes:
@@ -43,7 +43,7 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class Floor:
+class LatencyBound:
     """The three bounds of a pass, in milliseconds.
 
     Attributes:
@@ -67,7 +67,7 @@ class Floor:
         return max(("arithmetic", "memory", "launch"), key=lambda name: float(getattr(self, name)))
 
 
-def demand(model: ModelProto, batch: int = 1) -> Demand:
+def workload_of(model: ModelProto, batch: int = 1) -> Workload:
     """What a float graph asks for at a batch size.
 
     Shapes are those of a run in ONNX Runtime: inference alone does not follow computed padding.
@@ -85,11 +85,11 @@ def demand(model: ModelProto, batch: int = 1) -> Demand:
         macs += _macs(layer, stored, shapes[layer.output[0]], shapes[layer.input[0]])
         weights += stored.size
     ends = [model.graph.input[0].name, *graph.outputs]
-    kernels = sum(node.op_type in (*LAYERS, *POOLS) for node in graph.nodes)
-    return Demand(macs, weights, sum(_size(shapes[name]) for name in ends), kernels)
+    kernels = sum(node.op_type in (*LAYER_OPERATORS, *POOLING_OPERATORS) for node in graph.nodes)
+    return Workload(macs, weights, sum(_size(shapes[name]) for name in ends), kernels)
 
 
-def floor(asked: Demand, tera: float, gigabytes: float, precision: str) -> Floor:
+def latency_bound(asked: Workload, tera: float, gigabytes: float, precision: str) -> LatencyBound:
     """The bounds on a device.
 
     Args:
@@ -98,16 +98,16 @@ def floor(asked: Demand, tera: float, gigabytes: float, precision: str) -> Floor
         gigabytes: DRAM bandwidth, in 10^9 bytes a second.
         precision: "int8" or "fp16", of the weights; images and logits are float32.
     """
-    moved = asked.weights * BYTES[precision] + asked.values * 4
-    return Floor(
+    moved = asked.weights * WEIGHT_BYTES[precision] + asked.values * 4
+    return LatencyBound(
         arithmetic=2 * asked.macs / (tera * 1e12) * 1e3,
         memory=moved / (gigabytes * 1e9) * 1e3,
-        launch=asked.kernels * LAUNCH_MICROSECONDS / 1e3,
+        launch=asked.kernels * LAUNCH_US / 1e3,
     )
 
 
 @dataclass(frozen=True)
-class Place:
+class Setting:
     """Where a floor holds.
 
     Attributes:
@@ -121,20 +121,20 @@ class Place:
     precision: str
 
 
-def floors(asked: Demand) -> Iterator[tuple[Place, Floor]]:
+def latency_bounds(asked: Workload) -> Iterator[tuple[Setting, LatencyBound]]:
     """The bounds on every Jetson in its fastest mode, in every precision that it has."""
     for target in jetsons():
-        yield from floors_in(asked, target, target.modes[:1])
+        yield from latency_bounds_on(asked, target, target.modes[:1])
 
 
-def floors_in(
-    asked: Demand, target: JetsonTarget, modes: Sequence[PowerMode]
-) -> Iterator[tuple[Place, Floor]]:
+def latency_bounds_on(
+    asked: Workload, target: JetsonTarget, modes: Sequence[PowerMode]
+) -> Iterator[tuple[Setting, LatencyBound]]:
     """The bounds on one Jetson in power modes of its, in every precision that it has."""
     for mode in modes:
         for precision in ("int8", "fp16") if target.has_int8 else ("fp16",):
-            tera, gigabytes = target.peak(precision, mode), target.bandwidth(mode)
-            yield Place(target, mode, precision), floor(asked, tera, gigabytes, precision)
+            tera, gigabytes = target.peak_tops(precision, mode), target.bandwidth_gb_s(mode)
+            yield Setting(target, mode, precision), latency_bound(asked, tera, gigabytes, precision)
 
 
 def _shapes(model: ModelProto, graph: Graph, batch: int) -> dict[str, tuple[int, ...]]:

@@ -3,20 +3,33 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from targets.catalogue.catalogue import CpuTarget, GpuTarget, JetsonTarget, PowerMode, Target, table
-from targets.catalogue.roofline import LAUNCH_MICROSECONDS, Place, demand, floors, floors_in
+from targets.catalogue.catalogue import (
+    CpuTarget,
+    GpuTarget,
+    JetsonTarget,
+    PowerMode,
+    Target,
+    targets_by_name,
+)
+from targets.catalogue.roofline import (
+    LAUNCH_US,
+    Setting,
+    latency_bounds,
+    latency_bounds_on,
+    workload_of,
+)
 from targets.graph.graph_file import read_graph
 
-MODES = ("power mode", "GPU MHz", "SMs", "int8 TOPS", "fp16 TFLOPS", "GB/s")
-PLACE = ("target", "power mode", "precision")
-BOUNDS = ("at least ms", "bound by", "arithmetic", "memory", "launch")
-SOFTWARE = ("JetPack", "L4T", "CUDA", "TensorRT", "Python", "opset", "accelerators")
+MODE_COLUMNS = ("power mode", "GPU MHz", "SMs", "int8 TOPS", "fp16 TFLOPS", "GB/s")
+SETTING_COLUMNS = ("target", "power mode", "precision")
+BOUND_COLUMNS = ("at least ms", "bound by", "arithmetic", "memory", "launch")
+SOFTWARE_COLUMNS = ("JetPack", "L4T", "CUDA", "TensorRT", "Python", "opset", "accelerators")
 
 
 def target_list() -> str:
     """Every target on a line."""
     rows = [("name", "what it is", "int8", "JetPacks")]
-    for name, target in table().items():
+    for name, target in targets_by_name().items():
         if name != target.name:
             continue
         if isinstance(target, JetsonTarget):
@@ -43,9 +56,9 @@ def target_card(target: Target) -> str:
         ("source", "source", target.source),
     ]
     lines = [(what, _marked(said, field in target.unverified)) for what, field, said in facts]
-    modes: list[Sequence[str]] = [MODES]
+    modes: list[Sequence[str]] = [MODE_COLUMNS]
     modes += [_mode(target, mode) for mode in target.modes]
-    software: list[Sequence[str]] = [SOFTWARE]
+    software: list[Sequence[str]] = [SOFTWARE_COLUMNS]
     software += [
         (
             jetpack.name,
@@ -62,7 +75,7 @@ def target_card(target: Target) -> str:
     return "\n\n".join([target.name, *parts])
 
 
-def floor_table(graph: Path, batch: int, only: Target | None = None) -> str:
+def roofline_table(graph: Path, batch: int, only: Target | None = None) -> str:
     """What a graph cannot be faster than; a ? behind a figure that nobody has checked.
 
     Args:
@@ -78,9 +91,9 @@ def floor_table(graph: Path, batch: int, only: Target | None = None) -> str:
             f"{only.name}: no peak is known of it, so no floor either; time it on such a machine: "
             f"python -m targets compile BUNDLE --target {only.name}"
         )
-    asked = demand(read_graph(graph), batch)
-    found = floors(asked) if only is None else floors_in(asked, only, only.modes)
-    rows: list[Sequence[str]] = [(*PLACE, *BOUNDS)]
+    asked = workload_of(read_graph(graph), batch)
+    found = latency_bounds(asked) if only is None else latency_bounds_on(asked, only, only.modes)
+    rows: list[Sequence[str]] = [(*SETTING_COLUMNS, *BOUND_COLUMNS)]
     for place, floor in found:
         least = _marked(f"{floor.milliseconds:.4f}", _guessed(place))
         bounds = (f"{bound:.4f}" for bound in (floor.arithmetic, floor.memory, floor.launch))
@@ -89,10 +102,12 @@ def floor_table(graph: Path, batch: int, only: Target | None = None) -> str:
     assumptions = (
         f"{asked.macs:,} MACs, {asked.weights:,} weights, {asked.kernels} kernels at batch {batch}."
         "\nFloors, not latencies: the dense peak of the GPU, weights and images through memory "
-        f"once,\nactivations on the chip, {LAUNCH_MICROSECONDS:g} us a kernel (assumed)."
+        f"once,\nactivations on the chip, {LAUNCH_US:g} us a kernel (assumed)."
     )
     if only is None:
-        left_out = [name for name, each in table().items() if not isinstance(each, JetsonTarget)]
+        left_out = [
+            name for name, each in targets_by_name().items() if not isinstance(each, JetsonTarget)
+        ]
         assumptions += f"\nNo peaks are known of {', '.join(left_out)}: no floors."
     return f"{_aligned(rows)}\n\n{assumptions}"
 
@@ -101,13 +116,17 @@ def _card_without_peaks(target: CpuTarget | GpuTarget) -> str:
     unverified = target.unverified if isinstance(target, CpuTarget) else ()
     lines = [("what it is", _marked(target.title, "title" in unverified))]
     if isinstance(target, CpuTarget):
-        here = "this machine is one" if target.is_here else "this machine is none: not timed here"
+        here = (
+            "this machine is one"
+            if target.matches_this_machine
+            else "this machine is none: not timed here"
+        )
         lines += [("int8", target.cpu.int8), ("here", here)]
     lines.append(("source", target.source))
     return f"{target.name}\n\n{_aligned(lines)}"
 
 
-def _guessed(place: Place) -> bool:
+def _guessed(place: Setting) -> bool:
     """Whether a floor there rests on a fact checked against no document."""
     target = place.target
     return "modes" in target.unverified or place.precision in target.architecture.unverified
@@ -115,18 +134,18 @@ def _guessed(place: Place) -> bool:
 
 def _int8(target: JetsonTarget) -> str:
     architecture = target.architecture
-    return _marked(architecture.int8_means, "int8_means" in architecture.unverified)
+    return _marked(architecture.int8_units, "int8_units" in architecture.unverified)
 
 
 def _mode(target: JetsonTarget, mode: PowerMode) -> Sequence[str]:
     guessed = "modes" in target.unverified
-    int8 = f"{target.peak('int8', mode):.1f}"
+    int8 = f"{target.peak_tops('int8', mode):.1f}"
     figures = (
         _marked(f"{mode.gpu_mhz:g}", guessed),
         _marked(str(mode.sms), guessed),
-        _marked(int8, _guessed(Place(target, mode, "int8"))) if target.has_int8 else "none",
-        _marked(f"{target.peak('fp16', mode):.2f}", _guessed(Place(target, mode, "fp16"))),
-        _marked(f"{target.bandwidth(mode):.1f}", guessed),
+        _marked(int8, _guessed(Setting(target, mode, "int8"))) if target.has_int8 else "none",
+        _marked(f"{target.peak_tops('fp16', mode):.2f}", _guessed(Setting(target, mode, "fp16"))),
+        _marked(f"{target.bandwidth_gb_s(mode):.1f}", guessed),
     )
     return (mode.name, *figures)
 

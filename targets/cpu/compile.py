@@ -9,15 +9,15 @@ import numpy as np
 from targets.bundle.golden import Golden
 from targets.catalogue.catalogue import CpuTarget
 from targets.cpu.session import (
-    answer_golden,
     compile_graph,
-    fingerprint,
+    cpu_fingerprint,
     open_session,
-    rewrite_graph,
-    time_together,
+    predict_golden,
+    rewrite_graph_file,
+    time_interleaved,
 )
 
-PARITY = 0.995
+MIN_PARITY = 0.995
 """Least share of probes on which the compiled graph must answer as the graph it came from.
 
 Biases lie on the grid of the integer kernels, so that rounding ties alone are left to move an
@@ -36,12 +36,12 @@ class CompiledForCpu:
     Attributes:
         files: The compiled graph of each precision.
         notes: Fingerprint, counts of integer layers, parity, milliseconds.
-        said: One line for people.
+        summary: One line for people.
     """
 
     files: dict[str, Path]
     notes: dict[str, Any]
-    said: str
+    summary: str
 
 
 def compile_for_cpu(
@@ -62,18 +62,18 @@ def compile_for_cpu(
         ParityError: When a compiled graph answers otherwise.
     """
     files: dict[str, Path] = {}
-    notes: dict[str, Any] = {"fingerprint": fingerprint(target.cpu), "threads": 1}
+    notes: dict[str, Any] = {"fingerprint": cpu_fingerprint(target.cpu), "threads": 1}
     for precision, graph in exported.items():
-        handed = rewrite_graph(graph, folder / f"handed.{precision}.onnx", target.cpu)
+        handed = rewrite_graph_file(graph, folder / f"handed.{precision}.onnx", target.cpu)
         compiled = compile_graph(handed, folder / f"model.{precision}.onnx")
-        path = compiled.path if target.is_here else handed
+        path = compiled.path if target.matches_this_machine else handed
         files[precision] = path
-        (handed if target.is_here else compiled.path).unlink()
+        (handed if target.matches_this_machine else compiled.path).unlink()
         notes[precision] = {
             "parity": _parity(graph, path, golden, precision),
-            "integer_layers": compiled.integer_layers if target.is_here else None,
+            "integer_layers": compiled.integer_layers if target.matches_this_machine else None,
             "layers": [
-                {"layer": name, "kernel": kernel if target.is_here else None}
+                {"layer": name, "kernel": kernel if target.matches_this_machine else None}
                 for name, kernel in compiled.layers
             ],
         }
@@ -83,13 +83,13 @@ def compile_for_cpu(
     some = (golden.pixels if images.type == "tensor(uint8)" else golden.images)[:batch]
     notes["batch"] = len(some)
     notes["milliseconds"] = dict.fromkeys(exported)
-    said = "not timed, this machine has another CPU"
-    if target.is_here:
-        times = time_together(files, some)
+    summary = "not timed, this machine has another CPU"
+    if target.matches_this_machine:
+        times = time_interleaved(files, some)
         notes["milliseconds"] = times
-        said = f"fp32 {times['fp32']:.3f} ms, int8 {times['int8']:.3f} ms"
-        said += f" at batch {len(some)}, 1 thread"
-    return CompiledForCpu(files, notes, said)
+        summary = f"fp32 {times['fp32']:.3f} ms, int8 {times['int8']:.3f} ms"
+        summary += f" at batch {len(some)}, 1 thread"
+    return CompiledForCpu(files, notes, summary)
 
 
 def _parity(exported: Path, compiled: Path, golden: Golden, precision: str) -> float:
@@ -98,10 +98,10 @@ def _parity(exported: Path, compiled: Path, golden: Golden, precision: str) -> f
     Raises:
         ParityError: When it is too small.
     """
-    meant = answer_golden(open_session(exported, optimised=False), golden).argmax(1)
-    given = answer_golden(open_session(compiled), golden).argmax(1)
+    meant = predict_golden(open_session(exported, optimised=False), golden).argmax(1)
+    given = predict_golden(open_session(compiled), golden).argmax(1)
     parity = float(np.mean(meant == given))
-    if parity < PARITY:
+    if parity < MIN_PARITY:
         raise ParityError(
             f"compile: the optimised {precision} graph answers differently on "
             f"{100 * (1 - parity):.1f} % of the probes; set quantize.weight_range: half"

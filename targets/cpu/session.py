@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from targets.bundle.golden import Golden, whole_batches
+from targets.bundle.golden import Golden, full_batches
 from targets.catalogue.instruction_sets import Cpu
 from targets.graph.graph_file import read_graph
 from targets.graph.integer_relu import with_integer_relus
@@ -30,7 +30,7 @@ class ProviderError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompiledGraph:
     """A graph compiled for this CPU.
 
     Attributes:
@@ -47,12 +47,12 @@ class Compiled:
         return sum(kernel in INTEGER_KERNELS for _, kernel in self.layers)
 
 
-def fingerprint(cpu: Cpu) -> dict[str, str]:
+def cpu_fingerprint(cpu: Cpu) -> dict[str, str]:
     """What a compiled graph and its timings depend on."""
     return {"cpu": cpu.model, "int8": cpu.int8, "onnxruntime": ort.__version__}
 
 
-def rewritten(model: ModelProto, cpu: Cpu) -> ModelProto:
+def rewrite_for_cpu(model: ModelProto, cpu: Cpu) -> ModelProto:
     """A Q/DQ graph in the form that a CPU runs fastest, in place; every value stays the same.
 
     x86 wants unsigned activations; ARM multiplies signed bytes as fast.
@@ -61,13 +61,13 @@ def rewritten(model: ModelProto, cpu: Cpu) -> ModelProto:
     return with_unsigned_activations(model) if cpu.is_x86 else model
 
 
-def rewrite_graph(graph: Path, handed: Path, cpu: Cpu) -> Path:
+def rewrite_graph_file(graph: Path, handed: Path, cpu: Cpu) -> Path:
     """Write a graph as `rewritten` makes it; one without Q/DQ stays as it is."""
-    onnx.save(rewritten(read_graph(graph), cpu), handed)
+    onnx.save(rewrite_for_cpu(read_graph(graph), cpu), handed)
     return handed
 
 
-def compile_graph(graph: Path, compiled: Path) -> Compiled:
+def compile_graph(graph: Path, compiled: Path) -> CompiledGraph:
     """Write the graph as ONNX Runtime fuses it for a CPU, and tell what became integer.
 
     Layout changes that hold for one CPU only are left to the moment of loading.
@@ -78,7 +78,7 @@ def compile_graph(graph: Path, compiled: Path) -> Compiled:
     _open(graph, options)
     kernels = INTEGER_KERNELS | FLOAT_KERNELS
     nodes = read_graph(compiled).graph.node
-    return Compiled(compiled, [(n.name, n.op_type) for n in nodes if n.op_type in kernels])
+    return CompiledGraph(compiled, [(n.name, n.op_type) for n in nodes if n.op_type in kernels])
 
 
 def open_session(graph: Path, optimised: bool = True) -> ort.InferenceSession:
@@ -97,21 +97,23 @@ def open_session(graph: Path, optimised: bool = True) -> ort.InferenceSession:
     return _open(graph, options)
 
 
-def answer_golden(session: ort.InferenceSession, golden: Golden) -> Logits:
+def predict_golden(session: ort.InferenceSession, golden: Golden) -> Logits:
     """Logits (N, K) for the probes, as pixels where the graph normalises them itself."""
     takes_pixels = session.get_inputs()[0].type == "tensor(uint8)"
-    return answer(session, golden.pixels if takes_pixels else golden.images)
+    return predict(session, golden.pixels if takes_pixels else golden.images)
 
 
-def answer(session: ort.InferenceSession, images: Images, batch: int = 100) -> Logits:
+def predict(session: ort.InferenceSession, images: Images, batch: int = 100) -> Logits:
     """Logits (N, K) for images (N, C, H, W); a graph of a fixed batch is run so many at a time."""
     fixed = session.get_inputs()[0].shape[0]
     size = fixed if isinstance(fixed, int) else min(batch, len(images))
-    parts = [session.run(["logits"], {"images": part})[0] for part in whole_batches(images, size)]
+    parts = [session.run(["logits"], {"images": part})[0] for part in full_batches(images, size)]
     return np.concatenate(parts)[: len(images)]
 
 
-def time_together(graphs: dict[str, Path], image: Images, repeats: int = 100) -> dict[str, float]:
+def time_interleaved(
+    graphs: dict[str, Path], image: Images, repeats: int = 100
+) -> dict[str, float]:
     """Median milliseconds a run of each graph, measured in turns so that noise hits all alike.
 
     Args:

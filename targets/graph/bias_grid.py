@@ -21,8 +21,8 @@ def bias_steps(model: ModelProto) -> list[NDArray[np.float32] | None]:
     steps: list[NDArray[np.float32] | None] = []
     for layer in graph.layers():
         activation, weight = (
-            graph.quantizer(layer.input[0]),
-            graph.made_by(layer.input[1], "DequantizeLinear"),
+            graph.dequantizer_of(layer.input[0]),
+            graph.produced_by(layer.input[1], "DequantizeLinear"),
         )
         if activation is None or weight is None or not graph.is_weight(layer.input[1]):
             steps.append(None)

@@ -12,7 +12,7 @@ from onnx.external_data_helper import (
     uses_external_data,
 )
 
-MOST = 2 << 30
+MAX_GRAPH_BYTES = 2 << 30
 """Bytes of a graph with all its tensors: more does protobuf not take."""
 
 
@@ -27,8 +27,8 @@ def read_graph(path: Path) -> ModelProto:
     if not path.is_file() and path.exists():
         raise ValueError(f"{path}: no file")
     size = path.stat().st_size
-    if size > MOST:
-        raise ValueError(f"{path}: larger than {MOST:,} bytes")
+    if size > MAX_GRAPH_BYTES:
+        raise ValueError(f"{path}: larger than {MAX_GRAPH_BYTES:,} bytes")
     try:
         # By its content: the format that its name suggests may be one of text.
         model = onnx.load(path, format="protobuf", load_external_data=False)
@@ -38,8 +38,8 @@ def read_graph(path: Path) -> ModelProto:
         # An empty file reads as an empty model.
         raise ValueError(f"{path}: not an ONNX file, or one without a single node")
     outside = [tensor for tensor in _all_tensors(model) if uses_external_data(tensor)]
-    if size + sum(_bytes_of(tensor, path) for tensor in outside) > MOST:
-        raise ValueError(f"{path}: larger than {MOST:,} bytes with its tensors")
+    if size + sum(_bytes_of(tensor, path) for tensor in outside) > MAX_GRAPH_BYTES:
+        raise ValueError(f"{path}: larger than {MAX_GRAPH_BYTES:,} bytes with its tensors")
     for tensor in outside:
         try:
             load_external_data_for_tensor(tensor, str(path.parent))

@@ -9,7 +9,7 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 
 from targets.graph.topology import Graph
 
-OPSET = 19
+FLOAT16_SCALES_OPSET = 19
 """The first in which Q/DQ take float16 scales."""
 
 
@@ -29,8 +29,8 @@ def in_half_precision(model: ModelProto) -> ModelProto:
     ]
     if any((scale < np.finfo(np.float16).smallest_subnormal).any() for scale in scales):
         raise ValueError("a scale is too small for float16")
-    if scales and graph.opset < OPSET:
-        model = version_converter.convert_version(model, OPSET)
+    if scales and graph.opset < FLOAT16_SCALES_OPSET:
+        model = version_converter.convert_version(model, FLOAT16_SCALES_OPSET)
     converted = OnnxModel(convert_float_to_float16(model, keep_io_types=True))
     converted.topological_sort()
     made: ModelProto = converted.model

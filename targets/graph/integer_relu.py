@@ -24,7 +24,7 @@ def with_integer_relus(model: ModelProto) -> ModelProto:
     graph = Graph(model)
     nodes: list[NodeProto] = []
     for node in graph.nodes:
-        quantizer = graph.only_user(node.output[0]) if node.op_type == "Relu" else None
+        quantizer = graph.only_consumer(node.output[0]) if node.op_type == "Relu" else None
         if quantizer is None or quantizer.op_type != "QuantizeLinear":
             nodes.append(node)
             continue

@@ -2,10 +2,10 @@
 
 from onnx import ModelProto, NodeProto
 
-from targets.graph.topology import LAYERS, Graph
+from targets.graph.topology import LAYER_OPERATORS, Graph
 
 
-def with_free_convolution_branches(model: ModelProto) -> ModelProto:
+def unquantize_convolution_branches(model: ModelProto) -> ModelProto:
     """Drop the Q/DQ between a convolution and the addition it ends in, in place.
 
     TensorRT then fuses convolution, addition and ReLU into one kernel that rounds once. Where both
@@ -20,7 +20,7 @@ def with_free_convolution_branches(model: ModelProto) -> ModelProto:
     depth = _depths(graph)
     dropped: list[NodeProto] = []
     for addition in graph.nodes:
-        if addition.op_type != "Add" or not all(map(graph.quantizer, addition.input)):
+        if addition.op_type != "Add" or not all(map(graph.dequantizer_of, addition.input)):
             continue
         free = [index for index, name in enumerate(addition.input) if _freeable(graph, name)]
         if not free:
@@ -37,12 +37,12 @@ def with_free_convolution_branches(model: ModelProto) -> ModelProto:
 
 def _freeable(graph: Graph, tensor: str) -> bool:
     """Whether a branch of an addition is Conv -> Q -> DQ and nobody else looks at it on its way."""
-    dequantize = graph.made_by(tensor, "DequantizeLinear")
-    quantize = dequantize and graph.made_by(dequantize.input[0], "QuantizeLinear")
+    dequantize = graph.produced_by(tensor, "DequantizeLinear")
+    quantize = dequantize and graph.produced_by(dequantize.input[0], "QuantizeLinear")
     if dequantize is None or quantize is None:
         return False
     way = (quantize.input[0], dequantize.input[0], tensor)
-    return graph.made_by(way[0], "Conv") is not None and all(map(graph.only_user, way))
+    return graph.produced_by(way[0], "Conv") is not None and all(map(graph.only_consumer, way))
 
 
 def _depths(graph: Graph) -> dict[str, int]:
@@ -50,5 +50,5 @@ def _depths(graph: Graph) -> dict[str, int]:
     depth: dict[str, int] = {}
     for node in graph.nodes:
         behind = max((depth.get(name, 0) for name in node.input), default=0)
-        depth.update({name: behind + (node.op_type in LAYERS) for name in node.output})
+        depth.update({name: behind + (node.op_type in LAYER_OPERATORS) for name in node.output})
     return depth

@@ -6,9 +6,9 @@ from typing import Any
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
-PAIR = ("QuantizeLinear", "DequantizeLinear")
+QDQ_OPERATORS = ("QuantizeLinear", "DequantizeLinear")
 
-MOVES = (
+MOVEMENT_OPERATORS = (
     *("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose"),
     *("MaxPool", "Slice", "Pad"),
 )
@@ -47,12 +47,12 @@ class Graph:
         self.outputs = {output.name for output in graph.output}
         self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
 
-    def made_by(self, tensor: str, *kinds: str) -> NodeProto | None:
+    def produced_by(self, tensor: str, *kinds: str) -> NodeProto | None:
         """The node that makes a tensor, if it is of one of these kinds."""
         node = self.producer.get(tensor)
         return node if node is not None and node.op_type in kinds else None
 
-    def only_user(self, tensor: str) -> NodeProto | None:
+    def only_consumer(self, tensor: str) -> NodeProto | None:
         """The one node that uses a tensor; None when there are more, or it leaves the graph."""
         users = self.consumers.get(tensor, [])
         return users[0] if len(users) == 1 and tensor not in self.outputs else None
@@ -61,17 +61,17 @@ class Graph:
         """Whether a tensor is a constant, or one that was quantized."""
         if tensor in self.constants:
             return True
-        node = self.made_by(tensor, *PAIR)
+        node = self.produced_by(tensor, *QDQ_OPERATORS)
         return node is not None and self.is_weight(node.input[0])
 
-    def quantizer(self, tensor: str) -> NodeProto | None:
+    def dequantizer_of(self, tensor: str) -> NodeProto | None:
         """The DequantizeLinear that a tensor of activations comes from, when it is quantized.
 
         Moving values about leaves them on the quantizer's grid.
         """
-        while (moved := self.made_by(tensor, *MOVES)) is not None:
+        while (moved := self.produced_by(tensor, *MOVEMENT_OPERATORS)) is not None:
             tensor = moved.input[0]
-        node = self.made_by(tensor, "DequantizeLinear")
+        node = self.produced_by(tensor, "DequantizeLinear")
         return None if node is None or self.is_weight(node.input[0]) else node
 
     def scale_of(self, quantizer: NodeProto) -> float | None:
@@ -79,24 +79,24 @@ class Graph:
         scale = self.constants.get(quantizer.input[1])
         return float(scale.reshape(())) if scale is not None and scale.size == 1 else None
 
-    def on_convolution(self, tensor: str) -> bool:
+    def follows_convolution(self, tensor: str) -> bool:
         """Whether a tensor is what a convolution gives, perhaps normalised and quantized."""
         node = self.producer.get(tensor)
-        while node is not None and node.op_type in (*PAIR, "BatchNormalization"):
+        while node is not None and node.op_type in (*QDQ_OPERATORS, "BatchNormalization"):
             node = self.producer.get(node.input[0])
         return node is not None and node.op_type == "Conv"
 
-    def on_quantized_convolution(self, tensor: str) -> bool:
+    def follows_quantized_convolution(self, tensor: str) -> bool:
         """Whether a tensor comes straight from a convolution that runs on int8."""
-        node = self.made_by(tensor, "BatchNormalization")
-        layer = self.made_by(tensor if node is None else node.input[0], "Conv")
-        return layer is not None and self.quantizer(layer.input[0]) is not None
+        node = self.produced_by(tensor, "BatchNormalization")
+        layer = self.produced_by(tensor if node is None else node.input[0], "Conv")
+        return layer is not None and self.dequantizer_of(layer.input[0]) is not None
 
     def weight_of(self, layer: NodeProto) -> Array | None:
         """A layer's weights as they are stored; None when they are computed."""
         tensor = layer.input[1]
         while tensor not in self.constants:
-            node = self.made_by(tensor, *PAIR)
+            node = self.produced_by(tensor, *QDQ_OPERATORS)
             if node is None:
                 return None
             tensor = node.input[0]
@@ -104,10 +104,10 @@ class Graph:
 
     def layers(self) -> Iterator[NodeProto]:
         """Convolutions and linear layers: the nodes with weights."""
-        return (node for node in self.nodes if node.op_type in LAYERS)
+        return (node for node in self.nodes if node.op_type in LAYER_OPERATORS)
 
 
-LAYERS = {"Conv": 0, "Gemm": 0, "MatMul": 1, "ConvTranspose": 1}
+LAYER_OPERATORS = {"Conv": 0, "Gemm": 0, "MatMul": 1, "ConvTranspose": 1}
 """Layers that carry weights, and the axis of their output channels."""
 
 
@@ -115,10 +115,10 @@ def output_axis(layer: NodeProto) -> int:
     """The axis of a layer's weights along which its output channels lie."""
     if layer.op_type == "Gemm":
         return 0 if attribute(layer, "transB") else 1
-    return LAYERS[layer.op_type]
+    return LAYER_OPERATORS[layer.op_type]
 
 
-def name_of(node: NodeProto) -> str:
+def node_name(node: NodeProto) -> str:
     """A node's name, or that of its output where it has none."""
     return node.name or node.output[0]
 

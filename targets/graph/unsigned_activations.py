@@ -7,9 +7,9 @@ faster than float there.
 import numpy as np
 from onnx import ModelProto, numpy_helper
 
-from targets.graph.topology import PAIR, Graph
+from targets.graph.topology import QDQ_OPERATORS, Graph
 
-MIDDLE = "zero_point_128"
+ZERO_POINT_NAME = "zero_point_128"
 
 
 def with_unsigned_activations(model: ModelProto) -> ModelProto:
@@ -28,14 +28,14 @@ def with_unsigned_activations(model: ModelProto) -> ModelProto:
         ValueError: When an activation is quantized in another way.
     """
     graph = Graph(model)
-    middle = numpy_helper.from_array(np.array(128, np.uint8), MIDDLE)
+    middle = numpy_helper.from_array(np.array(128, np.uint8), ZERO_POINT_NAME)
     for node in graph.nodes:
-        if node.op_type not in PAIR or graph.is_weight(node.input[0]):
+        if node.op_type not in QDQ_OPERATORS or graph.is_weight(node.input[0]):
             continue
         zero = graph.constants.get(node.input[2]) if len(node.input) > 2 else None
         if zero is None or zero.dtype != np.int8 or zero.any():
             raise ValueError(f"{node.name}: not symmetric and signed")
-        node.input[2] = MIDDLE
-    if any(MIDDLE in node.input for node in graph.nodes):
+        node.input[2] = ZERO_POINT_NAME
+    if any(ZERO_POINT_NAME in node.input for node in graph.nodes):
         model.graph.initializer.append(middle)
     return model

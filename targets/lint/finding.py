@@ -6,7 +6,7 @@ from typing import Literal
 
 from onnx import NodeProto
 
-from targets.graph.topology import PAIR, Graph, name_of
+from targets.graph.topology import QDQ_OPERATORS, Graph, node_name
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Finding:
 
 def error(node: NodeProto, rule: str, remedy: str) -> Finding:
     """TensorRT refuses it."""
-    return Finding("error", name_of(node), rule, remedy)
+    return Finding("error", node_name(node), rule, remedy)
 
 
 def warning(node: NodeProto, rule: str, remedy: str) -> Finding:
     """The engine will be slower."""
-    return Finding("warning", name_of(node), rule, remedy)
+    return Finding("warning", node_name(node), rule, remedy)
 
 
 def quantizers(graph: Graph) -> Iterator[NodeProto]:
     """Every QuantizeLinear and DequantizeLinear."""
-    return (node for node in graph.nodes if node.op_type in PAIR)
+    return (node for node in graph.nodes if node.op_type in QDQ_OPERATORS)

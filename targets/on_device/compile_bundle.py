@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,22 @@ import onnxruntime as ort
 from base.durable_files import write_durably
 from base.file_digest import file_digest
 from base.file_lock import folder_lock
+from base.notify import Notify
 from targets.bundle.bundle_files import Manifest, open_bundle
-from targets.bundle.golden import golden_of
+from targets.bundle.golden import load_bundle_golden
 from targets.catalogue.catalogue import CpuTarget, GpuTarget, JetsonTarget, Target
-from targets.catalogue.device_detection import this_device, this_gpu
+from targets.catalogue.device_detection import this_gpu, this_jetson
 from targets.cpu.compile import compile_for_cpu
 from targets.on_device.engine_report import engine_report
-from targets.on_device.preflight import preflight, ready
-from targets.on_device.serving import remove_serving, write_serving
-from targets.tensorrt.builder import choose_builder
-from targets.tensorrt.dla.dla import check_dla
-from targets.tensorrt.engine_pair import Bench, compile_twins
-from targets.tensorrt.plan import UnsupportedError, workspace_mib
-from targets.tensorrt.trtexec import find_trtexec
+from targets.on_device.preflight import is_ready, preflight
+from targets.on_device.serving import remove_serving_files, write_serving_files
+from targets.tensorrt.builders.choose import choose_builder
+from targets.tensorrt.builders.trtexec import find_trtexec
+from targets.tensorrt.dla.lowering import check_dla
+from targets.tensorrt.engine_pair import BuildContext, compile_engine_pair
+from targets.tensorrt.options import UnsupportedError, default_workspace_mib
 
-Say = Callable[[str], None]
-
-
-REPORT = "report.json"
+ENGINE_REPORT = "report.json"
 
 
 class NotReadyError(RuntimeError):
@@ -37,7 +34,7 @@ class NotReadyError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BuildRequest:
     """What an engine is to be; a CPU takes none of it.
 
     Attributes:
@@ -52,7 +49,7 @@ class Wanted:
     dla_core: int | None = None
 
 
-def compile_bundle(folder: Path, target: Target, wanted: Wanted, say: Say) -> Path:
+def compile_bundle(folder: Path, target: Target, wanted: BuildRequest, notify: Notify) -> Path:
     """Compile a bundle's student for a target, into a folder `built/TARGET` beside its files.
 
     The bundle itself stays as it is: what a device makes of it has a report of its own.
@@ -61,7 +58,7 @@ def compile_bundle(folder: Path, target: Target, wanted: Wanted, say: Say) -> Pa
         folder: The bundle.
         target: What it is compiled for: this machine, or for a CPU one of its kind.
         wanted: What an engine is to be.
-        say: Where to say what happens.
+        notify: Where to say what happens.
 
     Returns:
         The folder with what was made; `report.json` in it is written last.
@@ -79,24 +76,24 @@ def compile_bundle(folder: Path, target: Target, wanted: Wanted, say: Say) -> Pa
         place = place.with_name(f"{target.name}-dla{wanted.dla_core}")
     if isinstance(target, CpuTarget) and wanted.dla_core is not None:
         raise UnsupportedError(f"{target.name} is a CPU; leave out --dla-core")
-    with folder_lock(place, say):
+    with folder_lock(place, notify):
         if isinstance(target, CpuTarget):
             _begin(place)
-            report = _for_cpu(folder, target, place, say)
+            report = _for_cpu(folder, target, place, notify)
         else:
-            report = _engines(folder, manifest, target, place, wanted, say)
+            report = _engines(folder, manifest, target, place, wanted, notify)
         document = {
             "bundle": manifest["bundle"],
             "target": target.name,
             **report,
-            "machine": machine(target),
+            "machine": build_environment(target),
             "files": {path.name: file_digest(path) for path in _going_with(place)},
         }
-        write_durably(place / REPORT, json.dumps(document, indent=1) + "\n")
+        write_durably(place / ENGINE_REPORT, json.dumps(document, indent=1) + "\n")
     return place
 
 
-def machine(target: Target) -> dict[str, Any]:
+def build_environment(target: Target) -> dict[str, Any]:
     """What of this machine a build for a target depends on: another machine, another build.
 
     What it does not tell stands under `untold`; nobody would see that change.
@@ -107,11 +104,11 @@ def machine(target: Target) -> dict[str, Any]:
     """
     if isinstance(target, CpuTarget):
         return {"onnxruntime": ort.__version__, "untold": []}
-    device = this_device() if isinstance(target, JetsonTarget) else this_gpu()
+    device = this_jetson() if isinstance(target, JetsonTarget) else this_gpu()
     trtexec = find_trtexec()
     builder = choose_builder(trtexec)
     versions = {"builder": list(builder.version), "trtexec": list(trtexec.version)}
-    return {"device": dataclasses.asdict(device), **versions, "untold": list(device.untold)}
+    return {"device": dataclasses.asdict(device), **versions, "untold": list(device.unknown_facts)}
 
 
 def _going_with(place: Path) -> list[Path]:
@@ -123,15 +120,15 @@ def _going_with(place: Path) -> list[Path]:
 def _begin(place: Path) -> None:
     """From here on an earlier build is none any more."""
     place.mkdir(parents=True, exist_ok=True)
-    (place / REPORT).unlink(missing_ok=True)
-    remove_serving(place)
+    (place / ENGINE_REPORT).unlink(missing_ok=True)
+    remove_serving_files(place)
 
 
-def _for_cpu(folder: Path, target: CpuTarget, place: Path, say: Say) -> dict[str, Any]:
+def _for_cpu(folder: Path, target: CpuTarget, place: Path, notify: Notify) -> dict[str, Any]:
     graphs = {"fp32": "student.fp32.onnx", "int8": "student.int8-cpu.onnx"}
     exported = {precision: folder / "graphs" / name for precision, name in graphs.items()}
-    made = compile_for_cpu(exported, golden_of(folder), target, place)
-    say(f"{target.name}: {made.said}")
+    made = compile_for_cpu(exported, load_bundle_golden(folder), target, place)
+    notify(f"{target.name}: {made.summary}")
     return made.notes
 
 
@@ -140,39 +137,39 @@ def _engines(
     manifest: Manifest,
     target: JetsonTarget | GpuTarget,
     place: Path,
-    wanted: Wanted,
-    say: Say,
+    wanted: BuildRequest,
+    notify: Notify,
 ) -> dict[str, Any]:
     jetson = target if isinstance(target, JetsonTarget) else None
     checks = preflight(jetson, place)
     for check in checks:
-        say(str(check))
-    if not ready(checks):
+        notify(str(check))
+    if not is_ready(checks):
         missing = next(check for check in checks if check.state == "error")
         raise NotReadyError(f"not ready to build: {missing.found}; {missing.remedy}")
     gate = manifest["run"]["gate"]
-    device = this_device() if jetson else this_gpu()
+    device = this_jetson() if jetson else this_gpu()
     trtexec = find_trtexec()
     builder = choose_builder(trtexec)
     if wanted.dla_core is not None:
         check_dla(jetson, device.jetpack, wanted.dla_core, builder.version)
-    bench = Bench(
+    bench = BuildContext(
         builder,
         trtexec,
         device,
         folder / "graphs",
         place,
-        golden_of(folder),
+        load_bundle_golden(folder),
         gate["agreement"],
         gate["confidence"],
-        say,
+        notify,
         wanted.dla_core,
     )
     _begin(place)
-    workspace = wanted.workspace_mib or workspace_mib(jetson.memory_gb if jetson else None)
-    checked, advice = compile_twins(bench, wanted.batch, workspace, device.has_int8)
+    workspace = wanted.workspace_mib or default_workspace_mib(jetson.memory_gb if jetson else None)
+    checked, advice = compile_engine_pair(bench, wanted.batch, workspace, device.has_int8)
     report = engine_report(checked, advice, device, checks)
-    say(f"recommended: {advice.precision} ({advice.because})")
+    notify(f"recommended: {advice.precision} ({advice.because})")
     if advice.precision is not None:
-        write_serving(place, checked[advice.precision].engine, manifest)
+        write_serving_files(place, checked[advice.precision].engine, manifest)
     return report

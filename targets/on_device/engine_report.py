@@ -6,13 +6,16 @@ from typing import Any
 
 from targets.catalogue.device_detection import Device
 from targets.on_device.preflight import Check
-from targets.tensorrt.layers import in_float, opaque, reformats
-from targets.tensorrt.plan import Precision
-from targets.tensorrt.recommendation import SAME_ANSWER, Advice, Checked
+from targets.tensorrt.layers import float_layers, opaque_layers, reformat_layers
+from targets.tensorrt.options import Precision
+from targets.tensorrt.recommendation import MIN_GRAPH_AGREEMENT, CheckedEngine, Recommendation
 
 
 def engine_report(
-    checked: dict[Precision, Checked], advice: Advice, device: Device, checks: Sequence[Check]
+    checked: dict[Precision, CheckedEngine],
+    advice: Recommendation,
+    device: Device,
+    checks: Sequence[Check],
 ) -> dict[str, Any]:
     """What a bundle's manifest says in place of `pending`.
 
@@ -32,7 +35,7 @@ def engine_report(
     }
 
 
-def _entry(checked: Checked) -> dict[str, Any]:
+def _entry(checked: CheckedEngine) -> dict[str, Any]:
     table, shares = checked.engine.table, checked.engine.shares
     return {
         "file": checked.engine.path.name,
@@ -47,15 +50,15 @@ def _entry(checked: Checked) -> dict[str, Any]:
             "share": checked.same_answer,
             "low": checked.same_low,
             "high": checked.same_high,
-            "asked": SAME_ANSWER,
-            "passed": checked.means_its_graph,
+            "asked": MIN_GRAPH_AGREEMENT,
+            "passed": checked.matches_graph,
         },
         "verdict": checked.verdict.as_json(),
         "dla_core": checked.engine.options.dla_core,
         "on_dla": list(shares.on_dla) if shares else None,
         "fell_back_to_gpu": list(shares.on_gpu) if shares else None,
         "layers": [dataclasses.asdict(layer) for layer in table],
-        "layers_in_float": in_float(table),
-        "layers_untold": opaque(table),
-        "reformats": len(reformats(table)),
+        "layers_in_float": float_layers(table),
+        "layers_untold": opaque_layers(table),
+        "reformats": len(reformat_layers(table)),
     }

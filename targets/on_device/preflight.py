@@ -11,22 +11,22 @@ from targets.catalogue.device_detection import (
     UNKNOWN,
     NoGpuError,
     NotAJetsonError,
+    command_output,
     cuda_version,
     power_mode,
-    printed,
-    this_device,
     this_gpu,
+    this_jetson,
 )
-from targets.tensorrt.bindings import ASKED, version_said
+from targets.tensorrt.builders.bindings import VERSION_SCRIPT, parse_version
+from targets.tensorrt.builders.trtexec import find_trtexec
 from targets.tensorrt.diagnosis.failures import BuildError, diagnose
-from targets.tensorrt.trtexec import find_trtexec
 
 FREE_MEMORY_GB = 1.5
 """A build of a small network wants about so much; the GPU shares it with everything else."""
 
 FREE_DISK_GB = 1.0
 
-NEVER_REUSED = "every engine is built again, as nobody sees whether it changed"
+ALWAYS_REBUILT = "every engine is built again, as nobody sees whether it changed"
 
 ROOT = Path("/")
 
@@ -71,14 +71,14 @@ def preflight(target: JetsonTarget | None, folder: Path, root: Path = ROOT) -> l
     ]
 
 
-def ready(checks: list[Check]) -> bool:
+def is_ready(checks: list[Check]) -> bool:
     """Whether a build can start."""
     return not any(check.state == "error" for check in checks)
 
 
 def _device(target: JetsonTarget, root: Path) -> Check:
     try:
-        device = this_device(root)
+        device = this_jetson(root)
     except NotAJetsonError as error:
         return Check("device", "error", str(error), f"run this on a {target.title}")
     if device.target != target.name:
@@ -112,11 +112,11 @@ def _tensorrt() -> list[Check]:
         trtexec = find_trtexec()
     except BuildError as error:
         checks = [Check("trtexec", "error", error.failure.diagnosis, error.failure.remedy)]
-        return [*checks, *_library(printed((sys.executable, "-c", ASKED)))]
+        return [*checks, *_library(command_output((sys.executable, "-c", VERSION_SCRIPT)))]
     number = ".".join(map(str, trtexec.version))
     checks = [Check("trtexec", "ok", f"TensorRT {number}, {trtexec.path}")]
-    said = printed((sys.executable, "-c", ASKED))
-    version = version_said(said)
+    said = command_output((sys.executable, "-c", VERSION_SCRIPT))
+    version = parse_version(said)
     missing = _library(said)
     if missing:
         return [*checks, *missing]
@@ -141,7 +141,7 @@ def _library(said: str) -> list[Check]:
 def _power_mode(target: JetsonTarget) -> Check:
     mode = power_mode()
     if mode == UNKNOWN:
-        remedy = f"run as root; until then {NEVER_REUSED}"
+        remedy = f"run as root; until then {ALWAYS_REBUILT}"
         return Check("power mode", "warning", "nvpmodel does not tell", remedy)
     fastest = target.modes[0].name
     if mode != fastest:
@@ -153,14 +153,14 @@ def _power_mode(target: JetsonTarget) -> Check:
 def _cuda(root: Path) -> Check:
     version = cuda_version(root)
     if version == UNKNOWN:
-        remedy = f"install CUDA's toolkit; until then {NEVER_REUSED}"
+        remedy = f"install CUDA's toolkit; until then {ALWAYS_REBUILT}"
         return Check("cuda", "warning", "/usr/local/cuda does not tell its version", remedy)
     return Check("cuda", "ok", version)
 
 
 def _clocks() -> Check:
     """The GPU's clock is held when its least, greatest and present rate are one."""
-    said = printed(("jetson_clocks", "--show"))
+    said = command_output(("jetson_clocks", "--show"))
     pattern = r"^\S*gpu\S*\s+MinFreq=(\d+)\s+MaxFreq=(\d+)\s+CurrentFreq=(\d+)"
     found = re.search(pattern, said, re.MULTILINE | re.IGNORECASE)
     if not found:

@@ -18,16 +18,16 @@ INT8, FP16 = 1, 2
 """nvinfer's network-mode."""
 
 
-SERVING = ("config.pbtxt", "load.py", "deepstream.txt", "labels.txt")
+SERVING_FILES = ("config.pbtxt", "load.py", "deepstream.txt", "labels.txt")
 
 
-def remove_serving(place: Path) -> None:
+def remove_serving_files(place: Path) -> None:
     """Remove what an earlier build wrote for those who serve its engine; this one may have none."""
-    for name in SERVING:
+    for name in SERVING_FILES:
         (place / name).unlink(missing_ok=True)
 
 
-def write_serving(place: Path, engine: Engine, manifest: Manifest) -> None:
+def write_serving_files(place: Path, engine: Engine, manifest: Manifest) -> None:
     """Write deepstream.txt, labels.txt, config.pbtxt and load.py beside an engine.
 
     Args:
@@ -37,15 +37,15 @@ def write_serving(place: Path, engine: Engine, manifest: Manifest) -> None:
     """
     classes = list(manifest["teacher"]["class_names"])
     section = manifest["input"]
-    write_durably(place / "config.pbtxt", triton(engine, section, manifest))
-    write_durably(place / "load.py", loader(engine))
+    write_durably(place / "config.pbtxt", triton_config(engine, section, manifest))
+    write_durably(place / "load.py", loader_script(engine))
     if not manifest["run"]["export"]["preprocessing"]:
-        write_durably(place / "deepstream.txt", deepstream(engine, section, bool(classes)))
+        write_durably(place / "deepstream.txt", deepstream_config(engine, section, bool(classes)))
     if classes:
         write_durably(place / "labels.txt", ";".join(classes) + "\n")
 
 
-def deepstream(engine: Engine, section: Mapping[str, Any], labelled: bool) -> str:
+def deepstream_config(engine: Engine, section: Mapping[str, Any], labelled: bool) -> str:
     """A configuration of DeepStream's nvinfer for a classifier.
 
     nvinfer computes factor x (pixel - offset) with one factor for all channels: where the channels'
@@ -84,7 +84,7 @@ def deepstream(engine: Engine, section: Mapping[str, Any], labelled: bool) -> st
     return "\n".join(lines) + "\n"
 
 
-def triton(engine: Engine, section: Mapping[str, Any], manifest: Manifest) -> str:
+def triton_config(engine: Engine, section: Mapping[str, Any], manifest: Manifest) -> str:
     """A model configuration of Triton; the engine is MODEL/1/model.plan there.
 
     Args:
@@ -114,17 +114,21 @@ def _accelerator(engine: Engine) -> str:
     return f"instance_group [{{ kind: KIND_GPU gpus: [0] {second} }}]\n"
 
 
-def loader(engine: Engine) -> str:
+def loader_script(engine: Engine) -> str:
     """A short program that runs an engine, and refuses one for another TensorRT or GPU."""
     known, core = engine.fingerprint, engine.options.dla_core
     meant = f"{known.tensorrt} on {known.compute_capability}"
-    text = LOADER.replace("ENGINE", engine.path.name).replace("MEANT", meant)
-    return text if core is None else text.replace(RUNTIME, f"{RUNTIME}runtime.DLA_core = {core}\n")
+    text = LOADER_TEMPLATE.replace("ENGINE", engine.path.name).replace("MEANT", meant)
+    return (
+        text
+        if core is None
+        else text.replace(RUNTIME_LINE, f"{RUNTIME_LINE}runtime.DLA_core = {core}\n")
+    )
 
 
-RUNTIME = "runtime = trt.Runtime(trt.Logger())\n"
+RUNTIME_LINE = "runtime = trt.Runtime(trt.Logger())\n"
 
-LOADER = '''"""Runs ENGINE with TensorRT 8.5 or newer and CUDA's runtime, nothing else."""
+LOADER_TEMPLATE = '''"""Runs ENGINE with TensorRT 8.5 or newer and CUDA's runtime, nothing else."""
 
 import ctypes
 from pathlib import Path

@@ -19,12 +19,12 @@ from base.file_digest import file_digest
 from targets.bundle.golden import Golden
 from targets.graph.half_precision import in_half_precision
 from targets.graph.int8_weights import store_weights_as_int8
-from targets.graph.residual_additions import with_free_convolution_branches
+from targets.graph.residual_additions import unquantize_convolution_branches
 
 SHAPE = (3, 32, 32)
 CHANNELS, CLASSES = 32, 10
 
-PROBES = 1000
+PROBE_COUNT = 1000
 """So many that an engine which answers as its graph on 99 of 100 is known to be good enough."""
 
 Array = NDArray[np.float32]
@@ -38,7 +38,7 @@ def write_selftest_bundle(folder: Path, opset: int) -> None:
         opset: For all graphs but those that need 19.
     """
     rng = np.random.default_rng(0)
-    blocks = rng.integers(0, 256, (PROBES, 3, 4, 4), np.uint8)
+    blocks = rng.integers(0, 256, (PROBE_COUNT, 3, 4, 4), np.uint8)
     pixels = np.kron(blocks, np.ones((1, 1, 8, 8), np.uint8))
     mean, std = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
     weights = _weights(rng)
@@ -47,9 +47,9 @@ def write_selftest_bundle(folder: Path, opset: int) -> None:
         mean,
         std,
         np.array([0, 1], np.float32),
-        np.zeros((PROBES, CLASSES), np.float32),
-        np.zeros(PROBES, np.int64),
-        np.zeros(PROBES, np.int64),
+        np.zeros((PROBE_COUNT, CLASSES), np.float32),
+        np.zeros(PROBE_COUNT, np.int64),
+        np.zeros(PROBE_COUNT, np.int64),
     )
     # Without a bias that takes their mean away, random networks give one answer to everything.
     weights["bias"] = -_activations(_network(weights, {}, opset), probes.images)["logits"].mean(0)
@@ -58,7 +58,7 @@ def write_selftest_bundle(folder: Path, opset: int) -> None:
     vars(probes)["teacher_logits"][:] = seen["logits"]
     scales = {name: float(np.abs(values).max() / 127) for name, values in seen.items()}
     pairs = _network(weights, scales, opset)
-    fused = with_free_convolution_branches(copy.deepcopy(pairs))
+    fused = unquantize_convolution_branches(copy.deepcopy(pairs))
     stored = store_weights_as_int8(copy.deepcopy(fused))
     forms = {
         "fp32": in_float,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,34 +9,33 @@ from onnx import ModelProto
 
 from base.durable_files import replace_durably
 from base.file_digest import file_digest
+from base.notify import Notify
 from targets.catalogue.device_detection import Device
 from targets.graph.graph_file import read_graph
 from targets.graph.topology import Graph
-from targets.tensorrt.builder import Builder
+from targets.tensorrt.builders.choose import Builder
 from targets.tensorrt.diagnosis.failures import BuildError, Failure
-from targets.tensorrt.dla.dla import shares
-from targets.tensorrt.engine import Engine, reopen, write_sidecar
+from targets.tensorrt.dla.lowering import parse_placement
+from targets.tensorrt.engine import Engine, load_engine, write_sidecar
 from targets.tensorrt.fingerprint import Fingerprint, options_text
-from targets.tensorrt.layers import DetailsMissingError, Layer, layers, summary
-from targets.tensorrt.plan import (
+from targets.tensorrt.layers import DetailsMissingError, Layer, layer_summary, parse_layers
+from targets.tensorrt.options import (
+    BuildFiles,
     Options,
-    Places,
     Shape,
     UnsupportedError,
-    check_graph,
+    check_opset,
     graph_role,
-    typings,
+    typing_modes,
 )
 from targets.tensorrt.timing_cache import timing_cache
 
-Say = Callable[[str], None]
-
-BUILD_SECONDS = 3600.0
+BUILD_TIMEOUT_S = 3600.0
 """The longest a build may take; minutes are usual on a small Jetson."""
 
 
 @dataclass(frozen=True)
-class _Way:
+class _Attempt:
     """One way to the engine.
 
     Attributes:
@@ -55,7 +53,7 @@ class _Way:
 
 
 def build(
-    builder: Builder, device: Device, graphs: Path, wanted: Options, folder: Path, say: Say
+    builder: Builder, device: Device, graphs: Path, wanted: Options, folder: Path, notify: Notify
 ) -> Engine:
     """Build an engine, or find that an earlier build made the very same one.
 
@@ -69,7 +67,7 @@ def build(
         graphs: The bundle's folder of graphs.
         wanted: The engine, whose `typing` is this function's to choose.
         folder: Where engines, their sidecars and logs go.
-        say: Where to say what happens.
+        notify: Where to say what happens.
 
     Raises:
         BuildError: When no way leads to an engine.
@@ -78,9 +76,9 @@ def build(
     path = folder / f"student.{wanted.precision}.engine"
     ways = [
         _way(builder, device, graphs, dataclasses.replace(wanted, typing=typing))
-        for typing in typings(builder.version, wanted.dla_core)
+        for typing in typing_modes(builder.version, wanted.dla_core)
     ]
-    known = _reusable(path, device, [way.fingerprint for way in ways], say)
+    known = _reusable(path, device, [way.fingerprint for way in ways], notify)
     if known is not None:
         return known
     log = folder / f"build.{wanted.precision}.log"
@@ -88,16 +86,16 @@ def build(
     for way in ways:
         _note(log, f"{way}: {way.graph.name}, TensorRT {way.fingerprint.tensorrt}")
         try:
-            return _build(builder, device, way, path, log, say)
+            return _build(builder, device, way, path, log, notify)
         except (BuildError, UnsupportedError) as error:
             _note(log, f"no engine: {error}")
-            if way is ways[-1] or (isinstance(error, BuildError) and error.failure.again):
+            if way is ways[-1] or (isinstance(error, BuildError) and error.failure.transient):
                 raise
-            say(f"{way}: {error}; trying the other way")
+            notify(f"{way}: {error}; trying the other way")
     raise AssertionError("there is always a way of typing")
 
 
-def _way(builder: Builder, device: Device, graphs: Path, options: Options) -> _Way:
+def _way(builder: Builder, device: Device, graphs: Path, options: Options) -> _Attempt:
     graph = graphs / f"student.{graph_role(options, builder.version)}.onnx"
     fingerprint = Fingerprint(
         graph=file_digest(graph),
@@ -109,24 +107,26 @@ def _way(builder: Builder, device: Device, graphs: Path, options: Options) -> _W
         power_mode=device.power_mode,
         options=options_text(options),
     )
-    return _Way(options, graph, fingerprint)
+    return _Attempt(options, graph, fingerprint)
 
 
-def _reusable(path: Path, device: Device, asked: list[Fingerprint], say: Say) -> Engine | None:
+def _reusable(
+    path: Path, device: Device, asked: list[Fingerprint], notify: Notify
+) -> Engine | None:
     """The engine that is there, when it is one of those asked for; why it is not, is said."""
-    known = reopen(path)
+    known = load_engine(path)
     if known is None:
         return None
-    if device.untold:
+    if device.unknown_facts:
         # Two unknowns are not the same.
-        facts = " and ".join(device.untold)
-        say(f"{path.name}: built again, this device does not tell whether its {facts} changed")
+        facts = " and ".join(device.unknown_facts)
+        notify(f"{path.name}: built again, this device does not tell whether its {facts} changed")
         return None
     if known.fingerprint in asked:
-        say(f"{path.name}: built before, nothing changed")
+        notify(f"{path.name}: built before, nothing changed")
         return known
     differences = min((each.differences(known.fingerprint) for each in asked), key=len)
-    say(f"{path.name}: built again ({', '.join(differences)})")
+    notify(f"{path.name}: built again ({', '.join(differences)})")
     return None
 
 
@@ -136,32 +136,34 @@ def _note(log: Path, line: str) -> None:
         file.write(f"=== {line} ===\n")
 
 
-def _build(builder: Builder, device: Device, way: _Way, path: Path, log: Path, say: Say) -> Engine:
+def _build(
+    builder: Builder, device: Device, way: _Attempt, path: Path, log: Path, notify: Notify
+) -> Engine:
     model, options = read_graph(way.graph), way.options
     if device.opset is not None:
-        check_graph(Graph(model).opset, device.opset, f"JetPack {device.jetpack}")
+        check_opset(Graph(model).opset, device.opset, f"JetPack {device.jetpack}")
     shape = _shape(model)
     part = path.with_name(f".{path.stem}.part")
-    with timing_cache(device, builder.version, part.with_suffix(".cache"), say) as cache:
-        places = Places(
+    with timing_cache(device, builder.version, part.with_suffix(".cache"), notify) as cache:
+        places = BuildFiles(
             way.graph, part, cache, part.with_suffix(".layers"), times=part.with_suffix(".times")
         )
         try:
-            builder.build(options, places, shape, log, BUILD_SECONDS)
+            builder.build(options, places, shape, log, BUILD_TIMEOUT_S)
             if not places.engine.exists() or not places.engine.stat().st_size:
                 raise BuildError(
                     Failure("no-engine", "the build left no engine", f"see {log.name}")
                 )
-            table = _table(places.layers, path, say)
+            table = _table(places.layers, path, notify)
             replace_durably(places.engine, path)
         finally:
             places.engine.unlink(missing_ok=True)
             places.layers.unlink(missing_ok=True)
     if table:
-        say(f"{path.name}: {summary(table)}")
-    found = None if options.dla_core is None else shares(log.read_text(errors="replace"))
+        notify(f"{path.name}: {layer_summary(table)}")
+    found = None if options.dla_core is None else parse_placement(log.read_text(errors="replace"))
     if options.dla_core is not None:
-        say(f"{path.name}: {found or 'this TensorRT does not tell what runs on the DLA'}")
+        notify(f"{path.name}: {found or 'this TensorRT does not tell what runs on the DLA'}")
     engine = Engine(path, way.fingerprint, options, shape, table, reused=False, shares=found)
     write_sidecar(engine)
     return engine
@@ -172,7 +174,7 @@ def _shape(model: ModelProto) -> Shape:
     return tuple(axis.dim_value or None for axis in images.type.tensor_type.shape.dim)
 
 
-def _table(made: Path, engine: Path, say: Say) -> list[Layer]:
+def _table(made: Path, engine: Path, notify: Notify) -> list[Layer]:
     """The engine's layers; none where this TensorRT wrote none, names only, or nonsense.
 
     The inspector's own words stay beside the engine.
@@ -182,9 +184,9 @@ def _table(made: Path, engine: Path, say: Say) -> list[Layer]:
     if made.exists():
         replace_durably(made, kept)
     try:
-        return layers(json.loads(kept.read_text()))
+        return parse_layers(json.loads(kept.read_text()))
     except (FileNotFoundError, DetailsMissingError):
-        say("this TensorRT tells no types of layers")
+        notify("this TensorRT tells no types of layers")
     except (ValueError, KeyError, TypeError, AttributeError):
-        say(f"{kept.name}: the table of layers cannot be read")
+        notify(f"{kept.name}: the table of layers cannot be read")
     return []

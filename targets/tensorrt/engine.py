@@ -7,10 +7,10 @@ from pathlib import Path
 
 from base.durable_files import write_durably
 from base.file_digest import file_digest
-from targets.tensorrt.dla.dla import Shares
+from targets.tensorrt.dla.lowering import DlaPlacement
 from targets.tensorrt.fingerprint import Fingerprint
 from targets.tensorrt.layers import Layer
-from targets.tensorrt.plan import Options, Shape
+from targets.tensorrt.options import Options, Shape
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Engine:
     shape: Shape
     table: list[Layer]
     reused: bool
-    shares: Shares | None = None
+    shares: DlaPlacement | None = None
 
     @property
     def sidecar(self) -> Path:
@@ -56,7 +56,7 @@ def write_sidecar(engine: Engine) -> None:
     write_durably(engine.sidecar, json.dumps(document, indent=1) + "\n")
 
 
-def reopen(path: Path) -> Engine | None:
+def load_engine(path: Path) -> Engine | None:
     """An engine with its sidecar; None where either is missing, torn or not the other's."""
     try:
         document = json.loads(_sidecar_place(path).read_text())
@@ -75,10 +75,10 @@ def reopen(path: Path) -> Engine | None:
         return None
 
 
-def _shares(document: dict[str, list[str]] | None) -> Shares | None:
+def _shares(document: dict[str, list[str]] | None) -> DlaPlacement | None:
     if document is None:
         return None
-    return Shares(tuple(document["on_dla"]), tuple(document["on_gpu"]))
+    return DlaPlacement(tuple(document["on_dla"]), tuple(document["on_gpu"]))
 
 
 def _sidecar_place(path: Path) -> Path:

@@ -5,16 +5,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-TYPES = (
+TYPE_PATTERNS = (
     ("int8", re.compile(r"int8", re.IGNORECASE)),
     ("fp16", re.compile(r"fp16|half", re.IGNORECASE)),
     ("fp32", re.compile(r"fp32|float", re.IGNORECASE)),
 )
 """Written in many ways: "Thirty-two wide channel vectorized row major Int8 format", "Half"."""
 
-WEIGHTED = re.compile(r"conv|gemm|matmul|matrixmultiply|fullyconnected", re.IGNORECASE)
+WEIGHTED_PATTERN = re.compile(r"conv|gemm|matmul|matrixmultiply|fullyconnected", re.IGNORECASE)
 
-OPAQUE = re.compile(r"foreignnode|myelin", re.IGNORECASE)
+OPAQUE_PATTERN = re.compile(r"foreignnode|myelin", re.IGNORECASE)
 """Many layers given as one to another compiler, of which the inspector tells nothing."""
 
 
@@ -44,12 +44,12 @@ class Layer:
     def weighted(self) -> bool:
         """Whether it is a convolution or a linear layer."""
         plain = not (self.reformats or self.opaque)
-        return plain and bool(WEIGHTED.search(self.kind))
+        return plain and bool(WEIGHTED_PATTERN.search(self.kind))
 
     @property
     def opaque(self) -> bool:
         """Whether it stands for layers of which nothing is told."""
-        named = OPAQUE.search(self.kind) or OPAQUE.search(self.name)
+        named = OPAQUE_PATTERN.search(self.kind) or OPAQUE_PATTERN.search(self.name)
         return not self.reformats and bool(named)
 
     @property
@@ -58,7 +58,7 @@ class Layer:
         return self.kind.lower() == "reformat" or self.name.startswith("Reformatting CopyNode")
 
 
-def layers(document: dict[str, Any]) -> list[Layer]:
+def parse_layers(document: dict[str, Any]) -> list[Layer]:
     """The layers of an engine, in its order.
 
     Args:
@@ -73,27 +73,27 @@ def layers(document: dict[str, Any]) -> list[Layer]:
     return [_layer(row) for row in rows]
 
 
-def in_float(table: list[Layer]) -> list[str]:
+def float_layers(table: list[Layer]) -> list[str]:
     """Names of the convolutions and linear layers that do not work on int8."""
     return [layer.name for layer in table if layer.weighted and layer.takes != "int8"]
 
 
-def reformats(table: list[Layer]) -> list[str]:
+def reformat_layers(table: list[Layer]) -> list[str]:
     """Names of the layers that only change type or layout."""
     return [layer.name for layer in table if layer.reformats]
 
 
-def opaque(table: list[Layer]) -> list[str]:
+def opaque_layers(table: list[Layer]) -> list[str]:
     """Names of the layers inside which nobody can look."""
     return [layer.name for layer in table if layer.opaque]
 
 
-def summary(table: list[Layer]) -> str:
+def layer_summary(table: list[Layer]) -> str:
     """One line for a log: how many layers of which type, how many reformats."""
     types = Counter(layer.takes for layer in table if layer.weighted)
     counted = ", ".join(f"{types[name]} {name}" for name in sorted(types))
-    line = f"layers with weights: {counted or 'none'}; reformats: {len(reformats(table))}"
-    closed = opaque(table)
+    line = f"layers with weights: {counted or 'none'}; reformats: {len(reformat_layers(table))}"
+    closed = opaque_layers(table)
     return f"{line}; untold: what is inside {', '.join(closed)}" if closed else line
 
 
@@ -106,4 +106,4 @@ def _layer(row: dict[str, Any]) -> Layer:
 def _type(tensor: dict[str, Any]) -> str:
     """11 has a field for the type; before, it stands in the description of the format."""
     text = tensor.get("DataType") or tensor.get("Datatype") or tensor.get("Format/Datatype", "")
-    return next((name for name, pattern in TYPES if pattern.search(text)), "other")
+    return next((name for name, pattern in TYPE_PATTERNS if pattern.search(text)), "other")

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 from targets.bundle.verdict import Outcome, Verdict
-from targets.on_device.throttling import Throttling
 from targets.tensorrt.engine import Engine
-from targets.tensorrt.layers import in_float, opaque, reformats
-from targets.tensorrt.plan import Precision
+from targets.tensorrt.layers import float_layers, opaque_layers, reformat_layers
+from targets.tensorrt.options import Precision
+from targets.tensorrt.throttling import Throttling
 
-FASTER = 1.05
+MIN_SPEEDUP = 1.05
 """int8 is recommended when it is faster than float16 by this factor: less is noise."""
 
-SAME_ANSWER = 0.98
+MIN_GRAPH_AGREEMENT = 0.98
 """Share of probes on which an engine must be known to answer as its graph does in ONNX Runtime.
 
 Known, as for the gate: the whole interval lies above, so that few probes pass nothing that many
@@ -23,7 +23,7 @@ engine of a fixed batch of one (200 of 200 are known to be 0.981).
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedEngine:
     """An engine with what it was seen to do.
 
     Attributes:
@@ -45,26 +45,26 @@ class Checked:
     throttling: Throttling
 
     @property
-    def means_its_graph(self) -> bool:
+    def matches_graph(self) -> bool:
         """Whether it is known to answer as its graph does."""
-        return self.same_low >= SAME_ANSWER
+        return self.same_low >= MIN_GRAPH_AGREEMENT
 
     @property
-    def more_probes_may_tell(self) -> bool:
+    def undecided(self) -> bool:
         """Whether one of both questions is still open."""
-        undecided = self.same_low < SAME_ANSWER <= self.same_high
+        undecided = self.same_low < MIN_GRAPH_AGREEMENT <= self.same_high
         return undecided or self.verdict.outcome == Outcome.INCONCLUSIVE
 
     @property
     def passed(self) -> bool:
         """Whether it may be deployed; one for an accelerator on which nothing runs may not."""
         runs_there = self.engine.shares is None or bool(self.engine.shares.on_dla)
-        agrees = self.verdict.outcome == Outcome.PASS and self.means_its_graph
+        agrees = self.verdict.outcome == Outcome.PASS and self.matches_graph
         return agrees and runs_there
 
 
 @dataclass(frozen=True)
-class Advice:
+class Recommendation:
     """Which engine to deploy.
 
     Attributes:
@@ -76,28 +76,34 @@ class Advice:
     because: str
 
 
-def advise(checked: dict[Precision, Checked]) -> Advice:
+def recommend(checked: dict[Precision, CheckedEngine]) -> Recommendation:
     """The faster engine that agrees with the teacher, and why."""
     passed = [precision for precision in checked if checked[precision].passed]
     if not passed:
-        return Advice(None, "no engine passed")
+        return Recommendation(None, "no engine passed")
     if "int8" not in checked:
-        return Advice("fp16", "this device has no int8")
+        return Recommendation("fp16", "this device has no int8")
     if "int8" not in passed:
-        return Advice("fp16", "int8 did not pass")
+        return Recommendation("fp16", "int8 did not pass")
     if "fp16" not in passed:
-        return Advice("int8", "float16 did not pass")
+        return Recommendation("int8", "float16 did not pass")
     ratio = checked["fp16"].milliseconds / checked["int8"].milliseconds
-    if ratio >= FASTER:
-        return Advice("int8", f"{ratio:.2f} times as fast as float16, and it passed")
-    return Advice("fp16", f"int8 is {ratio:.2f} times as fast: {_why(checked['int8'].engine)}")
+    if ratio >= MIN_SPEEDUP:
+        return Recommendation("int8", f"{ratio:.2f} times as fast as float16, and it passed")
+    return Recommendation(
+        "fp16", f"int8 is {ratio:.2f} times as fast: {_why(checked['int8'].engine)}"
+    )
 
 
 def _why(engine: Engine) -> str:
     """What keeps an int8 engine from being faster, as far as its layers tell."""
     if not engine.table:
         return "this TensorRT names no layers' types"
-    floats, between, closed = in_float(engine.table), reformats(engine.table), opaque(engine.table)
+    floats, between, closed = (
+        float_layers(engine.table),
+        reformat_layers(engine.table),
+        opaque_layers(engine.table),
+    )
     reasons = []
     if floats:
         reasons.append(f"{len(floats)} layers stayed in float ({', '.join(floats)})")

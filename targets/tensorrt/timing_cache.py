@@ -7,17 +7,18 @@ of the old one's layers.
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from base.durable_files import replace_durably
+from base.notify import Notify
 from targets.catalogue.device_detection import Device
 
 
 @contextmanager
 def timing_cache(
-    device: Device, version: tuple[int, ...], scratch: Path, say: Callable[[str], None]
+    device: Device, version: tuple[int, ...], scratch: Path, notify: Notify
 ) -> Iterator[Path]:
     """Lend a copy to a build, and keep what the build made of it when that succeeds.
 
@@ -28,15 +29,15 @@ def timing_cache(
         device: This device.
         version: TensorRT's.
         scratch: Where the copy goes; it is gone afterwards.
-        say: Where to say that nothing could be kept.
+        notify: Where to say that nothing could be kept.
     """
-    kept = None if device.untold else _place(device, version)
+    kept = None if device.unknown_facts else _place(device, version)
     try:
         if kept is not None and kept.exists():
             shutil.copyfile(kept, scratch)
         yield scratch
         if kept is not None and scratch.exists():
-            _keep(scratch, kept, say)
+            _keep(scratch, kept, notify)
     finally:
         scratch.unlink(missing_ok=True)
 
@@ -48,7 +49,7 @@ def _place(device: Device, version: tuple[int, ...]) -> Path:
     return Path.home() / ".cache" / "datafree-edge" / "timing" / f"{name}.cache"
 
 
-def _keep(made: Path, kept: Path, say: Callable[[str], None]) -> None:
+def _keep(made: Path, kept: Path, notify: Notify) -> None:
     beside = kept.with_name(f".{kept.name}.{uuid.uuid4().hex}.part")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +57,7 @@ def _keep(made: Path, kept: Path, say: Callable[[str], None]) -> None:
         replace_durably(beside, kept)
     except OSError as error:
         # The engine is there all the same; only the next build is slower.
-        say(f"warning: the timings of this build could not be kept in {kept} ({error.strerror})")
+        notify(f"warning: the timings of this build could not be kept in {kept} ({error.strerror})")
     finally:
         # Where it could not be written it may not be removable either.
         with suppress(OSError):

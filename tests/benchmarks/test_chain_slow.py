@@ -1,4 +1,4 @@
-"""The heavy figures: the demo as a newcomer meets it. `make slow`."""
+"""Slow checks of the whole pipeline: the demo, real test sets, memory and health of long runs."""
 
 import os
 import subprocess
@@ -13,8 +13,8 @@ from tests.support.quick_run import ROOT
 pytestmark = pytest.mark.slow
 
 
-def test_the_demo_passes_without_any_data_at_hand(tmp_path):
-    """A copy of what git knows, far from any data folder, run by this environment's Python."""
+def test_demo_passes_without_any_data_set(tmp_path):
+    """Runs a clone in a folder of its own, where no data can be found."""
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     assert not (tmp_path / "shared").exists()
@@ -39,10 +39,14 @@ def test_the_demo_passes_without_any_data_at_hand(tmp_path):
 
 
 DATA = Path(os.environ.get("DATAFREE_EDGE_DATA", ROOT.parent / "shared" / "data"))
-TEACHERS = Path(os.environ.get("DATAFREE_EDGE_TEACHERS", ROOT.parent / "shared" / "teachers"))
+EXTERNAL_TEACHERS = Path(
+    os.environ.get("DATAFREE_EDGE_TEACHERS", ROOT.parent / "shared" / "teachers")
+)
 
 
-@pytest.mark.skipif(not TEACHERS.exists(), reason="others' teachers are not part of the project")
+@pytest.mark.skipif(
+    not EXTERNAL_TEACHERS.exists(), reason="external teachers are not in the repository"
+)
 @pytest.mark.parametrize(
     ("run_file", "data", "published"),
     [
@@ -52,15 +56,15 @@ TEACHERS = Path(os.environ.get("DATAFREE_EDGE_TEACHERS", ROOT.parent / "shared" 
         ("cifar10_resnet56", "cifar10", 93.39),
     ],
 )
-def test_external_teachers_score_what_their_cards_say(run_file, data, published):
-    from benchmarks.chain import _config, teacher_accuracy
+def test_external_teacher_has_its_published_accuracy(run_file, data, published):
+    from benchmarks.chain import read_config, teacher_accuracy
 
-    config = _config(ROOT / "benchmarks" / "runs" / f"{run_file}.yaml", TEACHERS, 0)
+    config = read_config(ROOT / "benchmarks" / "runs" / f"{run_file}.yaml", EXTERNAL_TEACHERS, 0)
     assert teacher_accuracy(config, data, DATA) == pytest.approx(published, abs=0.02)
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the real test set is not part of the project")
-def test_the_example_teacher_scores_what_its_card_says():
+@pytest.mark.skipif(not DATA.exists(), reason="real data is not in the repository")
+def test_example_teacher_has_the_accuracy_on_its_card():
     from benchmarks.chain import teacher_accuracy
     from pipeline.config.run_file import read_run_file
 
@@ -68,8 +72,8 @@ def test_the_example_teacher_scores_what_its_card_says():
     assert teacher_accuracy(config, "mnist", DATA) >= 99.0
 
 
-def test_torchvision_resnet18_at_224_runs_within_2_gib():
-    """A few steps of the loop on a full-size network; the peak is that of a fresh process."""
+def test_torchvision_resnet18_at_224_pixels_needs_less_than_2_gib():
+    """Runs a few steps of the loop in a new process and measures its peak memory."""
     code = """
 import resource, torch
 from dfkd.images import ImageSpec
@@ -92,16 +96,16 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 
 @pytest.mark.parametrize("name", ["dfad", "zskt", "dafl"])
-def test_health_is_quiet_over_a_whole_run_of_a_method_that_forgets(name):
-    """A game without replay forgets, which is no divergence; nothing may be rolled back."""
+def test_method_without_replay_is_not_rolled_back(name):
+    """Without replay a student forgets, which must not be taken for divergence."""
     import torch
 
-    from benchmarks.mnist.jobs import TEACHERS as CARDS
     from benchmarks.mnist.jobs import Job
-    from benchmarks.mnist.run import make_loop, open_teacher
+    from benchmarks.mnist.run import build_loop
+    from benchmarks.mnist.teachers import TEACHERS
 
     job = Job(name, "common", "lenet5", 0)
-    loop, _ = make_loop(job, open_teacher(CARDS[job.teacher], Path()))
+    loop, _ = build_loop(job, TEACHERS[job.teacher].load(Path()))
     loop.run()
     assert loop.health.events == []
     assert torch.isfinite(next(loop.student.parameters())).all()

@@ -1,4 +1,4 @@
-"""What a device does with an order whose result the store has already."""
+"""What a device does with an order that it has built before."""
 
 import copy
 import json
@@ -8,11 +8,11 @@ import time
 import pytest
 
 from flows import compile_engine as flow
-from pipeline.releases.engine_orders import STEP
+from pipeline.releases.engine_orders import ENGINE_STEP
 from pipeline.store.step_record import StepRecord
 from pipeline.store.store import Store
-from targets.catalogue.catalogue import find
-from targets.on_device.compile_bundle import machine
+from targets.catalogue.catalogue import find_target
+from targets.on_device.compile_bundle import build_environment
 
 ORIN = {
     "device": {
@@ -34,7 +34,7 @@ KEY = "1" * 64
 
 
 def changed(name):
-    """The same machine but for one field."""
+    """Return the same machine with another value in one field."""
     other = copy.deepcopy(ORIN)
     section = other["device"] if name in other["device"] else other
     section[name] = "other"
@@ -43,42 +43,42 @@ def changed(name):
 
 @pytest.fixture
 def store(tmp_path):
-    """A store that holds what the device has built."""
+    """A store with an engine that the device has built."""
     made = Store(str(tmp_path / "store"))
-    made.record(STEP, KEY, StepRecord({}, json.loads(json.dumps({"machine": ORIN}))))
+    made.record(ENGINE_STEP, KEY, StepRecord({}, json.loads(json.dumps({"machine": ORIN}))))
     return made
 
 
-def test_nothing_is_built_where_nothing_changed(store, monkeypatch):
-    monkeypatch.setattr(flow, "machine", lambda _: ORIN)
+def test_an_unchanged_device_does_not_build_again(store, monkeypatch):
+    monkeypatch.setattr(flow, "build_environment", lambda _: ORIN)
     assert flow._is_built.fn(store.url, KEY, "orin-nano-8")
     assert not flow._is_built.fn(store.url, "2" * 64, "orin-nano-8")
 
 
 @pytest.mark.parametrize("name", [*ORIN["device"], "builder", "trtexec"])
-def test_any_change_of_the_machine_has_it_built_again(store, monkeypatch, name):
-    monkeypatch.setattr(flow, "machine", lambda _: changed(name))
+def test_a_changed_device_builds_again(store, monkeypatch, name):
+    monkeypatch.setattr(flow, "build_environment", lambda _: changed(name))
     assert not flow._is_built.fn(store.url, KEY, "orin-nano-8")
 
 
-def test_what_a_machine_does_not_tell_may_have_changed(tmp_path, monkeypatch):
-    silent = {**ORIN, "untold": ["power_mode"]}
+def test_a_device_with_unknown_fields_builds_again(tmp_path, monkeypatch):
+    partly_known = {**ORIN, "untold": ["power_mode"]}
     store = Store(str(tmp_path / "store"))
-    store.record(STEP, KEY, StepRecord({}, {"machine": silent}))
-    monkeypatch.setattr(flow, "machine", lambda _: silent)
+    store.record(ENGINE_STEP, KEY, StepRecord({}, {"machine": partly_known}))
+    monkeypatch.setattr(flow, "build_environment", lambda _: partly_known)
     assert not flow._is_built.fn(store.url, KEY, "orin-nano-8")
 
 
-def test_a_cpu_is_known_by_its_runtime():
-    assert machine(find("local-cpu")).keys() == {"onnxruntime", "untold"}
+def test_a_cpu_is_identified_by_its_runtime():
+    assert build_environment(find_target("local-cpu")).keys() == {"onnxruntime", "untold"}
 
 
-def test_orders_that_are_done_or_old_are_deleted(tmp_path, monkeypatch):
-    monkeypatch.setattr(flow, "WORK", tmp_path)
+def test_finished_and_old_orders_are_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr(flow, "WORK_FOLDER", tmp_path)
     for name in ("done", "old", "failed"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "golden.npz").write_bytes(b"1")
-    then = time.time() - (flow.DAYS + 1) * 24 * 3600
-    os.utime(tmp_path / "old", (then, then))
-    flow._tidy(tmp_path / "done")
+    modified = time.time() - (flow.KEEP_DAYS + 1) * 24 * 3600
+    os.utime(tmp_path / "old", (modified, modified))
+    flow._delete_finished(tmp_path / "done")
     assert [path.name for path in tmp_path.iterdir()] == ["failed"]

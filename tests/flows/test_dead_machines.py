@@ -1,4 +1,4 @@
-"""A machine dies in the middle of a run: with the automations that ship, another takes it up."""
+"""A machine dies during a run: the automations of flows/automations.yaml restart the run."""
 
 import json
 import os
@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from flows.distill_and_quantize import JUDGED
-from pipeline.bundle.bundle import open_bundle
+from flows.distill_and_quantize import VERDICT_STATES
+from pipeline.bundle.opening import open_bundle
 from tests.support.quick_run import QUICK, ROOT, write_run
 from tests.support.session import Session, free_port
 
 WORKER = "prefect worker start --pool local"
 
-SOON = 70
-"""In place of three minutes without a heartbeat; one comes every thirty seconds."""
+HEARTBEAT_TIMEOUT_S = 70
+"""Replaces three minutes. A run sends a heartbeat every 30 s."""
 
 
 @pytest.fixture
@@ -28,7 +28,9 @@ def session(tmp_path_factory):
         started.serve()
         shipped = (ROOT / "flows" / "automations.yaml").read_text()
         assert "within: 180" in shipped
-        (home / "automations.yaml").write_text(shipped.replace("within: 180", f"within: {SOON}"))
+        (home / "automations.yaml").write_text(
+            shipped.replace("within: 180", f"within: {HEARTBEAT_TIMEOUT_S}")
+        )
         out = started.run(f"prefect automation create --from-file {home}/automations.yaml")
         assert "Created 2 automation(s)" in out
         yield started
@@ -37,45 +39,45 @@ def session(tmp_path_factory):
 
 
 def state(session):
-    """Name of the only run's state, and how often it was started."""
+    """Return the state's name of the only run, and how often it was started."""
     run = json.loads(session.run("prefect flow-run ls --limit 1 --output json"))[0]
     return run["state"]["name"], run["run_count"]
 
 
-def wait_for(found, seconds):
-    for _ in range(seconds):
-        if found():
+def wait_for(condition, timeout_s):
+    for _ in range(timeout_s):
+        if condition():
             return
         time.sleep(1)
-    raise AssertionError("waited in vain")
+    raise AssertionError(f"the condition was not met within {timeout_s} s")
 
 
-def started_by(process):
-    """Numbers of all processes that a process started, and those started."""
+def descendants(process):
+    """Return the ids of all processes below a process."""
     own = [
         int(number)
         for children in Path(f"/proc/{process}/task").glob("*/children")
         for number in children.read_text().split()
     ]
-    return [*own, *(number for each in own for number in started_by(each))]
+    return [*own, *(number for each in own for number in descendants(each))]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dies", ["flow", "machine"])
-def test_a_run_that_died_is_taken_up_where_it_stood(session, tmp_path, dies):
+@pytest.mark.parametrize("killed", ["flow", "machine"])
+def test_a_killed_run_resumes_from_its_checkpoint(session, tmp_path, killed):
     worker = session.start(WORKER)
     distill = {**QUICK["distill"], "budget": {"steps": 6_000}}
-    run_file = write_run(tmp_path, name="dies", distill=distill)
+    run_file = write_run(tmp_path, name="killed", distill=distill)
     parameters = f"--param run_file={run_file} --param output={tmp_path / 'bundle'}"
     session.run(f"prefect deployment run distill-and-quantize/local-cpu {parameters}")
     store = Path(session.environment["DATAFREE_EDGE_STORE"])
     wait_for(lambda: list(store.rglob("*.checkpoint")), 200)
-    for victim in [*([worker.pid] if dies == "machine" else []), *started_by(worker.pid)]:
+    for victim in [*([worker.pid] if killed == "machine" else []), *descendants(worker.pid)]:
         os.kill(victim, signal.SIGKILL)
-    assert not list(store.glob("steps/distill/*.json")), "it was over before it was killed"
-    if dies == "machine":
+    assert not list(store.glob("steps/distill/*.json")), "the step finished before it was killed"
+    if killed == "machine":
         session.start(WORKER)
-    wait_for(lambda: state(session)[0] in JUDGED, 400)
+    wait_for(lambda: state(session)[0] in VERDICT_STATES, 400)
     assert open_bundle(tmp_path / "bundle")["verdict"]
     _, times = state(session)
     assert times == 2

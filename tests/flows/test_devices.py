@@ -1,4 +1,4 @@
-"""What the devices' workers serve, against the catalogue of devices."""
+"""The deployments of flows/devices.yaml, compared with the catalogue of devices."""
 
 import yaml
 
@@ -8,12 +8,12 @@ from tests.support.quick_run import ROOT
 DEVICES = yaml.safe_load((ROOT / "flows" / "devices.yaml").read_text())["deployments"]
 
 
-def test_every_jetson_of_the_catalogue_has_its_deployment():
+def test_every_jetson_has_a_deployment():
     names = [deployment["name"] for deployment in DEVICES]
     assert names == [*(target.name for target in jetsons()), "shelf"]
 
 
-def test_a_deployment_serves_the_pool_of_its_own_name():
+def test_a_deployment_and_its_pool_have_the_same_name():
     for deployment in DEVICES:
         assert deployment["work_pool"]["name"] == deployment["name"]
         assert deployment["entrypoint"] == "flows.compile_engine.compile_engine"

@@ -1,4 +1,4 @@
-"""A server as a team has it: on PostgreSQL, and behind a password."""
+"""A server for a team: with PostgreSQL and a password."""
 
 import os
 import shutil
@@ -8,13 +8,13 @@ import urllib.request
 
 import pytest
 
-from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.opening import open_bundle
 from tests.support.quick_run import write_run
 from tests.support.session import Session, free_port
 
 pytestmark = pytest.mark.server
 
-PASSWORD = "somebody:something"
+PASSWORD = "user:password"
 
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 
@@ -26,20 +26,19 @@ LEASES = {
 
 
 def as_nobody(*command):
-    """PostgreSQL refuses to be run by root."""
+    """Run a command as another user than root, which PostgreSQL requires."""
     prefix = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
     subprocess.run([*prefix, *command], check=True, capture_output=True, cwd="/")
 
 
 @pytest.fixture
 def postgresql(tmp_path_factory):
-    """A database of its own; its URL for Prefect."""
+    """Start a new database; yield its URL for Prefect."""
     if shutil.which("initdb") is None or shutil.which("pg_ctl") is None:
-        # Not every machine has a PostgreSQL to try it on; SQLite is what the other tests use.
-        pytest.skip("no PostgreSQL here")
+        pytest.skip("PostgreSQL is not installed")
     folder, port = tmp_path_factory.mktemp("postgresql"), free_port()
-    for above in (folder, *folder.parents[:2]):
-        above.chmod(0o777)
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o777)
     data = str(folder / "data")
     as_nobody("initdb", "-D", data, "-U", "prefect", "-A", "trust")
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
@@ -52,8 +51,8 @@ def test_a_run_on_a_server_with_postgresql_and_a_password(
     postgresql, tmp_path, quick_store, same_bundle
 ):
     url = f"http://127.0.0.1:{free_port()}/api"
-    guarded = {"PREFECT_API_URL": url, "PREFECT_SERVER_API_AUTH_STRING": PASSWORD}
-    team = {**guarded, **LEASES, DATABASE: postgresql, "PREFECT_API_AUTH_STRING": PASSWORD}
+    access = {"PREFECT_API_URL": url, "PREFECT_SERVER_API_AUTH_STRING": PASSWORD}
+    team = {**access, **LEASES, DATABASE: postgresql, "PREFECT_API_AUTH_STRING": PASSWORD}
     (home := tmp_path / "home").mkdir()
     session = Session(home, url, quick_store, **team)
     (other := tmp_path / "stranger").mkdir()

@@ -1,6 +1,6 @@
-"""Pools of containers: what a worker would hand to Docker and to Kubernetes. Neither is here.
+"""Container pools: what a worker would send to Docker and to Kubernetes; neither runs here.
 
-The server takes the templates, and Prefect's own workers render them for a run.
+Prefect's own workers render the templates for a run.
 """
 
 import json
@@ -19,14 +19,14 @@ from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 KINDS = {"docker": DockerWorkerJobConfiguration, "kubernetes": KubernetesWorkerJobConfiguration}
 
 async def rendered(kind):
-    await Secret(value="not for the pages").save("bucket-key", overwrite=True)
-    asked = {"env": {"AWS_SECRET_ACCESS_KEY": "{{ prefect.blocks.secret.bucket-key }}"}}
+    await Secret(value="a secret value").save("bucket-key", overwrite=True)
+    variables = {"env": {"AWS_SECRET_ACCESS_KEY": "{{ prefect.blocks.secret.bucket-key }}"}}
     async with get_client() as client:
         deployment = await client.read_deployment_by_name(f"distill-and-quantize/{kind}")
-        asked["env"] = {**deployment.job_variables.get("env", {}), **asked["env"]}
-        run = await client.create_flow_run_from_deployment(deployment.id, job_variables=asked)
-        kept = (await client.read_flow_run(run.id)).model_dump_json()
-        assert "not for the pages" not in kept
+        variables["env"] = {**deployment.job_variables.get("env", {}), **variables["env"]}
+        run = await client.create_flow_run_from_deployment(deployment.id, job_variables=variables)
+        stored = (await client.read_flow_run(run.id)).model_dump_json()
+        assert "a secret value" not in stored
         return await KINDS[kind].resolve_for_flow_run(
             run, client=client, work_pool=await client.read_work_pool(kind), worker_name="test"
         )
@@ -40,7 +40,7 @@ def rendered(session):
     script = session.home / "rendered.py"
     script.write_text(RENDERED)
 
-    def of(kind):
+    def render(kind):
         template = f"--base-job-template flows/pools/{kind}.json"
         session.run(f"prefect work-pool create {kind} --type {kind} {template}")
         session.run(
@@ -48,28 +48,28 @@ def rendered(session):
         )
         return json.loads(session.run(f"python {script} {kind}"))
 
-    return of
+    return render
 
 
-def test_docker(rendered):
+def test_docker_template_is_rendered_for_a_run(rendered):
     container = rendered("docker")
     assert container["image"] == "datafree-edge:latest"
     assert container["command"] == "prefect flow-run execute"
     assert container["volumes"] == ["datafree-edge-store:/store"]
     assert container["env"]["DATAFREE_EDGE_STORE"] == "/store"
     assert container["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
-    assert container["env"]["AWS_SECRET_ACCESS_KEY"] == "not for the pages"
+    assert container["env"]["AWS_SECRET_ACCESS_KEY"] == "a secret value"
     assert not container["privileged"]
 
 
-def test_kubernetes(rendered):
+def test_kubernetes_template_is_rendered_for_a_run(rendered):
     job = rendered("kubernetes")["job_manifest"]
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     environment = {each["name"]: each["value"] for each in container["env"]}
     assert environment["DATAFREE_EDGE_STORE"] == "s3://bucket/store"
     assert environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
-    assert environment["AWS_SECRET_ACCESS_KEY"] == "not for the pages"
+    assert environment["AWS_SECRET_ACCESS_KEY"] == "a secret value"
     assert container["args"] == ["prefect", "flow-run", "execute"]
     assert container["resources"] == {
         "requests": {"cpu": "2", "memory": "8Gi"},

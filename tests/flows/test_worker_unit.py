@@ -1,4 +1,4 @@
-"""The systemd unit of a device's worker, as systemd itself reads it."""
+"""The systemd unit of a device's worker."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from tests.support.quick_run import ROOT
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
-def test_systemd_finds_nothing_to_say(tmp_path):
+def test_systemd_accepts_the_unit(tmp_path):
     done = subprocess.run(
         ["systemd-analyze", "verify", "--user", ROOT / "targets" / "worker.service"],
         env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},

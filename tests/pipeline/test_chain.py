@@ -8,8 +8,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from base.errors import InputError
-from pipeline.bundle.bundle import _worst, open_bundle
-from pipeline.bundle.revalidation import rejudge
+from pipeline.bundle.manifest import worst_verdict
+from pipeline.bundle.opening import open_bundle
+from pipeline.bundle.revalidation import revalidate
 from pipeline.chain import chain, run_chain, run_step
 from pipeline.config.run_file import read_run_file
 from pipeline.config.weight_range import half_range
@@ -17,11 +18,11 @@ from pipeline.run import check_run, execute
 from pipeline.store.store import Store
 from targets.bundle.golden import load_golden
 from targets.bundle.verdict import Outcome
-from targets.catalogue.catalogue import find
+from targets.catalogue.catalogue import find_target
 from targets.catalogue.instruction_sets import this_cpu
-from targets.cpu.session import answer, open_session
+from targets.cpu.session import open_session, predict
 from targets.graph.topology import Graph
-from targets.lint import errors, lint
+from targets.lint.linter import errors, lint
 from tests.support.quick_run import QUICK, write_run
 
 FORMS = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16", "int8-cpu")
@@ -84,7 +85,7 @@ def test_a_private_run_keeps_probes_and_pictures_of_them_out(finished, quick_sto
     assert "Probes and agreement by class" in page
     assert "Probes: images" not in page
     with pytest.raises(InputError, match="private: true"):
-        rejudge(tmp_path / "bundle", manifest, None)
+        revalidate(tmp_path / "bundle", manifest, None)
 
 
 def test_a_report_that_was_changed_is_noticed(finished, tmp_path):
@@ -103,7 +104,7 @@ def test_the_exported_graphs_mean_what_torch_meant(finished):
     for form in FORMS:
         path = bundle / f"graphs/student.{form}.onnx"
         assert not errors(lint(path)), form
-        logits[form] = answer(open_session(path, optimised=False), golden.images[:500])
+        logits[form] = predict(open_session(path, optimised=False), golden.images[:500])
     answers = {form: values.argmax(1) for form, values in logits.items()}
     assert (answers["fp32"] == answers["int8"]).mean() > 0.9
     assert not np.array_equal(logits["fp32"], logits["int8"])
@@ -200,7 +201,7 @@ def test_other_targets_are_compiled_and_judged_beside_and_nothing_else_is_done_a
     )
     assert arm["machine"]["int8"] == "dotprod"
     for target, zero in (("arm-dotprod", np.int8), ("x86-vnni", np.uint8)):
-        if target in targets and not find(target).is_here:
+        if target in targets and not find_target(target).matches_this_machine:
             graph = Graph(onnx.load(tmp_path / f"bundle/targets/{target}/model.int8.onnx"))
             first = next(n for n in graph.nodes if n.op_type == "QuantizeLinear")
             assert graph.constants[first.input[2]].dtype == zero
@@ -212,12 +213,12 @@ def test_the_runs_verdict_is_that_of_its_worst_target():
         return {"int8": {"outcome": outcome, "agreement": agreement}}
 
     verdicts = {"a": verdict("pass", 0.91), "b": verdict("inconclusive", 0.95)}
-    assert _worst(verdicts)["target"] == "b"
+    assert worst_verdict(verdicts)["target"] == "b"
     verdicts["c"] = verdict("pass", 0.5)
-    assert _worst(verdicts)["target"] == "b"
+    assert worst_verdict(verdicts)["target"] == "b"
     verdicts["d"] = verdict("fail", 0.99)
-    assert _worst(verdicts)["target"] == "d"
-    assert _worst({"a": verdict("pass", 0.97), "b": verdict("pass", 0.95)})["target"] == "b"
+    assert worst_verdict(verdicts)["target"] == "d"
+    assert worst_verdict({"a": verdict("pass", 0.97), "b": verdict("pass", 0.95)})["target"] == "b"
 
 
 def test_full_range_weights_are_refused_for_kernels_that_saturate(tmp_path):

@@ -15,8 +15,8 @@ def node(kind, inputs, outputs, **attributes):
 class Builder:
     """Puts a graph together node by node; every method returns the name of what it makes."""
 
-    def __init__(self, seed=0):
-        self.nodes, self.constants = [], {}
+    def __init__(self, seed=0, largest_level=127):
+        self.nodes, self.constants, self.largest_level = [], {}, largest_level
         self.rng = np.random.default_rng(seed)
         self.count = 0
 
@@ -40,7 +40,7 @@ class Builder:
         """Float weights with Q and DQ, a scale for each channel along an axis."""
         values = self.rng.normal(size=shape).astype(np.float32)
         others = tuple(i for i in range(len(shape)) if i != axis)
-        scale = (np.abs(values).max(others) / 127).astype(np.float32)
+        scale = (np.abs(values).max(others) / self.largest_level).astype(np.float32)
         return self.pair(self.constant(values), scale, np.zeros(shape[axis], np.int8), axis=axis)
 
     def convolution(self, tensor, channels, outputs, kernel=3, **attributes):

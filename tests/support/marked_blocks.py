@@ -9,7 +9,7 @@ A comment on the line before a block says what happens to it:
 
 Options follow the tier: `name=ID` names a block; blocks with the same `group=ID` run in order, in
 one shell and one folder, also across pages; `file=PATH` writes the block to a file of that folder
-instead of running it.
+instead of running it. A marked block of the language `diff` is applied to the files of that folder.
 """
 
 import re
@@ -169,6 +169,9 @@ def script(members: list[Block], port: int | None = None) -> str:
             target = shlex.quote(block.file)
             write = f"cat > {target} <<'END_OF_BLOCK'\n{block.text}END_OF_BLOCK"
             parts.append(f'mkdir -p "$(dirname {target})"\n{write}')
+        elif block.language == "diff":
+            apply = "git apply --recount --unidiff-zero -"
+            parts.append(f"{apply} <<'END_OF_BLOCK'\n{block.text}END_OF_BLOCK")
         elif block.language == "python":
             parts.append(f"python - <<'END_OF_BLOCK'\n{block.text}END_OF_BLOCK")
         else:

@@ -1,4 +1,4 @@
-"""Random quantized networks, for what must hold for every graph."""
+"""Hypothesis strategy for quantized networks."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from tests.support.graphs import Builder
 
 CHANNELS = 4
-"""All along a network, so that any two tensors can be added."""
+"""Channels of every tensor, so that any two tensors can be added."""
 
 
 @st.composite
 def quantized_networks(draw):
-    """A model of up to six blocks; every layer has its input and its weights quantized."""
+    """Return a model of up to six blocks whose inputs and weights are all quantized."""
     build = Builder(draw(st.integers(0, 2**16)))
 
     def scale():
@@ -44,7 +44,7 @@ def residual(build, x, scale):
 
 
 def shared_relu(build, x, scale):
-    """A ReLU whose float values are used as well."""
+    """Add a block whose ReLU is read in float as well as quantized."""
     made = build.add("Relu", build.convolution(x, CHANNELS, CHANNELS))
     return build.pair(build.add("Add", build.pair(made, scale()), made), scale())
 

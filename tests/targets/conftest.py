@@ -3,9 +3,9 @@
 import pytest
 
 from targets.tensorrt.build import build
-from targets.tensorrt.trtexec import find_trtexec
+from targets.tensorrt.builders.trtexec import find_trtexec
 from tests.support.graphs import quantized_convolution
-from tests.support.trtexec.standing_in import DEVICE, INT8, install_stand_in
+from tests.support.trtexec.install import DEVICE, INT8, install_trtexec_stand_in
 
 ROLES = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16")
 
@@ -38,7 +38,7 @@ def make(monkeypatch, tmp_path, graphs, folder, said):
     """Builds with the stand-in of a version."""
 
     def _make(version="8.5", device=DEVICE, options=INT8, fails=""):
-        install_stand_in(monkeypatch, tmp_path, version)
+        install_trtexec_stand_in(monkeypatch, tmp_path, version)
         monkeypatch.setenv("STANDIN_FAILS", fails)
         return build(find_trtexec(), device, graphs, options, folder, said.append)
 

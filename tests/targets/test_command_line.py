@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from targets.bundle.bundle_files import open_bundle
-from targets.catalogue.catalogue import find
+from targets.catalogue.catalogue import find_target
 from targets.catalogue.tables import target_card
 from targets.command_line import EXAMPLES, _parser, main
 from targets.on_device import compile_bundle as compiling
@@ -19,7 +19,7 @@ from targets.on_device.preflight import Check
 from targets.tensorrt import engine_pair as twins
 from tests.support.interpreters import interpreter
 from tests.support.quick_run import ROOT
-from tests.support.trtexec.standing_in import DEVICE, install_stand_in
+from tests.support.trtexec.install import DEVICE, install_trtexec_stand_in
 
 
 def run(*arguments, options=()):
@@ -86,7 +86,7 @@ def test_an_error_is_one_line_and_a_conventional_code(arguments, code, complaint
 
 def test_show_tells_a_target(capsys):
     assert main(["show", "nano"]) == 0
-    assert capsys.readouterr().out == f"{target_card(find('nano'))}\n"
+    assert capsys.readouterr().out == f"{target_card(find_target('nano'))}\n"
 
 
 @pytest.fixture
@@ -123,9 +123,9 @@ def test_compile_for_what_the_run_compiled_for_leaves_the_bundle_whole(bundle):
 
 
 def test_compile_on_a_device_leaves_engines_and_a_report(bundle, monkeypatch, tmp_path, capsys):
-    install_stand_in(monkeypatch, tmp_path, "10.3")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "10.3")
     monkeypatch.setenv("STANDIN_FP16_MS", "2.0")
-    monkeypatch.setattr(compiling, "this_device", lambda: DEVICE)
+    monkeypatch.setattr(compiling, "this_jetson", lambda: DEVICE)
     clocks = {"name": "clocks", "state": "ok", "found": "the GPU is held at 624 MHz"}
     monkeypatch.setattr(compiling, "preflight", lambda target, place: [Check(**clocks)])
     assert main(["compile", str(bundle), "--target", "orin-nano"]) == 0
@@ -146,18 +146,18 @@ def test_compile_on_a_device_leaves_engines_and_a_report(bundle, monkeypatch, tm
 def test_a_small_device_builds_with_little_memory_unless_told_otherwise(
     bundle, monkeypatch, tmp_path, given, mib
 ):
-    install_stand_in(monkeypatch, tmp_path, "8.2")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "8.2")
     nano = dataclasses.replace(
         DEVICE, target="nano", jetpack="4.6.1", opset=None, has_int8=False, cuda="10.2"
     )
-    monkeypatch.setattr(compiling, "this_device", lambda: nano)
+    monkeypatch.setattr(compiling, "this_jetson", lambda: nano)
     monkeypatch.setattr(compiling, "preflight", lambda target, place: [])
     assert main(["compile", str(bundle), "--target", "nano", *given]) == 0
     assert f"--workspace={mib} " in (bundle / "built/nano/build.fp16.log").read_text()
 
 
 def test_compile_for_the_gpu_of_this_machine(bundle, monkeypatch, tmp_path, capsys):
-    install_stand_in(monkeypatch, tmp_path, "11.1")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "11.1")
     gpu = dataclasses.replace(DEVICE, target="nvidia-p100", jetpack="", opset=None, has_int8=False)
     monkeypatch.setattr(compiling, "this_gpu", lambda: gpu)
     monkeypatch.setattr(compiling, "preflight", lambda target, place: [])
@@ -168,9 +168,9 @@ def test_compile_for_the_gpu_of_this_machine(bundle, monkeypatch, tmp_path, caps
 
 
 def test_compile_for_an_accelerator(bundle, monkeypatch, tmp_path, capsys):
-    install_stand_in(monkeypatch, tmp_path, "8.5")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
     nx = dataclasses.replace(DEVICE, target="orin-nx-16", jetpack="5.1", opset=17)
-    monkeypatch.setattr(compiling, "this_device", lambda: nx)
+    monkeypatch.setattr(compiling, "this_jetson", lambda: nx)
     monkeypatch.setattr(compiling, "preflight", lambda target, place: [])
     command = ["compile", str(bundle), "--target", "orin-nx", "--batch", "50", "--dla-core"]
     assert main([*command, "1"]) == 0
@@ -194,10 +194,10 @@ def test_compile_for_an_accelerator(bundle, monkeypatch, tmp_path, capsys):
 def test_an_engine_of_a_fixed_batch_is_judged_on_what_time_allows(
     bundle, monkeypatch, tmp_path, capsys
 ):
-    install_stand_in(monkeypatch, tmp_path, "8.5")
-    monkeypatch.setattr(twins, "RUNS", 3)
+    install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
+    monkeypatch.setattr(twins, "MAX_INFERENCE_RUNS", 3)
     nx = dataclasses.replace(DEVICE, target="orin-nx-16", jetpack="5.1", opset=17)
-    monkeypatch.setattr(compiling, "this_device", lambda: nx)
+    monkeypatch.setattr(compiling, "this_jetson", lambda: nx)
     monkeypatch.setattr(compiling, "preflight", lambda target, place: [])
     command = ["compile", str(bundle), "--target", "orin-nx", "--batch", "32", "--dla-core", "0"]
     assert main(command) == 0
@@ -205,9 +205,9 @@ def test_an_engine_of_a_fixed_batch_is_judged_on_what_time_allows(
 
 
 def test_a_build_that_fails_leaves_the_bundle_as_it_was(bundle, monkeypatch, tmp_path, capsys):
-    install_stand_in(monkeypatch, tmp_path, "8.5")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
     monkeypatch.setenv("STANDIN_FAILS", "memory")
-    monkeypatch.setattr(compiling, "this_device", lambda: DEVICE)
+    monkeypatch.setattr(compiling, "this_jetson", lambda: DEVICE)
     monkeypatch.setattr(compiling, "preflight", lambda target, place: [])
     assert main(["compile", str(bundle), "--target", "orin-nano"]) == 1
     assert "memory ran out while the engine was built; stop" in capsys.readouterr().err

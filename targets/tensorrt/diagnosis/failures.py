@@ -21,7 +21,7 @@ class Failure:
     kind: str
     diagnosis: str
     remedy: str
-    again: bool = False
+    transient: bool = False
 
     def __str__(self) -> str:
         """One line."""
@@ -40,7 +40,7 @@ class BuildError(RuntimeError):
         self.failure = failure
 
 
-KNOWN = (
+KNOWN_FAILURES = (
     (
         r"libnvdla_compiler\.so",
         Failure(
@@ -89,7 +89,7 @@ KNOWN = (
             "disk-full",
             "the disk is full",
             "free some space where the engine is written",
-            again=True,
+            transient=True,
         ),
     ),
     (
@@ -98,7 +98,7 @@ KNOWN = (
             "out-of-memory",
             "memory ran out while the engine was built",
             "stop what else runs, or give `compile` a smaller --workspace",
-            again=True,
+            transient=True,
         ),
     ),
     (
@@ -121,16 +121,16 @@ KNOWN = (
 )
 """Patterns of a log's lines, the most telling first; {0} is what the pattern caught."""
 
-MARKED = re.compile(r"(?:\[[^\]]*\] ?)*?\[([FEWIV])\](?: ?\[TRT\])?\s*(.*)")
+MARKED_LINE = re.compile(r"(?:\[[^\]]*\] ?)*?\[([FEWIV])\](?: ?\[TRT\])?\s*(.*)")
 """A line of TensorRT's: "[11/22/2026-12:00:00] [E] [TRT] ...", from Python "[TRT] [E] ..."."""
 
-ERRORS = ("F", "E")
+ERROR_MARKS = ("F", "E")
 
-FIRST = 3
+MAX_NAMED_NODES = 3
 """So many nodes does a diagnosis name; the log names all."""
 
 
-def diagnose(log: str, code: int, told_in: str) -> Failure:
+def diagnose(log: str, code: int, log_name: str) -> Failure:
     """Why TensorRT ended without doing what it was asked.
 
     What it marks as a warning or less ended nothing, whatever words it uses: a kernel passed over
@@ -139,11 +139,11 @@ def diagnose(log: str, code: int, told_in: str) -> Failure:
     Args:
         log: All that it printed.
         code: Its exit code, negative for a signal.
-        told_in: Where a person can read all of that.
+        log_name: Where a person can read all of that.
     """
     refused = parser_errors(log)
     if refused:
-        return _unread(refused, told_in)
+        return _unread(refused, log_name)
     errors, unmarked = _lines(log)
     known = _known(errors) or _known(unmarked)
     if known:
@@ -153,32 +153,32 @@ def diagnose(log: str, code: int, told_in: str) -> Failure:
             "killed",
             "TensorRT was killed, as the system does when memory runs out",
             "stop what else runs, or add swap",
-            again=True,
+            transient=True,
         )
     if code < 0:
         name = signal.Signals(-code).name
-        return Failure("crashed", f"TensorRT crashed ({name})", f"report it with {told_in}")
+        return Failure("crashed", f"TensorRT crashed ({name})", f"report it with {log_name}")
     if errors:
         # They follow from one another: the first says why.
-        return Failure("refused", errors[0], f"see {told_in} for all of it")
+        return Failure("refused", errors[0], f"see {log_name} for all of it")
     last = f"; the last it said: {unmarked[-1][:200]}" if unmarked else ""
-    return Failure("unclear", f"TensorRT ended with {code} and no error{last}", f"see {told_in}")
+    return Failure("unclear", f"TensorRT ended with {code} and no error{last}", f"see {log_name}")
 
 
-def overrun(log: str, seconds: float) -> Failure:
+def diagnose_timeout(log: str, timeout_s: float) -> Failure:
     """Why there is no engine when time ran out: with the last that was said.
 
     Args:
         log: All that was printed.
-        seconds: How long it was let run.
+        timeout_s: How long it was let run.
     """
     lines = log.split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
     return Failure(
         "hung",
-        f"TensorRT was stopped after {seconds:g} s, the last it said was: {last[-200:]}",
+        f"TensorRT was stopped after {timeout_s:g} s, the last it said was: {last[-200:]}",
         "stop what else runs, hold the clocks (sudo jetson_clocks) and try again",
-        again=True,
+        transient=True,
     )
 
 
@@ -186,33 +186,33 @@ def _lines(log: str) -> tuple[list[str], list[str]]:
     """The messages marked as errors, and the lines without a mark, trtexec's own banner apart."""
     errors, unmarked = [], []
     for line in log.splitlines():
-        mark = MARKED.match(line)
+        mark = MARKED_LINE.match(line)
         if mark is None and line.strip() and not line.startswith("&&&&"):
             unmarked.append(line.strip())
-        elif mark is not None and mark[1] in ERRORS and mark[2]:
+        elif mark is not None and mark[1] in ERROR_MARKS and mark[2]:
             errors.append(mark[2].strip())
     return errors, unmarked
 
 
 def _known(lines: list[str]) -> Failure | None:
     text = "\n".join(lines)
-    for pattern, failure in KNOWN:
+    for pattern, failure in KNOWN_FAILURES:
         found = re.search(pattern, text, re.IGNORECASE)
         if found:
             # A plugin that is not found is not always called by its name.
             caught = next((group.strip() for group in found.groups() if group), "such operator")
             diagnosis = failure.diagnosis.format(caught)
-            return Failure(failure.kind, diagnosis, failure.remedy, failure.again)
+            return Failure(failure.kind, diagnosis, failure.remedy, failure.transient)
     return None
 
 
-def _unread(refused: list[ParserError], told_in: str) -> Failure:
+def _unread(refused: list[ParserError], log_name: str) -> Failure:
     known = _known([error.reason for error in refused])
-    named = "; ".join(map(str, refused[:FIRST]))
-    rest = f"; and {len(refused) - FIRST} more" if len(refused) > FIRST else ""
+    named = "; ".join(map(str, refused[:MAX_NAMED_NODES]))
+    rest = f"; and {len(refused) - MAX_NAMED_NODES} more" if len(refused) > MAX_NAMED_NODES else ""
     what = "a node" if len(refused) == 1 else f"{len(refused)} nodes"
     return Failure(
         known.kind if known else "refused",
         f"TensorRT cannot read {what} of the graph: {named}{rest}",
-        known.remedy if known else f"see {told_in} for all of it",
+        known.remedy if known else f"see {log_name} for all of it",
     )

@@ -17,16 +17,16 @@ from dataclasses import dataclass
 
 from base.one_line import one_line
 
-NODE = re.compile(r'While parsing node number (-?\d+) \[(\S*)(?: -> "([^"]*)")?\]:?')
+NODE_PATTERN = re.compile(r'While parsing node number (-?\d+) \[(\S*)(?: -> "([^"]*)")?\]:?')
 
-REASONS = (
+REASON_PATTERNS = (
     re.compile(r"ERROR: \S+ In function [^\n]*\n\s*(?:\[\d+\] *)?([^\n]+)"),
     re.compile(r"ERROR: ([^\n]+)"),
     re.compile(r"(Assertion failed: [^\n]+)"),
     re.compile(r"(Invalid Node - [^\n]+)"),
 )
 
-MESSAGE = re.compile(r'&& "([^"]+)"')
+MESSAGE_PATTERN = re.compile(r'&& "([^"]+)"')
 """What an assertion says beside its condition."""
 
 
@@ -54,7 +54,7 @@ class ParserError:
         return f"node {self.node} ({self.op}{made}): {self.reason}"
 
 
-def told(node: int, op: str, output: str, reason: str) -> str:
+def parser_error_line(node: int, op: str, output: str, reason: str) -> str:
     """A line of a log that `parser_errors` reads."""
     line = f'While parsing node number {node} [{op} -> "{output}"]: ERROR: {one_line(reason)}'
     return f"[E] {line}"
@@ -62,7 +62,7 @@ def told(node: int, op: str, output: str, reason: str) -> str:
 
 def parser_errors(log: str) -> list[ParserError]:
     """Every node that a log names, once, with the first reason given for it."""
-    found = list(NODE.finditer(log))
+    found = list(NODE_PATTERN.finditer(log))
     errors: dict[int | str, ParserError] = {}
     for index, match in enumerate(found):
         end = found[index + 1].start() if index + 1 < len(found) else len(log)
@@ -73,9 +73,9 @@ def parser_errors(log: str) -> list[ParserError]:
 
 
 def _reason(text: str) -> str:
-    for pattern in REASONS:
+    for pattern in REASON_PATTERNS:
         found = pattern.search(text)
         if found:
-            message = MESSAGE.search(found[1])
+            message = MESSAGE_PATTERN.search(found[1])
             return (message or found)[1].strip()
     return "no reason given"

@@ -1,33 +1,32 @@
-"""The roofline table against hand arithmetic."""
+"""The roofline table against counts by hand and published counts."""
 
 import json
 
 import pytest
 
-from benchmarks.speed.roofline import RESULTS, demand_of
-from targets.catalogue.roofline import LAUNCH_MICROSECONDS
+from benchmarks.result_pages import RESULTS
+from benchmarks.speed.roofline import NETS, demand_of, render
+from targets.catalogue.roofline import LAUNCH_US
 
-ROWS = {
-    (row["net"], row["target"], row["precision"]): row
-    for row in json.loads((RESULTS / "roofline.json").read_text())
-}
+COMMITTED = json.loads((RESULTS / "roofline.json").read_text())
+ROWS = {(row["net"], row["target"], row["precision"]): row for row in COMMITTED}
 
 
-def test_lenet5_by_hand():
+def test_lenet5_demand_matches_a_count_by_hand():
     """6 and 16 channels of 5x5, 120 of 5x5, linear 84 and 10: 61,470 weights without biases."""
     found = demand_of("lenet5")
     macs = 28 * 28 * 6 * 25 + 10 * 10 * 16 * 6 * 25 + 120 * 16 * 25 + 120 * 84 + 84 * 10
     assert (found.macs, found.weights) == (macs, 150 + 2400 + 48000 + 10080 + 840)
 
 
-def test_resnet18_is_as_published():
+def test_resnet18_demand_matches_published_counts():
     """0.56 billion MACs with the CIFAR stem, 11.2 million weights."""
     found = demand_of("resnet18")
     assert found.macs == pytest.approx(0.5564e9, rel=0.01)
     assert found.weights == pytest.approx(11.16e6, rel=0.01)
 
 
-def test_mobilenet_v2_is_as_published():
+def test_mobilenet_v2_demand_matches_published_counts():
     """300 million MACs and 3.4 million weights (Sandler et al. 2018)."""
     found = demand_of("mobilenet-v2")
     assert found.macs == pytest.approx(300e6, rel=0.02)
@@ -46,10 +45,15 @@ def test_mobilenet_v2_is_as_published():
         ("resnet18", "thor-t5000", "int8", 1_110_845_440 / 516.096e9, None, None),
     ],
 )
-def test_three_cells_by_hand(net, target, precision, arithmetic, memory, kernels):
+def test_bounds_match_a_count_by_hand(net, target, precision, arithmetic, memory, kernels):
     row = ROWS[net, target, precision]
     assert row["arithmetic_ms"] == pytest.approx(arithmetic, rel=2e-3)
     if memory is not None:
         assert row["memory_ms"] == pytest.approx(memory, rel=2e-3)
     if kernels is not None:
-        assert row["launch_ms"] == pytest.approx(kernels * LAUNCH_MICROSECONDS / 1e3, rel=1e-6)
+        assert row["launch_ms"] == pytest.approx(kernels * LAUNCH_US / 1e3, rel=1e-6)
+
+
+def test_committed_page_matches_its_rows():
+    demands = {net: demand_of(net) for net in NETS}
+    assert (RESULTS / "roofline.md").read_text() == render(demands, COMMITTED)

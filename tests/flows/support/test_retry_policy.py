@@ -1,14 +1,14 @@
-"""What is tried again."""
+"""Which failures are retried."""
 
 import pytest
 
 from base.errors import InputError
-from flows.support.retry_policy import TRIES
+from flows.support.retry_policy import RETRIES
 from pipeline.store.storage import StoreUnreachableError
 from targets.tensorrt.diagnosis.failures import BuildError, Failure
 
 
-class Ended:
+class FailedState:
     def __init__(self, error):
         self.error = error
 
@@ -18,18 +18,18 @@ class Ended:
 
 
 @pytest.mark.parametrize(
-    ("error", "again"),
+    ("error", "is_retried"),
     [
         (OSError(28, "No space left on device"), True),
         (StoreUnreachableError("gone"), True),
-        (NotADirectoryError("a share that is away"), True),
-        (PermissionError("not yours"), False),
+        (NotADirectoryError("an unmounted share"), True),
+        (PermissionError("denied"), False),
         (IsADirectoryError("a folder"), False),
-        (InputError("say it otherwise"), False),
-        (BuildError(Failure("out-of-memory", "", "", again=True)), True),
+        (InputError("unknown key"), False),
+        (BuildError(Failure("out-of-memory", "", "", transient=True)), True),
         (BuildError(Failure("unsupported-node", "", "")), False),
         (ZeroDivisionError(), False),
     ],
 )
-def test_only_what_may_end_otherwise_is_tried_again(error, again):
-    assert TRIES["retry_condition_fn"](None, None, Ended(error)) is again
+def test_only_transient_failures_are_retried(error, is_retried):
+    assert RETRIES["retry_condition_fn"](None, None, FailedState(error)) is is_retried

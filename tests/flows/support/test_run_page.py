@@ -1,17 +1,17 @@
-"""What of a manifest goes on a run's page."""
+"""The tables of a run's page."""
 
 from flows.support.run_page import layer_tables
-from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.opening import open_bundle
 
 TENSORRT = {"name": "conv1", "kind": "Convolution", "tactic": "t", "takes": "int8", "gives": "fp16"}
 
 
-def test_every_target_shows_the_layers_of_its_int8(same_bundle):
+def test_each_int8_target_has_a_table_of_its_layers(same_bundle):
     manifest = open_bundle(same_bundle)
     manifest["engines"] = {
         "orin-nano": {"engine": "built", "engines": {"int8": {"layers": [TENSORRT]}, "fp16": {}}},
         "nano": {"engine": "built", "engines": {"fp16": {"layers": [TENSORRT]}}},
-        "thor": {"engine": "pending", "because": "nobody is there", "build": "a command"},
+        "thor": {"engine": "pending", "because": "no worker", "build": "a command"},
         "local-cpu@shelf": manifest["targets"]["local-cpu"],
     }
     tables = layer_tables(manifest)

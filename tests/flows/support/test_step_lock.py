@@ -1,4 +1,4 @@
-"""A step has one place on the server: who holds it, who waits, and what the dead leave."""
+"""The lock of a step: who holds it, who waits, and what happens when its owner dies."""
 
 import asyncio
 import itertools
@@ -10,20 +10,24 @@ import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.support import step_lock as turns
+from flows.support import step_lock as module
+from flows.support.step_lock import step_lock
 
 pytestmark = pytest.mark.server
 
+WAITING = "another run is doing this step; waiting for it"
+TAKING_OVER = "the run doing this step stopped responding; taking over"
+
 
 def api(url):
-    """Settings of a thread: each has its own."""
+    """Settings of a thread; each thread has its own."""
     return temporary_settings({PREFECT_API_URL: url})
 
 
 @pytest.fixture
 def client(session, monkeypatch):
-    monkeypatch.setattr(turns, "LOOK", 1.0)
-    monkeypatch.setattr(turns, "PATIENCE", 3.0)
+    monkeypatch.setattr(module, "POLL_INTERVAL_S", 1.0)
+    monkeypatch.setattr(module, "OWNER_TIMEOUT_S", 3.0)
     with api(session.url), get_client(sync_client=True) as opened:
         yield opened
 
@@ -33,96 +37,96 @@ def key():
     return uuid.uuid4().hex
 
 
-def place(key):
+def lock_name(key):
     return f"datafree-edge-step-{key}"
 
 
-def limits(client):
+def lock_names(client):
     return [limit.name for limit in client.read_global_concurrency_limits(limit=200)]
 
 
-def test_a_place_is_there_as_long_as_its_step(client, key):
-    with turns.one_at_a_time(key, list, print):
-        assert place(key) in limits(client)
-    assert place(key) not in limits(client)
+def take_without_lease(client, key):
+    """Leave the state after a server restart: the slot is taken, and no lease is known."""
+    client.upsert_global_concurrency_limit_by_name(lock_name(key), 1)
+    client.increment_concurrency_slots([lock_name(key)], slots=1, mode="concurrency")
 
 
-def test_one_who_fails_leaves_the_place_free(client, key):
-    with pytest.raises(OSError, match="full"), turns.one_at_a_time(key, list, print):
+def test_the_lock_exists_while_its_step_runs(client, key):
+    with step_lock(key, list, print):
+        assert lock_name(key) in lock_names(client)
+    assert lock_name(key) not in lock_names(client)
+
+
+def test_a_failed_step_frees_its_lock(client, key):
+    with pytest.raises(OSError, match="full"), step_lock(key, list, print):
         raise OSError("full")
-    said = []
-    with turns.one_at_a_time(key, list, said.append):
-        assert said == []
+    messages = []
+    with step_lock(key, list, messages.append):
+        assert messages == []
 
 
-def test_a_place_that_a_slow_server_gives_late_is_had(client, key, monkeypatch):
-    """Who stops waiting for the answer would wait for itself then."""
-    ask = PrefectClient.increment_concurrency_slots_with_lease
+def test_a_lock_granted_late_by_a_slow_server_is_used(client, key, monkeypatch):
+    """A client that timed out and asked again would wait for itself."""
+    increment = PrefectClient.increment_concurrency_slots_with_lease
 
     async def late(*args, **kwargs):
-        answer = await ask(*args, **kwargs)
-        await asyncio.sleep(2 * turns.LOOK)
-        return answer
+        response = await increment(*args, **kwargs)
+        await asyncio.sleep(2 * module.POLL_INTERVAL_S)
+        return response
 
     monkeypatch.setattr(PrefectClient, "increment_concurrency_slots_with_lease", late)
-    said = []
-    with turns.one_at_a_time(key, list, said.append):
-        assert said == []
+    messages = []
+    with step_lock(key, list, messages.append):
+        assert messages == []
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_place_that_the_server_never_frees_is_taken_once_nobody_shows_life(client, key, times):
-    """As after a restart of the server: a slot is taken, and no lease is known."""
+def test_a_lock_that_is_never_freed_is_taken_over(client, key, times):
     for _ in range(times):
-        client.upsert_global_concurrency_limit_by_name(place(key), 1)
-        client.increment_concurrency_slots([place(key)], slots=1, mode="concurrency")
-        said = []
-        with turns.one_at_a_time(key, list, said.append):
+        take_without_lease(client, key)
+        messages = []
+        with step_lock(key, list, messages.append):
             pass
-        assert said == [
-            "another run does this step; waiting for it",
-            "nobody works at it any more; going on",
-        ]
-    said.clear()
-    with turns.one_at_a_time(key, list, said.append):
-        assert said == []
+        assert messages == [WAITING, TAKING_OVER]
+    messages.clear()
+    with step_lock(key, list, messages.append):
+        assert messages == []
 
 
-def test_one_who_shows_life_is_not_overtaken_however_long_it_takes(client, key):
-    life, said, order = itertools.count(), [], []
+def test_an_owner_that_makes_progress_keeps_the_lock(client, key):
+    progress, messages, order = itertools.count(), [], []
 
-    def late():
-        with api(url), turns.one_at_a_time(key, life.__next__, said.append):
+    def wait_for_lock():
+        with api(url), step_lock(key, progress.__next__, messages.append):
             order.append("second")
 
     url = str(client.api_url)
-    second = threading.Thread(target=late)
-    with turns.one_at_a_time(key, list, print):
+    second = threading.Thread(target=wait_for_lock)
+    with step_lock(key, list, print):
         second.start()
-        time.sleep(3 * turns.PATIENCE)
+        time.sleep(3 * module.OWNER_TIMEOUT_S)
         order.append("first")
     second.join(30)
     assert order == ["first", "second"]
-    assert said == ["another run does this step; waiting for it"]
+    assert messages == [WAITING]
 
 
-def test_of_many_who_wait_for_one_who_died_one_goes_on(client, key):
-    url, inside, most = str(client.api_url), 0, []
-    lock = threading.Lock()
-    client.upsert_global_concurrency_limit_by_name(place(key), 1)
-    client.increment_concurrency_slots([place(key)], slots=1, mode="concurrency")
+def test_only_one_of_many_waiting_runs_takes_over(client, key):
+    url, inside, counts = str(client.api_url), 0, []
+    guard = threading.Lock()
+    take_without_lease(client, key)
 
-    def signs():
+    def progress():
         return time.time() if inside else 0
 
     def run():
         nonlocal inside
-        with api(url), turns.one_at_a_time(key, signs, lambda _: None):
-            with lock:
+        with api(url), step_lock(key, progress, lambda _: None):
+            with guard:
                 inside += 1
-                most.append(inside)
+                counts.append(inside)
             time.sleep(1.5)
-            with lock:
+            with guard:
                 inside -= 1
 
     threads = [threading.Thread(target=run) for _ in range(5)]
@@ -130,4 +134,4 @@ def test_of_many_who_wait_for_one_who_died_one_goes_on(client, key):
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert most == [1] * 5
+    assert counts == [1] * 5

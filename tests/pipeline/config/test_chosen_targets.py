@@ -4,7 +4,7 @@ import pytest
 
 from base.errors import InputError
 from pipeline.chain import chain
-from pipeline.config.chosen_targets import check_targets, cpu_targets, targets_elsewhere
+from pipeline.config.chosen_targets import check_targets, cpu_targets, remote_targets
 from pipeline.config.run_file import read_run_file
 from pipeline.config.weight_range import half_range
 from tests.support.quick_run import write_run
@@ -19,7 +19,7 @@ def test_cpus_and_engines_are_told_apart(tmp_path):
     names += ["orin-nx-dla1", "orin-nx-dla0@lab"]
     chosen = config(tmp_path, targets=names)
     assert list(cpu_targets(chosen)) == ["local-cpu", "arm"]
-    assert {name: place.pool for name, place in targets_elsewhere(chosen).items()} == {
+    assert {name: place.pool for name, place in remote_targets(chosen).items()} == {
         "orin-nano": "orin-nano-8",
         "local-gpu": "local-gpu",
         "arm-dotprod@shelf": "shelf",
@@ -27,7 +27,7 @@ def test_cpus_and_engines_are_told_apart(tmp_path):
         "orin-nx-dla1": "orin-nx-16",
         "orin-nx-dla0@lab": "lab",
     }
-    cores = [place.dla_core for place in targets_elsewhere(chosen).values()]
+    cores = [place.dla_core for place in remote_targets(chosen).values()]
     assert cores == [None, None, None, None, 1, 0]
     labels = [step.label for step in chain(chosen)]
     assert labels[-4:] == ["compile local-cpu", "validate local-cpu", "compile arm", "validate arm"]
@@ -50,8 +50,8 @@ def test_an_engine_saturates_nothing(tmp_path):
     ("targets", "opset", "complaint"),
     [
         (["orinano"], 17, "targets: unknown target 'orinano'; did you mean 'orin-nano'?"),
-        (["arm@"], 17, "targets: 'arm@' names no pool; write arm@POOL"),
-        (["arm@../../elsewhere"], 17, "'arm@../../elsewhere' names no pool; write arm@POOL"),
+        (["arm@"], 17, "targets: 'arm@' has no valid pool; write arm@POOL"),
+        (["arm@../../elsewhere"], 17, "'arm@../../elsewhere' has no valid pool; write arm@POOL"),
         (["orin-nx-dla2"], 17, "'orin-nx-dla2': orin-nx has 2 accelerators, from 0; write orin-nx"),
         (["orin-nano-dla0@lab"], 17, "orin-nano has no accelerator; write orin-nano"),
         (["arm-dla0"], 17, "arm has no accelerator; write arm"),

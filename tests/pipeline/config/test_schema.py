@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from base.errors import InputError
 from pipeline.config.recipe_checks import check_recipes
-from pipeline.config.run_file import Changes, parse_run, read_run_file
-from pipeline.config.schema import Budget
+from pipeline.config.run_file import RunOverrides, parse_run, read_run_file
+from pipeline.config.sections import Budget
 from tests.support.quick_run import EXAMPLE, QUICK, write_run
 
 
@@ -30,7 +30,7 @@ def test_the_example_is_a_run_file_whose_weights_lie_beside_it():
 def test_what_is_set_over_reads_as_if_it_stood_in_the_run_file(tmp_path):
     distill = {**QUICK["distill"], "recipe": "dafl", "overrides": {"batch": 32}}
     run_file = write_run(tmp_path, distill=distill)
-    changes = Changes("/else/t.safetensors", "lenet5", "nayer", ("local-cpu", "thor"), 7, 3)
+    changes = RunOverrides("/else/t.safetensors", "lenet5", "nayer", ("local-cpu", "thor"), 7, 3)
     config = read_run_file(run_file, changes)
     assert config.teacher.weights == "/else/t.safetensors"
     assert config.teacher.architecture == "lenet5"
@@ -38,20 +38,20 @@ def test_what_is_set_over_reads_as_if_it_stood_in_the_run_file(tmp_path):
     assert (config.distill.recipe, config.distill.overrides) == ("nayer", {})
     assert (config.distill.budget.steps, config.seed) == (7, 3)
     assert config.targets == ("local-cpu", "thor")
-    assert read_run_file(run_file, Changes(student="same")).student == "same"
-    assert read_run_file(run_file, Changes()) == read_run_file(run_file)
-    assert read_run_file(run_file, Changes(budget=7)).distill.overrides == {"batch": 32}
+    assert read_run_file(run_file, RunOverrides(student="same")).student == "same"
+    assert read_run_file(run_file, RunOverrides()) == read_run_file(run_file)
+    assert read_run_file(run_file, RunOverrides(budget=7)).distill.overrides == {"batch": 32}
 
 
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        (Changes(recipe="dafl", budget=7, seed=3, teacher="t.pt"), "quick"),
-        (Changes(targets=("local-cpu",)), "quick"),
-        (Changes(student="lenet5-half"), "quick"),
-        (Changes(student="same"), "quick.same"),
-        (Changes(targets=("local-cpu", "thor@Lab")), "quick.thor-lab"),
-        (Changes(student="my.nets:Tiny", targets=("arm",)), "quick.my.nets-tiny.arm"),
+        (RunOverrides(recipe="dafl", budget=7, seed=3, teacher="t.pt"), "quick"),
+        (RunOverrides(targets=("local-cpu",)), "quick"),
+        (RunOverrides(student="lenet5-half"), "quick"),
+        (RunOverrides(student="same"), "quick.same"),
+        (RunOverrides(targets=("local-cpu", "thor@Lab")), "quick.thor-lab"),
+        (RunOverrides(student="my.nets:Tiny", targets=("arm",)), "quick.my.nets-tiny.arm"),
     ],
 )
 def test_another_product_has_another_name(tmp_path, changes, name):
@@ -61,15 +61,15 @@ def test_another_product_has_another_name(tmp_path, changes, name):
 
 def test_a_run_file_for_engines_that_is_run_for_this_cpu_alone(tmp_path):
     run_file = write_run(tmp_path, targets=["local-cpu", "thor"])
-    assert read_run_file(run_file, Changes(targets=("local-cpu",))).name == "quick.local-cpu"
+    assert read_run_file(run_file, RunOverrides(targets=("local-cpu",))).name == "quick.local-cpu"
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        (Changes(student="lenet", targets=()), "targets"),
-        (Changes(budget=-1), "distill.budget.steps"),
-        (Changes(seed=-1), "seed"),
+        (RunOverrides(student="lenet", targets=()), "targets"),
+        (RunOverrides(budget=-1), "distill.budget.steps"),
+        (RunOverrides(seed=-1), "seed"),
     ],
 )
 def test_what_is_set_over_is_checked_as_well(tmp_path, changes, says):

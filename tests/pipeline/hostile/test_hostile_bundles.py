@@ -17,21 +17,21 @@ from onnx import TensorProto, helper, numpy_helper
 
 from base.errors import InputError
 from base.file_digest import file_digest
-from pipeline.bundle.bundle import NEEDED
-from pipeline.cli import validate
-from pipeline.releases.releases import Published, publish
+from pipeline.bundle.opening import REQUIRED_KEYS
+from pipeline.commands.bundle_commands import validate
+from pipeline.releases.publishing import PublishResult, publish
 from pipeline.store.store import Store
 from tests.support.hostile_input import (
-    AT_MOST,
-    MANY,
+    FUZZ,
+    FUZZ_TIMEOUT,
     VALUES,
-    fine_or_one_line,
     mutated,
-    watched,
+    sandbox,
+    succeeds_or_raises_one_line,
 )
 from tests.support.quick_run import ROOT
 
-pytestmark = AT_MOST
+pytestmark = FUZZ_TIMEOUT
 
 COUNT, CLASSES = 12, 3
 
@@ -103,7 +103,7 @@ def validated(bundle, model=None):
             validate(bundle, model)
         return True
 
-    return fine_or_one_line(judged)
+    return succeeds_or_raises_one_line(judged)
 
 
 def test_a_good_one_is_judged(tmp_path):
@@ -123,17 +123,17 @@ def arrays(draw):
     return packed(found)
 
 
-@MANY
+@FUZZ
 @given(mutated(GOOD) | arrays() | st.binary(max_size=60))
 def test_probes_of_anything(content):
-    with watched() as root:
+    with sandbox() as root:
         validated(written(root, golden=content))
 
 
-@MANY
+@FUZZ
 @given(mutated(graph()) | mutated(TORN[:4000]) | mutated(TORN) | st.binary(max_size=60))
 def test_graphs_of_anything(content):
-    with watched() as root:
+    with sandbox() as root:
         bundle = written(root / "bundle")
         (root / "other.onnx").write_bytes(content)
         validated(bundle, root / "other.onnx")
@@ -163,7 +163,7 @@ def test_a_graph_that_answers_with_something_else(tmp_path):
     )
     for content in (graph(outputs=4), words.SerializeToString()):
         (tmp_path / "other.onnx").write_bytes(content)
-        with pytest.raises(InputError, match=r"other\.onnx: answers with"):
+        with pytest.raises(InputError, match=r"other\.onnx: returns"):
             validate(bundle, tmp_path / "other.onnx")
 
 
@@ -181,10 +181,12 @@ def test_a_graph_whose_weights_lie_elsewhere(tmp_path):
         validate(written(tmp_path / "bundle"), folder / "other.onnx")
 
 
-@MANY
-@given(st.sampled_from([*NEEDED, "files", "gate", "agreement", "confidence", "int8"]), VALUES)
+@FUZZ
+@given(
+    st.sampled_from([*REQUIRED_KEYS, "files", "gate", "agreement", "confidence", "int8"]), VALUES
+)
 def test_manifests_that_say_anything(name, value):
-    with watched() as root:
+    with sandbox() as root:
         gate, target = {"agreement": 0.9, "confidence": 0.95}, {"int8": {"file": MODEL}}
         if name in gate:
             changes = {"run": {"gate": {**gate, name: value}}}
@@ -196,18 +198,18 @@ def test_manifests_that_say_anything(name, value):
             changes = {name: value}
         bundle, store = written(root / "bundle", **changes), Store(str(root / "store"))
         validated(bundle)
-        fine_or_one_line(lambda: publish(store, bundle, "0" * 64))
+        succeeds_or_raises_one_line(lambda: publish(store, bundle, "0" * 64))
 
 
 @pytest.mark.parametrize("value", [3, None, [], {}, "x", {"agreement": 2, "confidence": 0.95}])
 def test_a_gate_that_is_none(tmp_path, value):
-    with pytest.raises(InputError, match="no threshold"):
+    with pytest.raises(InputError, match="no valid agreement"):
         validate(written(tmp_path / "bundle", run={"gate": value}), None)
 
 
 def test_a_bundle_cannot_be_called_out_of_the_store(tmp_path):
     bundle, store = written(tmp_path / "bundle", name="../../net"), Store(str(tmp_path / "a/b"))
-    assert publish(store, written(tmp_path / "good"), "0" * 64) is Published.NOW
+    assert publish(store, written(tmp_path / "good"), "0" * 64) is PublishResult.RELEASED
     with pytest.raises(InputError, match="not a valid name"):
         publish(store, bundle, "0" * 64)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "bundle", "good"]

@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 import pytest
 
-from pipeline.export.onnx_export import exported
+from pipeline.export.onnx_export import export_onnx
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.fake_quantizers import Scheme, prepare, to_torch_quantizers
 from targets.catalogue.instruction_sets import Cpu
-from targets.cpu.session import answer, open_session, rewritten
+from targets.cpu.session import open_session, predict, rewrite_for_cpu
 from targets.graph.int8_weights import store_weights_as_int8
 from tests.pipeline.quantization.test_bias_snapping import images, network_with_statistics
 
@@ -93,8 +93,8 @@ def graph_for(cpu, path, half_range=False):
     """A small residual network, quantized, its biases on the integer grid, as `cpu` runs it."""
     quantized = prepare(network_with_statistics(), images(64), Scheme(half_range=half_range)).eval()
     snap_biases(quantized, images(2))
-    graph = exported(to_torch_quantizers(quantized, images(2)), images(2), 17, None)
-    onnx.save(rewritten(store_weights_as_int8(graph), cpu), path)
+    graph = export_onnx(to_torch_quantizers(quantized, images(2)), images(2), 17, None)
+    onnx.save(rewrite_for_cpu(store_weights_as_int8(graph), cpu), path)
     return path
 
 
@@ -110,7 +110,7 @@ def test_half_range_weights_do_not_saturate_on_avx2_and_full_range_ones_do(tmp_p
     taken, distances = images(16).numpy(), {}
     for half in (True, False):
         path = graph_for(AVX2, tmp_path / "graph.onnx", half)
-        meant = answer(open_session(path, optimised=False), taken)
+        meant = predict(open_session(path, optimised=False), taken)
         distances[half] = apart(on_haswell(path, taken), meant)
     assert distances[True] < 0.02
     assert distances[False] > 5 * distances[True]
@@ -124,6 +124,6 @@ def test_half_range_weights_do_not_saturate_on_avx2_and_full_range_ones_do(tmp_p
 def test_arm_gives_what_the_graph_means(model, tmp_path):
     taken = images(16).numpy()
     path = graph_for(ARM_CPUS[model][0], tmp_path / "graph.onnx")
-    meant = answer(open_session(path, optimised=False), taken)
+    meant = predict(open_session(path, optimised=False), taken)
     np.testing.assert_array_equal(on_arm(model, path, taken, "off"), meant)
     assert apart(on_arm(model, path, taken, "on"), meant) < 0.02

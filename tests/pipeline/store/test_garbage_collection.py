@@ -6,18 +6,19 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from base.errors import InputError
-from pipeline.releases.releases import kept_alive, roll_back
+from pipeline.releases.publishing import roll_back
+from pipeline.releases.release_log import objects_in_use
 from pipeline.store import garbage_collection as garbage_module
 from pipeline.store.garbage_collection import collect, find_garbage
 from pipeline.store.step_record import StepRecord
 from pipeline.store.storage import Files
 from pipeline.store.store import Store
-from tests.support.releases import bundle, current, served
+from tests.support.releases import make_bundle, publish_bundle, released_content
 
 
 def garbage(store):
     """Return the garbage older than 30 days."""
-    return find_garbage(store, timedelta(days=30), kept_alive(store))
+    return find_garbage(store, timedelta(days=30), objects_in_use(store))
 
 
 def old(monkeypatch, days=40):
@@ -35,7 +36,7 @@ def kept(store, tmp_path, step, content):
 
 def test_garbage_is_what_is_old_and_in_no_bundle(store, tmp_path, monkeypatch):
     for letter in "ab":
-        served(store, bundle(tmp_path / letter, letter))
+        publish_bundle(store, make_bundle(tmp_path / letter, letter))
     kept(store, tmp_path, "export", "a")
     kept(store, tmp_path, "distill", "a student of long ago")
     assert garbage(store) == garbage_module.Garbage((), ())
@@ -47,7 +48,7 @@ def test_garbage_is_what_is_old_and_in_no_bundle(store, tmp_path, monkeypatch):
     assert store.recall("distill", "key") is None
     assert store.recall("export", "key") is not None
     roll_back(store, "net")
-    assert current(store, tmp_path) == "a"
+    assert released_content(store, tmp_path) == "a"
 
 
 def test_what_was_written_again_meanwhile_stays(store, tmp_path, monkeypatch):

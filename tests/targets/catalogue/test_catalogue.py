@@ -6,19 +6,19 @@ import json
 import pytest
 
 from targets.catalogue.catalogue import (
-    TABLE,
+    CATALOGUE_FILE,
+    CatalogueError,
     CpuTarget,
     GpuTarget,
     JetsonTarget,
-    TableError,
     UnknownTargetError,
-    find,
+    find_target,
     jetsons,
-    read,
-    table,
+    read_catalogue,
+    targets_by_name,
 )
 
-DOCUMENT = json.loads(TABLE.read_text())
+DOCUMENT = json.loads(CATALOGUE_FILE.read_text())
 
 
 def as_row(value):
@@ -33,7 +33,7 @@ def as_row(value):
 ROWS = {
     "architectures": {target.architecture.name: target.architecture for target in jetsons()},
     "jetpacks": {jetpack.name: jetpack for target in jetsons() for jetpack in target.jetpacks},
-    **{kind: table() for kind in ("cpus", "gpus", "jetsons")},
+    **{kind: targets_by_name() for kind in ("cpus", "gpus", "jetsons")},
 }
 """What was read of each section of the table, by name."""
 
@@ -65,23 +65,23 @@ def test_every_device_of_the_list_is_there():
         "thor": ["-t4000", "-t5000"],
     }.items():
         assert {family + size for size in sizes} <= names
-    assert isinstance(find("local-cpu"), CpuTarget)
-    assert isinstance(find("local-gpu"), GpuTarget)
+    assert isinstance(find_target("local-cpu"), CpuTarget)
+    assert isinstance(find_target("local-gpu"), GpuTarget)
 
 
 @pytest.mark.parametrize("name", ["orin-nano", "orin-nx", "agx-orin", "thor", "xavier-nx"])
 def test_a_family_has_a_short_name(name):
-    assert find(name).name.startswith(name)
+    assert find_target(name).name.startswith(name)
 
 
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(UnknownTargetError, match=r"unknown target 'orinnano'.*'orin-nano'"):
-        find("orinnano")
+        find_target("orinnano")
 
 
 def test_a_core_is_named_apart_from_its_module():
     with pytest.raises(UnknownTargetError, match="orin-nx and --dla-core 1"):
-        find("orin-nx-dla1")
+        find_target("orin-nx-dla1")
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_a_core_is_named_apart_from_its_module():
 )
 def test_the_fastest_mode_has_the_advertised_peak(name, precision, advertised):
     """Orin's advertised figures are sparse, Thor's sparse and in FP4: half, and a quarter."""
-    target = find(name)
-    assert target.peak(precision, target.modes[0]) == pytest.approx(advertised, rel=0.03)
+    target = find_target(name)
+    assert target.peak_tops(precision, target.modes[0]) == pytest.approx(advertised, rel=0.03)
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_the_fastest_mode_has_the_advertised_peak(name, precision, advertised):
     [("nano", 25.6), ("tx2", 59.7), ("orin-nano", 68), ("orin-nano-super", 102), ("thor", 273)],
 )
 def test_the_fastest_mode_has_the_advertised_bandwidth(name, advertised):
-    target = find(name)
-    assert target.bandwidth(target.modes[0]) == pytest.approx(advertised, rel=0.01)
+    target = find_target(name)
+    assert target.bandwidth_gb_s(target.modes[0]) == pytest.approx(advertised, rel=0.01)
 
 
 def test_a_slower_mode_is_never_above_the_fastest():
     for target in jetsons():
-        peaks = [target.peak("fp16", mode) for mode in target.modes]
+        peaks = [target.peak_tops("fp16", mode) for mode in target.modes]
         assert max(peaks) == peaks[0]
 
 
@@ -135,14 +135,14 @@ def test_a_slower_mode_is_never_above_the_fastest():
     ],
 )
 def test_what_int8_means_on_a_module(architecture, names, means):
-    for target in map(find, names):
-        assert (target.architecture.name, target.architecture.int8_means) == (architecture, means)
+    for target in map(find_target, names):
+        assert (target.architecture.name, target.architecture.int8_units) == (architecture, means)
         assert target.has_int8 == (not means.startswith("none"))
 
 
 def test_every_module_can_be_known_by_its_part_number():
     """No two by the same one, but for the faster firmware."""
-    parts = [(part, target.super_flash) for target in jetsons() for part in target.parts]
+    parts = [(part, target.super_firmware) for target in jetsons() for part in target.parts]
     assert all(target.parts for target in jetsons())
     assert len(parts) == len(set(parts))
 
@@ -153,7 +153,7 @@ def test_tensorrt_11_is_for_agx_orin_and_thor():
 
 
 def changed(tmp_path, change):
-    document = json.loads(TABLE.read_text())
+    document = json.loads(CATALOGUE_FILE.read_text())
     change(document)
     path = tmp_path / "table.json"
     path.write_text(json.dumps(document))
@@ -178,9 +178,9 @@ def changed(tmp_path, change):
     ],
 )
 def test_a_damaged_table_is_refused_by_name(tmp_path, change, complaint):
-    with pytest.raises(TableError, match=complaint):
-        read(changed(tmp_path, change))
+    with pytest.raises(CatalogueError, match=complaint):
+        read_catalogue(changed(tmp_path, change))
 
 
 def test_the_table_as_it_is_reads_the_same(tmp_path):
-    assert read(changed(tmp_path, lambda document: None)) == table()
+    assert read_catalogue(changed(tmp_path, lambda document: None)) == targets_by_name()

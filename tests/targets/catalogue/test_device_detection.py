@@ -5,17 +5,17 @@ import sys
 import pytest
 
 from targets.catalogue import device_detection as reading
-from targets.catalogue.catalogue import find
+from targets.catalogue.catalogue import find_target
 from targets.catalogue.device_detection import (
     UNKNOWN,
     NoGpuError,
     NotAJetsonError,
-    this_device,
     this_gpu,
+    this_jetson,
 )
 from targets.on_device import preflight as looking
-from targets.on_device.preflight import Check, preflight, ready
-from tests.support.trtexec.standing_in import install_stand_in
+from targets.on_device.preflight import Check, is_ready, preflight
+from tests.support.trtexec.install import install_trtexec_stand_in
 
 RELEASES = {
     "32.7.1": "# R32 (release), REVISION: 7.1, GCID: 29689809, BOARD: t186ref, EABI: aarch64, "
@@ -59,7 +59,9 @@ def jetson(tmp_path, monkeypatch):
             "jetson_clocks": CLOCKS.format(clock or 306000000),
         }
         for module in (reading, looking):
-            monkeypatch.setattr(module, "printed", lambda command: printed.get(command[0], ""))
+            monkeypatch.setattr(
+                module, "command_output", lambda command: printed.get(command[0], "")
+            )
         return tmp_path
 
     return _jetson
@@ -84,30 +86,30 @@ def jetson(tmp_path, monkeypatch):
     ],
 )
 def test_a_module_is_known_by_its_part_number(jetson, parts, l4t, target, jetpack):
-    device = this_device(jetson(parts, l4t))
+    device = this_jetson(jetson(parts, l4t))
     assert (device.target, device.jetpack, device.l4t) == (target, jetpack, l4t)
-    assert device.compute_capability == find(target).compute_capability
+    assert device.compute_capability == find_target(target).compute_capability
     assert (device.cuda, device.power_mode) == ("12.6.68", "15W")
 
 
 def test_an_old_toolkit_tells_its_version_in_text(jetson):
-    device = this_device(jetson(("nvidia,p3448-0000",), "32.7.1", cuda="CUDA Version 10.2.300\n"))
+    device = this_jetson(jetson(("nvidia,p3448-0000",), "32.7.1", cuda="CUDA Version 10.2.300\n"))
     assert device.cuda == "10.2.300"
 
 
 def test_no_jetson(tmp_path):
     with pytest.raises(NotAJetsonError, match="no Jetson"):
-        this_device(tmp_path)
+        this_jetson(tmp_path)
 
 
 def test_an_unknown_module_is_named(jetson):
     with pytest.raises(NotAJetsonError, match="p9999-0001"):
-        this_device(jetson(("nvidia,p9999-0001",)))
+        this_jetson(jetson(("nvidia,p9999-0001",)))
 
 
 def test_a_release_older_than_any_known_one(jetson):
     with pytest.raises(NotAJetsonError, match=r"L4T 32\.7\.1: older than any JetPack"):
-        this_device(jetson(("nvidia,p3767-0005",), "32.7.1"))
+        this_jetson(jetson(("nvidia,p3767-0005",), "32.7.1"))
 
 
 @pytest.mark.parametrize("cuda", ["{", '{"cuda": 3}', "", None])
@@ -115,18 +117,18 @@ def test_what_a_device_does_not_tell_is_unknown(jetson, monkeypatch, cuda):
     root = jetson(("nvidia,p3767-0005",), cuda=cuda or "")
     if cuda is None:
         (root / "usr/local/cuda/version.txt").unlink()
-    monkeypatch.setattr(reading, "printed", lambda command: "")
-    device = this_device(root)
+    monkeypatch.setattr(reading, "command_output", lambda command: "")
+    device = this_jetson(root)
     assert (device.cuda, device.power_mode) == (UNKNOWN, UNKNOWN)
-    assert device.untold == ("cuda", "power_mode")
-    checks = {check.name: check for check in preflight(find("orin-nano-8"), root, root)}
+    assert device.unknown_facts == ("cuda", "power_mode")
+    checks = {check.name: check for check in preflight(find_target("orin-nano-8"), root, root)}
     for name in ("cuda", "power mode"):
         assert checks[name].state == "warning"
         assert "until then every engine is built again" in str(checks[name])
 
 
 def test_a_device_that_tells_all_has_nothing_untold(jetson):
-    assert this_device(jetson(("nvidia,p3767-0005",))).untold == ()
+    assert this_jetson(jetson(("nvidia,p3767-0005",))).unknown_facts == ()
 
 
 def test_commands_are_looked_for_where_a_service_does_not_look(monkeypatch, tmp_path):
@@ -136,8 +138,8 @@ def test_commands_are_looked_for_where_a_service_does_not_look(monkeypatch, tmp_
     command.chmod(0o755)
     monkeypatch.setenv("PATH", "/nowhere")
     assert reading.power_mode() == UNKNOWN
-    assert {"/usr/sbin", "/sbin"} <= set(reading.SYSTEM)
-    monkeypatch.setattr(reading, "SYSTEM", (str(command.parent),))
+    assert {"/usr/sbin", "/sbin"} <= set(reading.SYSTEM_FOLDERS)
+    monkeypatch.setattr(reading, "SYSTEM_FOLDERS", (str(command.parent),))
     assert reading.power_mode() == "15W"
 
 
@@ -147,16 +149,18 @@ def states(checks):
 
 def test_a_ready_device(jetson, monkeypatch, tmp_path):
     root = jetson(("nvidia,p3767-0005",), clock=624750000)
-    install_stand_in(monkeypatch, tmp_path, "10.3")
-    checks = preflight(find("orin-nano-8"), tmp_path, root)
-    assert ready(checks)
+    install_trtexec_stand_in(monkeypatch, tmp_path, "10.3")
+    checks = preflight(find_target("orin-nano-8"), tmp_path, root)
+    assert is_ready(checks)
     assert set(states(checks).values()) == {"ok"}
     assert {"device", "trtexec", "power mode", "clocks", "memory", "disk"} <= states(checks).keys()
 
 
 def test_the_wrong_device_is_an_error_and_names_the_right_target(jetson, tmp_path):
     root = jetson(("nvidia,p3767-0005",))
-    (check,) = [c for c in preflight(find("orin-nx-16"), tmp_path, root) if c.name == "device"]
+    (check,) = [
+        c for c in preflight(find_target("orin-nx-16"), tmp_path, root) if c.name == "device"
+    ]
     assert check.state == "error"
     assert "this is orin-nano-8, not orin-nx-16; use --target orin-nano-8" in str(check)
 
@@ -165,8 +169,8 @@ def test_what_is_missing_is_told_with_its_remedy(jetson, monkeypatch, tmp_path):
     root = jetson(("nvidia,p3767-0005",), mode="7W")
     (root / "proc" / "meminfo").write_text("MemAvailable:    500000 kB\n")
     monkeypatch.setenv("PATH", str(tmp_path))
-    checks = {check.name: check for check in preflight(find("orin-nano-8"), tmp_path, root)}
-    assert not ready(list(checks.values()))
+    checks = {check.name: check for check in preflight(find_target("orin-nano-8"), tmp_path, root)}
+    assert not is_ready(list(checks.values()))
     assert "install the package tensorrt" in str(checks["trtexec"])
     assert "the fastest is 15W" in str(checks["power mode"])
     assert "306 of 306 to 624 MHz; hold them: sudo jetson_clocks" in str(checks["clocks"])
@@ -182,7 +186,7 @@ def test_what_is_missing_is_told_with_its_remedy(jetson, monkeypatch, tmp_path):
     ],
 )
 def test_a_gpu_that_is_no_jetson(monkeypatch, tmp_path, line, name, capability, has_int8):
-    monkeypatch.setattr(reading, "printed", lambda command: line)
+    monkeypatch.setattr(reading, "command_output", lambda command: line)
     gpu = this_gpu(tmp_path)
     assert gpu.target == (name or "nvidia-geforce-gtx-1080")
     assert (gpu.compute_capability, gpu.has_int8, gpu.opset) == (capability, has_int8, None)
@@ -191,7 +195,7 @@ def test_a_gpu_that_is_no_jetson(monkeypatch, tmp_path, line, name, capability, 
 
 @pytest.mark.parametrize("line", ["", "No devices were found\n", "NVIDIA-SMI has failed, a, b\n"])
 def test_without_a_gpu_it_is_one_line(monkeypatch, tmp_path, line):
-    monkeypatch.setattr(reading, "printed", lambda command: line)
+    monkeypatch.setattr(reading, "command_output", lambda command: line)
     with pytest.raises(NoGpuError, match="tells of no GPU; install NVIDIA's driver"):
         this_gpu()
     check = next(check for check in preflight(None, tmp_path) if check.name == "gpu")
@@ -199,7 +203,7 @@ def test_without_a_gpu_it_is_one_line(monkeypatch, tmp_path, line):
 
 
 def test_a_gpu_has_neither_power_modes_nor_jetson_clocks(monkeypatch, tmp_path):
-    monkeypatch.setattr(reading, "printed", lambda command: "NVIDIA L4, 8.9, 560.35.03\n")
+    monkeypatch.setattr(reading, "command_output", lambda command: "NVIDIA L4, 8.9, 560.35.03\n")
     names = [check.name for check in preflight(None, tmp_path)]
     assert names == ["gpu", "trtexec", "cuda", "memory", "disk"]
 
@@ -212,10 +216,10 @@ def test_two_tensorrts_are_told_and_which_of_them_builds(
     jetson, monkeypatch, tmp_path, trtexec, state, says
 ):
     root = jetson(("nvidia,p3767-0005",))
-    install_stand_in(monkeypatch, tmp_path, trtexec)
+    install_trtexec_stand_in(monkeypatch, tmp_path, trtexec)
     imported = {sys.executable: "version 10.3.0"}
-    monkeypatch.setattr(looking, "printed", lambda command: imported.get(command[0], ""))
-    found = preflight(find("orin-nano-8"), tmp_path, root)
+    monkeypatch.setattr(looking, "command_output", lambda command: imported.get(command[0], ""))
+    found = preflight(find_target("orin-nano-8"), tmp_path, root)
     (check,) = [check for check in found if check.name == "tensorrt"]
     assert check.state == state
     assert says in check.found
@@ -230,8 +234,12 @@ def test_the_missing_dla_library_is_diagnosed(jetson, monkeypatch, tmp_path):
         "ImportError: libnvdla_compiler.so: cannot open shared object file: No such file or "
         "directory"
     )
-    monkeypatch.setattr(looking, "printed", lambda command: said if "python" in command[0] else "")
-    (check,) = [c for c in preflight(find("orin-nano-8"), tmp_path, root) if c.name == "tensorrt"]
+    monkeypatch.setattr(
+        looking, "command_output", lambda command: said if "python" in command[0] else ""
+    )
+    (check,) = [
+        c for c in preflight(find_target("orin-nano-8"), tmp_path, root) if c.name == "tensorrt"
+    ]
     assert check.state == "error"
     assert "install the package nvidia-l4t-dla-compiler" in str(check)
 

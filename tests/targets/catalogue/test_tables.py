@@ -2,7 +2,7 @@
 
 import pytest
 
-from targets.catalogue.catalogue import CpuTarget, JetsonTarget, find, table
+from targets.catalogue.catalogue import CpuTarget, JetsonTarget, find_target, targets_by_name
 from targets.catalogue.tables import target_card, target_list
 
 
@@ -59,14 +59,14 @@ from targets.catalogue.tables import target_card, target_list
     ],
 )
 def test_a_card_tells_what_is_known_and_what_nobody_has_checked(name, lines):
-    told = target_card(find(name)).splitlines()
-    assert told[0] == find(name).name
+    told = target_card(find_target(name)).splitlines()
+    assert told[0] == find_target(name).name
     assert [line for line in lines if line not in told] == []
 
 
-@pytest.mark.parametrize("name", table())
+@pytest.mark.parametrize("name", targets_by_name())
 def test_every_card_has_its_source_and_every_row_of_the_table(name):
-    target = find(name)
+    target = find_target(name)
     told = target_card(target)
     assert target.source in told
     if isinstance(target, JetsonTarget):
@@ -77,10 +77,10 @@ def test_every_card_has_its_source_and_every_row_of_the_table(name):
 def test_the_list_has_every_target_once_with_its_int8():
     lines = target_list().splitlines()[1:]
     names = [line.split()[0] for line in lines]
-    assert names == [name for name, target in table().items() if name == target.name]
+    assert names == [name for name, target in targets_by_name().items() if name == target.name]
     by_name = dict(zip(names, lines, strict=True))
     assert "none: engines are FP16" in by_name["tx2"]
     assert "tensor cores" in by_name["orin-nx-8"] and by_name["agx-orin-64"].endswith("7.2.2")
-    for name, target in table().items():
+    for name, target in targets_by_name().items():
         if isinstance(target, CpuTarget):
             assert by_name[name].endswith(target.cpu.int8)

@@ -5,10 +5,10 @@ import pytest
 from targets.cpu import session as onnxruntime_cpu
 from targets.cpu.session import (
     ProviderError,
-    answer,
     compile_graph,
     open_session,
-    time_together,
+    predict,
+    time_interleaved,
 )
 from tests.support.graphs import quantized_convolution
 
@@ -22,8 +22,8 @@ def graph(tmp_path):
 def test_the_compiled_graph_answers_as_the_one_it_came_from(graph, tmp_path):
     compiled = compile_graph(graph, tmp_path / "compiled.onnx")
     images = np.random.default_rng(0).normal(size=(250, 3, 8, 8)).astype(np.float32)
-    meant = answer(open_session(graph, optimised=False), images)
-    given = answer(open_session(compiled.path), images)
+    meant = predict(open_session(graph, optimised=False), images)
+    given = predict(open_session(compiled.path), images)
     np.testing.assert_allclose(given, meant, atol=0.05)
     ((_, kernel),) = compiled.layers
     assert kernel == "Conv"
@@ -31,7 +31,9 @@ def test_the_compiled_graph_answers_as_the_one_it_came_from(graph, tmp_path):
 
 
 def test_times_every_graph_in_turns(graph):
-    times = time_together({"a": graph, "b": graph}, np.zeros((1, 3, 8, 8), np.float32), repeats=5)
+    times = time_interleaved(
+        {"a": graph, "b": graph}, np.zeros((1, 3, 8, 8), np.float32), repeats=5
+    )
     assert times.keys() == {"a", "b"}
     assert all(t > 0 for t in times.values())
 

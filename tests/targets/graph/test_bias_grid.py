@@ -2,7 +2,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from targets.cpu.session import answer, open_session
+from targets.cpu.session import open_session, predict
 from targets.graph.bias_grid import bias_steps
 from targets.graph.integer_relu import with_integer_relus
 from targets.graph.unsigned_activations import with_unsigned_activations
@@ -27,7 +27,7 @@ def test_a_layer_in_float_has_none():
 
 def network(on_grid):
     """Twelve layers with biases that are on the grid, or as they come."""
-    build = Builder(3)
+    build = Builder(3, largest_level=63)
     x = build.pair("images")
     for depth in range(12):
         x = build.add("Relu", build.convolution(x, 3 if depth == 0 else 16, 16))
@@ -49,7 +49,7 @@ def test_on_the_grid_integer_kernels_answer_as_float_ones(tmp_path):
     for on_grid in (False, True):
         onnx.save(network(on_grid), tmp_path / "graph.onnx")
         meant, given = (
-            answer(open_session(tmp_path / "graph.onnx", optimised), images)
+            predict(open_session(tmp_path / "graph.onnx", optimised), images)
             for optimised in (False, True)
         )
         apart[on_grid] = np.abs(meant - given).mean()

@@ -118,7 +118,7 @@ def test_nothing_beyond_the_end_of_a_file_is_read(folder, offset, length):
 def test_a_file_counts_as_often_as_it_is_named(folder, monkeypatch, most, refused):
     (folder / "weights").write_bytes(bytes(100_000))
     path = outside(folder, location="weights")
-    monkeypatch.setattr(graph_file, "MOST", most)
+    monkeypatch.setattr(graph_file, "MAX_GRAPH_BYTES", most)
     if refused:
         with pytest.raises(ValueError, match="with its tensors"):
             read_graph(path)
@@ -128,7 +128,7 @@ def test_a_file_counts_as_often_as_it_is_named(folder, monkeypatch, most, refuse
 
 def test_a_file_that_is_too_large(folder, monkeypatch):
     path = outside(folder, location="weights", offset=4)
-    monkeypatch.setattr(graph_file, "MOST", path.stat().st_size - 1)
+    monkeypatch.setattr(graph_file, "MAX_GRAPH_BYTES", path.stat().st_size - 1)
     with pytest.raises(ValueError, match="larger than"):
         read_graph(path)
 

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto
 
-from targets.cpu.session import answer, open_session
+from targets.cpu.session import open_session, predict
 from targets.graph.int8_weights import store_weights_as_int8
-from targets.lint import errors, lint_model
+from targets.lint.linter import errors, lint_model
 from tests.support.graphs import quantized_convolution
 
 
@@ -20,7 +20,7 @@ def test_stored_weights_mean_the_same_bit_for_bit(tmp_path_factory, seed, per_te
     onnx.save(stored, folder / "stored.onnx")
     images = np.random.default_rng(seed).normal(size=(4, 3, 8, 8)).astype(np.float32)
     before, after = (
-        answer(open_session(folder / name, optimised=False), images)
+        predict(open_session(folder / name, optimised=False), images)
         for name in ("pairs.onnx", "stored.onnx")
     )
     np.testing.assert_array_equal(before, after)

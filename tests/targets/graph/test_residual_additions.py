@@ -4,24 +4,26 @@ import numpy as np
 import onnx
 import pytest
 
-from targets.cpu.session import answer, open_session
-from targets.graph.residual_additions import with_free_convolution_branches
+from targets.cpu.session import open_session, predict
+from targets.graph.residual_additions import unquantize_convolution_branches
 from targets.graph.topology import Graph
-from targets.lint import lint_model
+from targets.lint.linter import lint_model
 from tests.support.graphs import Builder, residual
 
 
 def test_only_the_pair_on_the_convolutions_branch_goes():
-    assert with_free_convolution_branches(residual(on_branch=True)) != residual(on_branch=True)
-    kinds = [n.op_type for n in with_free_convolution_branches(residual(on_branch=True)).graph.node]
+    assert unquantize_convolution_branches(residual(on_branch=True)) != residual(on_branch=True)
+    kinds = [
+        n.op_type for n in unquantize_convolution_branches(residual(on_branch=True)).graph.node
+    ]
     assert kinds == [n.op_type for n in residual().graph.node]
-    assert lint_model(with_free_convolution_branches(residual(on_branch=True))) == []
+    assert lint_model(unquantize_convolution_branches(residual(on_branch=True))) == []
 
 
 def test_a_graph_without_such_a_pair_stays():
     for model in (residual(), residual(on_identity=False, on_branch=True)):
         before = copy.deepcopy(model)
-        assert with_free_convolution_branches(model) == before
+        assert unquantize_convolution_branches(model) == before
 
 
 def test_it_differs_by_the_rounding_that_is_left_out(tmp_path):
@@ -29,11 +31,11 @@ def test_it_differs_by_the_rounding_that_is_left_out(tmp_path):
     given = {}
     for name, model in (
         ("kept", residual(on_branch=True)),
-        ("freed", with_free_convolution_branches(residual(on_branch=True))),
+        ("freed", unquantize_convolution_branches(residual(on_branch=True))),
         ("never", residual()),
     ):
         onnx.save(model, tmp_path / "graph.onnx")
-        given[name] = answer(open_session(tmp_path / "graph.onnx", optimised=False), images)
+        given[name] = predict(open_session(tmp_path / "graph.onnx", optimised=False), images)
     np.testing.assert_array_equal(given["freed"], given["never"])
     assert not np.array_equal(given["kept"], given["freed"])
 
@@ -46,7 +48,7 @@ def test_of_two_convolutions_the_shortcut_stays_quantized(shortcut_first):
     main, shortcut = (build.convolution(tensor, 32, 32) for tensor in (y, x))
     branches = [build.pair(main), build.pair(shortcut)]
     added = build.add("Add", *branches[:: -1 if shortcut_first else 1])
-    model = with_free_convolution_branches(build.finish(build.pair(added), 32))
+    model = unquantize_convolution_branches(build.finish(build.pair(added), 32))
     graph = Graph(model)
     (addition,) = (node for node in graph.nodes if node.op_type == "Add")
     assert {main, branches[1]} == set(addition.input)
@@ -59,4 +61,4 @@ def test_a_convolution_that_is_looked_at_elsewhere_keeps_its_pair():
     both = build.add("Add", build.pair(build.add("Add", y, x)), y)
     model = build.finish(build.pair(both), 32)
     before = copy.deepcopy(model)
-    assert with_free_convolution_branches(model) == before
+    assert unquantize_convolution_branches(model) == before

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from targets.graph.int8_weights import store_weights_as_int8
-from targets.lint import errors, lint, lint_model
+from targets.lint.linter import errors, lint, lint_model
 from tests.support.graphs import ZERO, Builder, model, node, quantized_convolution, residual
 
 MODELOPT = Path(__file__).parent / "modelopt_int8.onnx"

@@ -134,7 +134,7 @@ def test_the_guides_command_installs_a_worker_that_sees_the_systems_tensorrt(dev
     assert versions.items() <= pinned().items()
     code, said = run("python", "-c", "import flows.compile_engine")
     assert (code, said) == (0, "")
-    asked = "from targets.tensorrt.bindings import find_bindings; print(find_bindings())"
+    asked = "from targets.tensorrt.builders.bindings import find_bindings; print(find_bindings())"
     code, said = run("python", "-c", asked)
     assert (code, said) == (0, "Bindings(version=(10, 3, 0))\n")
     code, said = run("prefect", "worker", "start", "--help")

@@ -11,17 +11,17 @@ import types
 import pytest
 
 from targets.on_device.serving import (
-    LOADER,
-    SERVING,
-    deepstream,
-    loader,
-    remove_serving,
-    triton,
-    write_serving,
+    LOADER_TEMPLATE,
+    SERVING_FILES,
+    deepstream_config,
+    loader_script,
+    remove_serving_files,
+    triton_config,
+    write_serving_files,
 )
 from targets.tensorrt.engine import Engine
 from targets.tensorrt.fingerprint import Fingerprint
-from targets.tensorrt.plan import Options
+from targets.tensorrt.options import Options
 
 GRAY = {"shape": [1, 32, 32], "mean": [0.1307], "std": [0.3081], "value_range": [0, 1]}
 COLOUR = {
@@ -52,7 +52,7 @@ def properties(text):
 
 @pytest.mark.parametrize("pixel", [0, 1, 128, 255])
 def test_deepstream_normalises_as_the_teacher_does(tmp_path, pixel):
-    found = properties(deepstream(engine(tmp_path), GRAY, True))
+    found = properties(deepstream_config(engine(tmp_path), GRAY, True))
     factor, offset = float(found["net-scale-factor"]), float(found["offsets"])
     assert factor * (pixel - offset) == pytest.approx((pixel / 255 - 0.1307) / 0.3081, abs=1e-5)
     assert (found["infer-dims"], found["model-color-format"]) == ("1;32;32", "2")
@@ -61,7 +61,7 @@ def test_deepstream_normalises_as_the_teacher_does(tmp_path, pixel):
 
 
 def test_deepstream_says_by_how_much_one_factor_is_off(tmp_path):
-    text = deepstream(engine(tmp_path, "fp16"), COLOUR, False)
+    text = deepstream_config(engine(tmp_path, "fp16"), COLOUR, False)
     assert "off by up to 1.3 %" in text
     found = properties(text)
     offsets = [float(offset) for offset in found["offsets"].split(";")]
@@ -72,17 +72,19 @@ def test_deepstream_says_by_how_much_one_factor_is_off(tmp_path):
 
 
 def test_triton_takes_the_batch_the_engine_takes(tmp_path):
-    text = triton(engine(tmp_path), GRAY, manifest())
+    text = triton_config(engine(tmp_path), GRAY, manifest())
     assert "max_batch_size: 500" in text
     assert 'name: "images" data_type: TYPE_FP32 dims: [1, 32, 32]' in text
     assert 'name: "logits" data_type: TYPE_FP32 dims: [10]' in text
-    fixed = triton(engine(tmp_path, shape=(2, 1, 32, 32)), GRAY, manifest(preprocessing=True))
+    fixed = triton_config(
+        engine(tmp_path, shape=(2, 1, 32, 32)), GRAY, manifest(preprocessing=True)
+    )
     assert "max_batch_size: 0" in fixed
     assert "data_type: TYPE_UINT8 dims: [2, 1, 32, 32]" in fixed
 
 
 def test_all_files_are_written(tmp_path):
-    write_serving(tmp_path, engine(tmp_path), manifest())
+    write_serving_files(tmp_path, engine(tmp_path), manifest())
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"deepstream.txt", "labels.txt", "config.pbtxt", "load.py"}
     assert (tmp_path / "labels.txt").read_text() == "zero;one\n"
@@ -90,31 +92,31 @@ def test_all_files_are_written(tmp_path):
 
 
 def test_nothing_of_an_earlier_build_is_left_for_one_that_recommends_nothing(tmp_path):
-    write_serving(tmp_path, engine(tmp_path), manifest())
+    write_serving_files(tmp_path, engine(tmp_path), manifest())
     (tmp_path / "student.int8.engine").write_text("its own")
-    assert {path.name for path in tmp_path.iterdir()} == {*SERVING, "student.int8.engine"}
-    remove_serving(tmp_path)
-    remove_serving(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*SERVING_FILES, "student.int8.engine"}
+    remove_serving_files(tmp_path)
+    remove_serving_files(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["student.int8.engine"]
 
 
 def test_what_takes_pixels_itself_gets_no_deepstream_file(tmp_path):
-    write_serving(tmp_path, engine(tmp_path), manifest(names=(), preprocessing=True))
+    write_serving_files(tmp_path, engine(tmp_path), manifest(names=(), preprocessing=True))
     assert {path.name for path in tmp_path.iterdir()} == {"config.pbtxt", "load.py"}
 
 
 def test_an_accelerators_loader_names_its_core(tmp_path):
     made = engine(tmp_path)
     options = dataclasses.replace(made.options, dla_core=1)
-    text = loader(dataclasses.replace(made, options=options))
+    text = loader_script(dataclasses.replace(made, options=options))
     ast.parse(text)
     assert "runtime = trt.Runtime(trt.Logger())\nruntime.DLA_core = 1\n" in text
-    assert "DLA" not in loader(made)
+    assert "DLA" not in loader_script(made)
 
 
 def test_the_loader_is_python_and_short():
-    ast.parse(LOADER)
-    assert len([line for line in LOADER.splitlines() if line]) <= 32
+    ast.parse(LOADER_TEMPLATE)
+    assert len([line for line in LOADER_TEMPLATE.splitlines() if line]) <= 32
 
 
 class Cuda:
@@ -149,7 +151,7 @@ def load(monkeypatch, tmp_path):
         place = tmp_path / "built"
         place.mkdir()
         (place / "student.int8.engine").write_bytes(b"plan")
-        (place / "load.py").write_text(loader(engine(place)))
+        (place / "load.py").write_text(loader_script(engine(place)))
         monkeypatch.chdir(tmp_path)
         assert runpy.run_path(str(place / "load.py"))["context"] == "context"
         return read

@@ -14,13 +14,13 @@ from targets.bundle.golden import load_golden
 from targets.bundle.verdict import judge
 from targets.catalogue.device_detection import NotAJetsonError
 from targets.command_line import main
-from targets.cpu.session import answer_golden, open_session
-from targets.lint import errors, lint
+from targets.cpu.session import open_session, predict_golden
+from targets.lint.linter import errors, lint
 from targets.on_device import compile_bundle as compiling
 from targets.selftest import selftest as trying
 from targets.selftest.sample_bundle import write_selftest_bundle
-from targets.tensorrt.plan import UnsupportedError
-from tests.support.trtexec.standing_in import DEVICE, install_stand_in
+from targets.tensorrt.options import UnsupportedError
+from tests.support.trtexec.install import DEVICE, install_trtexec_stand_in
 
 FORMS = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16", "int8-cpu")
 
@@ -32,7 +32,7 @@ def test_every_form_of_its_network_agrees_with_its_teacher(tmp_path, opset):
     golden = load_golden(tmp_path / "golden.npz")
     for form in FORMS:
         graph = tmp_path / "graphs" / f"student.{form}.onnx"
-        logits = answer_golden(open_session(graph, optimised=False), golden)
+        logits = predict_golden(open_session(graph, optimised=False), golden)
         verdict = judge(golden, logits, 0.85, 0.95)
         assert verdict.agreement > 0.92, form
         assert errors(lint(graph)) == []
@@ -42,7 +42,7 @@ def test_every_form_of_its_network_agrees_with_its_teacher(tmp_path, opset):
 
 
 def test_a_dry_run_says_what_it_would_do(monkeypatch, tmp_path, capsys):
-    install_stand_in(monkeypatch, tmp_path, "8.2")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "8.2")
     assert main(["selftest", "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "student.int8-float-weights.onnx" in said
@@ -56,8 +56,8 @@ def here(monkeypatch):
 
     def _here(**facts):
         device = dataclasses.replace(DEVICE, **facts)
-        monkeypatch.setattr(trying, "this_device", lambda: device)
-        monkeypatch.setattr(compiling, "this_device", lambda: device)
+        monkeypatch.setattr(trying, "this_jetson", lambda: device)
+        monkeypatch.setattr(compiling, "this_jetson", lambda: device)
         for module in (trying, compiling):
             monkeypatch.setattr(module, "preflight", lambda target, place: [])
         return device
@@ -66,7 +66,7 @@ def here(monkeypatch):
 
 
 def test_a_dry_run_on_a_nano_has_no_int8_and_half_a_gigabyte(here, monkeypatch, tmp_path, capsys):
-    install_stand_in(monkeypatch, tmp_path, "8.2")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "8.2")
     here(target="nano", jetpack="4.6.1", opset=13, has_int8=False)
     assert main(["selftest", "--dry-run"]) == 0
     said = capsys.readouterr().out
@@ -75,7 +75,7 @@ def test_a_dry_run_on_a_nano_has_no_int8_and_half_a_gigabyte(here, monkeypatch, 
 
 
 def test_a_dry_run_with_an_accelerator_shows_it_too(here, monkeypatch, tmp_path, capsys):
-    install_stand_in(monkeypatch, tmp_path, "10.3")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "10.3")
     here(target="orin-nx-16")
     assert main(["selftest", "--dry-run"]) == 0
     said = capsys.readouterr().out
@@ -90,7 +90,7 @@ def test_a_dry_run_without_tensorrt_says_so(monkeypatch, tmp_path, capsys):
 
 @pytest.mark.parametrize(("fails", "code"), [("", 0), ("memory", 1)])
 def test_the_report_holds_everything_but_engines(here, monkeypatch, tmp_path, capsys, fails, code):
-    install_stand_in(monkeypatch, tmp_path, "10.3")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "10.3")
     monkeypatch.setenv("STANDIN_FAILS", fails)
     here()
     report = tmp_path / "report.zip"
@@ -109,7 +109,7 @@ def test_the_report_holds_everything_but_engines(here, monkeypatch, tmp_path, ca
 
 
 def test_the_accelerator_is_tried_too(here, monkeypatch, tmp_path):
-    install_stand_in(monkeypatch, tmp_path, "8.5")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
     here(target="orin-nx-16", jetpack="5.1", opset=17)
     report = tmp_path / "report.zip"
     main(["selftest", "--report", str(report)])
@@ -123,7 +123,7 @@ def test_the_accelerator_is_tried_too(here, monkeypatch, tmp_path):
 def test_an_accelerator_that_this_tensorrt_cannot_use_is_told_and_is_no_failure(
     here, monkeypatch, tmp_path
 ):
-    install_stand_in(monkeypatch, tmp_path, "10.16")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "10.16")
     here(target="orin-nx-16", jetpack="7.2", opset=24)
     report = tmp_path / "report.zip"
     assert main(["selftest", "--report", str(report)]) == 0
@@ -151,7 +151,7 @@ def fail_with(error):
 def test_whatever_fails_there_is_a_report_with_what_was_said(
     here, monkeypatch, tmp_path, capsys, name, error
 ):
-    install_stand_in(monkeypatch, tmp_path, "8.5")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
     here()
     monkeypatch.setattr(trying, name, fail_with(error))
     report = tmp_path / "report.zip"
@@ -179,7 +179,7 @@ def test_a_report_that_cannot_be_written_is_one_line(tmp_path, capsys):
 
 def test_nothing_in_the_report_names_its_owner(here, monkeypatch, tmp_path):
     """Neither the machine's name nor a folder of its owner's, wherever a program prints one."""
-    install_stand_in(monkeypatch, tmp_path, "8.5")
+    install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
     here()
     home = tmp_path / "jane"
     (home / "scratch").mkdir(parents=True)
@@ -187,7 +187,9 @@ def test_nothing_in_the_report_names_its_owner(here, monkeypatch, tmp_path):
     monkeypatch.setattr(trying.tempfile, "tempdir", str(home / "scratch"))
     uuid = "GPU-01234567-89ab-cdef-0123-456789abcdef"
     told = trying.printed
-    monkeypatch.setattr(trying, "printed", lambda command: f"{told(command)} {home}/x {uuid}")
+    monkeypatch.setattr(
+        trying, "command_output", lambda command: f"{told(command)} {home}/x {uuid}"
+    )
     report = tmp_path / "report.zip"
     main(["selftest", "--report", str(report)])
     archive = zipfile.ZipFile(report)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from targets.tensorrt.engine import reopen
+from targets.tensorrt.builders.trtexec import parse_banner
+from targets.tensorrt.engine import load_engine
 from targets.tensorrt.fingerprint import Fingerprint
-from targets.tensorrt.plan import workspace_mib
-from targets.tensorrt.trtexec import parse_banner
+from targets.tensorrt.options import default_workspace_mib
 from tests.support.graphs import quantized_convolution
-from tests.support.trtexec.standing_in import DEVICE, INT8
+from tests.support.trtexec.install import DEVICE, INT8
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_damaged_engine_is_built_again(make, folder, damage):
         (folder / "student.int8.json").unlink()
     else:
         (folder / "student.int8.json").write_text("{")
-    assert reopen(engine.path) is None
+    assert load_engine(engine.path) is None
     assert not make().reused
 
 
@@ -175,4 +175,4 @@ def test_the_table_of_an_earlier_build_is_not_taken_for_this_ones(make, monkeypa
     ("memory_gb", "mib"), [(None, 1024), (4, 512), (8, 1024), (64, 1024), (2, 256)]
 )
 def test_the_workspace_is_an_eighth_of_the_memory_and_never_large(memory_gb, mib):
-    assert workspace_mib(memory_gb) == mib
+    assert default_workspace_mib(memory_gb) == mib

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from targets.tensorrt import build as building
+from targets.tensorrt.builders.trtexec import find_trtexec
 from targets.tensorrt.diagnosis.failures import BuildError
-from targets.tensorrt.plan import Places, UnsupportedError, time_arguments
-from targets.tensorrt.trtexec import find_trtexec
-from tests.support.trtexec.standing_in import DEVICE, install_stand_in
+from targets.tensorrt.options import BuildFiles, UnsupportedError, timing_arguments
+from tests.support.trtexec.install import DEVICE, install_trtexec_stand_in
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_a_failure_is_named_with_its_remedy_and_leaves_no_engine(make, folder, f
 
 
 def test_a_hung_build_is_stopped_and_tells_the_last_it_heard(make, folder, monkeypatch):
-    monkeypatch.setattr(building, "BUILD_SECONDS", 1.5)
+    monkeypatch.setattr(building, "BUILD_TIMEOUT_S", 1.5)
     with pytest.raises(BuildError) as caught:
         make(fails="hung")
     failure = caught.value.failure
-    assert (failure.kind, failure.again) == ("hung", True)
+    assert (failure.kind, failure.transient) == ("hung", True)
     assert "stopped after 1.5 s, the last it said was: [I] pid" in failure.diagnosis
     assert "hold the clocks" in failure.remedy
     assert [path.name for path in folder.iterdir()] == ["build.int8.log"]
@@ -90,10 +90,10 @@ def test_an_engine_of_another_gpu_or_tensorrt_does_not_run(
     make, monkeypatch, tmp_path, compute, version
 ):
     engine = make("8.5")
-    install_stand_in(monkeypatch, tmp_path, version)
+    install_trtexec_stand_in(monkeypatch, tmp_path, version)
     monkeypatch.setenv("STANDIN_COMPUTE", compute)
-    places = Places(tmp_path, engine.path, tmp_path, tmp_path, tmp_path / "times.json")
-    arguments = time_arguments(engine.options, places, engine.shape)
+    places = BuildFiles(tmp_path, engine.path, tmp_path, tmp_path, tmp_path / "times.json")
+    arguments = timing_arguments(engine.options, places, engine.shape)
     with pytest.raises(BuildError) as caught:
         find_trtexec().run(arguments, tmp_path / "time.log", 60)
     assert caught.value.failure.kind == "foreign-engine"

@@ -2,7 +2,14 @@
 
 import pytest
 
-from targets.tensorrt.layers import DetailsMissingError, Layer, in_float, layers, reformats, summary
+from targets.tensorrt.layers import (
+    DetailsMissingError,
+    Layer,
+    float_layers,
+    layer_summary,
+    parse_layers,
+    reformat_layers,
+)
 
 EIGHT = {
     "Layers": [
@@ -62,21 +69,21 @@ def in_eleven(document):
 
 @pytest.mark.parametrize("document", [EIGHT, in_eleven(EIGHT)], ids=["8-and-10", "11"])
 def test_both_dialects_say_the_same(document):
-    table = layers(document)
+    table = parse_layers(document)
     assert [(layer.takes, layer.gives) for layer in table] == [
         ("fp32", "int8"),
         ("int8", "fp16"),
         ("fp16", "fp16"),
         ("fp16", "fp32"),
     ]
-    assert in_float(table) == ["head"]
-    assert reformats(table) == ["Reformatting CopyNode for Input Tensor 0 to conv1"]
-    assert summary(table) == "layers with weights: 1 fp16, 1 int8; reformats: 1"
+    assert float_layers(table) == ["head"]
+    assert reformat_layers(table) == ["Reformatting CopyNode for Input Tensor 0 to conv1"]
+    assert layer_summary(table) == "layers with weights: 1 fp16, 1 int8; reformats: 1"
 
 
 def test_names_alone_are_no_table():
     with pytest.raises(DetailsMissingError):
-        layers({"Layers": ["conv1 + relu1", "pool"], "Bindings": ["images"]})
+        parse_layers({"Layers": ["conv1 + relu1", "pool"], "Bindings": ["images"]})
 
 
 def test_a_pooling_is_no_layer_with_weights():
@@ -93,9 +100,9 @@ def test_what_is_inside_a_foreign_node_is_not_told():
     copy = Layer("Reformatting CopyNode to {ForeignNode[conv1]}", "Reformat", "", "fp32", "int8")
     assert (closed.opaque, closed.weighted) == (True, False)
     assert (copy.opaque, copy.reformats) == (False, True)
-    assert "untold: what is inside {ForeignNode[conv1...fc1]}" in summary([closed, copy])
+    assert "untold: what is inside {ForeignNode[conv1...fc1]}" in layer_summary([closed, copy])
 
 
 def test_an_unknown_type_is_called_other():
-    (layer,) = layers({"Layers": [{"Name": "a", "Inputs": [{"Format/Datatype": "BF16"}]}]})
+    (layer,) = parse_layers({"Layers": [{"Name": "a", "Inputs": [{"Format/Datatype": "BF16"}]}]})
     assert (layer.takes, layer.gives) == ("other", "other")

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from targets.catalogue.catalogue import jetsons
-from targets.tensorrt.dla.dla import check_dla
-from targets.tensorrt.plan import (
+from targets.tensorrt.dla.lowering import check_dla
+from targets.tensorrt.options import (
+    BuildFiles,
     Options,
-    Places,
     UnsupportedError,
-    answer_arguments,
     build_arguments,
-    check_graph,
+    check_opset,
     graph_role,
-    time_arguments,
-    typings,
+    inference_arguments,
+    timing_arguments,
+    typing_modes,
 )
 from tests.support.quick_run import ROOT
 from tests.targets.tensorrt.expected_plans import (
@@ -54,7 +54,9 @@ def flags_of(tensorrt):
 
 
 def places(graph="student.onnx"):
-    return Places(*map(Path, (graph, "engine.part", "timing.cache", "layers.json", "times.json")))
+    return BuildFiles(
+        *map(Path, (graph, "engine.part", "timing.cache", "layers.json", "times.json"))
+    )
 
 
 PLACES = places()
@@ -79,7 +81,7 @@ def numbers(tensorrt):
 def builds(precision, core, tensorrt):
     """The commands that build an engine, in the order in which they are tried."""
     version = numbers(tensorrt)
-    for typing in typings(version, core):
+    for typing in typing_modes(version, core):
         options = Options(precision, typing, largest=8, workspace_mib=1024, dla_core=core)
         graph = f"student.{graph_role(options, version)}.onnx"
         shape = DYNAMIC if core is None else FIXED
@@ -114,16 +116,16 @@ def test_every_generation_that_a_jetpack_has_has_its_commands():
 @pytest.mark.parametrize("core", [None, 0], ids=["gpu", "dla"])
 def test_what_follows_a_build_is_the_same_everywhere(core):
     options, shape = Options("int8", "weak", dla_core=core), DYNAMIC if core is None else FIXED
-    timed = time_arguments(options, PLACES, shape)
+    timed = timing_arguments(options, PLACES, shape)
     assert timed == (TIMED if core is None else TIMED_ON_DLA).split()
-    answered = answer_arguments(options, PLACES, shape, Path("in.raw"), Path("out.json"), 4)
+    answered = inference_arguments(options, PLACES, shape, Path("in.raw"), Path("out.json"), 4)
     assert answered == (ANSWERED if core is None else ANSWERED_ON_DLA).split()
 
 
 def every_command(options, shape, flags):
     yield from build_arguments(options, PLACES, shape, flags)
-    yield from time_arguments(options, PLACES, shape)
-    yield from answer_arguments(options, PLACES, shape, Path("i.raw"), Path("a.json"), 4)
+    yield from timing_arguments(options, PLACES, shape)
+    yield from inference_arguments(options, PLACES, shape, Path("i.raw"), Path("a.json"), 4)
 
 
 @pytest.mark.parametrize(("target", "jetpack"), ROWS)
@@ -131,7 +133,7 @@ def every_command(options, shape, flags):
 def test_no_device_is_asked_for_a_flag_it_lacks(target, jetpack, shape):
     flags = flags_of(jetpack.tensorrt)
     for _, precision, core in engines(target, jetpack):
-        for typing in typings(numbers(jetpack.tensorrt), core):
+        for typing in typing_modes(numbers(jetpack.tensorrt), core):
             for argument in every_command(Options(precision, typing, dla_core=core), shape, flags):
                 flag, equals, _ = argument.partition("=")
                 assert flags[flag] == ("value" if equals else "switch"), flag
@@ -156,13 +158,13 @@ def test_weak_typing_is_refused_where_it_is_gone():
 
 
 def test_weak_typing_is_the_second_way_on_10_only():
-    assert typings((8, 5, 1)) == ("weak",)
-    assert typings((10, 3, 0)) == ("strong", "weak")
-    assert typings((11, 1, 0)) == ("strong",)
+    assert typing_modes((8, 5, 1)) == ("weak",)
+    assert typing_modes((10, 3, 0)) == ("strong", "weak")
+    assert typing_modes((11, 1, 0)) == ("strong",)
     assert graph_role(Options("int8", "weak"), (10, 3, 0)) == "int8"
 
 
 def test_an_opset_above_the_parsers_is_refused():
-    check_graph(13, 13, "TensorRT 8.2")
+    check_opset(13, 13, "TensorRT 8.2")
     with pytest.raises(UnsupportedError, match=r"opset 17 is above 13.*set export.opset to 13"):
-        check_graph(17, 13, "TensorRT 8.2")
+        check_opset(17, 13, "TensorRT 8.2")

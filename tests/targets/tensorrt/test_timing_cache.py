@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from targets.tensorrt.timing_cache import timing_cache
-from tests.support.trtexec.standing_in import DEVICE
+from tests.support.trtexec.install import DEVICE
 
 VERSION = (8, 5, 1)
 

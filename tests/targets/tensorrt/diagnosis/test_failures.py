@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from targets.tensorrt.diagnosis.failures import KNOWN, diagnose, overrun
-from targets.tensorrt.diagnosis.parser_errors import parser_errors, told
+from targets.tensorrt.diagnosis.failures import KNOWN_FAILURES, diagnose, diagnose_timeout
+from targets.tensorrt.diagnosis.parser_errors import parser_error_line, parser_errors
 from tests.support.quick_run import ROOT
 
 LOG = "build.int8.log"
@@ -35,7 +35,7 @@ def test_a_known_line_is_diagnosed(kind):
 
 
 def test_every_diagnosis_has_a_line_here():
-    assert {failure.kind for _, failure in KNOWN} == LINES.keys()
+    assert {failure.kind for _, failure in KNOWN_FAILURES} == LINES.keys()
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_thing_is_named(kind, named):
 )
 def test_without_a_word_the_exit_code_speaks(code, kind, remedy, again):
     failure = diagnose("[I] Building", code, LOG)
-    assert (failure.kind, failure.remedy, failure.again) == (kind, remedy, again)
+    assert (failure.kind, failure.remedy, failure.transient) == (kind, remedy, again)
 
 
 def test_an_exceptions_last_line_is_told():
@@ -69,10 +69,10 @@ def test_an_exceptions_last_line_is_told():
 
 
 def test_what_ran_too_long_tells_the_last_it_said():
-    failure = overrun("[I] Building\n[V] Tactic 7\n\n", 3600)
-    assert (failure.kind, failure.again) == ("hung", True)
+    failure = diagnose_timeout("[I] Building\n[V] Tactic 7\n\n", 3600)
+    assert (failure.kind, failure.transient) == ("hung", True)
     assert "stopped after 3600 s, the last it said was: [V] Tactic 7" in failure.diagnosis
-    assert "nothing" in overrun("", 5).diagnosis
+    assert "nothing" in diagnose_timeout("", 5).diagnosis
 
 
 def test_an_unknown_error_is_told_as_it_stands():
@@ -87,7 +87,7 @@ def test_an_unknown_error_is_told_as_it_stands():
 def test_what_is_no_error_is_no_diagnosis(mark):
     log = f"{mark} Skipping tactic 3 due to OutOfMemory\n[E] Error[4]: the real one"
     failure = diagnose(log, 1, LOG)
-    assert (failure.kind, failure.again) == ("refused", False)
+    assert (failure.kind, failure.transient) == ("refused", False)
     assert failure.diagnosis == "Error[4]: the real one"
 
 
@@ -115,7 +115,10 @@ Invalid Node - bias_DequantizeLinear
 
 def test_every_dialect_of_the_parser_is_read():
     log = (
-        PARSED + told(12, "Mish", "y", "first\nsecond") + "\n" + told(-1, "graph", "", "no output")
+        PARSED
+        + parser_error_line(12, "Mish", "y", "first\nsecond")
+        + "\n"
+        + parser_error_line(-1, "graph", "", "no output")
     )
     errors = [(error.node, error.op, error.output, error.reason) for error in parser_errors(log)]
     assert errors == [
@@ -137,14 +140,16 @@ def test_an_error_told_twice_counts_once():
 
 
 def test_a_nodes_own_reason_says_what_helps():
-    line = told(3, "QuantizeLinear", "q", "Assertion failed: shiftIsAllZeros(zeroPoint)")
+    line = parser_error_line(
+        3, "QuantizeLinear", "q", "Assertion failed: shiftIsAllZeros(zeroPoint)"
+    )
     failure = diagnose(line, 1, LOG)
     assert failure.kind == "zero-point"
     assert "python -m targets lint" in failure.remedy
 
 
 def test_only_what_may_pass_is_tried_again():
-    again = {failure.kind for _, failure in KNOWN if failure.again}
+    again = {failure.kind for _, failure in KNOWN_FAILURES if failure.transient}
     assert again == {"disk-full", "out-of-memory"}
 
 

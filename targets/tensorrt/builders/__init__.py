@@ -1,0 +1,1 @@
+"""The two ways to run TensorRT: its Python bindings and trtexec."""
