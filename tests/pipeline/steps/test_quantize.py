@@ -7,8 +7,10 @@ import torch
 from safetensors.torch import load_file
 
 from base.errors import InputError
-from dfkd.needs import ADVERSARIES
-from dfkd.recipes import GDFQ, HOUSE_QUANTIZE, RECIPES
+from dfkd.recipes import RECIPES
+from dfkd.recipes.gdfq import GDFQ
+from dfkd.recipes.house_quantize import HOUSE_QUANTIZE
+from dfkd.terms import ADVERSARIES
 from dfkd.training.budget import Plan
 from pipeline.chain import chain, run_chain
 from pipeline.config.chosen_recipes import frozen_generator_recipe, keeps_generator, warm_up_recipe
