@@ -1,4 +1,4 @@
-"""Random quantized networks, for what must hold for every graph."""
+"""Random quantized networks, for properties of every graph."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from tests.support.graphs import Builder
 
 CHANNELS = 4
-"""All along a network, so that any two tensors can be added."""
+"""The same everywhere, so that any two tensors can be added."""
 
 
 @st.composite
 def quantized_networks(draw):
-    """A model of up to six blocks; every layer has its input and its weights quantized."""
+    """Draw a model of up to six blocks; inputs and weights of every layer are quantized."""
     build = Builder(draw(st.integers(0, 2**16)))
 
     def scale():
@@ -33,8 +33,8 @@ def with_relu(build, x, scale):
 
 
 def pooled(build, x, scale):
-    made = build.add("Relu", build.convolution(x, CHANNELS, CHANNELS, kernel=1))
-    return build.pair(build.add("MaxPool", made, kernel_shape=[3, 3], pads=[1] * 4), scale())
+    activated = build.add("Relu", build.convolution(x, CHANNELS, CHANNELS, kernel=1))
+    return build.pair(build.add("MaxPool", activated, kernel_shape=[3, 3], pads=[1] * 4), scale())
 
 
 def residual(build, x, scale):
@@ -44,9 +44,10 @@ def residual(build, x, scale):
 
 
 def shared_relu(build, x, scale):
-    """A ReLU whose float values are used as well."""
-    made = build.add("Relu", build.convolution(x, CHANNELS, CHANNELS))
-    return build.pair(build.add("Add", build.pair(made, scale()), made), scale())
+    """Add a ReLU whose float output has a second consumer."""
+    activated = build.add("Relu", build.convolution(x, CHANNELS, CHANNELS))
+    added = build.add("Add", build.pair(activated, scale()), activated)
+    return build.pair(added, scale())
 
 
 BLOCKS = (plain, with_relu, pooled, residual, shared_relu)

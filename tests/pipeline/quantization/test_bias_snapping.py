@@ -100,7 +100,7 @@ def test_torch_and_onnxruntime_answer_alike(snapped, tmp_path):
     x = images(1000)
     with torch.no_grad():
         meant = snapped(x).numpy()
-    off = predict(open_session(tmp_path / "exported.onnx", optimised=False), x.numpy())
+    off = predict(open_session(tmp_path / "exported.onnx", optimized=False), x.numpy())
     on = predict(open_session(tmp_path / "rewritten.onnx"), x.numpy())
     assert (off.argmax(1) == meant.argmax(1)).mean() >= 0.999
     assert (on.argmax(1) == meant.argmax(1)).mean() >= 0.995
