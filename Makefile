@@ -37,7 +37,7 @@ quick: install
 	$(PYTEST)
 
 test-server: install
-	$(BIN)/pytest -m "server and not slow"
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup -m "server and not slow"
 
 # Every warning is an error, such as a link to a page or anchor that is missing.
 docs: install
@@ -46,6 +46,7 @@ docs: install
 
 slow: install
 	$(BIN)/pytest -m slow
+	$(BIN)/pytest --hypothesis-profile=slow -m "hypothesis and not slow and not server"
 
 # --system-site-packages: TensorRT's Python bindings come with JetPack.
 device:

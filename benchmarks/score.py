@@ -14,7 +14,7 @@ import typer
 from benchmarks.data import READERS, load_data_set
 from benchmarks.machine import describe_machine
 from dfkd.images import ImageSpec
-from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.opening import open_bundle
 from targets.cpu.session import open_session, predict
 
 

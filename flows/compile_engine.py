@@ -14,8 +14,8 @@ from prefect.states import Completed, Failed
 from base.errors import InputError
 from base.file_lock import folder_lock
 from flows.support.retry_policy import RETRIES
-from pipeline.bundle.unpack import lay_out
-from pipeline.releases.engine_orders import STEP, send
+from pipeline.bundle.unpacking import unpack
+from pipeline.releases.engine_orders import ENGINE_STEP, store_result
 from pipeline.store.store import Store
 from targets.bundle.bundle_files import BundleError
 from targets.catalogue.catalogue import UnknownTargetError, find_target
@@ -80,13 +80,13 @@ def compile_engine(
 @task(name="check", persist_result=False, **RETRIES)
 def _is_built(store: str, key: str, target: str) -> bool:
     """Return whether the store has the result of this same device in its present state."""
-    known, here = Store(store).recall(STEP, key), build_environment(find_target(target))
+    known, here = Store(store).recall(ENGINE_STEP, key), build_environment(find_target(target))
     return known is not None and known.notes.get("machine") == here and not here["untold"]
 
 
 @task(name="fetch", persist_result=False, **RETRIES)
 def _fetch(store: str, order: str, folder: Path) -> None:
-    lay_out(Store(store), order, folder)
+    unpack(Store(store), order, folder)
 
 
 @task(name="build", persist_result=False, **RETRIES)
@@ -97,7 +97,7 @@ def _build(folder: Path, target: str, dla_core: int | None) -> Path:
 
 @task(name="send", persist_result=False, **RETRIES)
 def _send(store: str, key: str, place: Path) -> None:
-    send(Store(store), key, place)
+    store_result(Store(store), key, place)
 
 
 def _delete_finished(finished: Path) -> None:

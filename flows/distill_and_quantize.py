@@ -17,12 +17,13 @@ from flows.support.remote_build import build_on_device
 from flows.support.retry_policy import RETRIES
 from flows.support.run_page import PageReporter, write_page
 from flows.support.step_lock import step_lock
-from pipeline.bundle.bundle import open_bundle, write_bundle
+from pipeline.bundle.opening import open_bundle
+from pipeline.bundle.writing import write_bundle
 from pipeline.chain import Artifacts, add_artifacts, chain, run_step
-from pipeline.config.run_file import Changes, read_run_file
+from pipeline.config.run_file import RunOverrides, read_run_file
 from pipeline.config.schema import RunConfig
-from pipeline.releases.engine_orders import orders
-from pipeline.releases.releases import Published, publish
+from pipeline.releases.engine_orders import create_orders
+from pipeline.releases.publishing import PublishResult, publish
 from pipeline.reporter import Reporter
 from pipeline.run import check_run, default_output, default_store
 from pipeline.store.step_record import StepRecord, digest
@@ -36,9 +37,9 @@ VERDICT_STATES = ("Completed", *(o.capitalize() for o in Outcome if o is not Out
 """Names of the final states of a flow run with a verdict."""
 
 EVENTS = {
-    Published.NOW: "bundle.accepted",
-    Published.FAILED: "bundle.rejected",
-    Published.ASIDE: "bundle.set-aside",
+    PublishResult.RELEASED: "bundle.accepted",
+    PublishResult.FAILED: "bundle.rejected",
+    PublishResult.WITHHELD: "bundle.set-aside",
 }
 """Event for each outcome of a release; there is none for a bundle that was released before."""
 
@@ -83,7 +84,7 @@ def distill_and_quantize(
     """
     chosen = tuple(targets) if targets is not None else None
     seed = _new_seed() if force else seed
-    changes = Changes(teacher, student, recipe, chosen, budget, seed)
+    changes = RunOverrides(teacher, student, recipe, chosen, budget, seed)
     config = read_run_file(run_file, changes)
     folder = Path(output) if output else default_output(config)
     check_run(config, folder)
@@ -110,7 +111,7 @@ def _run(
         run = task(name=step.label, persist_result=False, **RETRIES)(_run_step)
         record = records[step.label] = run(step.label, config, artifacts, store, metrics)
         artifacts = add_artifacts(artifacts, step, record, config)
-    ordered = orders(config, records, store)
+    ordered = create_orders(config, records, store)
     builds = {order.name: build_on_device.submit(order, store, wait_s) for order in ordered}
     engines = {name: future.result() for name, future in builds.items()}
     bundle = task(name="bundle", persist_result=False, **RETRIES)(write_bundle)
@@ -160,7 +161,7 @@ def main(run_file: str) -> int:
     global _terminal
     from rich.console import Console
 
-    from pipeline.bundle.report import summary_table
+    from pipeline.bundle.summary import summary_table
 
     try:
         folder = default_output(read_run_file(run_file))

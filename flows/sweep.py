@@ -16,9 +16,9 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.states import Completed, Failed
 
-MEMBER = "distill-and-quantize/member"
+from pipeline.config.chosen_targets import HERE as LOCAL_TARGET
 
-LOCAL_TARGET = "local-cpu"
+MEMBER = "distill-and-quantize/member"
 
 POLL_INTERVAL_S = 5.0
 """Time between two requests for the state of a run."""
@@ -38,9 +38,7 @@ def sweep(
 ) -> State[None]:
     """Run every combination on the workers of the pool; steps that runs share are done once.
 
-    The sweep itself takes one place of its worker: give a worker with a limit one more. How many
-    runs are requested at a time is a matter of the task runner
-    (`sweep.with_options(task_runner=...)`); how many run at a time, of the workers.
+    The sweep counts as one of its worker's runs, so a worker with a limit needs room for one more.
 
     Args:
         run_files: Run files, one for each teacher.

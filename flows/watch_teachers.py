@@ -8,17 +8,16 @@ from prefect.states import Completed, Failed
 
 from base.errors import InputError
 from flows.support.events import send_event
+from pipeline.config.chosen_targets import HERE as LOCAL_TARGET
 from pipeline.run import default_store
 from pipeline.store.store import Store
-from pipeline.teachers.registry import Change, changes, note
+from pipeline.teachers.registry import TeacherChange, find_changes, record_change
 
 UPDATED, REJECTED = "teacher.updated", "teacher.rejected"
 
 WANTED = "wanted"
-"""Value of the event's label for every target of the teacher's run file. The deployment of that
-target is triggered by the label."""
-
-LOCAL_TARGET = "local-cpu"
+"""Value of an event's labels. There is one label for each target of the teacher's run file; it
+triggers the deployment of the same name."""
 
 
 @flow(name="watch-teachers", persist_result=False, timeout_seconds=3600)
@@ -31,9 +30,9 @@ def watch_teachers(registry: str = "registry", pause: float = 10.0) -> State[Non
     """
     log, store, changed = get_run_logger(), Store(default_store()), []
     try:
-        for change in changes(registry, store, pause, log.warning):
+        for change in find_changes(registry, store, pause, log.warning):
             _send(change)
-            note(registry, store, change)
+            record_change(registry, store, change)
             outcome = f"rejected: {change.refused}" if change.refused else "updated"
             log.info(f"{change.name}: {outcome}")
             changed.append(change.name)
@@ -42,7 +41,7 @@ def watch_teachers(registry: str = "registry", pause: float = 10.0) -> State[Non
     return Completed(message=f"changed: {', '.join(changed) or 'none'}")
 
 
-def _send(change: Change) -> None:
+def _send(change: TeacherChange) -> None:
     send_event(
         REJECTED if change.refused else UPDATED,
         "teacher",

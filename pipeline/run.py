@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
-from pipeline.bundle.bundle import check_output, write_bundle
-from pipeline.bundle.signature import check_key
+from pipeline.bundle.opening import check_output
+from pipeline.bundle.signature import check_signing_key
+from pipeline.bundle.writing import write_bundle
 from pipeline.chain import run_chain
 from pipeline.config.schema import RunConfig
-from pipeline.releases.engine_orders import delivered, orders, pending
+from pipeline.releases.engine_orders import create_orders, find_result, pending_result
 from pipeline.reporter import Reporter
 from pipeline.store.store import Store
 from pipeline.teachers.config_checks import check_config
@@ -32,7 +33,7 @@ def check_run(config: RunConfig, output: Path) -> None:
         InputError: As `check_config`, or if the output cannot be written or signed.
     """
     check_config(config)
-    check_key()
+    check_signing_key()
     check_output(output)
 
 
@@ -61,7 +62,7 @@ def execute(
     check_run(config, output)
     records = run_chain(config, store, reporter, metrics)
     engines = {
-        order.name: delivered(store, order) or pending(order, "no worker was asked for it")
-        for order in orders(config, records, store)
+        order.name: find_result(store, order) or pending_result(order, "no worker was asked for it")
+        for order in create_orders(config, records, store)
     }
     return write_bundle(config, records, engines, store, output)

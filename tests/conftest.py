@@ -8,9 +8,28 @@ if WORKER:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from base.file_lock import folder_lock  # noqa: E402
 from tests.support.quick_run import write_run  # noqa: E402
+
+# `pytest --hypothesis-profile=slow` tries more examples of each property.
+settings.register_profile("quick", max_examples=15)
+settings.register_profile("slow", max_examples=300)
+settings.load_profile("quick")
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook.
+def pytest_collection_modifyitems(items):
+    """Split the server tests into two groups, one for each of two pytest-xdist workers.
+
+    All tests with the fixture `session` of tests/flows are in one group, so that they share one
+    Prefect server. The tests of the other group start their own services.
+    """
+    for item in items:
+        if item.get_closest_marker("server"):
+            group = "shared server" if "session" in item.fixturenames else "own services"
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

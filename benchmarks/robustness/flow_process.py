@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.file_digest import file_digest
-from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.opening import open_bundle
 from pipeline.store.store import Store
 from tests.support.quick_run import QUICK, ROOT, write_run
 from tests.support.session import Session, free_port

@@ -21,8 +21,8 @@ from benchmarks.machine import describe_machine
 from benchmarks.result_pages import RESULTS, markdown_table
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from pipeline.export.batch_norm_folding import folded
-from pipeline.export.onnx_export import exported
+from pipeline.export.batch_norm_folding import fold_batch_norms
+from pipeline.export.onnx_export import export_onnx
 from pipeline.quantization.fake_quantizers import Scheme, prepare, to_torch_quantizers
 from targets.catalogue.instruction_sets import this_cpu
 from targets.cpu.session import compile_graph, rewrite_graph_file, time_interleaved
@@ -68,8 +68,8 @@ def measure(net: str, channels: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         graphs = {
-            "fp32": exported(folded(network), noise[:2], 17, None),
-            "int8": store_weights_as_int8(exported(quantized, noise[:2], 17, None)),
+            "fp32": export_onnx(fold_batch_norms(network), noise[:2], 17, None),
+            "int8": store_weights_as_int8(export_onnx(quantized, noise[:2], 17, None)),
         }
         paths, sizes = {}, {}
         for precision, model in graphs.items():

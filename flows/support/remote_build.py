@@ -11,7 +11,7 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectException
 
 from base.errors import InputError
-from pipeline.releases.engine_orders import Order, delivered, pending, unasked
+from pipeline.releases.engine_orders import Order, find_result, mark_unverified, pending_result
 from pipeline.store.step_record import StepRecord
 from pipeline.store.store import Store
 
@@ -43,22 +43,26 @@ def build_on_device(order: Order, store: Store, wait_s: float) -> StepRecord:
     """
     known, answer_s = None, wait_s
     try:
-        if (known := delivered(store, order)) is not None:
+        if (known := find_result(store, order)) is not None:
             answer_s = min(wait_s, DEVICE_ANSWER_TIMEOUT_S)
         state = _wait_for_device(order, store, answer_s, wait_s)
-        built = delivered(store, order)
+        built = find_result(store, order)
     except UNREACHABLE as error:
-        reason = f"no engine was requested from the pool {order.pool}: {error}"
-        return pending(order, reason) if known is None else unasked(known, reason)
+        reason = f"no engine from the pool {order.pool}: {error}"
+        return pending_result(order, reason) if known is None else mark_unverified(known, reason)
     if state.is_completed() and built is not None:
         return built
     if state.is_final():
-        return pending(order, state.message or f"the build ended in the state {state.name}")
+        return pending_result(order, state.message or f"the build ended in the state {state.name}")
     # A run that has started and takes longer is a new build: the device has changed.
     changed = known is None or state.is_running()
     waited_s = wait_s if changed else answer_s
     reason = f"no worker of the pool {order.pool} finished within {waited_s:g} s"
-    return pending(order, reason) if known is None or changed else unasked(known, reason)
+    return (
+        pending_result(order, reason)
+        if known is None or changed
+        else mark_unverified(known, reason)
+    )
 
 
 def _wait_for_device(order: Order, store: Store, answer_s: float, wait_s: float) -> State[Any]:

@@ -14,7 +14,7 @@ from prefect.artifacts import (
 )
 
 from base.notify import Notify
-from pipeline.bundle.report import summary
+from pipeline.bundle.summary import summary_rows
 from pipeline.store.step_record import StepRecord
 from pipeline.training.progress import LineReporter
 from targets.bundle.bundle_files import Manifest
@@ -81,7 +81,7 @@ def write_page(
 
 
 def _write_artifacts(manifest: Manifest, records: dict[str, StepRecord], folder: Path) -> None:
-    rows = [f"| {label} | {value} |" for label, value in summary(manifest, folder)]
+    rows = [f"| {label} | {value} |" for label, value in summary_rows(manifest, folder)]
     head = [f"# {manifest['name']}", "", "| | |", "| --- | --- |"]
     create_markdown_artifact(
         "\n".join([*head, *rows]),

@@ -1,4 +1,4 @@
-"""Putting a written folder in place of another, so that a kill at any moment leaves one of them."""
+"""Replace a folder by a newly written one, so that a kill at any moment leaves one of the two."""
 
 import ctypes
 import errno
@@ -9,80 +9,87 @@ import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from base.durable_files import replace_durably
 
-EXCHANGE, HERE = 2, -100
-"""Linux's RENAME_EXCHANGE and AT_FDCWD."""
+RENAME_EXCHANGE, AT_FDCWD = 2, -100
+"""Constants of Linux's renameat2."""
 
-LEFT = 24 * 3600.0
-"""Seconds after which nobody writes a folder any more."""
+STALE_AFTER_S = 24 * 3600.0
+"""Age from which a hidden sibling counts as left by a killed process."""
 
-
-def beside(final: Path, kind: str) -> Path:
-    """A new hidden name next to a folder, for what is written ("part") or steps aside ("old")."""
-    return final.with_name(f".{final.name}.{uuid.uuid4().hex}.{kind}")
+Role = Literal["part", "old"]
+"""What a hidden sibling holds: a folder that is being written, or one that was moved away."""
 
 
-def swap(written: Path, final: Path) -> None:
-    """Put a written folder in place of a final one, if there is one, and delete that.
+def hidden_sibling(final: Path, role: Role) -> Path:
+    """Return a new hidden name next to a folder. Nothing is created."""
+    return final.with_name(f".{final.name}.{uuid.uuid4().hex}.{role}")
 
-    Where the file system can exchange two names nobody ever sees neither. Elsewhere the old folder
-    steps aside first: after a kill in between it is `recover` that puts it back.
+
+def swap_folder(written: Path, final: Path) -> None:
+    """Move a written folder to its final name, and delete a folder that had that name.
+
+    If the file system can exchange two names in one operation, the final name always exists. If
+    not, the old folder is moved away first. After a kill between the two renames,
+    `restore_interrupted_swap` moves it back.
 
     Args:
-        written: A name that `beside` gave.
-        final: A folder, or nothing yet.
+        written: A folder with a name from `hidden_sibling`.
+        final: An existing folder, or a name that is free.
     """
-    # Under its own name once more: what is in it is on disk before any name changes.
+    # A rename to its own name: writes the content to disk before any name changes.
     replace_durably(written, written)
     if final.exists():
-        _delete_left_over(final)
-    aside = beside(final, "old")
-    while not _exchanged(written, final):
+        _delete_leftovers(final)
+    moved = hidden_sibling(final, "old")
+    while not _exchange_names(written, final):
         with suppress(FileNotFoundError):
-            final.rename(aside)
+            final.rename(moved)
         try:
             written.rename(final)
             break
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            # Someone else's came in between, and goes the same way.
-            shutil.rmtree(aside, ignore_errors=True)
-    for old in (written, aside):
+            # Another process created the final folder in between: replace that one too.
+            shutil.rmtree(moved, ignore_errors=True)
+    for old in (written, moved):
         shutil.rmtree(old, ignore_errors=True)
 
 
-def recover(final: Path) -> None:
-    """Put back a folder that stepped aside for one that never came."""
+def restore_interrupted_swap(final: Path) -> None:
+    """Move an old folder back if a swap was interrupted before the new folder took its name."""
     final = final.absolute()
     if not final.exists():
-        for aside in _left_over(final, "old")[:1]:
-            with suppress(OSError):  # Someone else was faster, or this one may only read.
-                aside.rename(final)
+        for moved in _leftovers(final, "old")[:1]:
+            with suppress(OSError):  # Another process was faster, or the folder is read-only.
+                moved.rename(final)
 
 
-def _delete_left_over(final: Path) -> None:
-    """What killed processes left beside a folder that is in its place."""
-    late = time.time() - LEFT
-    for path in _left_over(final, "old"):
+def _delete_leftovers(final: Path) -> None:
+    """Delete hidden siblings of an existing folder that killed processes have left."""
+    stale_before = time.time() - STALE_AFTER_S
+    for path in _leftovers(final, "old"):
         shutil.rmtree(path, ignore_errors=True)
-    for path in _left_over(final, "part"):
+    for path in _leftovers(final, "part"):
         with suppress(FileNotFoundError):
-            if path.stat().st_mtime < late:
+            if path.stat().st_mtime < stale_before:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _left_over(final: Path, kind: str) -> list[Path]:
-    name = re.compile(rf"\.{re.escape(final.name)}\.[0-9a-f]{{32}}\.{kind}")
+def _leftovers(final: Path, role: Role) -> list[Path]:
+    name = re.compile(rf"\.{re.escape(final.name)}\.[0-9a-f]{{32}}\.{role}")
     with suppress(OSError):
         return [path for path in final.parent.iterdir() if name.fullmatch(path.name)]
     return []
 
 
-def _exchanged(one: Path, other: Path) -> bool:
-    """Whether both are there and have each other's names now."""
+def _exchange_names(one: Path, other: Path) -> bool:
+    """Exchange the names of two folders, and return whether that succeeded."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     names = os.fsencode(one), os.fsencode(other)
-    return rename is not None and rename(HERE, names[0], HERE, names[1], EXCHANGE) == 0
+    return (
+        rename is not None and rename(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0
+    )

@@ -1,4 +1,4 @@
-"""Judging a bundle again: the same probes and threshold, another machine or another model."""
+"""Validate a bundle again, on this machine or with another model."""
 
 from pathlib import Path
 
@@ -13,25 +13,36 @@ from targets.cpu.session import open_session, predict_golden
 from targets.graph.graph_file import read_graph
 
 
-def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
-    """The verdict on the bundle's first target's int8 model, or on another ONNX file.
+def revalidate(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
+    """Compare a model with the teacher on the bundle's probes, with the bundle's threshold.
+
+    Args:
+        folder: The bundle's folder.
+        manifest: The bundle's manifest.
+        model: An ONNX file, or None for the int8 model of the bundle's first target.
 
     Raises:
-        InputError: When the model cannot be read or does not take the bundle's images, or the
-            bundle holds none.
+        InputError: If the bundle has no model or no probes, or if the model cannot be read or does
+            not take the bundle's images.
     """
     if not manifest["targets"]:
-        raise InputError(f"{folder}: holds no compiled artifact, below 8 bits nothing is exported")
+        raise InputError(
+            f"{folder}: holds no model to validate: below 8 bits nothing is exported; "
+            "run again with 8 bits"
+        )
     try:
-        own = next(iter(manifest["targets"].values()))["int8"]["file"]
+        own_model = next(iter(manifest["targets"].values()))["int8"]["file"]
         gate = manifest["run"]["gate"]
         threshold, confidence = float(gate["agreement"]), float(gate["confidence"])
-        known = own in manifest["files"] and 0 < threshold < 1 and 0 < confidence < 1
+        valid = own_model in manifest["files"] and 0 < threshold < 1 and 0 < confidence < 1
     except PARSE_ERRORS:
-        known = False
-    if not known:
-        raise InputError(f"{folder}: its manifest names no artifact of its own, or no threshold")
-    path = model or folder / own
+        valid = False
+    if not valid:
+        raise InputError(
+            f"{folder}: its manifest names no int8 model, or has no valid agreement and confidence "
+            "in its gate; run again"
+        )
+    path = model or folder / own_model
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -41,12 +52,12 @@ def rejudge(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
     try:
         read_graph(path)
         logits = predict_golden(open_session(path), golden)
-        shape, numbers = logits.shape, np.issubdtype(logits.dtype, np.floating)
-    except Exception as error:  # ONNX Runtime's exceptions have no base of their own
+        shape, is_floating = logits.shape, np.issubdtype(logits.dtype, np.floating)
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class.
         raise InputError(f"{path}: cannot be run ({first_line(error)})") from None
-    if shape != golden.teacher_logits.shape or not numbers:
+    if shape != golden.teacher_logits.shape or not is_floating:
         raise InputError(
-            f"{path}: answers with {logits.dtype} {shape[1:]}, "
-            f"not {golden.teacher_logits.dtype} {golden.teacher_logits.shape[1:]}"
+            f"{path}: returns {logits.dtype} {shape[1:]} for an image, but the teacher returns "
+            f"{golden.teacher_logits.dtype} {golden.teacher_logits.shape[1:]}"
         )
     return judge(golden, logits, threshold, confidence)

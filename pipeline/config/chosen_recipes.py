@@ -5,9 +5,9 @@ from dataclasses import replace
 from base.errors import InputError
 from base.suggest import did_you_mean
 from dfkd.composition import Adam, Schedule, SoftKl
-from dfkd.needs import ADVERSARIES
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.recipes import RECIPES
+from dfkd.terms import ADVERSARIES
 from pipeline.config.schema import RunConfig
 
 
@@ -49,6 +49,16 @@ def tuning_recipe(config: RunConfig) -> Recipe:
             f"recipe {recipe.name} cannot continue with the generator of {distilling.name}: "
             f"{error}; set quantize.method: fresh"
         ) from None
+
+
+def fine_tuning_recipe(config: RunConfig) -> Recipe:
+    """Return the recipe as the fine-tuning runs it, with a frozen generator if the method says so.
+
+    Raises:
+        InputError: As `tuning_recipe`.
+    """
+    recipe = tuning_recipe(config)
+    return frozen_generator_recipe(recipe) if config.quantize.method == "frozen" else recipe
 
 
 def needs_fresh_generator(config: RunConfig) -> bool:

@@ -1,4 +1,4 @@
-"""What a run is for: CPUs, compiled for and judged here, and engines, built where they will run."""
+"""The targets of a run: CPUs, compiled for and judged here, and devices that build their own."""
 
 import re
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from targets.catalogue.target_types import CpuTarget, JetsonTarget, Target
 HERE = "local-cpu"
 
 POOL = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-"""What a work pool may be called."""
+"""The names that a work pool may have."""
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """A target that is made ready where it will run.
+class RemoteTarget:
+    """A target that is built on its own device.
 
     Attributes:
-        target: What it is.
-        pool: The work pool whose workers are such devices, and the deployment they serve.
+        target: The target.
+        pool: The work pool of such devices, and the deployment that they serve.
         dla_core: The deep-learning accelerator to build for; None for the GPU.
     """
 
@@ -30,75 +30,76 @@ class Elsewhere:
 
 
 def cpu_targets(config: RunConfig) -> dict[str, CpuTarget]:
-    """Those that ONNX Runtime compiles for here, by name.
+    """Return the targets that ONNX Runtime compiles for on this machine, by name.
 
-    A run that names none is judged on this machine's CPU: no student leaves without a verdict.
+    If a run names none, it is compiled for and judged on this machine's CPU: every student gets a
+    verdict.
     """
     cpus = {
         name: target
         for name in config.targets
-        if "@" not in name and isinstance(target := find_target(_without_core(name)[0]), CpuTarget)
+        if "@" not in name and isinstance(target := find_target(_split_core(name)[0]), CpuTarget)
     }
     here = find_target(HERE)
     assert isinstance(here, CpuTarget)
     return cpus or {HERE: here}
 
 
-def targets_elsewhere(config: RunConfig) -> dict[str, Elsewhere]:
-    """Those that are made ready on their own device, by the name that the run file gives them.
+def remote_targets(config: RunConfig) -> dict[str, RemoteTarget]:
+    """Return the targets that are built on their own device, by their names in the run file.
 
-    An engine always is, by the pool that is called as its target; anything else where the run file
-    says so: TARGET@POOL. TARGET-dla0 is the first deep-learning accelerator of that Jetson.
+    An engine always is, by the pool named like its target; any other target if the run file says
+    TARGET@POOL. TARGET-dla0 is the first deep-learning accelerator of that Jetson.
     """
-    found: dict[str, Elsewhere] = {}
+    found: dict[str, RemoteTarget] = {}
     for name in config.targets:
-        called, _, pool = name.partition("@")
-        plain, core = _without_core(called)
+        full_name, _, pool = name.partition("@")
+        plain, core = _split_core(full_name)
         target = find_target(plain)
         if pool or not isinstance(target, CpuTarget):
-            found[name] = Elsewhere(target, pool or target.name, core)
+            found[name] = RemoteTarget(target, pool or target.name, core)
     return found
 
 
-def _without_core(called: str) -> tuple[str, int | None]:
-    """A target's own name, and the accelerator of it that is meant."""
-    named = re.fullmatch(r"(.+)-dla(\d+)", called)
-    return (named[1], int(named[2])) if named else (called, None)
+def _split_core(name: str) -> tuple[str, int | None]:
+    """Split TARGET-dlaCORE into the target's name and the accelerator's number."""
+    named = re.fullmatch(r"(.+)-dla(\d+)", name)
+    return (named[1], int(named[2])) if named else (name, None)
 
 
-def by_target(config: RunConfig) -> dict[str, list[str]]:
-    """What the run file names, pools and accelerators and all, by every name of its target."""
-    chosen: dict[str, list[str]] = {}
+def names_by_target(config: RunConfig) -> dict[str, list[str]]:
+    """Return the run file's target names, with pools and accelerators, by target and alias."""
+    names: dict[str, list[str]] = {}
     for name in config.targets:
-        target = find_target(_without_core(name.partition("@")[0])[0])
-        for called in (target.name, *getattr(target, "also", ())):
-            chosen.setdefault(called, []).append(name)
-    return chosen
+        target = find_target(_split_core(name.partition("@")[0])[0])
+        for alias in (target.name, *getattr(target, "also", ())):
+            names.setdefault(alias, []).append(name)
+    return names
 
 
 def check_targets(config: RunConfig) -> None:
-    """Refuse a run for a target that is unknown, or that cannot read its graphs.
+    """Raise InputError if a target is unknown or cannot read the run's graphs.
 
     Raises:
-        InputError: With the nearest name, or the remedy.
+        InputError: With the nearest name, or how to fix it.
     """
     try:
         cpu_targets(config)
-        elsewhere = targets_elsewhere(config)
+        remote = remote_targets(config)
     except UnknownTargetError as error:
         raise InputError(f"targets: {error}") from None
     for name in config.targets:
-        called, at, pool = name.partition("@")
-        # A folder of the bundle is called as the target.
+        full_name, at, pool = name.partition("@")
+        # The pool becomes part of a folder's name in the bundle.
         if at and not re.fullmatch(POOL, pool):
-            raise InputError(f"targets: {name!r} names no pool; write {called}@POOL")
+            raise InputError(f"targets: {name!r} has no valid pool; write {full_name}@POOL")
     for name in config.targets:
-        plain, core = _without_core(name.partition("@")[0])
+        plain, core = _split_core(name.partition("@")[0])
         cores = getattr(find_target(plain), "dla_cores", 0)
         if core is not None and core >= cores:
             there = f"{cores} accelerators, from 0" if cores else "no accelerator"
             raise InputError(f"targets: {name!r}: {plain} has {there}; write {plain}")
-    for name, place in elsewhere.items():
+    for name, place in remote.items():
         if isinstance(place.target, JetsonTarget):
             newest = max(jetpack.opset for jetpack in place.target.jetpacks)
             if config.export.opset > newest:

@@ -1,4 +1,4 @@
-"""A recipe on one screen, for the terminal."""
+"""Recipes as tables for the terminal."""
 
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from dfkd.recipes import RECIPES
 
 
 def recipe_list() -> Table:
-    """All recipes: name, what they need, where they come from."""
+    """Return a table of all recipes: name, what each needs, and its source."""
     table = Table("recipe", "needs", "from", title="recipes", title_justify="left")
     for recipe in RECIPES.values():
         needs = "batch norm" if lacking_batch_norm(recipe) else ""
@@ -21,7 +21,7 @@ def recipe_list() -> Table:
 
 
 def recipe_card(recipe: Recipe) -> Table:
-    """One recipe: each axis with what differs from the plainest choice, figures, notes."""
+    """Return a table of one recipe: its parts, what can be overridden, figures and notes."""
     table = Table(show_header=False, title=recipe.name, title_justify="left")
     table.add_row("from", recipe.citation)
     for term in recipe.terms:

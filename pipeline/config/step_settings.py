@@ -3,7 +3,6 @@
 from importlib import metadata
 from typing import Any
 
-from dfkd.recipe import Recipe
 from pipeline.config.schema import RunConfig
 from pipeline.store.code_digest import factory_digest
 
@@ -32,8 +31,3 @@ def torch_settings(config: RunConfig) -> dict[str, Any]:
     """Return the device and the versions of the libraries that compute with torch."""
     versions = {name: metadata.version(name) for name in ("torch", "nncf", "onnxscript")}
     return {"device": config.device, **versions}
-
-
-def recipe_data(recipe: Recipe) -> dict[str, Any]:
-    """Return what a recipe is made of, without its name, citation and notes."""
-    return recipe.as_data()

@@ -1,4 +1,4 @@
-"""Folding batch norms into the convolutions before them, which is what runs on a device."""
+"""Fold each batch norm into the convolution before it, as inference runtimes do."""
 
 import copy
 from collections import Counter
@@ -10,33 +10,40 @@ from base.errors import InputError
 
 
 class FrozenBatchNorm2d(nn.BatchNorm2d):
-    """A batch norm that stays in eval mode: its statistics are those of the teacher's data."""
+    """A batch norm that always stays in eval mode and keeps its running statistics."""
 
     def train(self, mode: bool = True) -> "FrozenBatchNorm2d":
-        """Stay in eval mode, whatever the network around it is told."""
+        """Stay in eval mode, also when the network around it is put into train mode."""
         super().train(False)
         return self
 
 
-def folded(network: nn.Module) -> nn.Module:
-    """A copy in eval mode whose convolutions carry the batch norms that follow them.
+def fold_batch_norms(network: nn.Module) -> nn.Module:
+    """Return a copy of a network with its batch norms folded into its convolutions.
 
-    The copy stays an ordinary module with the same names (NNCF treats a `GraphModule` by another,
-    experimental backend). A batch norm stays, and stays in eval mode, where it does not directly
-    follow a convolution, or where either of the two is called more than once.
+    The copy is an ordinary module with the same parameter names, because NNCF handles a
+    `GraphModule` with a different, experimental backend. A batch norm is kept, frozen in eval mode,
+    if it does not directly follow a convolution, or if either of the two is called more than once.
+
+    Args:
+        network: Any module that torch.fx can trace. It is not changed.
+
+    Returns:
+        The folded copy, in eval mode. Its outputs equal those of `network` in eval mode up to
+        rounding.
 
     Raises:
-        InputError: When the network's control flow depends on its input, so that it cannot be
-            traced.
+        InputError: If torch.fx cannot trace the network.
     """
     network = copy.deepcopy(network).eval()
     modules = dict(network.named_modules())
     try:
         graph = fx.Tracer().trace(network)
-    except Exception as error:  # fx raises whatever the traced code raises on a proxy
+    except Exception as error:  # fx passes on any exception that the traced code raises
         raise InputError(
-            f"{type(network).__name__} cannot be traced, so its batch norms cannot be folded "
-            f"(its forward may not branch on values): {str(error).splitlines()[0]}"
+            f"{type(network).__name__} cannot be traced by torch.fx, so its batch norms cannot be "
+            f"folded: {str(error).splitlines()[0]}; "
+            "remove branches on tensor values from its forward method"
         ) from None
     calls = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
     for node in graph.nodes:
@@ -49,7 +56,7 @@ def folded(network: nn.Module) -> nn.Module:
             and isinstance(norm, nn.BatchNorm2d)
             and norm.running_mean is not None
             and len(source.users) == 1
-            # A module that is called again means something else there.
+            # A module that is called twice would be folded for one of the calls only.
             and calls[str(source.target)] == calls[str(node.target)] == 1
         )
         if foldable:

@@ -1,4 +1,4 @@
-"""From a torch module to an ONNX model in memory, as every runtime here can read it."""
+"""Export a torch module to an ONNX model that every supported runtime can read."""
 
 import io
 import warnings
@@ -11,23 +11,26 @@ from onnx_ir import from_proto, to_proto
 from onnx_ir.passes.common import IdentityEliminationPass
 from torch import Tensor, nn
 
-INPUT, OUTPUT = "images", "logits"
+INPUT_NAME, OUTPUT_NAME = "images", "logits"
 
 
-def exported(network: nn.Module, example: Tensor, opset: int, batch: int | None) -> ModelProto:
-    """Export a network with input `images` and output `logits`.
+def export_onnx(network: nn.Module, example: Tensor, opset: int, batch: int | None) -> ModelProto:
+    """Export a network to an ONNX model with the input `images` and the output `logits`.
 
-    torch's older exporter keeps to the opset asked for; the newer one merges equal Q/DQ pairs. It
-    leaves `Identity` nodes between shared constants and their users, which TensorRT 8 refuses;
-    they are folded.
+    Uses torch's TorchScript exporter, which keeps the requested opset. The newer exporter merges
+    equal Q/DQ pairs. The TorchScript exporter leaves `Identity` nodes between shared constants and
+    their users, which TensorRT 8 rejects; they are removed.
 
     Args:
-        network: In eval mode.
-        example: (N, C, H, W) as the network takes it.
-        opset: 13 or later.
-        batch: Fixed size of a batch; None leaves it free.
+        network: The network. It is put into eval mode.
+        example: (N, C, H, W) images as the network takes them.
+        opset: The ONNX opset version, 13 or later.
+        batch: The fixed batch size, or None for a free batch dimension.
+
+    Returns:
+        The model, in memory.
     """
-    axes = {INPUT: {0: "batch"}, OUTPUT: {0: "batch"}} if batch is None else None
+    axes = {INPUT_NAME: {0: "batch"}, OUTPUT_NAME: {0: "batch"}} if batch is None else None
     file: Any = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -37,8 +40,8 @@ def exported(network: nn.Module, example: Tensor, opset: int, batch: int | None)
             file,
             dynamo=False,
             opset_version=opset,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
             dynamic_axes=axes,
         )
     graph = from_proto(onnx.load_model_from_string(file.getvalue()))
@@ -46,13 +49,13 @@ def exported(network: nn.Module, example: Tensor, opset: int, batch: int | None)
     return to_proto(graph)
 
 
-class Preprocessed(nn.Module):
-    """A network that takes pixels as a camera delivers them.
+class WithPreprocessing(nn.Module):
+    """A network that takes uint8 pixels and normalises them itself.
 
     Args:
         network: Takes normalised images.
-        scale: (C,) what a level of a pixel means in normalised units.
-        shift: (C,) what pixel 0 means.
+        scale: (C,) step of one pixel level, in normalised units.
+        shift: (C,) normalised value of pixel 0.
     """
 
     scale: Tensor
@@ -65,6 +68,6 @@ class Preprocessed(nn.Module):
         self.register_buffer("shift", shift.view(1, -1, 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits (N, K) of uint8 pixels (N, C, H, W)."""
+        """Return logits (N, K) for uint8 pixels (N, C, H, W)."""
         logits: Tensor = self.network(pixels.float() * self.scale + self.shift)
         return logits

@@ -1,11 +1,11 @@
-"""Images from which the ranges of activations are first set."""
+"""Images that set the initial ranges of activation quantizers."""
 
 import torch
 from torch import Tensor, nn
 
 from dfkd.memory.pool import PoolMemory
 from dfkd.models.generators import Generator
-from dfkd.recipes import ZEROQ
+from dfkd.recipes.zeroq import ZEROQ
 from dfkd.training.budget import Plan
 from pipeline.config.schema import RunConfig
 from pipeline.step_types import StepContext
@@ -14,8 +14,18 @@ from pipeline.training.resumable_training import chosen_device, make_loop, train
 
 
 @torch.no_grad()
-def drawn(generator: Generator, config: RunConfig) -> Tensor:
-    """One draw, the generator in train mode as the student will meet it."""
+def draw_images(generator: Generator, config: RunConfig) -> Tensor:
+    """Draw one batch of calibration images from a generator.
+
+    The generator is in train mode, as it is while the student is fine-tuned.
+
+    Args:
+        generator: A trained generator, conditional or not.
+        config: The run file; `seed` and `quantize.calibration_images` are used.
+
+    Returns:
+        (N, C, H, W) normalised images on the generator's device.
+    """
     rng = torch.Generator().manual_seed(config.seed + 1)
     count, device = config.quantize.calibration_images, next(generator.parameters()).device
     latents = torch.randn(count, generator.latent, generator=rng).to(device)
@@ -26,16 +36,28 @@ def drawn(generator: Generator, config: RunConfig) -> Tensor:
     return images
 
 
-def noise(config: RunConfig) -> Tensor:
-    """Uniform over the range of raw values."""
+def draw_noise(config: RunConfig) -> Tensor:
+    """Return (N, C, H, W) normalised images of noise, uniform over the range of raw values."""
     spec, rng = image_spec(config.input), torch.Generator().manual_seed(config.seed + 1)
     low, high = spec.value_range
     raw = torch.rand(config.quantize.calibration_images, *spec.shape, generator=rng)
     return spec.normalise(low + (high - low) * raw).to(chosen_device(config))
 
 
-def batch_norm_images(context: StepContext, teacher: nn.Module) -> tuple[Tensor, dict[str, object]]:
-    """One batch whose statistics are those the teacher remembers (ZeroQ), and what it cost."""
+def make_batch_norm_images(
+    context: StepContext, teacher: nn.Module
+) -> tuple[Tensor, dict[str, object]]:
+    """Optimise one batch of images until its statistics match those of the teacher's batch norms.
+
+    This is the calibration of ZeroQ (Cai et al. 2020).
+
+    Args:
+        context: The context of the step that needs the images.
+        teacher: A frozen network with batch norms.
+
+    Returns:
+        (N, C, H, W) normalised images, and the notes of the training.
+    """
     loop = make_loop(
         ZEROQ,
         context.config,

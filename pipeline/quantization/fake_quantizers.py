@@ -1,6 +1,7 @@
-"""NNCF's fake-quantizers, as TensorRT and ONNX Runtime want them. NNCF's glue is here.
+"""Place NNCF's fake-quantizers as TensorRT and ONNX Runtime need them, and restore them.
 
-Weights symmetric per output channel, activations symmetric per tensor, zero point 0.
+Weights are symmetric per output channel, activations symmetric per tensor; the zero point is 0. All
+adaptations of NNCF are in this module.
 """
 
 import contextlib
@@ -19,8 +20,8 @@ from nncf.torch.quantization.layers import SymmetricQuantizer
 from torch import Tensor, nn
 
 from base.errors import InputError
-from pipeline.export.batch_norm_folding import folded
-from pipeline.quantization.layer_inputs import keep_layer_inputs_alone, on_images
+from pipeline.export.batch_norm_folding import fold_batch_norms
+from pipeline.quantization.layer_inputs import image_quantizers, keep_only_layer_inputs
 from pipeline.quantization.quantizer_kernels import Kernels, use_kernels
 from pipeline.teachers.weight_layers import WEIGHT_LAYERS
 
@@ -29,18 +30,20 @@ from pipeline.teachers.weight_layers import WEIGHT_LAYERS
 class Scheme:
     """How a network is quantized.
 
+    At 8 activation bits all activations are signed, as devices require. Below 8 bits, where nothing
+    is exported, the scheme follows the code of GDFQ: an activation that is never negative is
+    unsigned, and a value that no layer takes stays in float. Two things differ from GDFQ, which
+    quantizes outputs of ReLUs only: images have the 8 bits they were stored with, and the pooled
+    input of the last layer has `activation_bits` like every other layer input.
+
     Attributes:
-        weight_bits: Of the weights.
-        activation_bits: Of the activations. At 8 bits all are signed, as devices want them. Below,
-            where nothing is exported, it is as published methods have it (GDFQ's code): unsigned
-            where no value is negative, and in float what no layer takes. Unlike there, where only
-            what a ReLU gives is quantized, images have the 8 bits they come in, and what is pooled
-            before the last layer has as many as all others.
-        edge_bits: Of weights and inputs of the first and the last layer, images too; None treats
-            them as above.
-        half_range: Keep int8 weights within +-64.
+        weight_bits: Bits of the weights, 2 to 8.
+        activation_bits: Bits of the activations, 2 to 8.
+        edge_bits: Bits of the weights and inputs (images included) of the first and the last layer.
+            None treats these layers like all others.
+        half_range: Keep int8 weights within -64 and 64.
         float_layers: Names of layers that stay in float.
-        kernels: What the quantizers compute with.
+        kernels: The kernels that the quantizers compute with.
     """
 
     weight_bits: int = 8
@@ -52,20 +55,20 @@ class Scheme:
 
 
 def prepare(network: nn.Module, calibration: Tensor, scheme: Scheme) -> nn.Module:
-    """A copy with batch norms folded, fake-quantizers placed and their ranges calibrated.
+    """Return a copy with folded batch norms and calibrated fake-quantizers.
 
     Args:
         network: A float student.
-        calibration: (N, C, H, W) images from which activation ranges are taken.
-        scheme: What to quantize how.
+        calibration: (N, C, H, W) images that set the activation ranges.
+        scheme: How to quantize the network.
 
     Raises:
-        InputError: When the quantizer kernels cannot be built, or a layer was left in float that
-            the scheme does not name.
+        InputError: If the quantizer kernels cannot be built, or if NNCF leaves a layer in float
+            that `scheme.float_layers` does not name.
     """
     with _quiet():
         use_kernels(calibration.device, scheme.kernels)
-    network = folded(network)
+    network = fold_batch_norms(network)
     batches = list(calibration.split(64))
     overflow = OverflowFix.ENABLE if scheme.half_range else OverflowFix.DISABLE
     ignored = [f"{name.replace('.', '/')}/.*" for name in scheme.float_layers]
@@ -80,28 +83,34 @@ def prepare(network: nn.Module, calibration: Tensor, scheme: Scheme) -> nn.Modul
             advanced_parameters=AdvancedQuantizationParameters(overflow_fix=overflow),
         )
     if scheme.activation_bits < 8:
-        keep_layer_inputs_alone(network, calibration[:1])
+        keep_only_layer_inputs(network, calibration[:1])
     _require_quantized_layers(network, scheme.float_layers)
-    _set_levels(network, scheme, calibration[:1])
+    _set_bits(network, scheme, calibration[:1])
     return network
 
 
 def quantizers(network: nn.Module) -> Iterator[tuple[str, SymmetricQuantizer]]:
-    """Every fake-quantizer with its place in the network."""
+    """Yield the name and module of every fake-quantizer of a prepared network."""
     for name, hook in get_hook_storage(network).named_hooks():
         if isinstance(hook, SymmetricQuantizer):
             yield name, hook
 
 
 def describe(network: nn.Module) -> dict[str, Any]:
-    """NNCF's JSON description of where the fake-quantizers of a prepared network sit."""
+    """Return NNCF's JSON description of the fake-quantizers of a prepared network."""
     return nncf.torch.get_config(network)  # type: ignore[no-any-return]
 
 
 def restore(network: nn.Module, description: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
-    """The prepared network that `describe` described, from the float one and its saved state."""
+    """Rebuild a prepared network from its float form, in eval mode.
+
+    Args:
+        network: The float network that was prepared.
+        description: The result of `describe` for the prepared network.
+        state: The state dict of the prepared network.
+    """
     with _quiet():
-        restored: nn.Module = nncf.torch.load_from_config(folded(network), description)
+        restored: nn.Module = nncf.torch.load_from_config(fold_batch_norms(network), description)
     restored.load_state_dict(state)
     for _, quantizer in quantizers(restored):
         quantizer.set_levels()
@@ -109,7 +118,7 @@ def restore(network: nn.Module, description: dict[str, Any], state: dict[str, Te
 
 
 def to_torch_quantizers(network: nn.Module, example: Tensor) -> nn.Module:
-    """Exchange NNCF's quantizers for torch's own, which export to QuantizeLinear and back."""
+    """Replace NNCF's quantizers by torch's own, which export to Q/DQ pairs."""
     with _quiet():
         stripped: nn.Module = nncf.strip(
             network.eval(), strip_format=nncf.StripFormat.NATIVE, example_input=example
@@ -117,49 +126,56 @@ def to_torch_quantizers(network: nn.Module, example: Tensor) -> nn.Module:
     return stripped
 
 
-def layers_in_order(network: nn.Module, example: Tensor) -> list[nn.Module]:
-    """Convolutions and linear layers in the order in which a pass calls them."""
-    return [module for module in _called(network, example) if isinstance(module, WEIGHT_LAYERS)]
+def layers_in_call_order(network: nn.Module, example: Tensor) -> list[nn.Module]:
+    """Return the convolutions and linear layers in the order that a forward pass calls them."""
+    order = _completion_order(network, example)
+    return [module for module in order if isinstance(module, WEIGHT_LAYERS)]
 
 
 @torch.no_grad()
-def _called(network: nn.Module, example: Tensor) -> list[nn.Module]:
-    """Layers and fake-quantizers in the order in which a pass is through with them."""
-    called: list[nn.Module] = []
+def _completion_order(network: nn.Module, example: Tensor) -> list[nn.Module]:
+    """Return layers and fake-quantizers in the order that a forward pass completes them."""
+    completed: list[nn.Module] = []
     handles = [
-        module.register_forward_hook(lambda module, *_: called.append(module))
+        module.register_forward_hook(lambda module, *_: completed.append(module))
         for module in network.modules()
         if isinstance(module, (*WEIGHT_LAYERS, SymmetricQuantizer))
     ]
     network(example)
     for handle in handles:
         handle.remove()
-    return called
+    return completed
 
 
-def _set_levels(network: nn.Module, scheme: Scheme, example: Tensor) -> None:
-    """NNCF itself places eight bits only, and counts from 0 to 255 after a ReLU."""
-    layers = layers_in_order(network, example)
-    images = on_images(network, example) if scheme.activation_bits < 8 else set()
-    edges = {q for layer in (layers[0], layers[-1]) for q in _around(network, example, layer)}
+def _set_bits(network: nn.Module, scheme: Scheme, example: Tensor) -> None:
+    """Set bits and signs. NNCF itself uses 8 bits only, and unsigned values after a ReLU."""
+    layers = layers_in_call_order(network, example)
+    of_images = image_quantizers(network, example) if scheme.activation_bits < 8 else set()
+    of_edges = {
+        quantizer
+        for layer in (layers[0], layers[-1])
+        for quantizer in _quantizers_of_layer(network, example, layer)
+    }
     for _, quantizer in quantizers(network):
         bits = scheme.weight_bits if quantizer.per_channel else scheme.activation_bits
-        if scheme.edge_bits and quantizer in edges:
+        if scheme.edge_bits and quantizer in of_edges:
             bits = scheme.edge_bits
-        elif quantizer in images:
+        elif quantizer in of_images:
             bits = 8
         quantizer.num_bits = bits
         if scheme.activation_bits == 8:
             quantizer.signed = True
 
 
-def _around(network: nn.Module, example: Tensor, layer: nn.Module) -> list[SymmetricQuantizer]:
-    """The quantizers of a layer's weights and of its input; none for one that stays in float.
+def _quantizers_of_layer(
+    network: nn.Module, example: Tensor, layer: nn.Module
+) -> list[SymmetricQuantizer]:
+    """Return the quantizers of a layer's weights and input; none if the layer stays in float.
 
-    A pass is through with an input's quantizer, then with that of the weights, then with the layer.
+    A forward pass completes the input's quantizer first, then that of the weights, then the layer.
     """
-    called = _called(network, example)
-    *before, weights = called[: called.index(layer)] or [layer]
+    completed = _completion_order(network, example)
+    *before, weights = completed[: completed.index(layer)] or [layer]
     if not isinstance(weights, SymmetricQuantizer) or not weights.per_channel:
         return []
     inputs = (
@@ -172,18 +188,18 @@ def _require_quantized_layers(network: nn.Module, float_layers: tuple[str, ...])
     placed = {name for name, _ in quantizers(network)}
     for name, module in network.named_modules():
         if isinstance(module, WEIGHT_LAYERS) and name not in float_layers:
-            place = f"pre_hooks.{name.replace('.', '/')}/"
-            if not any(p.startswith(place) and p.endswith("__1.0") for p in placed):
+            prefix = f"pre_hooks.{name.replace('.', '/')}/"
+            if not any(p.startswith(prefix) and p.endswith("__1.0") for p in placed):
                 raise InputError(
                     f"quantize: NNCF left the layer {name} in float; "
-                    "name it in quantize.float_layers if it may stay so"
+                    "add it to quantize.float_layers if it may stay in float"
                 )
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the progress bars and remarks of NNCF and torchao, which would break into ours."""
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+    """Suppress progress bars and log lines of NNCF and torchao, which would mix with ours."""
+    with Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull):
         logging.disable(logging.WARNING)
         try:
             yield

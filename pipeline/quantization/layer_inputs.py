@@ -1,4 +1,4 @@
-"""Which fake-quantizers sit on images and on inputs of layers, by NNCF's graph of a network."""
+"""Find the fake-quantizers of images and of layer inputs in NNCF's graph of a network."""
 
 from collections.abc import Iterator
 
@@ -8,60 +8,72 @@ from nncf.torch.function_hook.nncf_graph.nncf_graph_builder import build_nncf_gr
 from nncf.torch.function_hook.wrapper import get_hook_storage
 from torch import Tensor, nn
 
-LAYERS = ("conv2d", "conv_transpose2d", "linear")
-"""What NNCF calls the arithmetic of layers."""
+LAYER_OPERATIONS = ("conv2d", "conv_transpose2d", "linear")
+"""NNCF's names of the operations of quantized layers."""
 
-ENDS = ("symmetric_quantize", "add", "__add__", "__iadd__", "add_")
-"""Where a value stops being what its quantizer made of it; other operations are followed on."""
+BOUNDARY_OPERATIONS = ("symmetric_quantize", "add", "__add__", "__iadd__", "add_")
+"""Operations whose output is no longer on the grid of the quantizer before them.
 
-RANGE = "._scale_param_storage"
+All other operations (ReLU, pooling, reshaping) pass the quantized value on.
+"""
+
+SCALE_SUFFIX = "._scale_param_storage"
 
 
 @torch.no_grad()
-def keep_layer_inputs_alone(network: nn.Module, example: Tensor) -> None:
-    """Take away the fake-quantizers whose value reaches no layer, only sums and the answer.
+def keep_only_layer_inputs(network: nn.Module, example: Tensor) -> None:
+    """Delete the activation quantizers whose output reaches no layer, only sums and the logits.
 
-    What stays is on weights and on inputs of layers, as in the code of published methods (GDFQ,
-    after ZeroQ): an identity that a layer takes too is quantized, what is added to it is not.
+    Quantizers of weights and of layer inputs are kept, as in the code of published methods (GDFQ,
+    which follows ZeroQ). A skip connection that is also the input of a layer is quantized; the
+    branch that is added to it is not.
 
     Args:
-        network: As NNCF prepared it.
+        network: A network that `nncf.quantize` returned. It is changed in place.
         example: (N, C, H, W) images.
     """
     storage, graph = get_hook_storage(network), build_nncf_graph(network, example)
     hooks = list(storage.named_hooks(remove_duplicate=False))
-    for quantizer, uses in _quantizers(network, graph):
-        if not any(_reaches_a_layer(graph, use) for use in uses):
+    for quantizer, users in _quantizers(network, graph):
+        if not any(_reaches_a_layer(graph, user) for user in users):
             for name, hook in hooks:
                 if hook is quantizer:
                     storage.delete_hook(name)
 
 
 @torch.no_grad()
-def on_images(network: nn.Module, example: Tensor) -> set[nn.Module]:
-    """The fake-quantizers that images meet first; none where the images stay in float."""
+def image_quantizers(network: nn.Module, example: Tensor) -> set[nn.Module]:
+    """Return the fake-quantizers that take the input images directly.
+
+    Args:
+        network: A network that `nncf.quantize` returned.
+        example: (N, C, H, W) images.
+
+    Returns:
+        The quantizers; empty if the images stay in float.
+    """
     graph = build_nncf_graph(network, example)
     return {
         quantizer
-        for quantizer, uses in _quantizers(network, graph)
-        for use in uses
-        for source in graph.get_previous_nodes(use)
+        for quantizer, users in _quantizers(network, graph)
+        for user in users
+        for source in graph.get_previous_nodes(user)
         if source.node_type == "nncf_model_input"
     }
 
 
 def _quantizers(network: nn.Module, graph: NNCFGraph) -> Iterator[tuple[nn.Module, list[NNCFNode]]]:
-    """Every fake-quantizer with its uses: inputs of a concatenation share one."""
+    """Yield each fake-quantizer with its users. Inputs of one concatenation share a quantizer."""
     hooks = dict(get_hook_storage(network).named_hooks(remove_duplicate=False))
     for node in graph.get_all_nodes():
-        name = node.node_name.removeprefix("__nncf_hooks.").removesuffix(RANGE)
-        if node.node_name == f"__nncf_hooks.{name}{RANGE}":
+        name = node.node_name.removeprefix("__nncf_hooks.").removesuffix(SCALE_SUFFIX)
+        if node.node_name == f"__nncf_hooks.{name}{SCALE_SUFFIX}":
             yield hooks[name], graph.get_next_nodes(node)
 
 
 def _reaches_a_layer(graph: NNCFGraph, node: NNCFNode) -> bool:
     return any(
-        follower.node_type in LAYERS
-        or (follower.node_type not in ENDS and _reaches_a_layer(graph, follower))
+        follower.node_type in LAYER_OPERATIONS
+        or (follower.node_type not in BOUNDARY_OPERATIONS and _reaches_a_layer(graph, follower))
         for follower in graph.get_next_nodes(node)
     )

@@ -1,4 +1,4 @@
-"""The ranges of fake-quantizers as what a student learns, beside its weights."""
+"""Learn the ranges of fake-quantizers together with the student's weights."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,39 +9,42 @@ from torch import nn
 
 from pipeline.quantization.fake_quantizers import quantizers
 
-RATE = 0.01
-"""Learning rate of a range's logarithm: under Adam, a hundredth of the range a step."""
+RANGE_LEARNING_RATE = 0.01
+"""Learning rate of a range's logarithm. One Adam step changes the range by about 1 %."""
 
 
 @contextlib.contextmanager
-def logarithmic(network: nn.Module) -> Iterator[dict[str, float]]:
-    """For as long, keep ranges of fewer than 8 bits as logarithms: steps are shares of them.
+def logarithmic_ranges(network: nn.Module) -> Iterator[dict[str, float]]:
+    """Store ranges of quantizers below 8 bits as logarithms while the context is open.
 
-    Learnt beside the weights as in LSQ (Esser et al. 2020), in the logarithm as in TQT (Jain et al.
-    2020). Adam's steps are as long as its rate, whatever the gradient: a rate for weights, which
-    are small, would leave a range of some whole numbers where calibration put it. At 8 bits it may
-    stay there: next to nothing is clipped and levels are many.
+    Ranges are learned together with the weights as in LSQ (Esser et al. 2020), and in the logarithm
+    as in TQT (Jain et al. 2020). The length of an Adam step depends on the learning rate, not on
+    the gradient: a rate that suits small weights would hardly move a range of several units. Ranges
+    of 8-bit quantizers are not learned, because with 256 levels almost nothing is clipped.
 
     Args:
-        network: As `prepare` made it; its state dict holds logarithms meanwhile.
+        network: A network from `pipeline.quantization.fake_quantizers.prepare`. Inside the context
+            its state dict holds logarithms.
 
     Yields:
-        Names of these ranges among the network's parameters, each with `RATE`.
+        The parameter name of each of these ranges, with its learning rate `RANGE_LEARNING_RATE`.
     """
-    learnt = [quantizer for _, quantizer in quantizers(network) if quantizer.num_bits < 8]
-    ranges = {id(quantizer._scale_param_storage) for quantizer in learnt}
-    for quantizer in learnt:
-        _keep(quantizer, in_logarithm=True)
+    learned = [quantizer for _, quantizer in quantizers(network) if quantizer.num_bits < 8]
+    ranges = {id(quantizer._scale_param_storage) for quantizer in learned}
+    for quantizer in learned:
+        _store(quantizer, as_logarithm=True)
     try:
-        yield {name: RATE for name, p in network.named_parameters() if id(p) in ranges}
+        yield {
+            name: RANGE_LEARNING_RATE for name, p in network.named_parameters() if id(p) in ranges
+        }
     finally:
-        for quantizer in learnt:
-            _keep(quantizer, in_logarithm=False)
+        for quantizer in learned:
+            _store(quantizer, as_logarithm=False)
 
 
 @torch.no_grad()
-def _keep(quantizer: SymmetricQuantizer, *, in_logarithm: bool) -> None:
-    """NNCF can keep ranges so from the start, but its algorithm for calibration does not ask it."""
+def _store(quantizer: SymmetricQuantizer, *, as_logarithm: bool) -> None:
+    # NNCF has this mode, but its calibration algorithm offers no option that turns it on.
     stored = quantizer._scale_param_storage
-    stored.copy_(stored.log() if in_logarithm else stored.exp())
-    quantizer._is_using_log_scale_storage = in_logarithm
+    stored.copy_(stored.log() if as_logarithm else stored.exp())
+    quantizer._is_using_log_scale_storage = as_logarithm

@@ -1,4 +1,4 @@
-"""Quantizing a student by the run file's method."""
+"""Quantize a student with the method of the run file."""
 
 import copy
 import json
@@ -14,11 +14,11 @@ from dfkd.models.generators import Generator
 from dfkd.recipe import Recipe
 from dfkd.training.budget import for_student_steps
 from dfkd.training.loop import build_generator
-from pipeline.config.chosen_recipes import frozen_generator_recipe, tuning_recipe
+from pipeline.config.chosen_recipes import fine_tuning_recipe
 from pipeline.quantization.bias_snapping import snap_biases
-from pipeline.quantization.calibration import batch_norm_images, drawn, noise
+from pipeline.quantization.calibration import draw_images, draw_noise, make_batch_norm_images
 from pipeline.quantization.fake_quantizers import Scheme, describe, prepare
-from pipeline.quantization.learned_ranges import logarithmic
+from pipeline.quantization.learned_ranges import logarithmic_ranges
 from pipeline.roles import FRESH_GENERATOR, GENERATOR, QUANTIZED, QUANTIZERS
 from pipeline.step_types import StepContext, StepResult
 from pipeline.teachers.network_checks import check_student
@@ -28,14 +28,18 @@ from pipeline.training.resumable_training import chosen_device, make_loop, train
 
 
 def quantize_student(context: StepContext) -> StepResult:
-    """Place fake-quantizers, calibrate them and fine-tune.
+    """Place fake-quantizers in a student, calibrate them, and fine-tune it.
+
+    Returns:
+        The weights and the places of the fake-quantizers, with notes about the training.
 
     Raises:
-        InputError: If the student cannot be quantized as the run file asks, or training diverges.
+        InputError: If the student cannot be quantized as the run file requests, or if the training
+            diverges.
     """
     config, device, settings = context.config, chosen_device(context.config), context.settings
     section = config.quantize
-    recipe = tuning_recipe(config)
+    recipe = fine_tuning_recipe(config)
     teacher = open_teacher(context, device)
     student = open_student(context).to(device)
     check_student(config, student)
@@ -43,14 +47,14 @@ def quantize_student(context: StepContext) -> StepResult:
     notes: dict[str, Any] = {}
     generator = None
     if section.method == "noise":
-        images = noise(config)
+        images = draw_noise(config)
     elif section.method == "batch-norm-images":
-        images, notes["images"] = batch_norm_images(context, teacher)
+        images, notes["images"] = make_batch_norm_images(context, teacher)
     else:
         generator = _open_generator(context, recipe)
-        images = drawn(generator, config)
-    chosen = scheme(context)
-    prepared = prepare(student, images, chosen).to(device)
+        images = draw_images(generator, config)
+    scheme = make_scheme(context)
+    prepared = prepare(student, images, scheme).to(device)
     if settings["tunes"]:
         answering = teacher if section.teacher == "original" else _frozen_copy(student)
         notes["fine-tuning"] = _fine_tune(context, recipe, answering, generator, prepared)
@@ -59,12 +63,12 @@ def quantize_student(context: StepContext) -> StepResult:
     weights, places = context.folder / "quantized.safetensors", context.folder / "quantized.json"
     save_file(cpu_state(prepared), weights)
     places.write_text(json.dumps(describe(prepared), sort_keys=True))
-    notes["weight_range"] = "half" if chosen.half_range else "full"
+    notes["weight_range"] = "half" if scheme.half_range else "full"
     return StepResult({QUANTIZED: weights, QUANTIZERS: places}, notes)
 
 
-def scheme(context: StepContext) -> Scheme:
-    """Return how the run file wants its student quantized."""
+def make_scheme(context: StepContext) -> Scheme:
+    """Return the quantization scheme of the run file."""
     section, settings = context.config.quantize, context.settings
     return Scheme(
         weight_bits=section.weight_bits,
@@ -81,7 +85,7 @@ def _frozen_copy(student: nn.Module) -> nn.Module:
 
 
 def _open_generator(context: StepContext, recipe: Recipe) -> Generator:
-    """Return the generator that trained the student, or the fresh one."""
+    """Load the generator that trained the student, or the newly trained one."""
     config = context.config
     generator = build_generator(recipe, image_spec(config.input), config.teacher.classes)
     assert isinstance(generator, Generator)
@@ -98,10 +102,8 @@ def _fine_tune(
     prepared: nn.Module,
 ) -> dict[str, Any]:
     config = context.config
-    if config.quantize.method == "frozen":
-        recipe = frozen_generator_recipe(recipe)
     plan = replace(for_student_steps(recipe, context.settings["student_steps"]), warmup_rounds=0)
-    with logarithmic(prepared) as rates:
+    with logarithmic_ranges(prepared) as rates:
         loop = make_loop(
             recipe,
             config,
@@ -110,7 +112,7 @@ def _fine_tune(
             student=prepared,
             plan=plan,
             seed=config.seed,
-            # A step of SGD scales with the gradient: with this rate the ranges would diverge.
+            # Only for Adam: an SGD step grows with the gradient, and the ranges would diverge.
             rates=rates if isinstance(recipe.student, Adam) else None,
         )
         return train(loop, "quantize", context)

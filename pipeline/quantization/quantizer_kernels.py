@@ -1,7 +1,7 @@
-"""What NNCF's fake-quantizers compute with: compiled kernels, or torch's own operations by choice.
+"""Select the kernels of NNCF's fake-quantizers: compiled ones, or plain torch operations.
 
-NNCF compiles a C++ extension on first use. Where that fails it goes on with Python operations and a
-log line on a CPU, and fails far from the cause on CUDA.
+NNCF compiles a C++ extension on first use. If that fails on a CPU, NNCF only logs a line and uses
+slow Python operations; on CUDA it fails later, in an unrelated place. Both are reported here.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ from nncf.torch.quantization.reference import ReferenceQuantizedFunctions, torch
 
 from base.errors import InputError
 
-KERNEL_BUILD_SECONDS = 300
-"""How long the one-time build of NNCF's kernels may take."""
+KERNEL_BUILD_TIMEOUT_S = 300
+"""Time limit of the one-time build of NNCF's kernels."""
 
 Kernels = Literal["compiled", "reference"]
 
 
-class _Reference:
-    """NNCF's reference operations in the place of its extension."""
+class _ReferenceKernels:
+    """NNCF's reference operations behind the interface of its compiled extension."""
 
     def get(self, name: str) -> Callable[..., Any]:
         operations: dict[str, Callable[..., Any]] = {
@@ -38,22 +38,26 @@ class _Reference:
 
 
 def use_kernels(device: torch.device, kernels: Kernels) -> None:
-    """Make every fake-quantizer of this process compute with these.
+    """Set the kernels of all fake-quantizers of this process.
+
+    Args:
+        device: The device that the quantizers run on.
+        kernels: "compiled", which are built now if they have not been, or "reference".
 
     Raises:
-        InputError: When compiled ones are asked for and cannot be built; names the remedy.
+        InputError: If compiled kernels are requested and cannot be built.
     """
     name = "QuantizedFunctionsCUDA" if device.type == "cuda" else "QuantizedFunctionsCPU"
     if kernels == "reference":
-        setattr(quantize_functions, name, _Reference())
+        setattr(quantize_functions, name, _ReferenceKernels())
         return
     setattr(quantize_functions, name, getattr(extensions, name))
-    os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", str(KERNEL_BUILD_SECONDS))
-    # The build calls ninja, which pip puts beside this Python and not always on the path.
+    os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", str(KERNEL_BUILD_TIMEOUT_S))
+    # The build calls ninja, which pip installs beside this Python, possibly not on PATH.
     beside_python = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), beside_python])
-    _drop_stale_lock()
-    kernel = _built(name)
+    _delete_stale_lock()
+    kernel = _load_compiled(name)
     if kernel is ReferenceQuantizedFunctions.Quantize_forward:
         raise InputError(
             "NNCF's quantizer kernels could not be built: install a C++ compiler and Python's "
@@ -61,13 +65,14 @@ def use_kernels(device: torch.device, kernels: Kernels) -> None:
         )
 
 
-def _built(name: str) -> Any:
+def _load_compiled(name: str) -> Any:
     try:
         return getattr(extensions, name).get("Quantize_forward")
     except ExtensionLoaderTimeoutException:
         raise InputError(
-            f"NNCF's quantizer kernels took over {KERNEL_BUILD_SECONDS} s to build; "
-            f"set NNCF_EXTENSION_LOAD_TIMEOUT to more seconds"
+            f"NNCF's quantizer kernels took more than {KERNEL_BUILD_TIMEOUT_S} s to build; "
+            f"set the environment variable NNCF_EXTENSION_LOAD_TIMEOUT to a larger number of "
+            "seconds"
         ) from None
     except nncf.InstallationError:
         raise InputError(
@@ -76,9 +81,9 @@ def _built(name: str) -> Any:
         ) from None
 
 
-def _drop_stale_lock() -> None:
-    """An interrupted build leaves a lock on which every later build would wait for ever."""
+def _delete_stale_lock() -> None:
+    """Delete the lock file of an interrupted build, for which every later build would wait."""
     lock = Path(extensions.QuantizedFunctionsCPULoader.get_build_dir()) / "lock"
     with contextlib.suppress(FileNotFoundError):
-        if time.time() - lock.stat().st_mtime > KERNEL_BUILD_SECONDS:
+        if time.time() - lock.stat().st_mtime > KERNEL_BUILD_TIMEOUT_S:
             lock.unlink()

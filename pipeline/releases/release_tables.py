@@ -1,4 +1,4 @@
-"""What is in service, for a terminal."""
+"""Tables of releases for the terminal."""
 
 from rich.markup import escape
 from rich.table import Table
@@ -6,31 +6,35 @@ from rich.table import Table
 from base.errors import InputError
 from base.one_line import one_line
 from base.untrusted_files import PARSE_ERRORS
-from pipeline.releases.releases import Release, history, manifest_of, names, releases_of
+from pipeline.releases.release_log import (
+    Release,
+    manifest_of,
+    release_history,
+    release_names,
+    require_history,
+)
 from pipeline.store.store import Store
 
+COLUMNS = ("bundle", "released at (UTC)", "because", "teacher", "agreement")
 
-def service_table(store: Store) -> Table:
-    """A line for every name that something is in service of."""
-    table = Table(title=f"In service, by {_plain(store.url)}")
-    for column in ("name", "bundle", "since", "because", "teacher", "agreement"):
-        table.add_column(column)
-    for name in names(store):
-        for release in history(store, name)[-1:]:
-            table.add_row(_plain(name), *_cells(store, release))
+
+def releases_table(store: Store) -> Table:
+    """Return a table with the current release of each name."""
+    table = Table("name", *COLUMNS, title=f"Releases in {_literal(store.url)}")
+    for name in release_names(store):
+        for release in release_history(store, name)[-1:]:
+            table.add_row(_literal(name), *_cells(store, release))
     return table
 
 
 def history_table(store: Store, name: str) -> Table:
-    """A line for every release of a name, the one in service first.
+    """Return a table with all releases of a name, the current one first.
 
     Raises:
-        InputError: When there is none.
+        InputError: If the name has no release.
     """
-    releases = releases_of(store, name)
-    table = Table(title=f"{_plain(name)}, the one in service first")
-    for column in ("bundle", "since", "because", "teacher", "agreement"):
-        table.add_column(column)
+    releases = require_history(store, name)
+    table = Table(*COLUMNS, title=f"Releases of {_literal(name)}, the current one first")
     for release in reversed(releases):
         table.add_row(*_cells(store, release))
     return table
@@ -38,19 +42,21 @@ def history_table(store: Store, name: str) -> Table:
 
 def _cells(store: Store, release: Release) -> tuple[str, ...]:
     manifest = manifest_of(store, release)
-    why, _, other = release.because.rpartition(" ")
-    because = f"{why} {other[:12]}" if why else other
-    since = f"{release.when[:4]}-{release.when[4:6]}-{release.when[6:11]}:{release.when[11:13]}"
+    words, _, bundle = release.because.rpartition(" ")
+    because = f"{words} {bundle[:12]}" if words else release.because
+    when = release.when
+    time = f"{when[:4]}-{when[4:6]}-{when[6:8]} {when[9:11]}:{when[11:13]}"
     try:
-        teacher = _plain(manifest["teacher"]["fingerprint"][:12])
+        teacher = _literal(manifest["teacher"]["fingerprint"][:12])
         agreement = f"{100 * float(manifest['verdict']['agreement']):.2f} %"
     except PARSE_ERRORS:
         raise InputError(
-            f"store: the object {release.manifest} is no manifest of a bundle that passed"
+            f"store: the object {release.manifest} is no manifest of a bundle that passed; "
+            "run again"
         ) from None
-    return (release.bundle[:12], since.replace("T", " "), because, teacher, agreement)
+    return (release.bundle[:12], time, because, teacher, agreement)
 
 
-def _plain(text: str) -> str:
-    """As it is, and not as rich's markup."""
+def _literal(text: str) -> str:
+    """Return text as one line that rich prints without interpreting markup."""
     return escape(one_line(text))

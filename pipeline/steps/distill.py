@@ -8,7 +8,6 @@ from typing import Any
 from pipeline.config.chosen_recipes import chosen_recipe, keeps_generator
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
-    recipe_data,
     sections,
     student_network,
     teacher_network,
@@ -29,7 +28,7 @@ def _settings(config: RunConfig, _: str) -> dict[str, Any]:
         **sections(config, "input", "seed"),
         "teacher": teacher_network(config),
         "student": student_network(config),
-        "recipe": recipe_data(recipe),
+        "recipe": recipe.as_data(),
         "student_steps": config.distill.budget.student_steps(recipe.schedule.batch),
         "torch": torch_settings(config),
     }

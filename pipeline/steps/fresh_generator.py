@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.config.chosen_recipes import chosen_recipe, warm_up_recipe
 from pipeline.config.schema import RunConfig
-from pipeline.config.step_settings import recipe_data, sections, teacher_network, torch_settings
+from pipeline.config.step_settings import sections, teacher_network, torch_settings
 from pipeline.roles import FRESH_GENERATOR, TEACHER
 from pipeline.step_types import Step, StepContext, StepResult, always
 
@@ -17,7 +17,7 @@ def _settings(config: RunConfig, _: str) -> dict[str, Any]:
     return {
         **sections(config, "input", "seed"),
         "teacher": teacher_network(config),
-        "recipe": recipe_data(warm_up_recipe(recipe)),
+        "recipe": warm_up_recipe(recipe).as_data(),
         "torch": torch_settings(config),
     }
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from pipeline.config.chosen_recipes import needs_fresh_generator, tuning_recipe
+from dfkd.recipe import Recipe
+from dfkd.recipes.zeroq import ZEROQ
+from pipeline.config.chosen_recipes import fine_tuning_recipe, needs_fresh_generator
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
-    recipe_data,
     sections,
     student_network,
     teacher_network,
@@ -23,13 +24,19 @@ def _needs(config: RunConfig, _: str) -> tuple[Role, ...]:
     return (TEACHER, STUDENT, generator)
 
 
+def _recipes(config: RunConfig) -> list[Recipe]:
+    """Return the recipes that the method runs."""
+    recipes = [fine_tuning_recipe(config)] if config.quantize.draws else []
+    return [*recipes, ZEROQ] if config.quantize.method == "batch-norm-images" else recipes
+
+
 def _settings(config: RunConfig, _: str) -> dict[str, Any]:
-    section, recipe = config.quantize, tuning_recipe(config)
+    section, recipe = config.quantize, fine_tuning_recipe(config)
     return {
         **sections(config, "input", "seed", "quantize"),
         "teacher": teacher_network(config),
         "student": student_network(config),
-        "recipe": recipe_data(recipe),
+        "recipes": [recipe.as_data() for recipe in _recipes(config)],
         "student_steps": section.budget.student_steps(recipe.schedule.batch),
         "exported": section.exported,
         "tunes": section.tunes,

@@ -7,13 +7,13 @@ from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import sections, teacher_network
 from pipeline.roles import TEACHER
 from pipeline.step_types import Step, StepContext, StepResult, always
-from pipeline.teachers.weights_file import digest_of_weights, read_weights
+from pipeline.teachers.weights_file import read_weights, weights_digest
 
 
 def _settings(config: RunConfig, _: str) -> dict[str, Any]:
     content = read_weights(config.teacher.weights)
     return {
-        "weights": digest_of_weights(content),
+        "weights": weights_digest(content),
         "teacher": teacher_network(config),
         **sections(config, "input"),
     }
@@ -32,12 +32,12 @@ def run(context: StepContext) -> StepResult:
     import torch
     from safetensors.torch import save_file
 
-    from pipeline.teachers.loading import fingerprint, load_teacher, parse_weights
+    from pipeline.teachers.loading import load_teacher, parse_weights, teacher_fingerprint
     from pipeline.teachers.networks import image_spec
 
     section = context.config.teacher
     content = read_weights(section.weights)
-    if digest_of_weights(content) != context.settings["weights"]:
+    if weights_digest(content) != context.settings["weights"]:
         raise InputError(f"teacher {section.weights}: was replaced during the run; run again")
     state = parse_weights(content, section.weights)
     network = load_teacher(section, image_spec(context.config.input), state, torch.device("cpu"))
@@ -46,4 +46,6 @@ def run(context: StepContext) -> StepResult:
     parameters = sum(p.numel() for p in network.parameters())
     name = f"{section.architecture}, {parameters:,} parameters"
     context.reporter.say(f"teacher: {name}")
-    return StepResult({TEACHER: path}, {"name": name, "fingerprint": fingerprint(section, state)})
+    return StepResult(
+        {TEACHER: path}, {"name": name, "fingerprint": teacher_fingerprint(section, state)}
+    )

@@ -7,7 +7,7 @@ What counts is the syntax tree, so that these may change without a step being re
 - literals and f-strings in a call of `say` or `phase` on something called `reporter`;
 - a module's `if TYPE_CHECKING:` blocks;
 - the declaration of a step: what it decides is in the step's settings;
-- the modules in `BY_VALUE` and `TABLES`.
+- the modules in `BY_VALUE`, `REPORTING` and `TABLES`.
 
 Every other literal counts. The digest is the same in all supported versions of Python.
 """
@@ -22,14 +22,24 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from base.errors import InputError
-from pipeline.store.syntax import bound_names, imported_modules, reachable, syntax_text
+from pipeline.store.syntax import bound_names, exports, imports, reachable, syntax_text
 
 PACKAGES = ("base", "pipeline", "dfkd", "targets")
 """The packages whose code belongs to a digest; others belong to it by their version."""
 
-BY_VALUE = frozenset({"pipeline.config.schema", "pipeline.reporter"})
-"""Excluded: a step's settings hold what its part of the run file contains, and progress is no
-result."""
+BY_VALUE = frozenset(
+    {
+        "pipeline.config.schema",
+        "pipeline.config.sections",
+        "pipeline.config.chosen_recipes",
+        "pipeline.config.recipe_checks",
+        "dfkd.recipe",
+    }
+)
+"""Excluded: they decide what a run's settings and recipes are, and a step's key holds those."""
+
+REPORTING = frozenset({"pipeline.reporter"})
+"""Excluded: progress changes no result."""
 
 TABLES: frozenset[str] = frozenset()
 """Excluded: they list parts. A step's key holds the modules of the parts that its run chose."""
@@ -80,6 +90,8 @@ def _source_text(file: Path) -> str:
 def code_digest(*modules: str) -> str:
     """Return the sha256 of the code of modules and of all our modules that they import.
 
+    What a package passes on from its modules counts as imported from there.
+
     Of a step's module only `run` counts, and what `run` uses. A JSON file beside a module under
     the same name (catalogue.json) belongs to that module.
 
@@ -94,7 +106,7 @@ def closure(*modules: str) -> set[str]:
     found, waiting = set[str](), list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in found | BY_VALUE | TABLES:
+        if name not in found | BY_VALUE | REPORTING | TABLES:
             found.add(name)
             waiting += _imports(name)
     return found
@@ -115,9 +127,30 @@ def _module_text(name: str) -> str:
 
 
 @cache
-def _imports(name: str) -> list[str]:
-    names = imported_modules(_tree(name))
-    return [n for n in names if n.split(".")[0] in PACKAGES and _is_module(n)]
+def _imports(name: str) -> frozenset[str]:
+    """Return our modules that a module's code comes from; of a package, all that it passes on."""
+    pairs = imports(_tree(name))
+    if _is_package(name):
+        pairs += exports(_tree(name), name).values()
+    return frozenset(module for pair in pairs for module in _sources(*pair))
+
+
+def _sources(module: str, name: str) -> list[str]:
+    """Return the module that `from module import name` takes a name from.
+
+    The `__init__` of a package counts only where it defines the name itself.
+    """
+    if module.split(".")[0] not in PACKAGES:
+        return []
+    if name and _find(f"{module}.{name}") is not None:
+        return [f"{module}.{name}"]
+    if _find(module) is None:
+        return []
+    if name and _is_package(module):
+        passed_on = exports(_tree(module), module)
+        if name in passed_on:
+            return _sources(*passed_on[name])
+    return [module]
 
 
 @cache
@@ -128,9 +161,8 @@ def _tree(name: str) -> ast.Module:
     return reachable(tree, ENTRY) if {"STEP", ENTRY} <= names else tree
 
 
-@cache
-def _is_module(name: str) -> bool:
-    return _find(name) is not None
+def _is_package(name: str) -> bool:
+    return _file(name).name == "__init__.py"
 
 
 def _file(name: str) -> Path:
@@ -139,6 +171,7 @@ def _file(name: str) -> Path:
     return found
 
 
+@cache
 def _find(name: str) -> Path | None:
     """Return a module's file. Only its top-level package is looked up, and nothing is imported."""
     top, *rest = name.split(".")

@@ -1,4 +1,4 @@
-"""Checks of a run file before a run. Imports no torch."""
+"""Checks of a run file that need no network. Imports no torch."""
 
 from pipeline.config.chosen_targets import check_targets
 from pipeline.config.recipe_checks import check_recipes
@@ -8,10 +8,11 @@ from pipeline.teachers.weights_file import check_weights
 
 
 def check_config(config: RunConfig) -> None:
-    """Raise InputError if no run of this run file can succeed.
+    """Check targets, weight range, recipes and the teacher's file of a run file.
 
     Raises:
-        InputError: If the weights are missing, or a target or recipe is unknown or does not fit.
+        InputError: If the teacher's file is missing, a target or recipe is unknown, or a target or
+            recipe does not fit the rest of the run file.
     """
     check_targets(config)
     half_range(config)

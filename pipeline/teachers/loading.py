@@ -1,4 +1,4 @@
-"""Teachers: trained weights become a frozen network that has run once."""
+"""Load a teacher: parse its weights and put them into a frozen network."""
 
 import hashlib
 import io
@@ -11,41 +11,47 @@ from torch import Tensor, nn
 
 from base.errors import InputError, first_line
 from dfkd.images import ImageSpec
-from pipeline.config.schema import TeacherSection
+from pipeline.config.sections import TeacherSection
 from pipeline.store.code_digest import factory_digest
-from pipeline.teachers.networks import answer_to_blank, build_network
+from pipeline.teachers.networks import build_network, logits_of_blank_image
 from pipeline.teachers.torch_file import TooLargeError, load_torch
 from pipeline.teachers.weights_file import HOW_TO_SAVE
 
 StateDict = dict[str, Tensor]
 
-NESTED = ("state_dict", "model_state_dict", "model", "net")
-"""What checkpoints call the state dict among all that they hold."""
+STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model", "net")
+"""Usual keys of the state dict in a checkpoint that holds other things too."""
 
 
 def parse_weights(content: bytes, url: str) -> StateDict:
-    """A state dict out of a file's bytes; nothing in it is ever run.
+    """Read a state dict from the bytes of a weights file. No code in the file is run.
 
-    One that is nested under a usual name is taken out, and the `module.` that DataParallel puts
-    before every name is dropped.
+    A state dict nested under one of `STATE_DICT_KEYS` is found. The prefix `module.`, which
+    DataParallel adds to every name, is removed.
+
+    Args:
+        content: The bytes of a safetensors file, or of a file written by `torch.save`.
+        url: The file's path or URL, for its suffix and for error messages.
 
     Raises:
-        InputError: When it is truncated, wants to run code, or holds no state dict.
+        InputError: If the file is damaged, needs to run code, or holds no state dict.
     """
     state: Any
     if url.lower().endswith(".safetensors"):
         try:
             state = load_safetensors(content)
         except safetensors.SafetensorError as error:
-            raise InputError(f"teacher {url}: damaged safetensors file ({error})") from None
+            raise InputError(
+                f"teacher {url}: damaged safetensors file ({error}); copy or save it again"
+            ) from None
     else:
         state = _load_weights_only(content, url)
     if isinstance(state, dict):
-        nested = (state[name] for name in NESTED if isinstance(state.get(name), dict))
+        nested = (state[name] for name in STATE_DICT_KEYS if isinstance(state.get(name), dict))
         state = next(nested, state)
     if not isinstance(state, dict) or not state or not _all_tensors(state):
-        found = f"it holds {', '.join(map(str, state))[:200]}" if isinstance(state, dict) else ""
-        raise InputError(f"teacher {url}: no state dict{found and f' ({found})'}; {HOW_TO_SAVE}")
+        keys = f" (found the keys {', '.join(map(str, state))[:200]})" if _has_keys(state) else ""
+        raise InputError(f"teacher {url}: no state dict in the file{keys}; {HOW_TO_SAVE}")
     if all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     return dict(state)
@@ -54,23 +60,38 @@ def parse_weights(content: bytes, url: str) -> StateDict:
 def load_teacher(
     section: TeacherSection, spec: ImageSpec, state: StateDict, device: torch.device
 ) -> nn.Module:
-    """A network with these weights, in eval mode, frozen, and run once on a blank image.
+    """Build a teacher and check it on a blank image.
+
+    Args:
+        section: The run file's `teacher`.
+        spec: The images that the teacher takes.
+        state: Its weights.
+        device: The device to put it on.
+
+    Returns:
+        The network in eval mode, without gradients.
 
     Raises:
-        InputError: When weights, architecture, input and classes do not fit one another.
+        InputError: If weights, architecture, input and classes do not fit each other.
     """
     network = build_network(section.architecture, section.width, spec, section.classes)
-    _fit(network, state, section)
+    _load_state(network, state, section)
     network.eval().requires_grad_(False).to(device)
-    whose = f"teacher {section.weights}: {section.architecture}"
-    logits = answer_to_blank(network, spec, section.classes, whose)
+    label = f"teacher {section.weights}: {section.architecture}"
+    logits = logits_of_blank_image(network, spec, section.classes, label)
     if not torch.isfinite(logits).all():
-        raise InputError(f"teacher {section.weights}: answers with NaN or infinity")
+        raise InputError(
+            f"teacher {section.weights}: its logits are NaN or infinite; "
+            "check the weights for NaN and infinity"
+        )
     return network
 
 
-def fingerprint(section: TeacherSection, state: StateDict) -> str:
-    """The sha256 of a teacher: its architecture and every weight's name, type, shape and bytes."""
+def teacher_fingerprint(section: TeacherSection, state: StateDict) -> str:
+    """Return the sha256 of architecture, width and the name, type, shape and bytes of each weight.
+
+    The path of the weights file and its format are not part of the fingerprint.
+    """
     architecture = f"{section.architecture}*{section.width}:{factory_digest(section.architecture)}"
     total = hashlib.sha256(architecture.encode())
     for name, tensor in sorted(state.items()):
@@ -82,42 +103,47 @@ def fingerprint(section: TeacherSection, state: StateDict) -> str:
 
 
 def _load_weights_only(content: bytes, url: str) -> Any:
-    if content[8:9] == b"{":  # After the length of its header, as no pickle or archive begins.
-        raise InputError(f"teacher {url}: is a safetensors file; give it that suffix")
+    # A safetensors file has its JSON header at byte 8, where no pickle or archive has a brace.
+    if content[8:9] == b"{":
+        raise InputError(f"teacher {url}: is a safetensors file; rename it to end in .safetensors")
     try:
         return load_torch(io.BytesIO(content))
     except TooLargeError as error:
         raise InputError(f"teacher {url}: {error}; {HOW_TO_SAVE}") from None
-    except Exception as error:  # torch raises half a dozen types, RuntimeError to EOFError
+    except Exception as error:  # torch raises half a dozen types, from RuntimeError to EOFError
         if "Unsupported" in str(error) or "weights_only" in str(error):
             raise InputError(
-                f"teacher {url}: a pickle that wants to run code, which is refused; {HOW_TO_SAVE}"
+                f"teacher {url}: loading this pickle would run code, which is not allowed; "
+                f"{HOW_TO_SAVE}"
             ) from None
         raise InputError(
-            f"teacher {url}: damaged or truncated weights ({first_line(error)})"
+            f"teacher {url}: damaged or truncated file ({first_line(error)}); copy or save it again"
         ) from None
+
+
+def _has_keys(state: Any) -> bool:
+    return isinstance(state, dict) and bool(state)
 
 
 def _all_tensors(state: dict[Any, Any]) -> bool:
     return all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
 
 
-def _fit(network: nn.Module, state: StateDict, section: TeacherSection) -> None:
-    wanted = network.state_dict()
-    # A counter that older files lack and that inference never reads.
-    optional = {name for name in wanted if name.endswith("num_batches_tracked")}
-    faults = [
-        ("missing", sorted(wanted.keys() - state.keys() - optional)),
-        ("unexpected", sorted(state.keys() - wanted.keys())),
-        (
-            "of another shape",
-            sorted(n for n in wanted.keys() & state.keys() if wanted[n].shape != state[n].shape),
-        ),
+def _load_state(network: nn.Module, state: StateDict, section: TeacherSection) -> None:
+    expected = network.state_dict()
+    # Files of old torch versions lack this counter, and inference never reads it.
+    optional = {name for name in expected if name.endswith("num_batches_tracked")}
+    other_shape = [n for n in expected.keys() & state.keys() if expected[n].shape != state[n].shape]
+    differences = [
+        ("missing", sorted(expected.keys() - state.keys() - optional)),
+        ("unexpected", sorted(state.keys() - expected.keys())),
+        ("of another shape", sorted(other_shape)),
     ]
-    found = [f"{len(names)} {kind} ({names[0]}, ...)" for kind, names in faults if names]
+    found = [f"{len(names)} {kind} ({names[0]}, ...)" for kind, names in differences if names]
     if found:
         raise InputError(
             f"teacher {section.weights}: the weights are not those of {section.architecture} with "
-            f"{section.classes} classes: {'; '.join(found)}"
+            f"{section.classes} classes: {'; '.join(found)}; "
+            "correct teacher.architecture, teacher.width or teacher.classes"
         )
     network.load_state_dict(state, strict=False)

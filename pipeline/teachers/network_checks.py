@@ -1,4 +1,4 @@
-"""Whether a student can go all the way, before anything is trained."""
+"""Check that a student can be trained, quantized and exported, before anything is trained."""
 
 import torch
 from torch import nn
@@ -6,30 +6,37 @@ from torch import nn
 from base.errors import InputError
 from base.suggest import did_you_mean
 from dfkd.recipe import RecipeError
-from dfkd.training.feature_shapes import check_stages
+from dfkd.training.stage_check import check_stages
 from pipeline.config.recipe_checks import running_recipes
 from pipeline.config.schema import RunConfig
-from pipeline.export.batch_norm_folding import folded
+from pipeline.export.batch_norm_folding import fold_batch_norms
 from pipeline.teachers.loading import StateDict, load_teacher, parse_weights
-from pipeline.teachers.networks import answer_to_blank, build_network, image_spec
+from pipeline.teachers.networks import build_network, image_spec, logits_of_blank_image
 from pipeline.teachers.weight_layers import WEIGHT_LAYERS
 from pipeline.teachers.weights_file import read_weights
 
 
 def check_student(config: RunConfig, student: nn.Module) -> None:
-    """Refuse a student that could be taught and then not be quantized.
+    """Check that a student can be quantized after it is trained.
+
+    Args:
+        config: The run file.
+        student: The student. It is not changed.
 
     Raises:
-        InputError: When it does not take the input, answers in another shape, cannot be traced, or
-            a layer that the run file names is none of its.
+        InputError: If the student does not take the input images, returns logits of another shape,
+            cannot be traced, has no layer to quantize, or lacks a layer that the run file names.
     """
     section = config.teacher if config.student == "same" else config.student
-    whose = f"student {section.architecture}"
-    traced = folded(student)
-    answer_to_blank(traced, image_spec(config.input), config.teacher.classes, whose)
-    known = [name for name, module in traced.named_modules() if isinstance(module, WEIGHT_LAYERS)]
+    label = f"student {section.architecture}"
+    folded = fold_batch_norms(student)
+    logits_of_blank_image(folded, image_spec(config.input), config.teacher.classes, label)
+    known = [name for name, module in folded.named_modules() if isinstance(module, WEIGHT_LAYERS)]
     if not known:
-        raise InputError(f"{whose} has no convolution and no linear layer to quantize")
+        raise InputError(
+            f"{label}: has no convolution and no linear layer to quantize; "
+            "choose another student.architecture"
+        )
     for name in config.quantize.float_layers:
         if name not in known:
             raise InputError(
@@ -37,11 +44,11 @@ def check_student(config: RunConfig, student: nn.Module) -> None:
             )
 
 
-def check_stages_of(config: RunConfig, teacher: nn.Module, student: nn.Module) -> None:
-    """Refuse a pair whose stages differ where a recipe of the run compares them.
+def check_feature_shapes(config: RunConfig, teacher: nn.Module, student: nn.Module) -> None:
+    """Check that feature maps have equal shapes wherever a recipe of the run compares them.
 
     Raises:
-        InputError: Names what each gives.
+        InputError: With the shapes of both networks.
     """
     for recipe, answering in running_recipes(config):
         network = teacher if answering == "original" else student
@@ -52,17 +59,18 @@ def check_stages_of(config: RunConfig, teacher: nn.Module, student: nn.Module) -
 
 
 def check_networks(config: RunConfig, device: torch.device) -> StateDict:
-    """Load the teacher and build the student, as the steps will.
+    """Load the teacher, build the student, and check both, as the steps of a run do.
 
     Args:
         config: The run file.
-        device: Where; who looks at run files for others may lack the one that they name.
+        device: The device of the teacher. It may differ from the run file's: a machine that only
+            checks run files needs no GPU.
 
     Returns:
         The teacher's weights.
 
     Raises:
-        InputError: When one of them does not suit the run file.
+        InputError: If teacher or student does not fit the run file.
     """
     spec, url = image_spec(config.input), config.teacher.weights
     state = parse_weights(read_weights(url), url)
@@ -71,5 +79,5 @@ def check_networks(config: RunConfig, device: torch.device) -> StateDict:
         section = config.student
         student = build_network(section.architecture, section.width, spec, config.teacher.classes)
     check_student(config, student)
-    check_stages_of(config, teacher, student)
+    check_feature_shapes(config, teacher, student)
     return state

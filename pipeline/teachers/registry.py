@@ -1,10 +1,10 @@
-"""The registry of teachers: a folder or any fsspec URL, with a folder for every teacher.
+"""The registry of teachers: a folder or fsspec URL that holds one folder for each teacher.
 
-    REGISTRY/NAME/run.yaml              its run file, called NAME too; its weights lie beside it
-    REGISTRY/NAME/teacher.safetensors   or whatever it calls them
+    REGISTRY/NAME/run.yaml              the run file of the teacher; its `name` must be NAME
+    REGISTRY/NAME/teacher.safetensors   the weights, under any file name
 
-What was seen of it stands in a log of the store, so that whoever looks next, on whatever machine,
-tells a changed teacher from a touched file.
+The last state of each teacher is logged in the store, so that any machine can distinguish a changed
+teacher from a file with a new timestamp.
 """
 
 import time
@@ -19,31 +19,32 @@ from fsspec.implementations.local import LocalFileSystem
 
 from base.errors import InputError
 from base.urls import check_url
-from pipeline.config.chosen_targets import by_target
+from pipeline.config.chosen_targets import names_by_target
 from pipeline.config.run_file import read_run_file
 from pipeline.store.code_digest import code_digest
 from pipeline.store.step_record import digest
 from pipeline.store.store import Store
 from pipeline.teachers.config_checks import check_config
-from pipeline.teachers.loading import fingerprint
+from pipeline.teachers.loading import teacher_fingerprint
 from pipeline.teachers.network_checks import check_networks
 
-KIND = "teachers"
+LOG_KIND = "teachers"
 
 RUN_FILE = "run.yaml"
 
 
 @dataclass(frozen=True)
-class Change:
-    """A teacher that is not what it was.
+class TeacherChange:
+    """A teacher that was added, changed, or cannot be used.
 
     Attributes:
-        name: Of its folder.
-        run_file: Place of its run file.
-        targets: What the run file names, by every name of its target; none when it was refused.
-        fingerprint: Of the teacher and all that its run file says; "" when it was refused.
-        refused: Why it cannot be used; "" when it can.
-        look: What its folder looked like.
+        name: Name of the teacher and of its folder.
+        run_file: Path or URL of its run file.
+        targets: The run file's targets, keyed by every name of the target (TARGET@POOL and
+            TARGET-dla0 under TARGET); empty if the teacher is refused.
+        fingerprint: sha256 of the teacher and of the run file's content; "" if it is refused.
+        refused: The reason why the teacher cannot be used; "" if it can.
+        listing: Digest of the names, sizes and timestamps of the files in its folder.
     """
 
     name: str
@@ -51,71 +52,65 @@ class Change:
     targets: dict[str, list[str]]
     fingerprint: str
     refused: str
-    look: str
+    listing: str
 
 
-def changes(
+def find_changes(
     registry: str,
     store: Store,
-    pause: float,
-    say: Callable[[str], None],
+    pause_s: float,
+    notify: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Change]:
-    """The teachers that changed since they were last noted.
+) -> Iterator[TeacherChange]:
+    """Yield the teachers that changed since `record_change` was last called for them.
 
-    Only what looks different is read at all (and everything once by new code), and only when it
-    looks the same again after a while: what is still being written is left for the next time, as
-    is what cannot be reached.
+    A teacher is read only if its folder's listing is new, or if the code that checks it is. A
+    folder whose listing changes during the pause is still being written; it is left for the next
+    call, as is one that cannot be reached.
 
     Args:
         registry: Folder or URL.
-        store: Where it stands what was seen.
-        pause: Seconds in which a folder must not change.
-        say: Takes a line about what is left.
-        sleep: Waits so long.
+        store: Holds the log of each teacher.
+        pause_s: Seconds during which a folder must not change.
+        notify: Receives a line about each teacher that is left for the next call.
+        sleep: Waits for a number of seconds.
 
     Raises:
-        InputError: When there is no such registry, or its URL contains a password.
+        InputError: If the registry does not exist, or its URL contains a password.
     """
     check_url(registry, "registry")
     code = code_digest(__name__)
-    before = _looks(registry)
-    seen = {name: _seen(store, registry, name) for name in before}
+    before = _listings(registry)
+    logged = {name: _last_entry(store, registry, name) for name in before}
     new = [
-        n
-        for n, look in before.items()
-        if (seen[n].get("look"), seen[n].get("code")) != (look, code)
+        name
+        for name, listing in before.items()
+        if (logged[name].get("look"), logged[name].get("code")) != (listing, code)
     ]
     if not new:
         return
-    sleep(pause)
-    after = _looks(registry)
+    sleep(pause_s)
+    after = _listings(registry)
     for name in new:
         if after.get(name) != before[name]:
-            say(f"{name}: still being written, left for the next time")
+            notify(f"{name}: its folder is still being written; checking it next time")
             continue
         try:
             change = _read(registry, name, before[name])
         except OSError as error:
-            say(f"{name}: cannot be reached, left for the next time ({error})")
+            notify(f"{name}: cannot be reached ({error}); checking it next time")
             continue
-        if _is_known(change, seen[name]):
-            # Touched, or the same once more: noted, so that it is not read every time.
-            note(registry, store, change)
+        if _is_logged(change, logged[name]):
+            # The content is the same: log the new listing, so that it is not read every time.
+            record_change(registry, store, change)
         else:
             yield change
 
 
-def _is_known(change: Change, seen: dict[str, Any]) -> bool:
-    if change.refused:
-        return (seen.get("look"), seen.get("refused")) == (change.look, change.refused)
-    return bool(change.fingerprint == seen.get("fingerprint"))
-
-
-def note(registry: str, store: Store, change: Change) -> None:
-    """Note that a change was made known; only now `changes` stops to tell it."""
+def record_change(registry: str, store: Store, change: TeacherChange) -> None:
+    """Log a change that has been announced, so that `find_changes` does not yield it again."""
     entry = {
-        "look": change.look,
+        "look": change.listing,
         "code": code_digest(__name__),
         "fingerprint": change.fingerprint,
         "refused": change.refused,
@@ -123,32 +118,43 @@ def note(registry: str, store: Store, change: Change) -> None:
     store.append(_log(registry, change.name), entry)
 
 
-def _read(registry: str, name: str, look: str) -> Change:
+def _is_logged(change: TeacherChange, entry: dict[str, Any]) -> bool:
+    if change.refused:
+        return (entry.get("look"), entry.get("refused")) == (change.listing, change.refused)
+    return bool(change.fingerprint == entry.get("fingerprint"))
+
+
+def _read(registry: str, name: str, listing: str) -> TeacherChange:
     place = f"{registry.rstrip('/')}/{name}/{RUN_FILE}"
     try:
         config = read_run_file(place)
         if config.name != name:
-            raise InputError(f"{place}: name must be that of its folder, {name!r}")
-        _stays_inside(config.teacher.weights, place)
+            raise InputError(
+                f"{place}: name is {config.name!r}, but must be {name!r}, the name of its folder"
+            )
+        _require_inside(config.teacher.weights, place)
         check_config(config)
         state = check_networks(config, torch.device("cpu"))
-        said = config.model_dump(mode="json", exclude={"teacher": {"weights"}})
-        known = digest({"teacher": fingerprint(config.teacher, state), "run": said})
+        run = config.model_dump(mode="json", exclude={"teacher": {"weights"}})
+        known = digest({"teacher": teacher_fingerprint(config.teacher, state), "run": run})
     except OSError:
         raise
     except InputError as error:
-        return Change(name, place, {}, "", str(error), look)
-    except Exception as error:  # What a factory or a network of theirs raises stops no other.
+        return TeacherChange(name, place, {}, "", str(error), listing)
+    except Exception as error:  # A user's factory or network must not stop the other teachers.
         reason = InputError(f"{place}: {type(error).__name__}: {error}")
-        return Change(name, place, {}, "", str(reason), look)
-    return Change(name, place, by_target(config), known, "", look)
+        return TeacherChange(name, place, {}, "", str(reason), listing)
+    return TeacherChange(name, place, names_by_target(config), known, "", listing)
 
 
-def _stays_inside(weights: str, run_file: str) -> None:
-    """What lies elsewhere would change unseen, and may be none of who fills the registry.
+def _require_inside(weights: str, run_file: str) -> None:
+    """Check that the weights are in the run file's folder, with links resolved.
+
+    A change of a file elsewhere would not be noticed, and whoever fills the registry may have no
+    right to read it.
 
     Raises:
-        InputError: When the weights do not lie in the run file's own folder, links followed.
+        InputError: If they are elsewhere.
     """
     fs, folder = fsspec.core.url_to_fs(run_file.rpartition("/")[0])
     other, place = fsspec.core.url_to_fs(weights)
@@ -156,32 +162,35 @@ def _stays_inside(weights: str, run_file: str) -> None:
     if isinstance(fs, LocalFileSystem):
         inside = inside and Path(place).resolve().is_relative_to(Path(folder).resolve())
     if not inside or ".." in place.split("/"):
-        raise InputError(f"{run_file}: teacher.weights must lie beside it: {weights}")
+        raise InputError(
+            f"{run_file}: teacher.weights must be in the run file's folder, not {weights}; "
+            "copy the file there"
+        )
 
 
-def _looks(registry: str) -> dict[str, str]:
-    """Of every teacher's folder: a digest of its files' names, sizes and times."""
+def _listings(registry: str) -> dict[str, str]:
+    """Return, by teacher, a digest of the names, sizes and timestamps of its files."""
     try:
         fs, root = fsspec.core.url_to_fs(registry, use_listings_cache=False)
         found: dict[str, dict[str, Any]] = fs.find(root, detail=True)
-        there = bool(found) or fs.exists(root)
+        exists = bool(found) or fs.exists(root)
     except (OSError, ImportError, ValueError) as error:
         raise InputError(f"registry {registry}: cannot be read ({error})") from None
-    if not there:
-        raise InputError(f"registry {registry}: no such folder")
+    if not exists:
+        raise InputError(f"registry {registry}: no such folder; correct the parameter registry")
     files: dict[str, list[Any]] = {}
-    for place, known in sorted(found.items()):
+    for place, info in sorted(found.items()):
         name, _, rest = place[len(root) :].lstrip("/").partition("/")
         if rest:
-            files.setdefault(name, []).append([rest, known["size"], str(fs.modified(place))])
-    entries = {name for name, inside in files.items() if RUN_FILE in (file[0] for file in inside)}
-    return {name: digest(files[name]) for name in sorted(entries)}
+            files.setdefault(name, []).append([rest, info["size"], str(fs.modified(place))])
+    names = {name for name, inside in files.items() if RUN_FILE in (file[0] for file in inside)}
+    return {name: digest(files[name]) for name in sorted(names)}
 
 
-def _seen(store: Store, registry: str, name: str) -> dict[str, Any]:
+def _last_entry(store: Store, registry: str, name: str) -> dict[str, Any]:
     entries = store.entries(_log(registry, name))
     return entries[-1] if entries else {}
 
 
 def _log(registry: str, name: str) -> str:
-    return f"{KIND}/{digest(registry.rstrip('/'))[:16]}-{name}"
+    return f"{LOG_KIND}/{digest(registry.rstrip('/'))[:16]}-{name}"

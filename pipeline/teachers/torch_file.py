@@ -1,4 +1,4 @@
-"""Reading files of torch's that anyone may have written: no code is run, and memory is bounded."""
+"""Load untrusted files written by `torch.save`: no code is run, and memory use is limited."""
 
 import io
 import zipfile
@@ -8,33 +8,36 @@ import torch
 
 
 class TooLargeError(ValueError):
-    """A file that takes more memory than there are bytes in it."""
+    """A file that needs more memory than it has bytes."""
 
 
 def load_torch(file: BinaryIO) -> Any:
-    """What `torch.save` wrote, on the CPU; it takes about as much memory as the file has bytes.
+    """Load what `torch.save` wrote, on the CPU.
 
     Args:
-        file: Open for reading, at any place.
+        file: Open for reading, at any position.
 
     Raises:
-        TooLargeError: When it would take more: `torch.save` compresses nothing.
-        Exception: One of half a dozen of torch's, RuntimeError to EOFError, when it is no such file
-            or wants to run code.
+        TooLargeError: If loading needs more memory than the file has bytes. `torch.save` does not
+            compress, so such a file was made by something else.
+        Exception: One of several types of torch, from RuntimeError to EOFError, if the file is not
+            such a file or needs to run code.
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    if file.read(4) == b"PK\x03\x04":  # By which torch knows an archive.
+    if file.read(4) == b"PK\x03\x04":  # torch recognises a zip archive by the same bytes.
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             unpacked = sum(member.file_size for member in members)
             if unpacked > size:
-                raise TooLargeError(f"takes {unpacked:,} bytes unpacked, of {size:,} in the file")
+                raise TooLargeError(
+                    f"takes {unpacked:,} bytes unpacked, but the file has {size:,} bytes"
+                )
             pickles = [archive.read(m) for m in members if m.filename.endswith(".pkl")]
     else:
         file.seek(0)
         pickles = [file.read()]
     if any(b"bytearray" in each for each in pickles):
-        raise TooLargeError("asks for a bytearray, which a few bytes can make of any size")
+        raise TooLargeError("its pickle creates a bytearray, which can be of any size")
     file.seek(0)
     return torch.load(file, map_location="cpu", weights_only=True)

@@ -1,9 +1,9 @@
 """Import torchvision beside a CPU build of torch.
 
-torchvision's wheels are CUDA builds: their compiled operators do not load beside a CPU torch, and
-the import then stops at two operators whose schemas are missing. Declaring the schemas is enough
-for models and transforms (`torchvision.ops.nms` itself stays unavailable). Where torch has CUDA,
-nothing is declared.
+torchvision's wheels are CUDA builds. Beside a CPU build of torch their compiled operators do not
+load, and the import fails because the schemas of two operators are missing. Declaring the schemas
+is enough for models and transforms; `torchvision.ops.nms` stays unavailable. Nothing is declared if
+torch has CUDA.
 """
 
 from types import ModuleType
@@ -12,18 +12,18 @@ import torch
 
 
 def import_torchvision() -> ModuleType:
-    """torchvision, made importable where it is not."""
+    """Import torchvision and return it, after declaring the missing schemas if necessary."""
     try:
         import torchvision
     except RuntimeError:
         library = torch.library.Library("torchvision", "DEF")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _KEEP.append(library)
+        _LIBRARIES.append(library)
         import torchvision
     module: ModuleType = torchvision
     return module
 
 
-_KEEP: list[torch.library.Library] = []
-"""A library's definitions live as long as the object."""
+_LIBRARIES: list[torch.library.Library] = []
+"""Keeps the library alive: its definitions are removed when the object is deleted."""

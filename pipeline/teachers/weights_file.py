@@ -1,4 +1,4 @@
-"""Reading a teacher's weights file, as bytes. Imports no torch."""
+"""Read the bytes of a teacher's weights file. Imports no torch."""
 
 import hashlib
 import io
@@ -12,51 +12,58 @@ from base.urls import check_url
 
 HOW_TO_SAVE = "save one with safetensors.torch.save_file(model.state_dict(), 'teacher.safetensors')"
 
-PART = 1 << 24
-"""Bytes that are read at a time, as a file may be endless."""
+CHUNK_BYTES = 1 << 24
+"""Size of one read. A stream may be endless, so it is not read at once."""
 
-TO_MEND = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-"""What stays as it is until someone mends it; any other OSError may be gone the next time."""
+PERMANENT_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+"""Errors that stay until the user fixes the cause; any other OSError may be a transient failure."""
 
 
 def read_weights(url: str) -> bytes:
-    """The bytes of a weights file.
+    """Return the bytes of a weights file.
+
+    Args:
+        url: A path, or a URL that fsspec can open.
 
     Raises:
-        InputError: As `check_weights`, or when it may not be read or is larger than MAX_FILE_BYTES.
-        OSError: When it cannot be reached.
+        InputError: As for `check_weights`; also if the file cannot be read, or is larger than
+            MAX_FILE_BYTES.
+        OSError: If the file's server does not respond.
     """
     check_weights(url)
     try:
         with fsspec.open(url, "rb") as file:
             content = io.BytesIO()
-            while content.tell() <= MAX_FILE_BYTES and (part := file.read(PART)):
-                content.write(part)
-    except TO_MEND as error:
+            while content.tell() <= MAX_FILE_BYTES and (chunk := file.read(CHUNK_BYTES)):
+                content.write(chunk)
+    except PERMANENT_ERRORS as error:
         raise InputError(f"teacher {url}: cannot be read ({error.strerror or error})") from None
     if content.tell() > MAX_FILE_BYTES:
-        raise InputError(f"teacher {url}: larger than {MAX_FILE_BYTES:,} bytes")
+        raise InputError(
+            f"teacher {url}: larger than {MAX_FILE_BYTES:,} bytes, the largest allowed size"
+        )
     return content.getvalue()
 
 
 def check_weights(url: str) -> None:
-    """Refuse what is not there or has a password in its URL, or holds no usable state dict.
+    """Check that a weights file exists and that its format holds a state dict.
 
     Raises:
-        InputError: With the reason, and how to save a state dict.
-        OSError: When it cannot be reached.
+        InputError: If the file is missing, its URL contains a password, or its format holds no
+            usable state dict; with instructions for saving one.
+        OSError: If the file's server does not respond.
     """
     check_url(url, "teacher")
     suffix = Path(url).suffix.lower()
     if suffix == ".onnx":
         raise InputError(
-            f"teacher {url}: an ONNX graph has its batch norms folded away, and their statistics "
-            f"are what data-free methods match; give a state dict: {HOW_TO_SAVE}"
+            f"teacher {url}: an ONNX graph has its batch norms folded, but data-free methods need "
+            f"their statistics; {HOW_TO_SAVE}"
         )
     if suffix == ".pt2":
         raise InputError(
-            f"teacher {url}: a .pt2 program has its batch norms frozen into operators, where their "
-            f"statistics cannot be matched; give a state dict: {HOW_TO_SAVE}"
+            f"teacher {url}: a .pt2 program has its batch norms frozen into operators, but "
+            f"data-free methods need their statistics; {HOW_TO_SAVE}"
         )
     if suffix not in (".safetensors", ".pt", ".pth", ".th"):
         raise InputError(f"teacher {url}: not a .safetensors, .pt, .pth or .th file; {HOW_TO_SAVE}")
@@ -65,16 +72,16 @@ def check_weights(url: str) -> None:
         found = fs.info(path)["type"] == "file"
     except FileNotFoundError:
         found = False
-    except (*TO_MEND, ImportError, ValueError) as error:
+    except (*PERMANENT_ERRORS, ImportError, ValueError) as error:
         raise InputError(f"teacher {url}: cannot be read ({error})") from None
     except OSError:
         raise
-    except Exception as error:  # A bucket's library has types of its own, for credentials say.
+    except Exception as error:  # Cloud libraries raise types of their own, e.g. for credentials.
         raise InputError(f"teacher {url}: cannot be reached ({error})") from None
     if not found:
-        raise InputError(f"teacher {url}: no such file")
+        raise InputError(f"teacher {url}: no such file; correct teacher.weights")
 
 
-def digest_of_weights(content: bytes) -> str:
-    """The sha256 of a weights file's content, as a step's key has it."""
+def weights_digest(content: bytes) -> str:
+    """Return the sha256 of a weights file's content, in hex."""
     return hashlib.sha256(content).hexdigest()

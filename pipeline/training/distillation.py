@@ -9,7 +9,7 @@ from dfkd.training.loop import build_generator
 from pipeline.config.chosen_recipes import chosen_recipe, keeps_generator
 from pipeline.roles import GENERATOR, STUDENT
 from pipeline.step_types import Role, StepContext, StepResult
-from pipeline.teachers.network_checks import check_stages_of, check_student
+from pipeline.teachers.network_checks import check_feature_shapes, check_student
 from pipeline.teachers.networks import build_network, image_spec
 from pipeline.teachers.step_inputs import cpu_state, open_teacher
 from pipeline.training.resumable_training import (
@@ -36,7 +36,7 @@ def distill(context: StepContext) -> StepResult:
         config.student.architecture, config.student.width, spec, config.teacher.classes
     ).to(device)
     check_student(config, student)
-    check_stages_of(config, teacher, student)
+    check_feature_shapes(config, teacher, student)
     generator = build_generator(recipe, spec, config.teacher.classes)
     if generator is not None:
         generator.to(device)

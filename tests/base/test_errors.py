@@ -29,5 +29,5 @@ def test_input_error_replaces_line_breaks_and_escapes_control_characters():
 def test_input_error_escapes_names_from_a_state_dict():
     file = io.BytesIO()
     torch.save({"a\n\x1b[2J": None}, file)
-    with pytest.raises(InputError, match=r"it holds a \\x1b\[2J"):
+    with pytest.raises(InputError, match=r"found the keys a \\x1b\[2J"):
         parse_weights(file.getvalue(), "teacher.pt")

@@ -5,7 +5,7 @@ import pytest
 from base.errors import InputError
 from base.urls import check_url
 from pipeline.store.store import Store
-from pipeline.teachers.registry import changes
+from pipeline.teachers.registry import find_changes
 from pipeline.teachers.weights_file import check_weights
 
 SECRET = "secret"
@@ -24,7 +24,7 @@ def test_every_url_setting_refuses_a_password(tmp_path, url):
     store = Store(str(tmp_path / "store"))
     for what, action in {
         "store": lambda: Store(url),
-        "registry": lambda: list(changes(url, store, 0.0, print)),
+        "registry": lambda: list(find_changes(url, store, 0.0, print)),
         "teacher": lambda: check_weights(f"{url}/teacher.pt"),
     }.items():
         with pytest.raises(InputError, match=f"^{what}: its URL contains a password") as caught:

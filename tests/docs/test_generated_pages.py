@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from dfkd.recipes import HOUSE, RECIPES
+from dfkd.recipes import RECIPES
+from dfkd.recipes.house import HOUSE
 from reference_pages import generated_pages, link_results, write_pages
 from reference_pages.docstrings import attributes, summary
 from reference_pages.markdown import table
@@ -122,3 +123,9 @@ def test_generating_imports_no_torch():
         "r.generated_pages(); sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_run_file_reference_describes_every_key():
+    rows = [line for line in generated_pages()["run_file.inc.md"].splitlines() if "| `" in line[:3]]
+    assert len(rows) > 40
+    assert [row for row in rows if row.endswith("|  |")] == []

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.bundle.bundle import open_bundle
-from pipeline.releases.releases import history
+from pipeline.bundle.opening import open_bundle
+from pipeline.releases.release_log import release_history
 from pipeline.store.store import Store
 from tests.support.checkout import copy_project
 from tests.support.marked_blocks import SLOW, groups, named, script
@@ -42,7 +42,7 @@ def test_the_prefect_commands_release_a_bundle_and_report_a_pending_engine(sessi
     manifest = open_bundle(session.folder / "bundles" / "mnist-lenet5")
     assert manifest["verdict"]["outcome"] == "pass"
     assert "targets/local-cpu/model.int8.onnx" in manifest["files"]
-    released = history(Store(session.environment["DATAFREE_EDGE_STORE"]), "mnist-lenet5")
+    released = release_history(Store(session.environment["DATAFREE_EDGE_STORE"]), "mnist-lenet5")
     assert [release.bundle for release in released] == [manifest["bundle"]]
 
     jetson = "prefect deployment run distill-and-quantize/orin-nano --watch"

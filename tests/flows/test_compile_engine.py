@@ -8,7 +8,7 @@ import time
 import pytest
 
 from flows import compile_engine as flow
-from pipeline.releases.engine_orders import STEP
+from pipeline.releases.engine_orders import ENGINE_STEP
 from pipeline.store.step_record import StepRecord
 from pipeline.store.store import Store
 from targets.catalogue.catalogue import find_target
@@ -45,7 +45,7 @@ def changed(name):
 def store(tmp_path):
     """A store with an engine that the device has built."""
     made = Store(str(tmp_path / "store"))
-    made.record(STEP, KEY, StepRecord({}, json.loads(json.dumps({"machine": ORIN}))))
+    made.record(ENGINE_STEP, KEY, StepRecord({}, json.loads(json.dumps({"machine": ORIN}))))
     return made
 
 
@@ -64,7 +64,7 @@ def test_a_changed_device_builds_again(store, monkeypatch, name):
 def test_a_device_with_unknown_fields_builds_again(tmp_path, monkeypatch):
     partly_known = {**ORIN, "untold": ["power_mode"]}
     store = Store(str(tmp_path / "store"))
-    store.record(STEP, KEY, StepRecord({}, {"machine": partly_known}))
+    store.record(ENGINE_STEP, KEY, StepRecord({}, {"machine": partly_known}))
     monkeypatch.setattr(flow, "build_environment", lambda _: partly_known)
     assert not flow._is_built.fn(store.url, KEY, "orin-nano-8")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.distill_and_quantize import VERDICT_STATES
-from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.opening import open_bundle
 from tests.support.quick_run import QUICK, ROOT, write_run
 from tests.support.session import Session, free_port
 

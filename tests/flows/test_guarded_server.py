@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.opening import open_bundle
 from tests.support.quick_run import write_run
 from tests.support.session import Session, free_port
 

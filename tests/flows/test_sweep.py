@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.releases.releases import names
+from pipeline.releases.release_log import release_names
 from pipeline.store.store import Store
 from tests.support.quick_run import write_run
 
@@ -35,4 +35,4 @@ def test_every_combination_is_run(session, tmp_path, same_bundle):
     assert len(states) == 4
     assert {states[("lenet5-half", target)] for target in ("local-cpu", "arm")} == {"Fail"}
     store = Store(session.environment["DATAFREE_EDGE_STORE"])
-    assert {"swept.same", "swept.same.arm"} <= set(names(store))
+    assert {"swept.same", "swept.same.arm"} <= set(release_names(store))

@@ -1,4 +1,4 @@
-"""A registry, a server and a worker: teachers change, and nobody touches anything else."""
+"""A registry: changed teachers lead to new releases without further action."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
-from pipeline.releases.releases import history
+from pipeline.releases.release_log import release_history
 from pipeline.store.store import Store
 from tests.support.quick_run import EXAMPLE, QUICK, ROOT
 
@@ -19,30 +19,30 @@ WATCH = "prefect deployment run watch-teachers/registry --watch --param pause=1 
 EVENTS = """
 from prefect.client.orchestration import get_client
 with get_client(sync_client=True) as client:
-    asked = {"filter": {"event": {"name": ["teacher.updated", "teacher.rejected"]}}}
-    for event in client._client.post("/events/filter", json=asked).json()["events"]:
+    query = {"filter": {"event": {"name": ["teacher.updated", "teacher.rejected"]}}}
+    for event in client._client.post("/events/filter", json=query).json()["events"]:
         print(event["event"], event["payload"]["reason"])
 """
 
 
 def released(session, name, count):
-    """The releases of a name, once there are so many."""
+    """Return the releases of a name once there are `count`."""
     store = Store(session.environment["DATAFREE_EDGE_STORE"])
     for _ in range(240):
-        if len(found := history(store, name)) >= count:
+        if len(found := release_history(store, name)) >= count:
             return found
         time.sleep(1)
     raise AssertionError(session.log())
 
 
 def watched(session, registry):
-    """What the newest look found, by the worker's log."""
+    """Run the flow and return the names of changed teachers, from the worker's log."""
     session.run(f"{WATCH}{registry}")
     return re.findall(r"changed: (\w+)", session.log())[-1]
 
 
 def events(session, count):
-    """What was told so far, once it is so much: events travel in the background."""
+    """Return the events so far, sorted, once there are `count` or ten seconds have passed."""
     script = session.home / "events.py"
     script.write_text(EVENTS)
     for _ in range(20):
@@ -53,8 +53,8 @@ def events(session, count):
     return sorted(lines)
 
 
-def entered(folder, name):
-    """A registry's entry: the example's teacher, quantized as it is; its weights."""
+def add_teacher(folder, name):
+    """Add the example's teacher to a registry; return the path of its weights."""
     (entry := folder / name).mkdir(parents=True)
     weights = entry / "teacher.safetensors"
     shutil.copyfile(EXAMPLE / "teacher.safetensors", weights)
@@ -65,15 +65,15 @@ def entered(folder, name):
 
 
 def change(weights):
-    """Make another teacher of it, hardly."""
+    """Change the weights a little."""
     state = load_file(weights)
     name = sorted(state)[0]
     save_file({**state, name: state[name] * 1.001}, weights)
 
 
-def test_a_changed_teacher_leads_to_a_new_bundle_in_service(session, tmp_path, same_bundle):
+def test_a_changed_teacher_leads_to_a_new_release(session, tmp_path, same_bundle):
     registry = tmp_path / "registry"
-    weights = entered(registry, "watched")
+    weights = add_teacher(registry, "watched")
 
     assert watched(session, registry) == "watched"
     (first,) = released(session, "watched", 1)
@@ -89,24 +89,25 @@ def test_a_changed_teacher_leads_to_a_new_bundle_in_service(session, tmp_path, s
 
     weights.write_bytes(weights.read_bytes()[:-100])
     assert watched(session, registry) == "watched"
-    refused, *told = events(session, 3)
-    assert refused.startswith("teacher.rejected")
-    assert "damaged safetensors file" in refused
-    assert told == ["teacher.updated ", "teacher.updated "]
-    assert history(Store(session.environment["DATAFREE_EDGE_STORE"]), "watched")[-1] == second
+    rejected, *updated = events(session, 3)
+    assert rejected.startswith("teacher.rejected")
+    assert "damaged safetensors file" in rejected
+    assert updated == ["teacher.updated ", "teacher.updated "]
+    store = Store(session.environment["DATAFREE_EDGE_STORE"])
+    assert release_history(store, "watched")[-1] == second
 
 
 @pytest.mark.slow
-def test_the_schedule_that_ships_does_so_by_itself(session, tmp_path, same_bundle):
-    """Switched on as flows/README.md says, but for every minute in place of every five."""
-    shipped = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-    (registry,) = [d for d in shipped["deployments"] if d["name"] == "registry"]
+def test_the_included_schedule_releases_changed_teachers(session, tmp_path, same_bundle):
+    """The schedule of prefect.yaml, active and with one minute instead of five."""
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    (registry,) = [d for d in deployments["deployments"] if d["name"] == "registry"]
     registry["parameters"] = {"registry": str(tmp_path / "registry"), "pause": 1}
     (schedule,) = registry["schedules"]
     assert schedule == {"cron": "*/5 * * * *", "active": False}
     registry["schedules"] = [{"cron": "* * * * *", "active": True}]
-    weights = entered(tmp_path / "registry", "scheduled")
-    (file := tmp_path / "prefect.yaml").write_text(yaml.safe_dump(shipped))
+    weights = add_teacher(tmp_path / "registry", "scheduled")
+    (file := tmp_path / "prefect.yaml").write_text(yaml.safe_dump(deployments))
     session.run(f"prefect --no-prompt deploy --prefect-file {file} --name registry")
     try:
         (first,) = released(session, "scheduled", 1)

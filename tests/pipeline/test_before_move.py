@@ -8,12 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from base.file_digest import file_digest
-from pipeline.bundle.bundle import open_bundle
-from pipeline.bundle.unpack import lay_out
+from pipeline.bundle.opening import open_bundle
+from pipeline.bundle.unpacking import unpack
 from pipeline.cli import app
 from pipeline.config.run_file import read_run_file
-from pipeline.releases.engine_orders import STEP, delivered, orders, send
-from pipeline.releases.releases import fetch, history, kept_alive, roll_back
+from pipeline.releases.engine_orders import ENGINE_STEP, create_orders, find_result, store_result
+from pipeline.releases.fetching import fetch_release
+from pipeline.releases.publishing import roll_back
+from pipeline.releases.release_log import objects_in_use, release_history
 from pipeline.store.garbage_collection import find_garbage
 from pipeline.store.step_record import Artifact, StepRecord
 from pipeline.store.store import Store
@@ -72,33 +74,33 @@ def test_old_run_file_is_read_with_the_same_meaning(monkeypatch):
 
 
 def test_old_releases_are_listed_fetched_and_rolled_back(store, tmp_path):
-    releases = history(store, "net")
+    releases = release_history(store, "net")
     assert len(releases) == 4
     assert releases[3].bundle == releases[1].bundle
-    current = fetch(store, "net", tmp_path / "current")
+    current = fetch_release(store, "net", tmp_path / "current")
     assert current.bundle == releases[1].bundle
     assert roll_back(store, "net").bundle == releases[0].bundle
-    assert len(history(store, "net")) == 5
+    assert len(release_history(store, "net")) == 5
 
 
 def test_old_store_has_its_garbage_found(store):
-    garbage = find_garbage(store, timedelta(days=7), kept_alive(store))
+    garbage = find_garbage(store, timedelta(days=7), objects_in_use(store))
     assert garbage.records == ()
 
 
 def test_old_engine_record_is_recalled(store, tmp_path):
-    record = store.recall(STEP, KEY)
+    record = store.recall(ENGINE_STEP, KEY)
     report = store.get(record.artifacts[ENGINE_REPORT], tmp_path)
     assert json.loads(report.read_text()) == record.notes
 
 
 def test_old_order_is_built_and_sent_back(store, order, tmp_path):
     device = tmp_path / "device"
-    lay_out(store, order, device)
+    unpack(store, order, device)
     built = compile_bundle(device, find_target("local-cpu"), BuildRequest(), print)
-    send(store, "a" * 64, built)
-    record = store.recall(STEP, "a" * 64)
-    old = store.recall(STEP, KEY)
+    store_result(store, "a" * 64, built)
+    record = store.recall(ENGINE_STEP, "a" * 64)
+    old = store.recall(ENGINE_STEP, KEY)
     assert record.artifacts.keys() == old.artifacts.keys()
     assert contained({name: type(v).__name__ for name, v in old.notes.items()}, _types(record))
 
@@ -125,6 +127,6 @@ def test_present_run_makes_the_same_order(store, bundle, monkeypatch):
     golden = bundle / "golden.npz"
     probes = {"golden": Artifact("golden.npz", file_digest(golden), golden.stat().st_size)}
     records = {"export": StepRecord(graphs, {}), "probe": StepRecord(probes, {})}
-    (made,) = orders(config, records, store)
+    (made,) = create_orders(config, records, store)
     assert made.sha256 == file_digest(FIXTURES / "order.json")
-    assert delivered(store, made) is None, "the new code's key differs: the device is asked again"
+    assert find_result(store, made) is None, "the new code's key differs: the device is asked again"

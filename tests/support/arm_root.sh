@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A root for ONNX Runtime's aarch64 build under user-mode emulation, in an empty folder:
+# Make a root folder in which ONNX Runtime's aarch64 build runs under user-mode emulation:
 #
 #   apt-get install qemu-user-static
 #   tests/support/arm_root.sh FOLDER
 #   DATAFREE_EDGE_ARM_ROOT=FOLDER make slow
 #
-# On Debian 12 as root, with the network: packages are fetched and unpacked, none is installed; the
-# only thing changed outside FOLDER is apt's list of architectures, for as long as it takes.
+# FOLDER must be empty. Run this on Debian 12 as root, with network access. Packages are downloaded and
+# unpacked, not installed. Outside FOLDER only dpkg's list of architectures is changed, and restored.
 set -euo pipefail
 folder=$(realpath "$1")
 python=${PYTHON:-.venv/bin/python}
@@ -36,7 +36,7 @@ pinned=$("$python" -m pip freeze | grep -E '^(onnxruntime|numpy)==')
 for wheel in "$folder"/debs/*.whl; do
     "$python" -m zipfile -e "$wheel" "$folder/packages"
 done
-# Bytecode made here spares the emulator the compiling; the standard library holds files that are
-# wrong on purpose, for its own tests, and compileall then exits with 1.
+# Compile to bytecode here, because the emulator is slow. The standard library's own tests contain
+# invalid files, for which compileall exits with 1.
 python3.11 -m compileall -q "$folder" || true
 rm -r "$folder/debs"

@@ -1,4 +1,4 @@
-"""What hostile input is made of, and what may come of it."""
+"""Hypothesis strategies for hostile input, and checks of what it may cause."""
 
 import tempfile
 import uuid
@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from base.errors import InputError
 
-MANY = settings(
-    max_examples=60,
+FUZZ = settings(
+    # The number of examples is that of the active profile, see tests/conftest.py.
     deadline=None,
-    # To make what was found smaller takes longer than a test may.
+    # Without shrinking, which takes longer than a test may.
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
 
-AT_MOST = pytest.mark.timeout(120, method="thread")
-"""What hangs, be it in a library's own code, ends the whole test run and says where."""
+FUZZ_TIMEOUT = pytest.mark.timeout(120, method="thread")
+"""Ends the test run with a stack trace if an example hangs, also inside a library's C code."""
 
 SCALARS = st.one_of(
     st.none(),
@@ -38,7 +38,7 @@ VALUES = st.recursive(
 )
 
 ESCAPED = Path(tempfile.gettempdir()) / f"escaped-{uuid.uuid4().hex}"
-"""What is told to make it must not."""
+"""A path outside every test folder. Some of NAMES lead there; nothing may create it."""
 
 NAMES = st.one_of(
     st.text(max_size=30),
@@ -49,8 +49,8 @@ NAMES = st.one_of(
 
 
 @contextmanager
-def watched():
-    """A folder in two others; nothing may appear beside it, nor beside the one it is in."""
+def sandbox():
+    """A folder inside two others; fail if anything is created beside it or beside its parent."""
     with tempfile.TemporaryDirectory() as outer:
         root = Path(outer) / "middle" / "root"
         root.mkdir(parents=True)
@@ -59,8 +59,8 @@ def watched():
             assert sorted(path.name for path in folder.iterdir()) == inside
 
 
-def fine_or_one_line(action):
-    """Whatever it comes to, it is no traceback."""
+def succeeds_or_raises_one_line(action):
+    """Call `action`; return its result, or None after an InputError of one line."""
     try:
         return action()
     except InputError as error:
@@ -71,7 +71,7 @@ def fine_or_one_line(action):
 
 @st.composite
 def mutated(draw, content):
-    """Some bytes of a good file changed, cut off or put in."""
+    """Draw copies of valid bytes with some bytes changed, deleted or inserted."""
     data = bytearray(content)
     for _ in range(draw(st.integers(1, 8))):
         place = draw(st.integers(0, max(0, len(data) - 1)))

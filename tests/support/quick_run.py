@@ -1,4 +1,7 @@
-"""The example teacher at a tenth of the cost: every stage real, the student a poor one."""
+"""A run file for quick runs: the example's teacher, all steps, and little training.
+
+The student it trains is poor.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +34,7 @@ QUICK: dict[str, Any] = {
 
 
 def write_run(folder: Path, **changes: Any) -> Path:
-    """A run file in `folder`: QUICK with some sections changed."""
+    """Write a run file into `folder`: QUICK with some sections replaced."""
     path = folder / "run.yaml"
     path.write_text(yaml.safe_dump({**QUICK, **changes}))
     return path

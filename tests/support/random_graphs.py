@@ -1,4 +1,4 @@
-"""Random quantized networks, for properties of every graph."""
+"""Hypothesis strategy for quantized networks."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from tests.support.graphs import Builder
 
 CHANNELS = 4
-"""The same everywhere, so that any two tensors can be added."""
+"""Channels of every tensor, so that any two tensors can be added."""
 
 
 @st.composite
 def quantized_networks(draw):
-    """Draw a model of up to six blocks; inputs and weights of every layer are quantized."""
+    """Return a model of up to six blocks whose inputs and weights are all quantized."""
     build = Builder(draw(st.integers(0, 2**16)))
 
     def scale():
@@ -33,8 +33,8 @@ def with_relu(build, x, scale):
 
 
 def pooled(build, x, scale):
-    activated = build.add("Relu", build.convolution(x, CHANNELS, CHANNELS, kernel=1))
-    return build.pair(build.add("MaxPool", activated, kernel_shape=[3, 3], pads=[1] * 4), scale())
+    made = build.add("Relu", build.convolution(x, CHANNELS, CHANNELS, kernel=1))
+    return build.pair(build.add("MaxPool", made, kernel_shape=[3, 3], pads=[1] * 4), scale())
 
 
 def residual(build, x, scale):
@@ -44,10 +44,9 @@ def residual(build, x, scale):
 
 
 def shared_relu(build, x, scale):
-    """Add a ReLU whose float output has a second consumer."""
-    activated = build.add("Relu", build.convolution(x, CHANNELS, CHANNELS))
-    added = build.add("Add", build.pair(activated, scale()), activated)
-    return build.pair(added, scale())
+    """Add a block whose ReLU is read in float as well as quantized."""
+    made = build.add("Relu", build.convolution(x, CHANNELS, CHANNELS))
+    return build.pair(build.add("Add", build.pair(made, scale()), made), scale())
 
 
 BLOCKS = (plain, with_relu, pooled, residual, shared_relu)

@@ -1,15 +1,16 @@
-"""Small bundles, in and out of service."""
+"""Small bundles, and their publication as releases."""
 
 import json
 
 from base.file_digest import file_digest
-from pipeline.releases.releases import Published, fetch, publish
+from pipeline.releases.fetching import fetch_release
+from pipeline.releases.publishing import PublishResult, publish
 from pipeline.store.step_record import digest
 from targets.bundle.bundle_files import open_bundle
 
 
-def bundle(folder, content, outcome="pass", name="net"):
-    """A bundle as far as service looks at it."""
+def make_bundle(folder, content, outcome="pass", name="net"):
+    """Write a bundle with only what releases need; `content` is that of its graph."""
     (folder / "graphs").mkdir(parents=True)
     (folder / "graphs" / "student.onnx").write_text(content)
     (folder / "report.html").write_text(f"<p>{content}")
@@ -27,14 +28,15 @@ def bundle(folder, content, outcome="pass", name="net"):
     return folder
 
 
-def served(store, folder):
-    """Whether a bundle came into service."""
-    made = json.loads((folder / "manifest.json").read_text())["bundle"]
-    return publish(store, folder, made) == Published.NOW
+def publish_bundle(store, folder):
+    """Publish a bundle; return whether it was released now."""
+    bundle = json.loads((folder / "manifest.json").read_text())["bundle"]
+    return publish(store, folder, bundle) == PublishResult.RELEASED
 
 
-def current(store, tmp_path, name="net"):
-    fetch(store, name, tmp_path / "current")
+def released_content(store, tmp_path, name="net"):
+    """Fetch and open the current release; return the content of its graph."""
+    fetch_release(store, name, tmp_path / "current")
     open_bundle(tmp_path / "current")
     assert (tmp_path / "current" / "report.html").exists()
     return (tmp_path / "current" / "graphs" / "student.onnx").read_text()

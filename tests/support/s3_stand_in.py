@@ -1,4 +1,4 @@
-"""Stands in for an S3 service: moto's server, on an address of one's own.
+"""A server with the API of S3 (moto), for tests.
 
 python tests/support/s3_stand_in.py ADDRESS PORT
 """

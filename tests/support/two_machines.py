@@ -1,4 +1,4 @@
-"""Two machines on one: network namespaces joined by a cable that can be slow, or cut."""
+"""Two simulated machines: network namespaces joined by a link that can be slowed or cut."""
 
 import itertools
 import os
@@ -7,21 +7,24 @@ import subprocess
 from contextlib import contextmanager
 
 HOST, DEVICE = "10.77.0.1", "10.77.0.2"
-"""Their addresses; nothing else is reachable from either."""
+"""Addresses of the two machines; neither reaches anything else."""
 
 _numbers = itertools.count()
 
 
 class NoNamespacesError(RuntimeError):
-    """This machine, or who runs the tests on it, may not make network namespaces."""
+    """The system does not allow this user to create network namespaces."""
 
 
 class TwoMachines:
-    """Namespaces for a host and a device.
+    """Network namespaces for a host and a device.
 
     Attributes:
-        host: What runs a command on the host when put before it.
+        host: Words to put before a command to run it on the host.
         device: The same for the device.
+
+    Raises:
+        NoNamespacesError: If the namespaces cannot be created.
     """
 
     def __init__(self):
@@ -36,52 +39,52 @@ class TwoMachines:
 
     def _join(self):
         for name in self._names:
-            _do("ip", "netns", "add", name)
+            _run("ip", "netns", "add", name)
         host, device = self._names
         ends = ("type", "veth", "peer", "name", "cable", "netns", device)
-        _do("ip", "link", "add", "cable", "netns", host, *ends)
+        _run("ip", "link", "add", "cable", "netns", host, *ends)
         for name, address in zip(self._names, (HOST, DEVICE), strict=True):
-            _do("ip", "-n", name, "address", "add", f"{address}/24", "dev", "cable")
-            for link in ("lo", "cable"):
-                _do("ip", "-n", name, "link", "set", link, "up")
+            _run("ip", "-n", name, "address", "add", f"{address}/24", "dev", "cable")
+            for interface in ("lo", "cable"):
+                _run("ip", "-n", name, "link", "set", "dev", interface, "up")
 
     @contextmanager
-    def slowed(self, end, kilobits):
-        """What one end sends passes at so many kilobits a second.
+    def slowed(self, machine, kbit_per_s):
+        """Limit what one machine sends.
 
         Args:
-            end: `self.host` or `self.device`.
-            kilobits: A second.
+            machine: `self.host` or `self.device`.
+            kbit_per_s: The limit in kilobits a second.
         """
-        shaping = ("tc", "-n", end[-1], "qdisc")
-        shape = ("rate", f"{kilobits}kbit", "burst", "16kb", "latency", "400ms")
-        _do(*shaping, "add", "dev", "cable", "root", "tbf", *shape)
+        queue = ("tc", "-n", machine[-1], "qdisc")
+        limit = ("rate", f"{kbit_per_s}kbit", "burst", "16kb", "latency", "400ms")
+        _run(*queue, "add", "dev", "cable", "root", "tbf", *limit)
         try:
             yield
         finally:
-            _do(*shaping, "delete", "dev", "cable", "root")
+            _run(*queue, "delete", "dev", "cable", "root")
 
     @contextmanager
     def cut(self):
-        """Nothing passes; neither side is told."""
-        link = ("ip", "-n", self._names[1], "link", "set", "cable")
-        _do(*link, "down")
+        """Drop everything on the link; neither machine is notified."""
+        link = ("ip", "-n", self._names[1], "link", "set", "dev", "cable")
+        _run(*link, "down")
         try:
             yield
         finally:
-            _do(*link, "up")
+            _run(*link, "up")
 
-    def kill(self, end):
-        """Every process there, at once."""
-        found = subprocess.run(["ip", "netns", "pids", end[-1]], capture_output=True, text=True)
+    def kill(self, machine):
+        """Kill every process of one machine."""
+        found = subprocess.run(["ip", "netns", "pids", machine[-1]], capture_output=True, text=True)
         for process in found.stdout.split():
             os.kill(int(process), signal.SIGKILL)
 
     def close(self):
-        """Take both away, and the cable with them."""
+        """Delete both namespaces, and the link with them."""
         for name in self._names:
             subprocess.run(["ip", "netns", "delete", name], capture_output=True)
 
 
-def _do(*command):
+def _run(*command):
     subprocess.run(command, check=True, capture_output=True)

@@ -14,7 +14,11 @@ def datafree_edge_commands() -> str:
     from pipeline.cli import app
 
     program: Any = typer.main.get_command(app)
-    parts = [_typer_command(name, command) for name, command in program.commands.items()]
+    parts = [
+        _typer_command(name, command)
+        for name, command in program.commands.items()
+        if not command.hidden
+    ]
     return "\n\n".join(parts)
 
 
@@ -72,8 +76,8 @@ def _page(
     parts = [f"## `{title}`", f"```text\n{usage}\n```", description.strip()]
     if rows:
         parts.append(table(("argument or option", "meaning", "default"), rows))
-    examples = [line.strip() for line in epilog.replace(";", "\n").splitlines()]
-    examples = [line.split(": ", 1)[-1] for line in examples if title.split()[0] in line]
+    lines = [line.strip() for line in epilog.splitlines()]
+    examples = [line for line in lines if line.startswith(title.split()[0])]
     if examples:
         parts.append("```text\n" + "\n".join(examples) + "\n```")
     return "\n\n".join(part for part in parts if part)

@@ -33,7 +33,7 @@ def _section(title: str, schema: Schema, sections: dict[str, Schema]) -> str:
     rows = [
         (
             code(key),
-            _linked(key, field) if title == TOP else _type(field),
+            _linked(key, field),
             _default(field, key in schema.get("required", ())),
             field.get("description") or described.get(key, ""),
         )
@@ -56,7 +56,7 @@ def _references(schema: Any) -> list[str]:
 
 
 def _linked(key: str, field: Schema) -> str:
-    """Return the type of a key of the top level, with a link to its section."""
+    """Return the type of a key, with a link if it is a section."""
     return _type(field).replace("section", f"[section](#{key})")
 
 
@@ -93,7 +93,7 @@ def _type(field: Schema) -> str:
     if field["type"] == "array":
         return _list(field)
     if field["type"] == "object":
-        return f"map of names to {_type(field['additionalProperties'])}"
+        return f"map of names to {_limited(field['additionalProperties'], plural=True)}"
     if field["type"] == "null":
         return "`null`"
     if field["type"] == "boolean":
@@ -102,16 +102,19 @@ def _type(field: Schema) -> str:
 
 
 def _list(field: Schema) -> str:
-    if "prefixItems" in field:
-        return f"list of {len(field['prefixItems'])}, each a {_type(field['prefixItems'][0])}"
-    return f"list, each a {_type(field['items'])}"
+    count = f"{len(field['prefixItems'])} " if "prefixItems" in field else ""
+    items = field["prefixItems"][0] if count else field["items"]
+    return f"list of {count}{_limited(items, plural=True)}"
 
 
-def _limited(field: Schema) -> str:
-    names = {"integer": "whole number", "number": "number", "string": "text"}
+NAMES = {"integer": "whole number", "number": "number", "string": "text"}
+
+
+def _limited(field: Schema, plural: bool = False) -> str:
+    name = NAMES[field["type"]] + ("s" if plural and field["type"] != "string" else "")
     limits = [f"{sign} {_number(field[limit])}" for limit, sign in LIMITS.items() if limit in field]
     pattern = [f"matching `{field['pattern']}`"] if "pattern" in field else []
-    return " ".join([names[field["type"]], *([", ".join(limits)] if limits else []), *pattern])
+    return " ".join([name, *([", ".join(limits)] if limits else []), *pattern])
 
 
 def _number(value: float) -> str:

@@ -1,7 +1,7 @@
 """The tables of a run's page."""
 
 from flows.support.run_page import layer_tables
-from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.opening import open_bundle
 
 TENSORRT = {"name": "conv1", "kind": "Convolution", "tactic": "t", "takes": "int8", "gives": "fp16"}
 

@@ -1,10 +1,10 @@
-"""A run's targets: CPUs are compiled for and judged here, engines wait for their device."""
+"""A run's targets: CPUs are compiled for here, engines are built on their device."""
 
 import pytest
 
 from base.errors import InputError
 from pipeline.chain import chain
-from pipeline.config.chosen_targets import check_targets, cpu_targets, targets_elsewhere
+from pipeline.config.chosen_targets import check_targets, cpu_targets, remote_targets
 from pipeline.config.run_file import read_run_file
 from pipeline.config.weight_range import half_range
 from tests.support.quick_run import write_run
@@ -14,12 +14,12 @@ def config(folder, **changes):
     return read_run_file(write_run(folder, **changes))
 
 
-def test_cpus_and_engines_are_told_apart(tmp_path):
+def test_targets_are_split_into_local_and_remote_ones(tmp_path):
     names = ["local-cpu", "orin-nano", "arm", "local-gpu", "arm-dotprod@shelf", "thor@lab"]
     names += ["orin-nx-dla1", "orin-nx-dla0@lab"]
     chosen = config(tmp_path, targets=names)
     assert list(cpu_targets(chosen)) == ["local-cpu", "arm"]
-    assert {name: place.pool for name, place in targets_elsewhere(chosen).items()} == {
+    assert {name: place.pool for name, place in remote_targets(chosen).items()} == {
         "orin-nano": "orin-nano-8",
         "local-gpu": "local-gpu",
         "arm-dotprod@shelf": "shelf",
@@ -27,19 +27,19 @@ def test_cpus_and_engines_are_told_apart(tmp_path):
         "orin-nx-dla1": "orin-nx-16",
         "orin-nx-dla0@lab": "lab",
     }
-    cores = [place.dla_core for place in targets_elsewhere(chosen).values()]
+    cores = [place.dla_core for place in remote_targets(chosen).values()]
     assert cores == [None, None, None, None, 1, 0]
     labels = [step.label for step in chain(chosen)]
     assert labels[-4:] == ["compile local-cpu", "validate local-cpu", "compile arm", "validate arm"]
 
 
-def test_a_student_for_an_engine_alone_is_judged_on_this_cpu(tmp_path):
+def test_run_without_a_cpu_target_is_judged_on_this_cpu(tmp_path):
     chosen = config(tmp_path, targets=["orin-nano"])
     assert list(cpu_targets(chosen)) == ["local-cpu"]
     assert chain(chosen)[-1].label == "validate local-cpu"
 
 
-def test_an_engine_saturates_nothing(tmp_path):
+def test_only_cpu_targets_decide_the_weight_range(tmp_path):
     full = config(tmp_path, targets=["orin-nano", "x86-vnni"])
     half = config(tmp_path, targets=["orin-nano", "x86-avx2"])
     assert not half_range(full)
@@ -47,24 +47,24 @@ def test_an_engine_saturates_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("targets", "opset", "complaint"),
+    ("targets", "opset", "message"),
     [
         (["orinano"], 17, "targets: unknown target 'orinano'; did you mean 'orin-nano'?"),
-        (["arm@"], 17, "targets: 'arm@' names no pool; write arm@POOL"),
-        (["arm@../../elsewhere"], 17, "'arm@../../elsewhere' names no pool; write arm@POOL"),
+        (["arm@"], 17, "targets: 'arm@' has no valid pool; write arm@POOL"),
+        (["arm@../../elsewhere"], 17, "'arm@../../elsewhere' has no valid pool; write arm@POOL"),
         (["orin-nx-dla2"], 17, "'orin-nx-dla2': orin-nx has 2 accelerators, from 0; write orin-nx"),
         (["orin-nano-dla0@lab"], 17, "orin-nano has no accelerator; write orin-nano"),
         (["arm-dla0"], 17, "arm has no accelerator; write arm"),
         (["nano"], 17, "17 is above 13, the highest that TensorRT reads on nano"),
     ],
 )
-def test_a_target_that_cannot_be_is_refused(tmp_path, targets, opset, complaint):
+def test_invalid_target_is_an_input_error(tmp_path, targets, opset, message):
     chosen = config(tmp_path, targets=targets, export={"opset": opset})
     with pytest.raises(InputError) as caught:
         check_targets(chosen)
-    assert complaint in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_the_oldest_devices_take_opset_13(tmp_path):
+def test_oldest_devices_accept_opset_13(tmp_path):
     check_targets(config(tmp_path, targets=["nano", "tx2"], export={"opset": 13}))
     check_targets(config(tmp_path, targets=["xavier-nx", "orin-nano", "thor"]))

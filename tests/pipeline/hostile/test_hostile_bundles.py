@@ -1,6 +1,6 @@
-"""Bundles whose digests are right and whose files are not what they should be, and foreign graphs.
+"""`datafree-edge validate` on bundles with correct digests and wrong contents.
 
-All through `datafree-edge validate`, as a person would open them.
+It succeeds or raises an InputError of one line.
 """
 
 import io
@@ -17,27 +17,27 @@ from onnx import TensorProto, helper, numpy_helper
 
 from base.errors import InputError
 from base.file_digest import file_digest
-from pipeline.bundle.bundle import NEEDED
-from pipeline.cli import validate
-from pipeline.releases.releases import Published, publish
+from pipeline.bundle.opening import REQUIRED_KEYS
+from pipeline.commands.bundle_commands import validate
+from pipeline.releases.publishing import PublishResult, publish
 from pipeline.store.store import Store
 from tests.support.hostile_input import (
-    AT_MOST,
-    MANY,
+    FUZZ,
+    FUZZ_TIMEOUT,
     VALUES,
-    fine_or_one_line,
     mutated,
-    watched,
+    sandbox,
+    succeeds_or_raises_one_line,
 )
 from tests.support.quick_run import ROOT
 
-pytestmark = AT_MOST
+pytestmark = FUZZ_TIMEOUT
 
 COUNT, CLASSES = 12, 3
 
 MODEL = "targets/local-cpu/model.int8.onnx"
 
-TORN = (ROOT / "tests" / "targets" / "lint" / "modelopt_int8.onnx").read_bytes()
+REAL_GRAPH = (ROOT / "tests" / "targets" / "lint" / "modelopt_int8.onnx").read_bytes()
 
 
 def probes():
@@ -78,7 +78,7 @@ GOOD = packed(probes())
 
 
 def written(folder, golden=GOOD, model=None, **changes):
-    """A bundle that is whole by its own digests."""
+    """Write a bundle whose digests are correct."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / MODEL).parent.mkdir(parents=True)
     (folder / MODEL).write_bytes(model or graph())
@@ -96,23 +96,23 @@ def written(folder, golden=GOOD, model=None, **changes):
 
 
 def validated(bundle, model=None):
-    """Whether it came to a verdict."""
+    """Validate a bundle. Return True for a verdict, None after an InputError."""
 
     def judged():
         with pytest.raises(typer.Exit):
             validate(bundle, model)
         return True
 
-    return fine_or_one_line(judged)
+    return succeeds_or_raises_one_line(judged)
 
 
-def test_a_good_one_is_judged(tmp_path):
+def test_valid_bundle_gets_a_verdict(tmp_path):
     assert validated(written(tmp_path / "bundle"))
 
 
 @st.composite
 def arrays(draw):
-    """Some of another type or shape, missing, or of Python's objects."""
+    """Probes with some arrays missing, or of another type or shape."""
     found = probes()
     for name in draw(st.lists(st.sampled_from(sorted(found)), min_size=1, max_size=2)):
         kind = draw(st.sampled_from(["u1", "f4", ">f4", "f8", "i8", "c8", "U3", "O", "?"]))
@@ -123,24 +123,24 @@ def arrays(draw):
     return packed(found)
 
 
-@MANY
+@FUZZ
 @given(mutated(GOOD) | arrays() | st.binary(max_size=60))
-def test_probes_of_anything(content):
-    with watched() as root:
+def test_any_probes_are_handled(content):
+    with sandbox() as root:
         validated(written(root, golden=content))
 
 
-@MANY
-@given(mutated(graph()) | mutated(TORN[:4000]) | mutated(TORN) | st.binary(max_size=60))
-def test_graphs_of_anything(content):
-    with watched() as root:
+@FUZZ
+@given(mutated(graph()) | mutated(REAL_GRAPH[:4000]) | mutated(REAL_GRAPH) | st.binary(max_size=60))
+def test_any_graphs_are_handled(content):
+    with sandbox() as root:
         bundle = written(root / "bundle")
         (root / "other.onnx").write_bytes(content)
         validated(bundle, root / "other.onnx")
         validated(written(root / "bundle", model=content or b"0"))
 
 
-def test_a_graph_that_answers_with_something_else(tmp_path):
+def test_graph_with_wrong_outputs_is_an_input_error(tmp_path):
     bundle = written(tmp_path / "bundle")
     words = helper.make_model(
         helper.make_graph(
@@ -163,12 +163,12 @@ def test_a_graph_that_answers_with_something_else(tmp_path):
     )
     for content in (graph(outputs=4), words.SerializeToString()):
         (tmp_path / "other.onnx").write_bytes(content)
-        with pytest.raises(InputError, match=r"other\.onnx: answers with"):
+        with pytest.raises(InputError, match=r"other\.onnx: returns"):
             validate(bundle, tmp_path / "other.onnx")
 
 
-def test_a_graph_whose_weights_lie_elsewhere(tmp_path):
-    """ONNX Runtime is not asked to open what lies outside the graph's folder."""
+def test_graph_with_weights_outside_its_folder_is_an_input_error(tmp_path):
+    """ONNX Runtime must not open files outside the graph's folder."""
     (tmp_path / "secret").write_bytes(bytes(4 * 4 * CLASSES))
     model = onnx.load_model_from_string(graph())
     (weights,) = model.graph.initializer
@@ -181,10 +181,12 @@ def test_a_graph_whose_weights_lie_elsewhere(tmp_path):
         validate(written(tmp_path / "bundle"), folder / "other.onnx")
 
 
-@MANY
-@given(st.sampled_from([*NEEDED, "files", "gate", "agreement", "confidence", "int8"]), VALUES)
-def test_manifests_that_say_anything(name, value):
-    with watched() as root:
+@FUZZ
+@given(
+    st.sampled_from([*REQUIRED_KEYS, "files", "gate", "agreement", "confidence", "int8"]), VALUES
+)
+def test_any_manifest_values_are_handled(name, value):
+    with sandbox() as root:
         gate, target = {"agreement": 0.9, "confidence": 0.95}, {"int8": {"file": MODEL}}
         if name in gate:
             changes = {"run": {"gate": {**gate, name: value}}}
@@ -196,24 +198,24 @@ def test_manifests_that_say_anything(name, value):
             changes = {name: value}
         bundle, store = written(root / "bundle", **changes), Store(str(root / "store"))
         validated(bundle)
-        fine_or_one_line(lambda: publish(store, bundle, "0" * 64))
+        succeeds_or_raises_one_line(lambda: publish(store, bundle, "0" * 64))
 
 
 @pytest.mark.parametrize("value", [3, None, [], {}, "x", {"agreement": 2, "confidence": 0.95}])
-def test_a_gate_that_is_none(tmp_path, value):
-    with pytest.raises(InputError, match="no threshold"):
+def test_invalid_gate_is_an_input_error(tmp_path, value):
+    with pytest.raises(InputError, match="no valid agreement"):
         validate(written(tmp_path / "bundle", run={"gate": value}), None)
 
 
-def test_a_bundle_cannot_be_called_out_of_the_store(tmp_path):
+def test_bundle_name_cannot_lead_out_of_the_store(tmp_path):
     bundle, store = written(tmp_path / "bundle", name="../../net"), Store(str(tmp_path / "a/b"))
-    assert publish(store, written(tmp_path / "good"), "0" * 64) is Published.NOW
+    assert publish(store, written(tmp_path / "good"), "0" * 64) is PublishResult.RELEASED
     with pytest.raises(InputError, match="not a valid name"):
         publish(store, bundle, "0" * 64)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "bundle", "good"]
 
 
-def test_probes_that_are_few_bytes_until_they_are_unpacked(tmp_path, monkeypatch):
+def test_probes_that_decompress_to_too_many_bytes_are_an_input_error(tmp_path, monkeypatch):
     monkeypatch.setattr("targets.bundle.golden.MAX_FILE_BYTES", 1_000_000)
     content = packed({**probes(), "pixels": np.zeros((20_000, 1, 10, 10), np.uint8)})
     assert len(content) < 10_000

@@ -1,6 +1,6 @@
-"""What comes from outside and means harm, or is broken: one clear error, or it is fine.
+"""Hostile or broken input files are accepted or raise an InputError of one line.
 
-Never a traceback, never a file outside its root, never code that runs.
+They cause no traceback, no file outside the root, and run no code.
 """
 
 import io
@@ -15,44 +15,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import InputError
-from pipeline.bundle.bundle import open_bundle
-from pipeline.bundle.unpack import lay_out
+from pipeline.bundle.opening import open_bundle
+from pipeline.bundle.unpacking import unpack
 from pipeline.config.run_file import parse_run, read_run_file
 from pipeline.store.step_record import digest
 from pipeline.store.store import Store
 from pipeline.teachers.config_checks import check_config
 from pipeline.teachers.loading import parse_weights
-from pipeline.teachers.registry import changes
+from pipeline.teachers.registry import find_changes
 from targets.lint.linter import lint_report
 from tests.support.hostile_input import (
-    AT_MOST,
     ESCAPED,
-    MANY,
+    FUZZ,
+    FUZZ_TIMEOUT,
     NAMES,
     VALUES,
-    fine_or_one_line,
     mutated,
-    watched,
+    sandbox,
+    succeeds_or_raises_one_line,
 )
 from tests.support.quick_run import EXAMPLE, QUICK, ROOT
 
-pytestmark = AT_MOST
+pytestmark = FUZZ_TIMEOUT
 
 
-@MANY
+@FUZZ
 @given(st.sampled_from([*QUICK, "export", "targets", "seed", "device", "private"]), VALUES)
-def test_run_files_with_a_section_of_anything(section, value):
-    config = fine_or_one_line(lambda: parse_run({**QUICK, section: value}, "run.yaml"))
+def test_any_section_values_are_handled(section, value):
+    config = succeeds_or_raises_one_line(lambda: parse_run({**QUICK, section: value}, "run.yaml"))
     if config is not None:
-        fine_or_one_line(lambda: check_config(config))
+        succeeds_or_raises_one_line(lambda: check_config(config))
 
 
-@MANY
+@FUZZ
 @given(mutated(yaml.safe_dump(QUICK).encode()))
-def test_run_files_of_broken_text(content):
-    with watched() as root:
+def test_broken_run_files_are_handled(content):
+    with sandbox() as root:
         (root / "run.yaml").write_bytes(content)
-        fine_or_one_line(lambda: read_run_file(root / "run.yaml"))
+        succeeds_or_raises_one_line(lambda: read_run_file(root / "run.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -68,45 +68,44 @@ def test_run_files_of_broken_text(content):
         "name: !!int ''",
     ],
 )
-def test_yaml_that_means_harm(tmp_path, content):
+def test_hostile_yaml_is_an_input_error(tmp_path, content):
     (tmp_path / "run.yaml").write_text(content)
     with pytest.raises(InputError):
         read_run_file(tmp_path / "run.yaml")
     assert not ESCAPED.exists()
 
 
-@MANY
+@FUZZ
 @given(VALUES | st.fixed_dictionaries({"files": st.dictionaries(NAMES, st.text(max_size=64))}))
-def test_manifests_of_anything(document):
-    with watched() as root:
+def test_any_manifests_are_handled(document):
+    with sandbox() as root:
         (root / "manifest.json").write_text(json.dumps(document))
-        fine_or_one_line(lambda: open_bundle(root))
+        succeeds_or_raises_one_line(lambda: open_bundle(root))
 
 
-@MANY
+@FUZZ
 @given(st.dictionaries(NAMES, st.binary(max_size=20), max_size=4), VALUES)
-def test_orders_whose_files_lie_anywhere(files, stray):
-    """What a device lays out never leaves its folder."""
-    with watched() as root:
+def test_unpacking_an_order_stays_inside_its_folder(files, stray):
+    with sandbox() as root:
         store = Store(str(root / "store"))
 
-        def kept(content):
+        def put(content):
             path = root / "content"
             path.write_bytes(content)
             return store.put(path, "content").sha256
 
-        manifest = {"files": {name: kept(content) for name, content in files.items()}}
+        manifest = {"files": {name: put(content) for name, content in files.items()}}
         for document in (manifest, {"files": stray}, stray):
-            order = kept(json.dumps(document).encode())
-            with watched() as device:
-                fine_or_one_line(lambda order=order, to=device: lay_out(store, order, to))
+            order = put(json.dumps(document).encode())
+            with sandbox() as device:
+                succeeds_or_raises_one_line(lambda order=order, to=device: unpack(store, order, to))
             assert not ESCAPED.exists()
 
 
-@MANY
+@FUZZ
 @given(mutated((EXAMPLE / "teacher.safetensors").read_bytes()))
-def test_broken_safetensors(content):
-    fine_or_one_line(lambda: parse_weights(content, "teacher.safetensors"))
+def test_broken_safetensors_are_handled(content):
+    succeeds_or_raises_one_line(lambda: parse_weights(content, "teacher.safetensors"))
 
 
 def saved(value):
@@ -115,20 +114,20 @@ def saved(value):
     return file.getvalue()
 
 
-@MANY
+@FUZZ
 @given(mutated(saved({"weight": torch.ones(3, 3), "bias": torch.zeros(3)})) | st.binary())
-def test_broken_state_dicts(content):
-    fine_or_one_line(lambda: parse_weights(content, "teacher.pt"))
+def test_broken_state_dicts_are_handled(content):
+    succeeds_or_raises_one_line(lambda: parse_weights(content, "teacher.pt"))
 
 
-@MANY
+@FUZZ
 @given(VALUES)
-def test_files_that_hold_something_else(value):
-    fine_or_one_line(lambda: parse_weights(saved(value), "teacher.pt"))
+def test_torch_files_without_a_state_dict_are_handled(value):
+    succeeds_or_raises_one_line(lambda: parse_weights(saved(value), "teacher.pt"))
 
 
 @pytest.mark.parametrize("protocol", range(2, 6))
-def test_pickles_that_run_code_do_not(tmp_path, protocol):
+def test_pickled_code_is_not_run(tmp_path, protocol):
     class Attack:
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "ran"),))
@@ -142,10 +141,10 @@ def test_pickles_that_run_code_do_not(tmp_path, protocol):
 GRAPH = (ROOT / "tests" / "targets" / "lint" / "modelopt_int8.onnx").read_bytes()
 
 
-@MANY
+@FUZZ
 @given(mutated(GRAPH[:4000]) | mutated(GRAPH))
-def test_broken_graphs(content):
-    with watched() as root:
+def test_broken_graphs_are_handled(content):
+    with sandbox() as root:
         (root / "graph.onnx").write_bytes(content)
         try:
             lint_report(root / "graph.onnx")
@@ -153,21 +152,21 @@ def test_broken_graphs(content):
             assert "\n" not in str(error)
 
 
-@MANY
+@FUZZ
 @given(mutated(yaml.safe_dump(QUICK).encode()), st.binary(max_size=50))
-def test_registry_entries_of_anything(run_file, weights):
-    with watched() as root:
+def test_broken_registry_entries_are_refused_in_one_line(run_file, weights):
+    with sandbox() as root:
         entry = root / "registry" / "net"
         entry.mkdir(parents=True)
         (entry / "run.yaml").write_bytes(run_file)
         (entry / "teacher.safetensors").write_bytes(weights)
         store = Store(str(root / "store"))
-        for change in changes(str(root / "registry"), store, 0.0, print):
+        for change in find_changes(str(root / "registry"), store, 0.0, print):
             assert change.refused
             assert "\n" not in change.refused
 
 
-def test_a_link_in_a_bundle_leads_nowhere_else(tmp_path):
+def test_link_out_of_a_bundle_is_an_input_error(tmp_path):
     (tmp_path / "secret").write_text("secret")
     bundle = tmp_path / "bundle"
     bundle.mkdir()

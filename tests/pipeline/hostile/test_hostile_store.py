@@ -1,4 +1,4 @@
-"""A store that others can write to: records, logs and checkpoints of anything."""
+"""Hostile records, logs and checkpoints in a store are handled without a traceback."""
 
 import io
 import json
@@ -15,8 +15,10 @@ from base.errors import InputError
 from dfkd.training.budget import Plan
 from pipeline.chain import add_artifacts, chain, run_step, step_key
 from pipeline.config.run_file import read_run_file
-from pipeline.releases.release_tables import history_table, service_table
-from pipeline.releases.releases import fetch, history, kept_alive, publish, roll_back
+from pipeline.releases.fetching import fetch_release
+from pipeline.releases.publishing import publish, roll_back
+from pipeline.releases.release_log import objects_in_use, release_history
+from pipeline.releases.release_tables import history_table, releases_table
 from pipeline.store.garbage_collection import find_garbage
 from pipeline.store.step_record import Artifact, StepRecord, digest
 from pipeline.store.step_workspace import Workspace
@@ -26,42 +28,42 @@ from pipeline.training.checkpoint import PARTS, Checkpoint, machine
 from pipeline.training.resumable_training import train
 from tests.pipeline.test_chain import Silent
 from tests.support.hostile_input import (
-    AT_MOST,
     ESCAPED,
-    MANY,
+    FUZZ,
+    FUZZ_TIMEOUT,
     NAMES,
     VALUES,
-    fine_or_one_line,
     mutated,
-    watched,
+    sandbox,
+    succeeds_or_raises_one_line,
 )
 from tests.support.quick_run import write_run
-from tests.support.releases import bundle
+from tests.support.releases import make_bundle
 from tests.support.tiny import make_loop
 
-pytestmark = AT_MOST
+pytestmark = FUZZ_TIMEOUT
 
 
-@MANY
+@FUZZ
 @given(mutated(json.dumps({"artifacts": {"a": {"name": "a", "sha256": "0" * 64}}}).encode()))
-def test_broken_records_of_steps(content):
-    with watched() as root:
+def test_broken_records_are_handled(content):
+    with sandbox() as root:
         store = Store(str(root / "store"))
         store.record("step", "key", StepRecord({}, {}))
         (root / "store" / "steps" / "step" / "key.json").write_bytes(content)
-        fine_or_one_line(lambda: store.recall("step", "key"))
+        succeeds_or_raises_one_line(lambda: store.recall("step", "key"))
 
 
-@MANY
+@FUZZ
 @given(NAMES, st.text(max_size=70) | st.none())
-def test_artifacts_with_names_of_anything(name, sha256):
-    """None stands for an object that is there."""
-    with watched() as outer, watched() as root:
+def test_any_artifact_names_are_handled(name, sha256):
+    """None stands for the sha256 of a stored object."""
+    with sandbox() as outer, sandbox() as root:
         store = Store(str(outer / "store"))
         (outer / "content").write_text("content")
         there = store.put(outer / "content", "content").sha256
         known = there if sha256 is None else sha256
-        fine_or_one_line(lambda: store.get(Artifact(name, known, 0), root))
+        succeeds_or_raises_one_line(lambda: store.get(Artifact(name, known, 0), root))
     assert not ESCAPED.exists()
 
 
@@ -72,26 +74,26 @@ ARTIFACTS = st.dictionaries(
 
 
 def resealed(document, place):
-    """As one who means harm would."""
+    """Return a document with a valid checksum, as an attacker would write it."""
     if not isinstance(document, dict):
         return document
     return {**document, "seal": digest([place, json.loads(json.dumps(document))])}
 
 
-@MANY
+@FUZZ
 @given(VALUES | st.fixed_dictionaries({"artifacts": VALUES | ARTIFACTS, "notes": VALUES}))
-def test_records_that_say_anything(document):
-    """What is taken for a finished step can be handed on to the next."""
-    with watched() as root:
+def test_any_record_values_are_handled(document):
+    """A record that is accepted can be used by the next step."""
+    with sandbox() as root:
         store, config = Store(str(root / "store")), read_run_file(write_run(root))
         teacher, distill = chain(config)[:2]
         key = step_key(teacher, config, teacher.settings(config, ""), {})
         store._files.write_json(place := f"steps/teacher/{key}.json", resealed(document, place))
-        record = fine_or_one_line(lambda: run_step(teacher, config, {}, store, Silent()))
+        record = succeeds_or_raises_one_line(lambda: run_step(teacher, config, {}, store, Silent()))
         if record is not None:
             artifacts = add_artifacts({}, teacher, record, config)
             settings = distill.settings(config, "")
-            fine_or_one_line(lambda: step_key(distill, config, settings, artifacts))
+            succeeds_or_raises_one_line(lambda: step_key(distill, config, settings, artifacts))
 
 
 DIGESTS = st.sampled_from([letter * 64 for letter in "abc"])
@@ -106,12 +108,12 @@ RELEASES = st.fixed_dictionaries(
     },
     optional={"when": st.just("20260101T000000.000000Z")},
 )
-"""As they should be; a number stands for one of the objects that are there."""
+"""Valid releases; a number stands for one of the stored objects."""
 
 
 @st.composite
 def entries(draw):
-    """Some of them with a field of anything, or nothing like one."""
+    """Releases, some with a wrong field or replaced by any value."""
     found = []
     for release in draw(st.lists(RELEASES, min_size=1, max_size=4)):
         if draw(st.booleans()):
@@ -120,12 +122,12 @@ def entries(draw):
     return found
 
 
-@MANY
+@FUZZ
 @given(entries(), VALUES)
-def test_logs_of_anything(logged, stray):
-    with watched() as root:
+def test_any_log_entries_are_handled(logged, stray):
+    with sandbox() as root:
         store = Store(str(root / "store"))
-        made = bundle(root / "made", "good")
+        made = make_bundle(root / "made", "good")
         manifest = (made / "manifest.json").read_text()
         publish(store, made, json.loads(manifest)["bundle"])
         objects = []
@@ -137,16 +139,16 @@ def test_logs_of_anything(logged, stray):
                 entry["manifest"] = objects[number] if 0 <= number < 4 else number
             store._files.write_json(f"logs/service/net/2030-{index}.json", entry)
         for action in (
-            lambda: history(store, "net"),
-            lambda: kept_alive(store),
-            lambda: find_garbage(store, timedelta(days=7), kept_alive(store)),
-            lambda: shown(service_table(store)),
+            lambda: release_history(store, "net"),
+            lambda: objects_in_use(store),
+            lambda: find_garbage(store, timedelta(days=7), objects_in_use(store)),
+            lambda: shown(releases_table(store)),
             lambda: shown(history_table(store, "net")),
-            lambda: fetch(store, "net", root / "current"),
+            lambda: fetch_release(store, "net", root / "current"),
             lambda: roll_back(store, "net"),
             lambda: publish(store, made, json.loads(manifest)["bundle"]),
         ):
-            fine_or_one_line(action)
+            succeeds_or_raises_one_line(action)
 
 
 def shown(table):
@@ -155,36 +157,39 @@ def shown(table):
     return console.file.getvalue()
 
 
-def test_a_release_whose_predecessors_entry_was_deleted(tmp_path):
-    """As a damaged one's error says to do."""
+def test_history_works_after_an_entry_is_deleted(tmp_path):
+    """The error about a damaged entry says to delete it."""
     store = Store(str(tmp_path / "store"))
-    made = {letter: bundle(tmp_path / letter, letter) for letter in "abc"}
+    made = {letter: make_bundle(tmp_path / letter, letter) for letter in "abc"}
     for each in made.values():
         publish(store, each, json.loads((each / "manifest.json").read_text())["bundle"])
     roll_back(store, "net")
     first, second, *_ = sorted((tmp_path / "store/logs/service/net").iterdir())
     second.unlink()
-    assert len(history(store, "net")) == 3
-    again = bundle(tmp_path / "again", "c")
+    assert len(release_history(store, "net")) == 3
+    again = make_bundle(tmp_path / "again", "c")
     outcome = publish(store, again, json.loads((again / "manifest.json").read_text())["bundle"])
-    assert outcome.name == "ASIDE"
+    assert outcome.name == "WITHHELD"
     assert first.exists()
 
 
 @pytest.mark.parametrize("name", ["..", "../../escaped", "", "a/b", "."])
-def test_a_log_whose_name_leads_elsewhere(tmp_path, name):
+def test_log_name_cannot_lead_out_of_the_store(tmp_path, name):
     store = Store(str(tmp_path / "a" / "store"))
-    for action in (lambda: store.append(f"service/{name}", {}), lambda: history(store, name)):
+    for action in (
+        lambda: store.append(f"service/{name}", {}),
+        lambda: release_history(store, name),
+    ):
         with pytest.raises(InputError, match="not a valid name"):
             action()
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_name_that_is_markup_is_shown_as_it_is(tmp_path):
+def test_name_with_markup_is_shown_unchanged(tmp_path):
     store = Store(str(tmp_path / "store"))
-    made = bundle(tmp_path / "made", "x", name="[bold]a[")
+    made = make_bundle(tmp_path / "made", "x", name="[bold]a[")
     publish(store, made, json.loads((made / "manifest.json").read_text())["bundle"])
-    assert "[bold]a[" in shown(service_table(store))
+    assert "[bold]a[" in shown(releases_table(store))
 
 
 def saved(value):
@@ -204,7 +209,7 @@ GOOD = {
 
 @st.composite
 def checkpoints(draw):
-    """A good one with some parts of anything, or broken bytes of a good one."""
+    """A valid checkpoint with some wrong parts or broken bytes."""
     if draw(st.booleans()):
         return draw(mutated(saved(GOOD)) | st.binary(max_size=60))
     state = dict(GOOD["loop"])
@@ -216,24 +221,26 @@ def checkpoints(draw):
     return saved(draw(st.just(document) | VALUES))
 
 
-@MANY
+@FUZZ
 @given(checkpoints())
-def test_checkpoints_of_anything(content):
-    with watched() as root:
+def test_any_checkpoints_are_handled(content):
+    with sandbox() as root:
         workspace = Workspace(Files(str(root)), "checkpoints/step")
         context = SimpleNamespace(workspace=workspace, reporter=Silent())
         kept = Checkpoint(context, "phase")
         (root / "content").write_bytes(content)
         workspace.save("phase.checkpoint", root / "content")
-        notes = fine_or_one_line(lambda: train(make_loop(plan=Plan(1, 0)), "phase", context))
+        notes = succeeds_or_raises_one_line(
+            lambda: train(make_loop(plan=Plan(1, 0)), "phase", context)
+        )
         if notes is not None:
             json.dumps(notes)
         assert kept.place == "checkpoints/step/phase.checkpoint"
 
 
 @pytest.mark.parametrize("number", [-(2**60), -2, 2])
-def test_a_round_that_there_is_not(tmp_path, number):
-    """From far below zero the loop would never come to its end."""
+def test_checkpoint_of_an_impossible_round_is_an_input_error(tmp_path, number):
+    """From a round far below zero the loop would not end."""
     workspace = Workspace(Files(str(tmp_path)), "checkpoints/step")
     context = SimpleNamespace(workspace=workspace, reporter=Silent())
     content = saved({**GOOD, "loop": {**GOOD["loop"], "round": number}})

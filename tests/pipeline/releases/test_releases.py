@@ -1,4 +1,4 @@
-"""What is in service: moved by a verdict alone, and back by one command."""
+"""Releases: changed by a verdict or by a roll-back, and by nothing else."""
 
 import json
 from dataclasses import replace
@@ -8,149 +8,153 @@ import pytest
 
 from base.errors import InputError
 from base.file_digest import file_digest
-from pipeline.bundle import bundle as bundle_module
-from pipeline.bundle.folder_swap import beside
-from pipeline.releases.releases import Published, fetch, history, names, publish, roll_back
+from pipeline.bundle import check_output
+from pipeline.bundle import open_bundle as open_bundle_of_run
+from pipeline.bundle.folder_swap import hidden_sibling
+from pipeline.releases import fetch_release, publish, release_history, release_names, roll_back
+from pipeline.releases.publishing import PublishResult
 from pipeline.store.step_record import digest
 from targets.bundle.bundle_files import open_bundle
-from tests.support.releases import bundle, current, served
+from tests.support.releases import make_bundle, publish_bundle, released_content
 
 
 @pytest.fixture
-def made(tmp_path):
-    """Bundles by a letter."""
-    return {letter: bundle(tmp_path / f"bundle-{letter}", letter) for letter in "abc"}
+def bundles(tmp_path):
+    """Three bundles of one name, by the content of their graphs."""
+    return {letter: make_bundle(tmp_path / f"bundle-{letter}", letter) for letter in "abc"}
 
 
-def test_the_last_that_passed_is_in_service(store, made, tmp_path):
-    assert served(store, made["a"])
-    assert served(store, made["b"])
-    assert not served(store, made["b"])
-    assert (names(store), len(history(store, "net"))) == (["net"], 2)
-    assert current(store, tmp_path) == "b"
+def test_last_bundle_that_passed_is_released(store, bundles, tmp_path):
+    assert publish_bundle(store, bundles["a"])
+    assert publish_bundle(store, bundles["b"])
+    assert not publish_bundle(store, bundles["b"])
+    assert (release_names(store), len(release_history(store, "net"))) == (["net"], 2)
+    assert released_content(store, tmp_path) == "b"
 
 
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
-def test_what_did_not_pass_leaves_the_last_good_one(store, made, tmp_path, outcome):
-    served(store, made["a"])
-    assert not served(store, bundle(tmp_path / "worse", "worse", outcome))
-    assert current(store, tmp_path) == "a"
+def test_bundle_that_did_not_pass_leaves_release_unchanged(store, bundles, tmp_path, outcome):
+    publish_bundle(store, bundles["a"])
+    assert not publish_bundle(store, make_bundle(tmp_path / "worse", "worse", outcome))
+    assert released_content(store, tmp_path) == "a"
 
 
-def test_rolling_back_twice_goes_back_two_steps(store, made, tmp_path):
-    for each in made.values():
-        served(store, each)
-    seen = [current(store, tmp_path)]
+def test_rolling_back_twice_goes_back_two_releases(store, bundles, tmp_path):
+    for each in bundles.values():
+        publish_bundle(store, each)
+    seen = [released_content(store, tmp_path)]
     for _ in range(2):
         roll_back(store, "net")
-        seen.append(current(store, tmp_path))
+        seen.append(released_content(store, tmp_path))
     assert seen == ["c", "b", "a"]
-    with pytest.raises(InputError, match="none was before it"):
+    with pytest.raises(InputError, match="there is no earlier release"):
         roll_back(store, "net")
 
 
-def test_a_teacher_that_came_back_is_one_step_of_its_own(store, made, tmp_path):
+def test_bundle_released_twice_is_two_steps_of_roll_back(store, bundles, tmp_path):
     for letter in "aba":
-        assert served(store, made[letter])
+        assert publish_bundle(store, bundles[letter])
     roll_back(store, "net")
-    assert current(store, tmp_path) == "b"
+    assert released_content(store, tmp_path) == "b"
     roll_back(store, "net")
-    assert current(store, tmp_path) == "a"
+    assert released_content(store, tmp_path) == "a"
 
 
-def test_what_was_rolled_back_from_stays_out_until_a_person_wants_it(store, made, tmp_path):
-    served(store, made["a"])
-    served(store, made["b"])
+def test_bundle_is_withheld_after_roll_back_until_person_releases_it(store, bundles, tmp_path):
+    publish_bundle(store, bundles["a"])
+    publish_bundle(store, bundles["b"])
     roll_back(store, "net")
-    assert not served(store, made["b"])
-    assert current(store, tmp_path) == "a"
-    b = history(store, "net")[1].bundle
+    assert not publish_bundle(store, bundles["b"])
+    assert released_content(store, tmp_path) == "a"
+    b = release_history(store, "net")[1].bundle
     roll_back(store, "net", b[:8])
-    assert current(store, tmp_path) == "b"
-    assert served(store, made["c"])
-    assert served(store, made["b"])
+    assert released_content(store, tmp_path) == "b"
+    assert publish_bundle(store, bundles["c"])
+    assert publish_bundle(store, bundles["b"])
 
 
-def test_an_engine_that_came_later_brings_no_student_back(store, made, tmp_path):
-    """The bundle is another one, what was rolled back from is in it all the same."""
-    served(store, made["a"])
-    served(store, made["b"])
+def test_withheld_student_with_new_engine_is_still_withheld(store, bundles, tmp_path):
+    """The bundle's digest is another one, but it contains the student rolled back from."""
+    publish_bundle(store, bundles["a"])
+    publish_bundle(store, bundles["b"])
     roll_back(store, "net")
-    (made["b"] / "student.engine").write_text("engine")
-    manifest = json.loads((made["b"] / "manifest.json").read_text())
-    manifest["files"]["student.engine"] = file_digest(made["b"] / "student.engine")
+    (bundles["b"] / "student.engine").write_text("engine")
+    manifest = json.loads((bundles["b"] / "manifest.json").read_text())
+    manifest["files"]["student.engine"] = file_digest(bundles["b"] / "student.engine")
     manifest["bundle"] = digest(manifest["files"])
-    (made["b"] / "manifest.json").write_text(json.dumps(manifest))
-    assert publish(store, made["b"], manifest["bundle"]) == Published.ASIDE
-    assert current(store, tmp_path) == "a"
+    (bundles["b"] / "manifest.json").write_text(json.dumps(manifest))
+    assert publish(store, bundles["b"], manifest["bundle"]) == PublishResult.WITHHELD
+    assert released_content(store, tmp_path) == "a"
 
 
-def test_going_forward_again_sets_nothing_aside(store, made, tmp_path):
-    served(store, made["a"])
-    served(store, made["b"])
+def test_releasing_later_bundle_by_hand_withholds_nothing(store, bundles):
+    publish_bundle(store, bundles["a"])
+    publish_bundle(store, bundles["b"])
     roll_back(store, "net")
-    roll_back(store, "net", history(store, "net")[1].bundle[:8])
-    assert served(store, made["a"])
+    roll_back(store, "net", release_history(store, "net")[1].bundle[:8])
+    assert publish_bundle(store, bundles["a"])
 
 
-def test_two_runs_that_put_in_the_same_at_once_are_one_release(store, made, tmp_path, monkeypatch):
-    served(store, made["a"])
+def test_two_runs_that_publish_same_bundle_at_once_make_one_release(
+    store, bundles, tmp_path, monkeypatch
+):
+    publish_bundle(store, bundles["a"])
     with monkeypatch.context() as at_once:
-        at_once.setattr("pipeline.releases.releases.history", lambda store, name: [])
-        assert served(store, made["b"])
-        assert served(store, made["b"])
-    assert len(history(store, "net")) == 2
+        at_once.setattr("pipeline.releases.publishing.release_history", lambda store, name: [])
+        assert publish_bundle(store, bundles["b"])
+        assert publish_bundle(store, bundles["b"])
+    assert len(release_history(store, "net")) == 2
     roll_back(store, "net")
-    assert current(store, tmp_path) == "a"
+    assert released_content(store, tmp_path) == "a"
 
 
-def test_a_clock_that_is_behind_does_not_hide_what_was_done(store, made, tmp_path, monkeypatch):
-    served(store, made["a"])
-    served(store, made["b"])
+def test_roll_back_works_on_machine_whose_clock_is_behind(store, bundles, tmp_path, monkeypatch):
+    publish_bundle(store, bundles["a"])
+    publish_bundle(store, bundles["b"])
 
-    class Behind(datetime):
+    class ClockBehind(datetime):
         @classmethod
         def now(cls, zone):
             return datetime.now(zone) - timedelta(minutes=5)
 
-    monkeypatch.setattr("pipeline.store.store.datetime", Behind)
+    monkeypatch.setattr("pipeline.store.store.datetime", ClockBehind)
     roll_back(store, "net")
-    assert current(store, tmp_path) == "a"
+    assert released_content(store, tmp_path) == "a"
 
 
-def test_another_runs_bundle_is_not_taken_for_ones_own(store, made):
-    with pytest.raises(InputError, match="another run's bundle lies there"):
-        publish(store, made["a"], "0" * 64)
+def test_bundle_of_another_run_is_not_published(store, bundles):
+    with pytest.raises(InputError, match="holds the bundle of another run"):
+        publish(store, bundles["a"], "0" * 64)
 
 
-def test_a_bundle_that_never_was_cannot_be_put_back(store, made):
-    with pytest.raises(InputError, match="net: nothing is in service"):
+def test_roll_back_to_unknown_bundle_is_refused(store, bundles):
+    with pytest.raises(InputError, match="net: no release has this name"):
         roll_back(store, "net")
-    served(store, made["a"])
-    with pytest.raises(InputError, match="0 others begin with ffff"):
+    publish_bundle(store, bundles["a"])
+    with pytest.raises(InputError, match="0 other bundles begin with ffff"):
         roll_back(store, "net", "ffff")
 
 
-def test_what_is_fetched_is_checked_and_takes_no_strangers_place(store, made, tmp_path):
-    served(store, made["a"])
-    stranger = tmp_path / "stranger"
-    stranger.mkdir()
-    (stranger / "thesis.tex").write_text("years of work")
+def test_fetch_does_not_replace_folder_that_is_no_bundle(store, bundles, tmp_path):
+    publish_bundle(store, bundles["a"])
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="is no bundle"):
-        fetch(store, "net", stranger)
-    assert (stranger / "thesis.tex").exists()
+        fetch_release(store, "net", folder)
+    assert (folder / "thesis.tex").exists()
 
 
-@pytest.mark.parametrize("opens", [bundle_module.open_bundle, bundle_module.check_output])
-def test_a_bundle_that_stepped_aside_for_one_that_never_came_is_back(made, opens):
-    made["a"].rename(beside(made["a"], "old"))
-    opens(made["a"])
-    assert open_bundle(made["a"])["name"] == "net"
+@pytest.mark.parametrize("opens", [open_bundle_of_run, check_output])
+def test_bundle_moved_away_by_interrupted_swap_is_restored(bundles, opens):
+    bundles["a"].rename(hidden_sibling(bundles["a"], "old"))
+    opens(bundles["a"])
+    assert open_bundle(bundles["a"])["name"] == "net"
 
 
-def test_releases_of_two_names_do_not_meet(store, made, tmp_path):
-    served(store, made["a"])
-    served(store, bundle(tmp_path / "other", "other", name="other"))
-    assert names(store) == ["net", "other"]
-    assert current(store, tmp_path) == "a"
-    assert replace(history(store, "other")[0], when="").because == "passed"
+def test_releases_of_two_names_are_independent(store, bundles, tmp_path):
+    publish_bundle(store, bundles["a"])
+    publish_bundle(store, make_bundle(tmp_path / "other", "other", name="other"))
+    assert release_names(store) == ["net", "other"]
+    assert released_content(store, tmp_path) == "a"
+    assert replace(release_history(store, "other")[0], when="").because == "passed"

@@ -1,4 +1,4 @@
-"""A student that could be taught and then not be quantized is refused before it is taught."""
+"""A student that cannot be quantized is refused before it is trained."""
 
 import sys
 
@@ -30,7 +30,7 @@ def config(**changes):
     return parse_run({**QUICK, **changes}, "run.yaml")
 
 
-def test_one_that_fits():
+def test_fitting_student_and_teacher_are_accepted():
     run = config()
     check_student(run, build_network("lenet5-half", 1.0, image_spec(run.input), 10))
     assert "convnet.c1.weight" in check_networks(run, torch.device("cpu"))
@@ -39,19 +39,19 @@ def test_one_that_fits():
 @pytest.mark.parametrize(
     ("student", "why"),
     [
-        (Branching(), "may not branch on values"),
+        (Branching(), "remove branches on tensor values"),
         (nn.Conv2d(3, 10, 3), r"cannot take images of shape \[1, 32, 32\]"),
-        (nn.Conv2d(1, 10, 3), r"answers with \[1, 10, 30, 30\]"),
-        (nn.Sequential(nn.Flatten(), nn.Identity()), r"answers with \[1, 1024\]"),
+        (nn.Conv2d(1, 10, 3), r"returns \[1, 10, 30, 30\]"),
+        (nn.Sequential(nn.Flatten(), nn.Identity()), r"returns \[1, 1024\]"),
         (nn.Sequential(nn.AdaptiveAvgPool2d((1, 10)), nn.Flatten()), "no linear layer to quantize"),
     ],
 )
-def test_ones_that_do_not(student, why):
+def test_student_that_cannot_be_quantized_is_refused(student, why):
     with pytest.raises(InputError, match=why):
         check_student(config(), student)
 
 
-def test_a_layer_that_is_none_of_its():
+def test_unknown_float_layer_is_refused():
     run = config(student="same", quantize={**QUICK["quantize"], "float_layers": ["fc.f8"]})
     with pytest.raises(InputError, match=r"no layer 'fc.f8'; did you mean 'fc.f[67]'"):
         check_networks(run, torch.device("cpu"))
@@ -60,43 +60,43 @@ def test_a_layer_that_is_none_of_its():
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        ("def net(num_classes): raise KeyError('depth')", "fails: 'depth'"),
-        ("def net(): pass", "fails: .*num_classes"),
+        ("def net(num_classes): raise KeyError('depth')", "failed: 'depth'"),
+        ("def net(): pass", "failed: .*num_classes"),
         ("raise ValueError('no licence')", "no licence"),
         ("def net(:", "invalid syntax"),
         ("net = None", "not callable"),
     ],
 )
-def test_a_factory_that_fails_is_told_in_one_line(tmp_path, monkeypatch, body, why):
+def test_failing_factory_is_reported_in_one_line(tmp_path, monkeypatch, body, why):
     (tmp_path / "mynet.py").write_text(body)
     monkeypatch.syspath_prepend(tmp_path)
     sys.modules.pop("mynet", None)
     run = config()
-    with pytest.raises(InputError, match=why) as told:
+    with pytest.raises(InputError, match=why) as caught:
         build_network("mynet:net", 1.0, image_spec(run.input), 10)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_factory_that_is_not_found_says_where_it_must_lie():
+def test_missing_factory_module_names_pythonpath():
     run = config()
     with pytest.raises(InputError, match="PYTHONPATH"):
         build_network("nowhere_at_all:net", 1.0, image_spec(run.input), 10)
 
 
-def test_stages_of_another_width_cannot_be_compared():
+def test_comparing_feature_maps_of_different_shapes_is_refused():
     staged = {"overrides": {**QUICK["quantize"]["overrides"], "stages": 1.0}}
     section = {**QUICK["quantize"], **staged}
     with pytest.raises(InputError, match="6x28x28, 16x10x10 in the teacher, 3x28x28, 8x10x10"):
         check_networks(config(quantize=section), torch.device("cpu"))
-    # Unless it is the student in float that answers, or the student is the teacher.
+    # It is allowed if the float student takes the teacher's place, or is the teacher itself.
     check_networks(config(quantize={**section, "teacher": "student"}), torch.device("cpu"))
     check_networks(config(quantize=section, student="same"), torch.device("cpu"))
     with pytest.raises(InputError, match="set stages to 0"):
         check_networks(config(distill={**QUICK["distill"], **staged}), torch.device("cpu"))
 
 
-def test_the_answer_is_asked_of_the_folded_network():
-    """Batch norms of a fresh student stay as they are: the check moves no statistics."""
+def test_check_leaves_student_unchanged():
+    """The check runs a folded copy, so the statistics of batch norms stay the same."""
     run = config(student={"architecture": "lenet5-half-bn"})
     student = build_network("lenet5-half-bn", 1.0, image_spec(run.input), 10)
     before = {name: value.clone() for name, value in student.state_dict().items()}
@@ -116,14 +116,15 @@ OTHER_FAMILY = {"student": {"architecture": "resnet20"}}
 @pytest.mark.parametrize(
     ("networks", "method", "changes", "reason"),
     [
-        # The original teacher teaches a fresh generator, whoever answers later.
+        # The original teacher trains a new generator, also if the student is the teacher
+        # of the fine-tuning.
         (BATCH_NORM, "fresh", {"recipe": "gdfq"}, "lenet5 has none"),
-        # Its classes mean nothing to the generator of house.
+        # The recipe needs a conditional generator, and that of house is not.
         (BATCH_NORM, "adversarial", {"recipe": "gdfq"}, "gdfq cannot continue with .* house: term"),
         (BATCH_NORM, "adversarial", {"recipe": "dafl"}, None),
         (BATCH_NORM, "batch-norm-images", {}, "zeroq needs batch norm .*lenet5 has none"),
         (NO_BATCH_NORM, "batch-norm-images", {}, None),
-        # Nobody answers where ranges are only calibrated.
+        # Methods that only calibrate ranges have no teacher.
         (NO_BATCH_NORM, "generator-images", {"recipe": "dfq-akd"}, None),
         (NO_BATCH_NORM, "adversarial", {"recipe": "dfq-akd"}, "lenet5-half has none"),
         (OTHER_FAMILY, "adversarial", {"overrides": {"stages": 1.0}}, None),
@@ -131,11 +132,13 @@ OTHER_FAMILY = {"student": {"architecture": "resnet20"}}
             OTHER_FAMILY,
             "adversarial",
             {"overrides": {"stages": 1.0}, "teacher": "original"},
-            "one registry family, not lenet5 and resnet20",
+            "one family of architectures, not lenet5 and resnet20",
         ),
     ],
 )
-def test_a_recipe_is_judged_by_the_network_that_answers_in_it(networks, method, changes, reason):
+def test_recipe_is_checked_against_the_network_that_is_its_teacher(
+    networks, method, changes, reason
+):
     section = {"teacher": "student", "method": method, **changes}
     run = config(**networks, quantize=section)
     if reason is None:
@@ -152,10 +155,10 @@ def test_a_recipe_is_judged_by_the_network_that_answers_in_it(networks, method, 
         ({"quantize": {"overrides": {"stages": 1.0}}}, "set stages to 0"),
     ],
 )
-def test_it_is_refused_before_anything_is_taught(changes, why, tmp_path):
+def test_faulty_quantize_section_is_refused_before_training(changes, why, tmp_path):
     section = {**QUICK["quantize"], **changes["quantize"]}
-    said = Silent()
+    reporter = Silent()
     with pytest.raises(InputError, match=why):
-        run_chain(config(**{**changes, "quantize": section}), Store(str(tmp_path)), said)
-    assert not any("generator" in line for line in said.lines)
+        run_chain(config(**{**changes, "quantize": section}), Store(str(tmp_path)), reporter)
+    assert not any("generator" in line for line in reporter.lines)
     assert not list(tmp_path.rglob("*.checkpoint"))

@@ -1,4 +1,4 @@
-"""A registry: a real change is told once, and nothing else is."""
+"""The registry of teachers: each real change is found once, and nothing else is."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from base.errors import InputError
 from pipeline.store.store import Store
-from pipeline.teachers.registry import changes, note
+from pipeline.teachers.registry import find_changes, record_change
 from tests.support.quick_run import EXAMPLE, QUICK
 
 
@@ -21,12 +21,13 @@ def store(tmp_path):
 
 @pytest.fixture
 def registry(tmp_path):
-    """One teacher, called net."""
-    add(tmp_path / "registry", "net")
+    """A registry with one teacher, named net."""
+    add_teacher(tmp_path / "registry", "net")
     return tmp_path / "registry"
 
 
-def add(registry, name, weights="teacher.safetensors", **sections):
+def add_teacher(registry, name, weights="teacher.safetensors", **sections):
+    """Write the run file and the weights of a teacher; return its folder."""
     entry = registry / name
     entry.mkdir(parents=True, exist_ok=True)
     teacher = {**QUICK["teacher"], "weights": weights}
@@ -36,159 +37,159 @@ def add(registry, name, weights="teacher.safetensors", **sections):
     return entry
 
 
-def told(registry, store, meanwhile=lambda _: None):
-    """What is told, and noted as such."""
-    found = list(changes(str(registry), store, 10.0, print, sleep=meanwhile))
+def announce_changes(registry, store, during_pause=lambda _: None):
+    """Return the changes, and record each as announced."""
+    found = list(find_changes(str(registry), store, 10.0, print, sleep=during_pause))
     for change in found:
-        note(str(registry), store, change)
+        record_change(str(registry), store, change)
     return found
 
 
-def test_a_teacher_is_told_once_with_its_targets(registry, store):
-    add(registry, "other", targets=["local-cpu", "orin-nx", "orin-nx-dla0", "thor@lab"])
-    net, other = told(registry, store)
+def test_new_teacher_is_found_once_with_its_targets(registry, store):
+    add_teacher(registry, "other", targets=["local-cpu", "orin-nx", "orin-nx-dla0", "thor@lab"])
+    net, other = announce_changes(registry, store)
     assert (net.name, net.targets, net.refused) == ("net", {"local-cpu": ["local-cpu"]}, "")
     assert net.run_file == f"{registry}/net/run.yaml"
     assert other.targets["orin-nx"] == other.targets["orin-nx-16"] == ["orin-nx", "orin-nx-dla0"]
     assert other.targets["thor"] == ["thor@lab"]
     assert net.fingerprint != other.fingerprint
-    assert told(registry, store) == []
+    assert announce_changes(registry, store) == []
 
 
-def test_a_touched_file_and_the_same_file_once_more_are_no_change(registry, store):
-    told(registry, store)
+def test_new_timestamp_or_same_weights_saved_again_are_no_change(registry, store):
+    announce_changes(registry, store)
     weights = registry / "net" / "teacher.safetensors"
     os.utime(weights, (1, 1))
-    assert told(registry, store) == []
+    assert announce_changes(registry, store) == []
     save_file(load_file(weights), weights, metadata={"saved": "again"})
-    assert told(registry, store) == []
+    assert announce_changes(registry, store) == []
 
 
-@pytest.mark.parametrize("what", ["weights", "run file"])
-def test_other_weights_or_another_run_file_are_a_change(registry, store, what):
-    (before,) = told(registry, store)
+@pytest.mark.parametrize("changed", ["weights", "run file"])
+def test_new_weights_or_run_file_are_a_change(registry, store, changed):
+    (before,) = announce_changes(registry, store)
     entry = registry / "net"
-    if what == "weights":
+    if changed == "weights":
         state = load_file(entry / "teacher.safetensors")
         first = sorted(state)[0]
         save_file({**state, first: state[first] + 0.001}, entry / "teacher.safetensors")
     else:
-        add(registry, "net", seed=5)
-    (after,) = told(registry, store)
+        add_teacher(registry, "net", seed=5)
+    (after,) = announce_changes(registry, store)
     assert after.fingerprint != before.fingerprint
-    assert told(registry, store) == []
+    assert announce_changes(registry, store) == []
 
 
-def test_what_is_still_being_written_is_left_for_the_next_time(registry, store):
+def test_teacher_still_being_written_is_left_for_next_call(registry, store):
     whole = (registry / "net" / "teacher.safetensors").read_bytes()
     half = registry / "net" / "teacher.safetensors"
     half.write_bytes(whole[:1000])
-    assert told(registry, store, meanwhile=lambda _: half.write_bytes(whole)) == []
-    (change,) = told(registry, store)
+    assert announce_changes(registry, store, during_pause=lambda _: half.write_bytes(whole)) == []
+    (change,) = announce_changes(registry, store)
     assert not change.refused
 
 
-def test_a_broken_teacher_is_refused_once_with_the_reason(registry, store):
-    told(registry, store)
+def test_damaged_teacher_is_refused_once_with_reason(registry, store):
+    announce_changes(registry, store)
     weights = registry / "net" / "teacher.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-100])
-    (change,) = told(registry, store)
+    (change,) = announce_changes(registry, store)
     assert "damaged safetensors file" in change.refused
     assert (change.fingerprint, change.targets) == ("", {})
-    assert told(registry, store) == []
+    assert announce_changes(registry, store) == []
     weights.write_bytes(whole)
-    (mended,) = told(registry, store)
-    assert not mended.refused
+    (repaired,) = announce_changes(registry, store)
+    assert not repaired.refused
 
 
-def test_a_teacher_of_other_classes_and_a_wrong_run_file_are_refused(registry, store):
-    add(registry, "net", input={**QUICK["input"], "shape": [3, 32, 32]})
-    add(registry, "typo", stundent="same")
-    torch.save({"weight": torch.zeros(3)}, add(registry, "code", "x.pt") / "x.pt")
-    reasons = {change.name: change.refused for change in told(registry, store)}
+def test_teacher_that_does_not_fit_its_run_file_is_refused(registry, store):
+    add_teacher(registry, "net", input={**QUICK["input"], "shape": [3, 32, 32]})
+    add_teacher(registry, "typo", stundent="same")
+    torch.save({"weight": torch.zeros(3)}, add_teacher(registry, "code", "x.pt") / "x.pt")
+    reasons = {change.name: change.refused for change in announce_changes(registry, store)}
     assert "mean has 1 values for 3 channels" in reasons["net"]
     assert "unknown key 'stundent'" in reasons["typo"]
     assert "the weights are not those of lenet5" in reasons["code"]
 
 
-def test_one_bad_teacher_stops_no_other(registry, store):
-    """This one is torchvision's, and wants two images."""
+def test_refused_teacher_does_not_stop_others(registry, store):
+    """torchvision's raft_large takes two images, so running it raises an error of torch."""
     teacher = {**QUICK["teacher"], "architecture": "raft_large", "weights": "teacher.safetensors"}
-    add(registry, "a-bad", teacher=teacher)
-    bad, net = told(registry, store)
+    add_teacher(registry, "a-bad", teacher=teacher)
+    bad, net = announce_changes(registry, store)
     assert (bool(bad.refused), net.refused) == (True, "")
     assert "\n" not in bad.refused
 
 
-def test_two_folders_of_one_name_are_not_two_teachers(registry, store):
+def test_copied_folder_with_old_name_is_refused(registry, store):
     shutil.copytree(registry / "net", registry / "copy")
-    copy, net = told(registry, store)
-    assert "name must be that of its folder, 'copy'" in copy.refused
+    copy, net = announce_changes(registry, store)
+    assert "must be 'copy', the name of its folder" in copy.refused
     assert not net.refused
 
 
-def test_what_cannot_be_reached_is_left_for_the_next_time(registry, store, monkeypatch):
-    def breaks(url):
-        raise OSError("nobody answers")
+def test_unreachable_teacher_is_left_for_next_call(registry, store, monkeypatch):
+    def fail(url):
+        raise OSError("no response")
 
     with monkeypatch.context() as offline:
-        offline.setattr("pipeline.teachers.network_checks.read_weights", breaks)
-        assert told(registry, store) == []
-    (change,) = told(registry, store)
+        offline.setattr("pipeline.teachers.network_checks.read_weights", fail)
+        assert announce_changes(registry, store) == []
+    (change,) = announce_changes(registry, store)
     assert not change.refused
 
 
-def test_new_code_looks_again_and_tells_only_what_it_sees_otherwise(registry, store, monkeypatch):
+def test_new_code_checks_all_teachers_again_and_reports_only_changes(registry, store, monkeypatch):
     (registry / "net" / "teacher.safetensors").write_bytes(b"broken")
-    add(registry, "fine")
-    assert len(told(registry, store)) == 2
+    add_teacher(registry, "fine")
+    assert len(announce_changes(registry, store)) == 2
     monkeypatch.setattr("pipeline.teachers.registry.code_digest", lambda module: "newer")
-    assert told(registry, store) == []
+    assert announce_changes(registry, store) == []
     monkeypatch.setattr("pipeline.teachers.registry.code_digest", lambda module: "newest")
     monkeypatch.setattr(
         "pipeline.teachers.network_checks.check_student", lambda config, student: None
     )
-    assert told(registry, store) == []
+    assert announce_changes(registry, store) == []
 
 
-def test_who_looks_needs_no_gpu_where_a_run_does(registry, store):
-    place = registry / "net" / "run.yaml"
-    place.write_text(yaml.safe_dump({**yaml.safe_load(place.read_text()), "device": "cuda"}))
-    (change,) = told(registry, store)
+def test_checking_needs_no_gpu_if_run_file_requests_one(registry, store):
+    path = registry / "net" / "run.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "device": "cuda"}))
+    (change,) = announce_changes(registry, store)
     assert not change.refused
 
 
 @pytest.mark.parametrize("weights", ["../other/teacher.safetensors", "/tmp/teacher.safetensors"])
-def test_weights_that_lie_elsewhere_are_refused(registry, store, weights):
-    add(registry, "other")
-    add(registry, "net", weights)
-    net, _ = told(registry, store)
-    assert "must lie beside it" in net.refused
+def test_weights_outside_teachers_folder_are_refused(registry, store, weights):
+    add_teacher(registry, "other")
+    add_teacher(registry, "net", weights)
+    net, _ = announce_changes(registry, store)
+    assert "must be in the run file's folder" in net.refused
 
 
-def test_a_link_out_of_the_registry_is_elsewhere_too(registry, store, tmp_path):
+def test_link_to_weights_outside_registry_is_refused(registry, store, tmp_path):
     weights = registry / "net" / "teacher.safetensors"
     weights.rename(tmp_path / "teacher.safetensors")
     weights.symlink_to(tmp_path / "teacher.safetensors")
-    for place in (str(registry), f"file://{registry}"):
-        (change,) = told(place, store)
-        assert "must lie beside it" in change.refused
+    for url in (str(registry), f"file://{registry}"):
+        (change,) = announce_changes(url, store)
+        assert "must be in the run file's folder" in change.refused
 
 
-def test_what_is_no_teacher_is_passed_by(registry, store):
+def test_files_and_folders_without_run_file_are_ignored(registry, store):
     (registry / "README.md").write_text("our teachers")
     (registry / "notes").mkdir()
     (registry / "notes" / "ideas.txt").write_text("none")
-    assert [change.name for change in told(registry, store)] == ["net"]
+    assert [change.name for change in announce_changes(registry, store)] == ["net"]
 
 
-def test_a_registry_that_is_not_there(store, tmp_path):
+def test_missing_registry_is_refused(store, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
-        list(changes(str(tmp_path / "none"), store, 0.0, print))
+        list(find_changes(str(tmp_path / "none"), store, 0.0, print))
 
 
-def test_any_fsspec_url_will_do(store):
+def test_registry_can_be_any_fsspec_url(store):
     import fsspec
 
     registry = "memory://teachers"
@@ -197,6 +198,6 @@ def test_any_fsspec_url_will_do(store):
     run = {**QUICK, "name": "net", "teacher": section}
     fs.pipe("/teachers/net/run.yaml", yaml.safe_dump(run).encode())
     fs.pipe("/teachers/net/teacher.safetensors", (EXAMPLE / "teacher.safetensors").read_bytes())
-    (change,) = told(registry, store)
+    (change,) = announce_changes(registry, store)
     assert (change.run_file, change.refused) == ("memory://teachers/net/run.yaml", "")
-    assert told(registry, store) == []
+    assert announce_changes(registry, store) == []

@@ -1,0 +1,96 @@
+"""The results of a run as rows of label and value, for the terminal, the report and Prefect."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from pipeline.bundle.recommendation import recommendation_sentence
+from targets.bundle.bundle_files import Manifest
+
+
+def summary_rows(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
+    """Return the results of a run as pairs of label and value.
+
+    Args:
+        manifest: The manifest of the run's bundle.
+        folder: The bundle's folder, which is shown.
+    """
+    verdict = manifest["verdict"]
+    rows = [
+        ("teacher", manifest["teacher"]["architecture"]),
+        ("student", manifest["student"]),
+        ("training", "; ".join(manifest["health"]) or "healthy, never rolled back"),
+    ]
+    if verdict is None:
+        return [
+            *rows,
+            ("verdict", "none: below 8 bits nothing is exported, because no runtime supports it"),
+            ("bundle", str(folder)),
+        ]
+    rows += [
+        (
+            "agreement with the teacher",
+            f"{100 * verdict['agreement']:.2f} %  "
+            f"[{100 * verdict['low']:.2f}, {100 * verdict['high']:.2f}]  "
+            f"({verdict['agreed']} of {verdict['images']} synthetic probes)",
+        ),
+        ("teacher's confidence on probes", f"{100 * verdict['teacher_confidence']:.1f} %"),
+    ]
+    for name, target in manifest["targets"].items():
+        rows += _target_rows(name, target)
+    rows += [
+        (f"{name}: on the device", _engine_result(entry))
+        for name, entry in manifest["engines"].items()
+    ]
+    return [
+        *rows,
+        ("verdict", f"{verdict['outcome']} (required: {100 * verdict['threshold']:g} %)"),
+        ("bundle", str(folder)),
+    ]
+
+
+def summary_table(manifest: Manifest, folder: Path) -> Table:
+    """Return `summary_rows` as a table for the terminal."""
+    table = Table(title=manifest["name"], show_header=False, title_justify="left")
+    for label, value in summary_rows(manifest, folder):
+        table.add_row(label, value)
+    return table
+
+
+def _target_rows(name: str, target: dict[str, Any]) -> list[tuple[str, str]]:
+    fp32, int8 = target["fp32"], target["int8"]
+    ratio = int8["bytes"] / fp32["bytes"]
+    return [
+        (f"{name}: size", f"{fp32['bytes']:,} -> {int8['bytes']:,} bytes ({ratio:.2f})"),
+        (f"{name}: latency", _latency(target)),
+        (
+            f"{name}: agreement",
+            f"fp32 {100 * fp32['agreement']:.2f} %, int8 {100 * int8['agreement']:.2f} %",
+        ),
+        (f"{name}: recommendation", recommendation_sentence(target)),
+    ]
+
+
+def _latency(target: dict[str, Any]) -> str:
+    fp32, int8 = target["fp32"], target["int8"]
+    if int8["milliseconds"] is None:
+        return "not measured: this machine has another CPU"
+    threads = "1 thread" if target["threads"] == 1 else f"{target['threads']} threads"
+    return (
+        f"fp32 {fp32['milliseconds']:.3f} ms, int8 {int8['milliseconds']:.3f} ms "
+        f"(batch {target['batch']}, {threads}; "
+        f"{int8['integer_layers']} of {len(int8['layers'])} layers on integer kernels)"
+    )
+
+
+def _engine_result(entry: dict[str, Any]) -> str:
+    """Return what a device reported of its engine or graph, or why there is none yet."""
+    if entry.get("engine") == "pending":
+        return f"pending ({entry['because']}); to build it on the device: {entry['build']}"
+    reason = entry.get("unasked")
+    unverified = f"; unverified since it was built ({reason})" if reason else ""
+    if "recommended" in entry:
+        return recommendation_sentence(entry) + unverified
+    times = entry["milliseconds"]
+    return f"fp32 {times['fp32']:.3f} ms, int8 {times['int8']:.3f} ms{unverified}"

@@ -1,0 +1,77 @@
+"""Commands about bundles and graphs: validate, sign, verify, lint."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from base.errors import InputError
+from pipeline.commands.parameters import BundleFolder
+
+
+def validate(
+    bundle: BundleFolder,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Validate this ONNX file instead of the bundle's int8 model."),
+    ] = None,
+) -> None:
+    """Validate a bundle again, on this machine, with its own probes and threshold.
+
+    The exit code is that of the verdict: 0 pass, 2 fail, 3 inconclusive.
+    """
+    from pipeline.bundle.opening import open_bundle
+    from pipeline.bundle.revalidation import revalidate
+
+    verdict = revalidate(bundle, open_bundle(bundle), model)
+    typer.echo(
+        f"{verdict.outcome}: agreement with the teacher {100 * verdict.agreement:.2f} % "
+        f"[{100 * verdict.low:.2f}, {100 * verdict.high:.2f}] on {verdict.images} "
+        f"synthetic probes (required: {100 * verdict.threshold:g} %)"
+    )
+    raise typer.Exit(verdict.outcome.exit_code)
+
+
+def sign(
+    bundle: BundleFolder,
+    key: Annotated[
+        Path, typer.Option(help="The private Ed25519 key, a PEM file without a password.")
+    ],
+) -> None:
+    """Sign a bundle, so that others can verify that it is unchanged."""
+    from pipeline.bundle.opening import open_bundle
+    from pipeline.bundle.signature import sign
+
+    open_bundle(bundle)
+    sign(bundle, key)
+    typer.echo(f"{bundle}: signed")
+
+
+def verify(
+    bundle: BundleFolder,
+    key: Annotated[Path, typer.Option(help="The signer's public key, a PEM file.")],
+) -> None:
+    """Verify a bundle's signature, and check every file against the signed manifest."""
+    from pipeline.bundle.opening import open_bundle
+    from pipeline.bundle.signature import verify
+
+    verify(bundle, key)
+    open_bundle(bundle)
+    typer.echo(f"{bundle}: complete, unchanged, and signed with the private key of {key}")
+
+
+def lint(
+    graph: Annotated[Path, typer.Argument(help="An ONNX file.", metavar="GRAPH.onnx")],
+) -> None:
+    """Check an int8 ONNX graph against TensorRT's rules, and warn of what makes it slow.
+
+    The exit code is 1 if TensorRT would reject the graph.
+    """
+    from targets.lint.linter import lint_report
+
+    try:
+        lines, refused = lint_report(graph)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    typer.echo("\n".join(lines))
+    raise typer.Exit(1 if refused else 0)

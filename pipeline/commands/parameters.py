@@ -1,0 +1,38 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.store.store import Store
+
+RunFile = Annotated[
+    Path,
+    typer.Argument(help="The run file; examples/all_keys.yaml shows all keys.", metavar="RUN.yaml"),
+]
+BundleFolder = Annotated[Path, typer.Argument(help="The bundle's folder.")]
+ReleaseName = Annotated[
+    str, typer.Argument(help="The name of the release, which is the name in the run file.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(help="The folder to write the bundle to; bundles/NAME if not given."),
+]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help="Folder or URL of the store. If not given, the value of DATAFREE_EDGE_STORE, or else "
+        "~/.cache/datafree-edge.",
+    ),
+]
+
+
+def open_store(url: str | None) -> "Store":
+    """Open the store at a URL, or the default store."""
+    from pipeline.run import default_store
+    from pipeline.store.store import Store
+
+    return Store(default_store() if url is None else url)

@@ -1,0 +1,97 @@
+"""Commands about run files and recipes: run, check, recipes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.parameters import Output, RunFile, StoreUrl, open_store
+
+
+def run(
+    run_file: RunFile,
+    student: Annotated[
+        str | None,
+        typer.Option(
+            help='Use another student: an architecture, or "same" to quantize the teacher.'
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Distil with another recipe and its own settings; the budget stays the same."
+        ),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="Use another target; repeat the option for several targets."),
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option(help="Distil for another number of student steps.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Use another random seed.")] = None,
+    output: Output = None,
+    store: StoreUrl = None,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(help="Write the losses to this folder, as JSON lines and for TensorBoard."),
+    ] = None,
+) -> None:
+    """Distil, quantize, export, compile and validate a student; write a bundle.
+
+    Unchanged steps are reused from the store. An interrupted run continues from its last
+    checkpoint. The exit code is that of the verdict: 0 pass, 2 fail, 3 inconclusive.
+    """
+    from pipeline.config.run_file import RunOverrides, read_run_file
+    from pipeline.teachers.config_checks import check_config
+
+    targets = tuple(target) if target else None
+    config = read_run_file(run_file, RunOverrides(None, student, recipe, targets, budget, seed))
+    # Also the first thing that `execute` does: a faulty run file is refused before slow imports.
+    check_config(config)
+
+    from rich.console import Console
+
+    from pipeline.bundle.summary import summary_table
+    from pipeline.run import default_output, execute
+    from pipeline.training.progress import reporter
+
+    folder = (output or default_output(config)).absolute()
+    with reporter() as progress:
+        manifest = execute(config, open_store(store), folder, progress, metrics)
+    Console().print(summary_table(manifest, folder))
+    if manifest["verdict"]:
+        from targets.bundle.verdict import Outcome
+
+        raise typer.Exit(Outcome(manifest["verdict"]["outcome"]).exit_code)
+
+
+def check(run_file: RunFile, output: Output = None) -> None:
+    """Check a run file, its teacher and its student, without running anything."""
+    from pipeline.config.run_file import read_run_file
+    from pipeline.teachers.config_checks import check_config
+
+    config = read_run_file(run_file)
+    check_config(config)
+
+    from pipeline.run import check_run, default_output
+    from pipeline.teachers.network_checks import check_networks
+    from pipeline.training.resumable_training import chosen_device
+
+    check_run(config, output or default_output(config))
+    check_networks(config, chosen_device(config))
+    typer.echo(f"{run_file}: no problems found")
+
+
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(help="A recipe to show; all are listed if not given.")
+    ] = None,
+) -> None:
+    """List the recipes, or show one: its parts, paper, reported figures, and our deviations."""
+    from rich.console import Console
+
+    from pipeline.config.chosen_recipes import chosen_recipe
+    from pipeline.config.recipe_card import recipe_card, recipe_list
+
+    Console().print(recipe_card(chosen_recipe(name, {})) if name else recipe_list())

@@ -1,0 +1,231 @@
+"""The sections of the run file. Imports no torch."""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+MAX_COUNT = 10**6
+"""The largest number of images, rounds or classes. More is a typing error, and could fill the
+memory before anything else fails."""
+
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+
+Overrides = dict[str, Annotated[float, Field(ge=-MAX_COUNT, le=MAX_COUNT)]]
+
+Width = Annotated[float, Field(gt=0, le=64)]
+
+Bits = Annotated[int, Field(ge=2, le=8)]
+
+
+class Section(BaseModel):
+    """A section of the run file. Unknown keys and infinite numbers are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TeacherSection(Section):
+    """The trained network.
+
+    Attributes:
+        weights: A state dict (.safetensors, .pt, .pth, .th): a path relative to the run file, or a
+            URL.
+        architecture: A name in the catalogue, a torchvision model, or `package.module:factory`.
+        width: Multiplier of the hidden widths, for architectures of the catalogue.
+        classes: Number of classes.
+        class_names: Their names, in order; optional.
+    """
+
+    weights: str
+    architecture: str
+    width: Width = 1.0
+    classes: Annotated[int, Field(ge=2, le=MAX_COUNT)]
+    class_names: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_class_names(self) -> "TeacherSection":
+        if self.class_names and len(self.class_names) != self.classes:
+            raise ValueError(f"{len(self.class_names)} class_names for {self.classes} classes")
+        return self
+
+
+class InputSection(Section):
+    """The images.
+
+    Attributes:
+        shape: [channels, height, width].
+        mean: One value per channel; the teacher gets (raw - mean) / std.
+        std: One value per channel.
+        value_range: The smallest and the largest raw value.
+    """
+
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    mean: tuple[float, ...]
+    std: tuple[PositiveFloat, ...]
+    value_range: tuple[float, float] = (0.0, 1.0)
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> "InputSection":
+        for name in ("mean", "std"):
+            given = len(getattr(self, name))
+            if given != self.shape[0]:
+                raise ValueError(
+                    f"{name} has {given} values for {self.shape[0]} channels; "
+                    "shape is [channels, height, width]"
+                )
+        if self.value_range[0] >= self.value_range[1]:
+            raise ValueError("value_range must be [smallest, largest]")
+        return self
+
+
+class StudentSection(Section):
+    """The network that is trained.
+
+    Attributes:
+        architecture: As for the teacher.
+        width: As for the teacher.
+    """
+
+    architecture: str
+    width: Width = 1.0
+
+
+class Budget(Section):
+    """The length of a training, rounded up to whole rounds of the recipe. Give one of the two.
+
+    Attributes:
+        steps: Student steps.
+        images: Images that the student sees.
+    """
+
+    steps: Annotated[int, Field(ge=0, le=1_000 * MAX_COUNT)] | None = None
+    images: Annotated[int, Field(ge=0, le=1_000_000 * MAX_COUNT)] | None = None
+
+    @model_validator(mode="after")
+    def _check_one_given(self) -> "Budget":
+        if (self.steps is None) == (self.images is None):
+            raise ValueError("give either steps or images")
+        return self
+
+    def student_steps(self, batch: int) -> int:
+        """Return the budget in student steps of `batch` images."""
+        if self.steps is not None:
+            return self.steps
+        assert self.images is not None
+        return -(-self.images // batch)
+
+
+class DistillSection(Section):
+    """How the student is trained.
+
+    Attributes:
+        recipe: The name of a recipe.
+        budget: The length of the training.
+        overrides: Numbers of the recipe to override, by name.
+    """
+
+    recipe: str = "house"
+    budget: Budget = Budget(steps=16_000)
+    overrides: Overrides = {}
+
+
+class QuantizeSection(Section):
+    """How the student is quantized.
+
+    Attributes:
+        method: "adversarial" fine-tunes with the generator of the distillation, which continues to
+            learn (with `student: same`, a generator trained from the teacher alone); "frozen" with
+            the same generator, not trained further; "fresh" with a new generator. The others only
+            calibrate ranges: "generator-images" on the generator's images, "batch-norm-images" on
+            images that match the teacher's batch norms (ZeroQ), "noise" on uniform noise.
+        recipe: The recipe of the fine-tuning; a generator that continues keeps its layout.
+        budget: Student steps after the ranges are calibrated.
+        overrides: Numbers of the recipe to override.
+        teacher: The network that the student learns from during fine-tuning: the "original"
+            teacher, or the float "student".
+        weight_bits: Below 8, nothing is exported, and with a recipe that trains the student by
+            Adam, the ranges below 8 bits are trained too.
+        activation_bits: As `weight_bits`. Below 8, only inputs of layers are quantized.
+        edge_bits: Bits of the first and last layer's weights and inputs, images included; if left
+            out, as all others, and 8 for images.
+        float_layers: Layers that stay in float; any other layer left in float is an error.
+        calibration_images: Number of images from which activation ranges are first set.
+        weight_range: "half" keeps int8 weights within +-64, for CPUs whose int8 kernels saturate
+            (x86 without VNNI); "auto" uses half if one of the targets is such a CPU.
+        kernels: "compiled" needs a compiler (nvcc on CUDA); "reference" needs none and is slower.
+    """
+
+    method: Literal[
+        "adversarial", "frozen", "fresh", "generator-images", "batch-norm-images", "noise"
+    ] = "adversarial"
+    recipe: str = "house-quantize"
+    budget: Budget = Budget(steps=400)
+    overrides: Overrides = {}
+    teacher: Literal["original", "student"] = "original"
+    weight_bits: Bits = 8
+    activation_bits: Bits = 8
+    edge_bits: Bits | None = None
+    float_layers: tuple[str, ...] = ()
+    calibration_images: Count = 1_024
+    weight_range: Literal["auto", "full", "half"] = "auto"
+    kernels: Literal["compiled", "reference"] = "compiled"
+
+    @property
+    def exported(self) -> bool:
+        """Whether a supported runtime can run the result."""
+        return min(self.weight_bits, self.activation_bits, self.edge_bits or 8) == 8
+
+    @property
+    def tunes(self) -> bool:
+        """Whether the method trains weights."""
+        return self.method in ("adversarial", "frozen", "fresh")
+
+    @property
+    def draws(self) -> bool:
+        """Whether the method needs images from a generator."""
+        return self.method not in ("batch-norm-images", "noise")
+
+    @property
+    def continues(self) -> bool:
+        """Whether the method uses the generator of the distillation, if there is one."""
+        return self.method in ("adversarial", "frozen", "generator-images")
+
+
+class ExportSection(Section):
+    """How the graphs are written.
+
+    Attributes:
+        opset: 13 for the oldest devices, else 17. The form with int8 and float16 always has 19.
+        batch: A fixed number of images; if left out, any number.
+        preprocessing: Take uint8 pixels and normalise them inside the graph.
+    """
+
+    opset: Literal[13, 17] = 17
+    batch: Annotated[int, Field(ge=1, le=4_096)] | None = None
+    preprocessing: bool = False
+
+
+class GateSection(Section):
+    """What the verdict requires.
+
+    Attributes:
+        agreement: The share of probes on which the compiled student must give the teacher's answer.
+            The verdict is pass if the interval's lower bound reaches it, fail if the upper bound
+            does not, else inconclusive.
+        confidence: Confidence of the Wilson interval.
+        images: Number of probes, at least 2,000.
+        generators: Number of held-out generators that draw them.
+        rounds: Rounds for which each of them is trained from the teacher.
+    """
+
+    agreement: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    images: Annotated[int, Field(ge=2_000, le=MAX_COUNT)] = 2_000
+    generators: Annotated[int, Field(ge=1, le=8)] = 2
+    rounds: Count = 400
