@@ -250,12 +250,14 @@ def test_recipes_are_listed_and_shown(run, tmp_path):
     # zskd keeps no generator, so another one is trained for the quantized student.
     [("dafl", True, {}), ("zskd", False, {"inner_steps": 3})],
 )
-def test_recipe_is_set_by_option_or_by_run_file(run, recipe, as_option, overrides, tmp_path):
+def test_recipe_is_set_by_option_or_by_run_file(
+    run, recipe, as_option, overrides, tmp_path, quick_store
+):
     distill = {"budget": {"steps": 2}, "overrides": overrides}
     run_file = write_run(tmp_path, distill=distill if as_option else {**distill, "recipe": recipe})
     option = ("--recipe", recipe) if as_option else ()
     arguments = ("run", run_file, *option, "--output", tmp_path / "bundle")
-    code, _, err = run(*arguments, store=tmp_path / "store")
+    code, _, err = run(*arguments, store=quick_store)
     assert code in (0, 2, 3), err
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
     assert manifest["run"]["distill"]["recipe"] == recipe
@@ -326,22 +328,22 @@ class TestVerdict:
         assert "no such file" in err
 
 
-@pytest.mark.parametrize("phase", ["distill", "quantize", "probe generator 1"])
-def test_interrupted_run_continues(tmp_path, phase):
+def test_run_interrupted_in_each_phase_continues(tmp_path):
     arguments = ("run", write_run(tmp_path), "--output", tmp_path / "out")
     store = tmp_path / "store"
-    process = start(*arguments, store=store)
-    for line in process.stderr:
-        if line.startswith(phase):
-            break
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted" in err
-    assert "Traceback" not in err
-    assert not (tmp_path / "out").exists()
-    assert not list(tmp_path.rglob("*.part"))
+    for phase in ("distill", "quantize", "probe generator 1"):
+        process = start(*arguments, store=store)
+        for line in process.stderr:
+            if line.startswith(phase):
+                break
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130, err
+        assert "interrupted" in err
+        assert "Traceback" not in err
+        assert not (tmp_path / "out").exists()
+        assert not list(tmp_path.rglob("*.part"))
     code, _, err = run_process(*arguments, store=store)
     assert code == 2, err  # The quick student is a poor one.
     assert "teacher: reused" in err

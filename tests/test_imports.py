@@ -7,7 +7,7 @@ import zipfile
 
 from tests.support.quick_run import ROOT
 
-DEVICE_SIDE = [
+DEVICE_MODULES = [
     "targets.lint.linter",
     "targets.cpu.session",
     "targets.bundle.golden",
@@ -21,18 +21,18 @@ DEVICE_SIDE = [
 ]
 
 
-def test_device_modules_import_neither_torch_nor_prefect():
+def test_device_modules_import_without_torch_and_prefect():
     """One process for all modules: a blocked import fails whichever module needs it."""
     code = (
         "import sys\n"
         "for name in ('torch', 'torchvision', 'nncf', 'prefect'): sys.modules[name] = None\n"
-        + "".join(f"import {module}\n" for module in DEVICE_SIDE)
+        + "".join(f"import {module}\n" for module in DEVICE_MODULES)
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_wheel_contains_only_the_five_packages(tmp_path):
-    # setuptools leaves a build folder in the tree, and would pack an older one that is there.
+    # setuptools writes a build folder into the tree, and packs what an older one contains.
     copy = tmp_path / "copy"
     ignore = shutil.ignore_patterns(".*", "build", "bundles", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, copy, ignore=ignore)
@@ -50,7 +50,7 @@ def test_wheel_contains_only_the_five_packages(tmp_path):
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_torchvision_can_be_imported_with_this_torch():
+def test_torchvision_imports_with_a_cpu_build_of_torch():
     code = (
         "from pipeline.teachers.torchvision_on_cpu import import_torchvision as i\n"
         "assert i().models.get_model('resnet18', num_classes=3).fc.out_features == 3\n"
@@ -59,7 +59,7 @@ def test_torchvision_can_be_imported_with_this_torch():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_no_package_mentions_benchmarks():
+def test_packages_do_not_mention_benchmarks():
     for package in ("base", "pipeline", "dfkd", "targets", "flows"):
         for path in (ROOT / package).rglob("*.py"):
             text = path.read_text()

@@ -1,11 +1,11 @@
-"""One setting for every published recipe, so that a table compares methods and not their tuning.
+"""One setting for all published recipes, so that a table compares methods and not their tuning.
 
-A recipe keeps what makes it the method it is: synthesizer kind, terms and weights, wrappers,
-memory, selection, objective, update, and how many steps of whom follow how many of whom. Replaced
-are the generator's layout, head and sizes, batch, pool, optimisers, learning rates and the steps a
-synthesised batch takes; images are neither flipped nor cropped; a method that learns from a pool
-alone takes as many student steps, on as many images each, as the house recipe. These values are
-those the house recipe was searched with; none was searched for another.
+A recipe keeps what defines the method: kind of synthesizer, terms and weights, wrappers, memory,
+selection, objective, update, and the ratio of generator steps to student steps. It gets the house
+recipe's generator network, batch size, pool size, optimizers and learning rates, and a fixed number
+of optimization steps per synthesized batch. Images are neither flipped nor cropped. A method that
+learns from an image pool alone gets as many student steps as the house recipe. These values were
+searched for the house recipe, not for the others.
 """
 
 from dataclasses import replace
@@ -28,51 +28,60 @@ from dfkd.composition import (
     VaeReplay,
 )
 from dfkd.recipe import Recipe
-from dfkd.recipes import HOUSE
+from dfkd.recipes.house import HOUSE
 from dfkd.training.budget import for_teacher_passes, passes_per_round
 
 BATCH = 128
 
 GENERATOR = GeneratorNetwork(trunk="pixel-shuffle", head="clamp", latent=256, width=32)
-"""Layout and sizes; the latent size is also that of a VAE."""
+"""The generator of every method; its latent size is also that of a VAE."""
 
-GENERATOR_LR, STUDENT_LR, FINAL = 3e-3, 4e-3, 0.01
-"""Of Adam's, falling along a cosine to this fraction of themselves."""
+GENERATOR_LR, STUDENT_LR = 3e-3, 4e-3
+"""Learning rates of Adam."""
+
+FINAL = 0.01
+"""Fraction of itself that each learning rate falls to, along a cosine."""
 
 POOL = 20_000
-"""Images, at most."""
+"""Largest number of images in a pool."""
 
 STEPS: dict[type[AnySynthesizer], int] = {FreshGenerator: 40, MetaGenerator: 5, NoisyLayer: 10}
-"""Optimisation steps a synthesised batch, by the class of the synthesizer."""
+"""Optimization steps per synthesized batch, by the class of the synthesizer."""
 
 PIXEL_STEPS = 50
-"""The same for pixels, at this constant learning rate of Adam's:"""
+"""Optimization steps per batch, if the pixels themselves are optimized."""
 
 PIXEL_LR = 0.1
+"""Constant learning rate of Adam for pixels."""
 
 OFFLINE_STEPS = 20
-"""In a round of a method whose pool is full before the student begins."""
+"""Student steps in a round of a method that fills its pool before the student starts."""
 
 FROZEN_SHARE = 1 / 3
-"""Of the passes, for a generator that is frozen before the student begins."""
+"""Share of the passes for a generator that is frozen before the student starts."""
 
 
 def common(recipe: Recipe, passes: int) -> Recipe:
-    """A published recipe at the common setting, for a run of so many teacher passes."""
+    """Return a published recipe at the common setting.
+
+    Args:
+        recipe: At its published defaults.
+        passes: Teacher passes of the run.
+    """
     on_pixels = isinstance(recipe.synthesizer, PixelOptimization | SoftLabelPixels)
     generator = Adam(GENERATOR_LR, policy=CosineRate(FINAL), clip=recipe.generator.clip)
     changed = replace(
         recipe,
-        synthesizer=_synthesizer(recipe.synthesizer),
-        memory=_memory(recipe),
+        synthesizer=_change_synthesizer(recipe.synthesizer),
+        memory=_change_memory(recipe),
         generator=Adam(PIXEL_LR, policy=ConstantRate()) if on_pixels else generator,
         student=Adam(STUDENT_LR, policy=CosineRate(FINAL), clip=recipe.student.clip),
         schedule=replace(recipe.schedule, batch=BATCH),
     )
-    return _paced(changed, passes)
+    return _fit_schedule(changed, passes)
 
 
-def _memory(recipe: Recipe) -> AnyMemory | None:
+def _change_memory(recipe: Recipe) -> AnyMemory | None:
     memory = recipe.memory
     if isinstance(memory, ImagePool):
         share = memory.share if recipe.synthesizer.draws_on_demand else 1.0
@@ -84,8 +93,8 @@ def _memory(recipe: Recipe) -> AnyMemory | None:
     return memory
 
 
-def _synthesizer(synthesizer: AnySynthesizer) -> AnySynthesizer:
-    # A flipped digit is another digit, or none; the crop goes with it.
+def _change_synthesizer(synthesizer: AnySynthesizer) -> AnySynthesizer:
+    # A mirrored digit is a wrong digit; "crop-flip" cannot crop without mirroring.
     augment = "none" if synthesizer.augment == "crop-flip" else synthesizer.augment
     if isinstance(synthesizer, KeptGenerator):
         return replace(synthesizer, network=GENERATOR, augment=augment)
@@ -95,21 +104,21 @@ def _synthesizer(synthesizer: AnySynthesizer) -> AnySynthesizer:
     return replace(synthesizer, network=GENERATOR, steps=steps, augment=augment)
 
 
-def _paced(recipe: Recipe, passes: int) -> Recipe:
-    """The recipe with its phases fitted to a run of so many passes."""
+def _fit_schedule(recipe: Recipe, passes: int) -> Recipe:
+    """Return the recipe with the phases of its schedule fitted to this number of passes."""
     schedule = recipe.schedule
     house_steps = for_teacher_passes(HOUSE, passes).rounds * HOUSE.schedule.student_steps
     warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
-    drawn_at_will = recipe.synthesizer.draws_on_demand
-    if drawn_at_will and schedule.generator_steps == 0:
+    on_demand = recipe.synthesizer.draws_on_demand
+    if on_demand and schedule.generator_steps == 0:
         share = 1 / FROZEN_SHARE - 1
         schedule = replace(schedule, rounds=round(schedule.warmup_rounds * warm * share / main))
     elif schedule.generator_steps == 0:
-        # The student's rounds cost no pass: their number is the published one, stretched.
+        # The student's rounds cost no passes; their published number is scaled with the run.
         stretch = passes / (schedule.warmup_rounds * warm)
         rounds = round(house_steps / OFFLINE_STEPS / stretch)
         schedule = replace(schedule, student_steps=OFFLINE_STEPS, rounds=rounds)
-    elif not drawn_at_will:
+    elif not on_demand:
         stretch = passes / (schedule.warmup_rounds * warm + schedule.rounds * main)
         steps = max(1, round(house_steps / (schedule.rounds * stretch)))
         schedule = replace(schedule, student_steps=steps)

@@ -1,4 +1,4 @@
-"""Changes to a recipe, for ablations and to show each seed method's own mechanism."""
+"""Variants of recipes: without one of their parts, or with one of them replaced."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,8 +13,8 @@ def _without(name: str) -> Callable[[Recipe], Recipe]:
     )
 
 
-def _weighted(factor: float, plain: bool) -> Callable[[Recipe], Recipe]:
-    """Certainty weighted anew, with RDSKD's wrapper or in a plain sum."""
+def _scaled_certainty(factor: float, plain: bool) -> Callable[[Recipe], Recipe]:
+    """Scale the weight of certainty, with RDSKD's wrappers or, if `plain`, without them."""
 
     def changed(recipe: Recipe) -> Recipe:
         terms = []
@@ -28,36 +28,39 @@ def _weighted(factor: float, plain: bool) -> Callable[[Recipe], Recipe]:
 
 
 def _unconditional(recipe: Recipe) -> Recipe:
-    """DE-DFKD's twin: no labels, so certainty and balance in place of label and metric terms."""
+    """Remove the labels of DE-DFKD; certainty and balance replace the terms that need labels."""
     labelled = {"label-certainty", "metric", "mode-seeking"}
     kept = tuple(term for term in recipe.terms if term.name not in labelled)
     return replace(
         recipe,
-        synthesizer=replace(_kept(recipe), conditioning=None),
+        synthesizer=replace(_kept_generator(recipe), conditioning=None),
         terms=(Term("certainty", 1.0), Term("class-balance", 1.0), *kept),
     )
 
 
 def _no_replay(recipe: Recipe) -> Recipe:
-    """As many student steps as before; where they outnumber fresh batches, on these again."""
+    """Remove the replay and keep the number of student steps.
+
+    If there are more student steps than fresh batches, the memory keeps the present batches only.
+    """
     schedule = recipe.schedule
     if schedule.student_steps == schedule.fresh_batches:
         return replace(recipe, memory=None)
-    present = schedule.fresh_batches * schedule.batch
+    images = schedule.fresh_batches * schedule.batch
     assert isinstance(recipe.memory, ImagePool)
-    return replace(recipe, memory=replace(recipe.memory, capacity=present))
+    return replace(recipe, memory=replace(recipe.memory, capacity=images))
 
 
-def _headed(head: str) -> Callable[[Recipe], Recipe]:
+def _with_head(head: str) -> Callable[[Recipe], Recipe]:
     def changed(recipe: Recipe) -> Recipe:
-        kept = _kept(recipe)
+        kept = _kept_generator(recipe)
         network = replace(kept.network, head=head)
         return replace(recipe, synthesizer=replace(kept, network=network))
 
     return changed
 
 
-def _kept(recipe: Recipe) -> KeptGenerator:
+def _kept_generator(recipe: Recipe) -> KeptGenerator:
     assert isinstance(recipe.synthesizer, KeptGenerator)
     return recipe.synthesizer
 
@@ -82,9 +85,9 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
         recipe, schedule=replace(recipe.schedule, fresh="new")
     ),
     "logit-l1": lambda recipe: replace(recipe, objective=LogitL1()),
-    "tanh head": _headed("tanh"),
-    "sigmoid head": _headed("sigmoid"),
-    **{f"certainty x{f:g}": _weighted(f, plain=False) for f in (0.1, 10.0)},
-    **{f"plain sum x{f:g}": _weighted(f, plain=True) for f in (0.1, 1.0, 10.0)},
+    "tanh head": _with_head("tanh"),
+    "sigmoid head": _with_head("sigmoid"),
+    **{f"certainty x{f:g}": _scaled_certainty(f, plain=False) for f in (0.1, 10.0)},
+    **{f"plain sum x{f:g}": _scaled_certainty(f, plain=True) for f in (0.1, 1.0, 10.0)},
 }
-"""Changes to a recipe, by the name in the table."""
+"""Functions that change a recipe, by the name of the variant."""

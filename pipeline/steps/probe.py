@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dfkd.recipes import HELD_OUT
+from dfkd.recipes.held_out import HELD_OUT
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import sections, teacher_network, torch_settings
 from pipeline.roles import GOLDEN, TEACHER

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dfkd.recipe import Recipe
-from dfkd.recipes import ZEROQ
+from dfkd.recipes.zeroq import ZEROQ
 from pipeline.config.chosen_recipes import fine_tuning_recipe, needs_fresh_generator
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (

@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from base.errors import InputError
-from pipeline.store.syntax import bound_names, imported_modules, reachable, syntax_text
+from pipeline.store.syntax import bound_names, exports, imports, reachable, syntax_text
 
 PACKAGES = ("base", "pipeline", "dfkd", "targets")
 """The packages whose code belongs to a digest; others belong to it by their version."""
@@ -90,6 +90,8 @@ def _source_text(file: Path) -> str:
 def code_digest(*modules: str) -> str:
     """Return the sha256 of the code of modules and of all our modules that they import.
 
+    What a package passes on from its modules counts as imported from there.
+
     Of a step's module only `run` counts, and what `run` uses. A JSON file beside a module under
     the same name (catalogue.json) belongs to that module.
 
@@ -125,9 +127,30 @@ def _module_text(name: str) -> str:
 
 
 @cache
-def _imports(name: str) -> list[str]:
-    names = imported_modules(_tree(name))
-    return [n for n in names if n.split(".")[0] in PACKAGES and _is_module(n)]
+def _imports(name: str) -> frozenset[str]:
+    """Return our modules that a module's code comes from; of a package, all that it passes on."""
+    pairs = imports(_tree(name))
+    if _is_package(name):
+        pairs += exports(_tree(name), name).values()
+    return frozenset(module for pair in pairs for module in _sources(*pair))
+
+
+def _sources(module: str, name: str) -> list[str]:
+    """Return the module that `from module import name` takes a name from.
+
+    The `__init__` of a package counts only where it defines the name itself.
+    """
+    if module.split(".")[0] not in PACKAGES:
+        return []
+    if name and _find(f"{module}.{name}") is not None:
+        return [f"{module}.{name}"]
+    if _find(module) is None:
+        return []
+    if name and _is_package(module):
+        passed_on = exports(_tree(module), module)
+        if name in passed_on:
+            return _sources(*passed_on[name])
+    return [module]
 
 
 @cache
@@ -138,9 +161,8 @@ def _tree(name: str) -> ast.Module:
     return reachable(tree, ENTRY) if {"STEP", ENTRY} <= names else tree
 
 
-@cache
-def _is_module(name: str) -> bool:
-    return _find(name) is not None
+def _is_package(name: str) -> bool:
+    return _file(name).name == "__init__.py"
 
 
 def _file(name: str) -> Path:
@@ -149,6 +171,7 @@ def _file(name: str) -> Path:
     return found
 
 
+@cache
 def _find(name: str) -> Path | None:
     """Return a module's file. Only its top-level package is looked up, and nothing is imported."""
     top, *rest = name.split(".")

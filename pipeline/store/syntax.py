@@ -50,7 +50,7 @@ def _text(value: object, values: bool) -> str:
 def _is_ignored(statement: object) -> bool:
     """Return whether a statement is a string, such as a docstring, or is for type checkers."""
     if isinstance(statement, ast.Expr):
-        return isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)
+        return _string(statement.value) is not None
     return isinstance(statement, ast.If) and _is_for_type_checkers(statement)
 
 
@@ -72,10 +72,10 @@ def _parts(joined: ast.JoinedStr) -> list[ast.expr]:
     """Return an f-string's parts: versions differ in where they split its text."""
     parts: list[ast.expr] = []
     for part in joined.values:
-        last = parts[-1] if parts else None
-        if isinstance(part, ast.Constant) and isinstance(last, ast.Constant):
-            parts[-1] = ast.Constant(last.value + part.value)
-        elif not isinstance(part, ast.Constant) or part.value:
+        text, last = _string(part), _string(parts[-1]) if parts else None
+        if text is not None and last is not None:
+            parts[-1] = ast.Constant(last + text)
+        elif text != "":
             parts.append(part)
     return parts
 
@@ -116,18 +116,50 @@ def reachable(tree: ast.Module, entry: str) -> ast.Module:
     return ast.Module([s for s in tree.body if id(s) in kept], [])
 
 
-def imported_modules(tree: ast.Module) -> list[str]:
-    """Return all names that a module imports from, at any depth of nesting.
+def imports(tree: ast.Module) -> list[tuple[str, str]]:
+    """Return the (module, name) pairs that a module imports, at any depth of nesting.
 
-    `from a import b` gives "a" and "a.b": b may be a module.
+    `import a.b` gives ("a.b", ""). Relative imports are left out: the project has none.
     """
-    names = list[str]()
-    for node in _executed(tree):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names
+    return [pair for node in _executed(tree) for pair in _imported(node)]
+
+
+def exports(tree: ast.Module, package: str) -> dict[str, tuple[str, str]]:
+    """Return the names that a package's `__init__` passes on, each with its (module, name).
+
+    They are imported (also for type checkers only), or listed in a dictionary for a module-level
+    `__getattr__`: {"name": "package.module:name"}, or {"name": "module"} of the same package.
+
+    Args:
+        tree: The `__init__`.
+        package: The package's full name.
+    """
+    found = dict[str, tuple[str, str]]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                exported, source = _string(key), _string(value)
+                if exported and source:
+                    module, _, name = source.partition(":")
+                    found[exported] = (module, name) if name else (f"{package}.{module}", exported)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found |= {a.asname or a.name: (node.module, a.name) for a in node.names}
+    return found
+
+
+def _string(node: ast.AST | None) -> str | None:
+    """Return the value of a string, or None for any other node."""
+    value = node.value if isinstance(node, ast.Constant) else None
+    return value if isinstance(value, str) else None
+
+
+def _imported(node: ast.AST) -> list[tuple[str, str]]:
+    if isinstance(node, ast.Import):
+        return [(alias.name, "") for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+        return [(node.module, alias.name) for alias in node.names]
+    return []
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:

@@ -1,7 +1,7 @@
-"""A step's losses as JSON lines and for TensorBoard, while it works.
+"""A step's losses as JSON lines and for TensorBoard, written while the step runs.
 
-FOLDER/NAME/STEP.jsonl    a line a point: phase, round, of how many, when, and the losses
-FOLDER/NAME/STEP/         what `tensorboard --logdir FOLDER` shows
+FOLDER/NAME/STEP.jsonl    one line per point: phase, round, number of rounds, time and losses
+FOLDER/NAME/STEP/         files for `tensorboard --logdir FOLDER`
 """
 
 import json
@@ -17,25 +17,28 @@ from pipeline.reporter import Reporter
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
-POINTS = 1_000
-"""At most so many of each phase."""
+MAX_POINTS = 1_000
+"""The most points that are written of a phase."""
 
 
 class _Recorder:
-    """Hands on what it is told, and writes down what phases say; without any there is no file."""
+    """Passes everything on to another reporter, and writes the losses to files.
 
-    def __init__(self, reporter: Reporter, place: Path) -> None:
-        self._reporter, self._place = reporter, place
+    The files are created by the first phase.
+    """
+
+    def __init__(self, reporter: Reporter, path: Path) -> None:
+        self._reporter, self._path = reporter, path
         self._files: tuple[IO[str], SummaryWriter] | None = None
 
     def say(self, line: str) -> None:
-        """Hand it on."""
+        """Pass the message on."""
         self._reporter.say(line)
 
     def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
-        """Hand it on, and write it down if its turn has come."""
+        """Pass the progress on, and write every nth round and the last one."""
         self._reporter.phase(name, done, total, losses)
-        if done % -(-total // POINTS) and done != total:
+        if done % -(-total // MAX_POINTS) and done != total:
             return
         lines, board = self._files = self._files or self._open()
         point = {"phase": name, "round": done, "of": total, "time": round(time.time(), 3)}
@@ -45,29 +48,29 @@ class _Recorder:
             board.add_scalar(f"{name}/{loss}", value, done)
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the files."""
         for file in self._files or ():
             file.close()
 
     def _open(self) -> "tuple[IO[str], SummaryWriter]":
-        # A device installs none.
+        # Not installed on devices.
         from tensorboardX import SummaryWriter
 
-        self._place.mkdir(parents=True, exist_ok=True)
-        # Named by the second else: two tries within one would write one file.
-        board = SummaryWriter(str(self._place), filename_suffix=f".{uuid.uuid4().hex[:8]}")
-        return self._place.with_name(f"{self._place.name}.jsonl").open("a"), board
+        self._path.mkdir(parents=True, exist_ok=True)
+        # By default the name is the second: two tries within one second would share a file.
+        board = SummaryWriter(str(self._path), filename_suffix=f".{uuid.uuid4().hex[:8]}")
+        return self._path.with_name(f"{self._path.name}.jsonl").open("a"), board
 
 
 @contextmanager
 def recorded(reporter: Reporter, folder: Path | None, run: str, step: str) -> Iterator[Reporter]:
-    """A reporter that writes down a step's losses as well, if there is a folder for them.
+    """Provide a reporter that also writes a step's losses to files.
 
     Args:
-        reporter: Who is told.
-        folder: Of all metrics; None writes nothing.
+        reporter: Receives everything too.
+        folder: The folder of all metrics; None writes none.
         run: The run file's name.
-        step: The step's label. One that goes on after an interruption adds to its file.
+        step: The step's label. A step that resumes appends to its file.
     """
     if folder is None:
         yield reporter

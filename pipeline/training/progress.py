@@ -1,7 +1,7 @@
-"""What a run says while it works: a live display on a terminal, plain lines elsewhere."""
+"""Progress of a run: bars on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from base.notify import Notify
 from pipeline.reporter import Reporter
 
 
@@ -28,18 +29,18 @@ class _Rate(ProgressColumn):
 
 
 class TerminalReporter:
-    """A bar for every phase, with losses, rate and time left."""
+    """Shows one bar per phase, with losses, rate and time left."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._task: tuple[str, TaskID] | None = None
 
     def say(self, line: str) -> None:
-        """Print above the bars."""
+        """Print a message above the bars."""
         self._progress.console.print(line, highlight=False)
 
     def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
-        """Move the phase's bar."""
+        """Update the phase's bar."""
         if self._task is None or self._task[0] != name:
             self._task = (name, self._progress.add_task(name, total=total, losses=""))
         self._progress.update(
@@ -48,27 +49,27 @@ class TerminalReporter:
 
 
 class LineReporter:
-    """A line when a phase begins, every few seconds while it goes on, and when it ends.
+    """Writes a line when a phase starts, every few seconds, and when it ends.
 
     Args:
-        write: Takes a line: a logger's `info`, `print`.
-        every: Seconds between two lines of a phase.
+        write: Receives each line: a logger's `info`, or `print`.
+        interval_s: Seconds between two lines of a phase.
     """
 
-    def __init__(self, write: Callable[[str], None], every: float = 5.0) -> None:
-        self._write, self._every = write, every
+    def __init__(self, write: Notify, interval_s: float = 5.0) -> None:
+        self._write, self._interval_s = write, interval_s
         self._name, self._started, self._first, self._last = "", 0.0, 0, 0.0
 
     def say(self, line: str) -> None:
-        """Write the line."""
+        """Write a message."""
         self._write(line)
 
     def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
-        """Write a line if it is time for one."""
+        """Write a line if one is due."""
         now = time.monotonic()
         if name != self._name:
             self._name, self._started, self._first, self._last = name, now, done, 0.0
-        if done < total and now - self._last < self._every:
+        if done < total and now - self._last < self._interval_s:
             return
         self._last = now
         rate = (done - self._first) / max(now - self._started, 1e-9)
@@ -78,7 +79,7 @@ class LineReporter:
 
 @contextmanager
 def reporter() -> Iterator[Reporter]:
-    """The reporter that suits this process: bars on a terminal, lines on standard error else."""
+    """Provide bars if standard error is a terminal, else lines on standard error."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield LineReporter(lambda line: console.print(line, highlight=False, soft_wrap=True))
@@ -90,7 +91,7 @@ def reporter() -> Iterator[Reporter]:
         _Rate(table_column=Column(min_width=7, no_wrap=True)),
         TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
         TimeRemainingColumn(table_column=Column(min_width=7, no_wrap=True)),
-        # What does not fit is cut here, and nowhere else.
+        # Only the losses are cut off if the terminal is too narrow.
         TextColumn(
             "[dim]{task.fields[losses]}",
             table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
@@ -101,5 +102,5 @@ def reporter() -> Iterator[Reporter]:
 
 
 def format_losses(losses: dict[str, float]) -> str:
-    """Losses on one line."""
+    """Return losses as one line of text."""
     return "  ".join(f"{name} {value:.3g}" for name, value in losses.items())

@@ -27,7 +27,7 @@ def package(tmp_path, monkeypatch):
 
 
 def digest_of(*names):
-    for cached in (module._tree, module._imports, module._module_text, module._is_module):
+    for cached in (module._tree, module._imports, module._module_text, module._find):
         cached.cache_clear()
     return code_digest(*names)
 
@@ -51,6 +51,36 @@ def test_digest_covers_a_json_file_beside_a_module(package):
 
 def test_digest_covers_added_modules(package):
     assert digest_of("madeup.a") != digest_of("madeup.a", "madeup.unrelated")
+
+
+INITS = [
+    "from madeup.c import X\n",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from madeup.c import X\n",
+    "__getattr__ = lazy_names(__name__, {'X': 'c', 'Y': 'unrelated'})\n",
+    "_LAZY = {'X': 'madeup.c:X', 'Y': 'madeup.unrelated:Y'}\n",
+]
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_name_from_a_package_is_followed_to_its_module(package, init):
+    (package / "__init__.py").write_text(init)
+    (package / "a.py").write_text("from madeup import X\n")
+    digest_of("madeup.a")
+    assert closure("madeup.a") == {"madeup.a", "madeup.c"}
+
+
+def test_name_that_a_package_defines_makes_its_init_count(package):
+    (package / "__init__.py").write_text("X = 1\n")
+    (package / "a.py").write_text("from madeup import X\n")
+    digest_of("madeup.a")
+    assert closure("madeup.a") == {"madeup.a", "madeup"}
+
+
+def test_whole_package_has_all_that_it_passes_on(package):
+    (package / "__init__.py").write_text(INITS[2])
+    (package / "a.py").write_text("import madeup\n")
+    digest_of("madeup.a")
+    assert closure("madeup.a") == {"madeup.a", "madeup", "madeup.c", "madeup.unrelated"}
 
 
 SAME = [
@@ -122,7 +152,7 @@ def test_digest_of_a_step_covers_run_and_what_it_uses(package):
     step = package / "step.py"
     step.write_text(STEP.format(limit=1, settings="unrelated.Y"))
     before = digest_of("madeup.step")
-    assert closure("madeup.step") == {"madeup.step", "madeup.c", "madeup"}
+    assert closure("madeup.step") == {"madeup.step", "madeup.c"}
     step.write_text(STEP.format(limit=1, settings="helper(2)"))
     assert digest_of("madeup.step") == before
     step.write_text(STEP.format(limit=2, settings="unrelated.Y"))

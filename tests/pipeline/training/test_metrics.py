@@ -1,26 +1,28 @@
-"""What a step says of its losses stands in files, and is handed on all the same."""
+"""A step's losses are written to files and passed on."""
 
 import json
 import struct
 
 from tensorboardX.proto.event_pb2 import Event
 
-from pipeline.training.metrics import POINTS, recorded
+from pipeline.training.metrics import MAX_POINTS, recorded
 
 
-class Listener:
+class Recorder:
+    """A reporter that keeps what it receives."""
+
     def __init__(self):
-        self.heard = []
+        self.received = []
 
     def say(self, line):
-        self.heard.append(line)
+        self.received.append(line)
 
     def phase(self, name, done, total, losses):
-        self.heard.append((name, done, total, losses))
+        self.received.append((name, done, total, losses))
 
 
 def scalars(folder):
-    """Tag, step and value of every scalar in a folder of TensorBoard's."""
+    """Return tag, step and value of every scalar in a TensorBoard folder."""
     found = []
     for path in sorted(folder.glob("events.*")):
         data = path.read_bytes()
@@ -32,15 +34,15 @@ def scalars(folder):
     return found
 
 
-def test_losses_are_written_and_handed_on(tmp_path):
-    listener = Listener()
-    for rounds in ((1, 2), (3,)):  # The second is a next try.
-        with recorded(listener, tmp_path, "net", "compile local-cpu") as reporter:
-            reporter.say("begins")
+def test_losses_are_written_and_passed_on(tmp_path):
+    recorder = Recorder()
+    for rounds in ((1, 2), (3,)):  # The second one resumes after an interruption.
+        with recorded(recorder, tmp_path, "net", "compile local-cpu") as reporter:
+            reporter.say("starting")
             for done in rounds:
                 reporter.phase("warm-up", done, 3, {"student": 1 / done})
-    assert listener.heard[1] == ("warm-up", 1, 3, {"student": 1.0})
-    assert listener.heard.count("begins") == 2
+    assert recorder.received[1] == ("warm-up", 1, 3, {"student": 1.0})
+    assert recorder.received.count("starting") == 2
     lines = (tmp_path / "net" / "compile-local-cpu.jsonl").read_text().splitlines()
     points = [json.loads(line) for line in lines]
     assert [(p["phase"], p["round"], p["of"]) for p in points] == [
@@ -51,25 +53,25 @@ def test_losses_are_written_and_handed_on(tmp_path):
     assert [(tag, step) for tag, step, _ in shown] == [("warm-up/student", n) for n in (1, 2, 3)]
 
 
-def test_long_phases_are_thinned_out_and_their_end_is_there(tmp_path):
-    total = 2 * POINTS + 1
-    with recorded(Listener(), tmp_path, "net", "distill") as reporter:
+def test_long_phase_is_thinned_out_and_keeps_its_last_point(tmp_path):
+    total = 2 * MAX_POINTS + 1
+    with recorded(Recorder(), tmp_path, "net", "distill") as reporter:
         for done in range(1, total + 1):
             reporter.phase("distill", done, total, {})
     lines = (tmp_path / "net" / "distill.jsonl").read_text().splitlines()
-    assert len(lines) <= POINTS + 1
+    assert len(lines) <= MAX_POINTS + 1
     assert json.loads(lines[-1])["round"] == total
 
 
-def test_without_a_folder_nothing_is_written(tmp_path):
-    listener = Listener()
-    with recorded(listener, None, "net", "distill") as reporter:
-        assert reporter is listener
+def test_without_a_folder_the_reporter_is_unchanged(tmp_path):
+    recorder = Recorder()
+    with recorded(recorder, None, "net", "distill") as reporter:
+        assert reporter is recorder
 
 
-def test_a_step_that_is_found_done_leaves_no_file(tmp_path):
-    listener = Listener()
-    with recorded(listener, tmp_path, "net", "probe") as reporter:
-        reporter.say("reused")
-    assert listener.heard == ["reused"]
+def test_reused_step_writes_no_file(tmp_path):
+    recorder = Recorder()
+    with recorded(recorder, tmp_path, "net", "probe") as reporter:
+        reporter.say("probe: reused")
+    assert recorder.received == ["probe: reused"]
     assert list(tmp_path.iterdir()) == []

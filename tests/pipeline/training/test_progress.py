@@ -7,11 +7,11 @@ from pipeline.training import progress
 from pipeline.training.progress import LineReporter, TerminalReporter, format_losses, reporter
 
 
-def test_lines_come_at_the_start_now_and_then_and_at_the_end(monkeypatch):
+def test_lines_are_written_at_start_at_intervals_and_at_end(monkeypatch):
     clock = iter([0.0, 1.0, 6.0, 7.0, 8.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock) + 100)
     lines = []
-    report = LineReporter(lines.append, every=5.0)
+    report = LineReporter(lines.append, interval_s=5.0)
     for done in (10, 20, 70, 80, 100):
         report.phase("distill", done, 100, {"student": 0.5})
     assert [line.split(",")[0] for line in lines] == [
@@ -23,7 +23,7 @@ def test_lines_come_at_the_start_now_and_then_and_at_the_end(monkeypatch):
     assert "10.0/s, 3 s left" in lines[1]
 
 
-def test_each_phase_counts_its_own_rate():
+def test_each_phase_has_its_own_rate():
     lines = []
     report = LineReporter(lines.append)
     report.phase("one", 5, 5, {})
@@ -31,19 +31,19 @@ def test_each_phase_counts_its_own_rate():
     assert lines == ["one 5/5", "two 1/9  a 1.23"]
 
 
-def test_a_terminal_gets_one_bar_a_phase():
+def test_terminal_shows_one_bar_per_phase():
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     columns = (TextColumn("{task.description}"), TextColumn("{task.fields[losses]}"))
     with Progress(*columns, console=console) as bars:
         report = TerminalReporter(bars)
         for phase in ("distill", "distill", "quantize"):
             report.phase(phase, 1, 2, {"student": 2.0})
-        report.say("a remark")
+        report.say("a message")
         assert [task.description for task in bars.tasks] == ["distill", "quantize"]
         assert bars.tasks[0].fields["losses"] == format_losses({"student": 2.0})
-    assert "a remark" in console.file.getvalue()
+    assert "a message" in console.file.getvalue()
 
 
-def test_where_nobody_watches_it_is_lines():
+def test_reporter_without_a_terminal_writes_lines():
     with reporter() as report:
         assert isinstance(report, LineReporter)

@@ -9,8 +9,8 @@ from pipeline.training import checkpoint
 from tests.support.quick_run import write_run
 
 
-class Impatient:
-    """Breaks off at a round of a phase, as a kill would."""
+class Interrupting:
+    """Interrupts a phase at a round, as a signal would."""
 
     def __init__(self, phase=None, at=0):
         self.lines, self._phase, self._at = [], phase, at
@@ -33,7 +33,7 @@ def run_to(step_name, config, store, reporter):
 
 
 def checkpoints(store):
-    """Beside which lies a sign of life."""
+    """Return the checkpoints; the workspace also has a heartbeat file."""
     return [kept for kept in store.checkpoints() if kept.place.endswith(".checkpoint")]
 
 
@@ -45,9 +45,7 @@ def checkpoints(store):
         ("quantize", "quantize", 3, "quantized"),
     ],
 )
-def test_a_step_broken_off_goes_on_to_the_same_weights(
-    tmp_path, monkeypatch, step, phase, at, role
-):
+def test_interrupted_step_resumes_to_the_same_weights(tmp_path, monkeypatch, step, phase, at, role):
     monkeypatch.setattr(checkpoint, "SAVE_INTERVAL_S", 0.0)
     budgets = {
         "distill": {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}},
@@ -59,11 +57,11 @@ def test_a_step_broken_off_goes_on_to_the_same_weights(
         },
     }
     config = read_run_file(write_run(tmp_path, **budgets))
-    whole, store = run_to(step, config, Store(str(tmp_path / "whole")), Impatient())
+    whole, store = run_to(step, config, Store(str(tmp_path / "whole")), Interrupting())
     broken = Store(str(tmp_path / "broken"))
     with pytest.raises(KeyboardInterrupt):
-        run_to(step, config, broken, Impatient(phase, at))
-    second = Impatient()
+        run_to(step, config, broken, Interrupting(phase, at))
+    second = Interrupting()
     resumed, _ = run_to(step, config, broken, second)
     assert f"{phase}: resuming from a checkpoint" in second.lines
     assert resumed.artifacts[role].sha256 == whole.artifacts[role].sha256
@@ -71,40 +69,38 @@ def test_a_step_broken_off_goes_on_to_the_same_weights(
     assert all(torch.isfinite(value).all() for value in weights.values())
     notes = [r.notes.get("fine-tuning", r.notes) for r in (whole, resumed)]
     assert notes[0]["cost"] == notes[1]["cost"]
-    # What was seen after the last checkpoint is seen again; nothing else is missing or twice.
+    # Rounds after the last checkpoint are repeated; no point is missing or duplicated.
     assert len(notes[0]["curve"]) == len(notes[1]["curve"])
     assert not list((tmp_path / "broken").rglob("*.checkpoint"))
 
 
-def test_another_machine_goes_on_from_a_far_store_and_says_that_it_is_not_exact(
-    tmp_path, monkeypatch
-):
+def test_resuming_on_another_machine_is_reported_as_not_bit_identical(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "UPLOAD_INTERVAL_S", 0.0)
     short = {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}}
     config = read_run_file(write_run(tmp_path, distill=short))
-    far = Store(f"memory://{tmp_path.name}")
+    remote = Store(f"memory://{tmp_path.name}")
     with pytest.raises(KeyboardInterrupt):
-        run_to("distill", config, far, Impatient("distill", 2))
-    assert len(checkpoints(far)) == 1
-    monkeypatch.setattr(checkpoint, "machine", lambda: "a machine of another make")
-    second = Impatient()
-    record, _ = run_to("distill", config, far, second)
+        run_to("distill", config, remote, Interrupting("distill", 2))
+    assert len(checkpoints(remote)) == 1
+    monkeypatch.setattr(checkpoint, "machine", lambda: "another machine")
+    second = Interrupting()
+    record, _ = run_to("distill", config, remote, second)
     (line,) = record.notes["health"]
     assert "not bit-identical" in line
     assert line in second.lines
-    assert list(far.checkpoints()) == []
+    assert list(remote.checkpoints()) == []
 
 
-def test_a_damaged_checkpoint_costs_the_time_and_is_told(tmp_path, monkeypatch):
+def test_damaged_checkpoint_is_reported_and_training_starts_again(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "SAVE_INTERVAL_S", 0.0)
     short = {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}}
     config = read_run_file(write_run(tmp_path, distill=short))
     store = Store(str(tmp_path / "store"))
     with pytest.raises(KeyboardInterrupt):
-        run_to("distill", config, store, Impatient("distill", 2))
+        run_to("distill", config, store, Interrupting("distill", 2))
     (kept,) = checkpoints(store)
     path = tmp_path / "store" / kept.place
     path.write_bytes(path.read_bytes()[:500])
-    second = Impatient()
+    second = Interrupting()
     run_to("distill", config, store, second)
     assert any("the checkpoint is damaged, starting again" in line for line in second.lines)

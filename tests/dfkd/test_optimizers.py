@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dfkd.composition import Adam, ConstantRate, CosineRate, Sgd, StepRate
-from dfkd.training.optimizers import clip, gradient_norm, make_optimizer, rate_factor
+from dfkd.optimizers import clip, gradient_norm, make_optimizer, rate_factor
 
 
 def leaf(*values, gradient=None):

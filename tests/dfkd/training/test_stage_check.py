@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from dfkd.composition import AverageGenerator, BatchBank, ImagePool, SoftKl, VaeReplay
-from dfkd.memory.labelled_batch import Lesson
+from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.models import build
-from dfkd.models.forward_pass import look
+from dfkd.models.forward_pass import forward_with_features
 from dfkd.recipe import RecipeError
+from dfkd.student_loss.updates import step_loss
 from dfkd.training.budget import Plan
-from dfkd.training.feature_shapes import check_stages
-from dfkd.training.updates import learning_loss
+from dfkd.training.stage_check import check_stages
 from tests.support.tiny import SMALL, SPEC, make_loop, make_teacher
 
 STAGED = replace(SMALL, objective=SoftKl(stages=2.0))
@@ -40,7 +40,7 @@ def test_who_compares_no_stages_may_be_narrower():
 
 def test_a_network_without_stages_is_refused():
     plain = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-    with pytest.raises(RecipeError, match="registry"):
+    with pytest.raises(RecipeError, match="only the built-in architectures"):
         check_stages(STAGED, plain, plain, SPEC)
 
 
@@ -60,22 +60,24 @@ def test_what_is_replayed_is_shown_to_the_teacher_again(memory, monkeypatch):
 
     def loss(pupil, update, new, replayed):
         lessons.extend(lesson for lesson in (new, replayed) if lesson is not None)
-        return learning_loss(pupil, update, new, replayed)
+        return step_loss(pupil, update, new, replayed)
 
-    monkeypatch.setattr("dfkd.training.student_phase.learning_loss", loss)
+    monkeypatch.setattr("dfkd.training.student_phase.step_loss", loss)
     loop = make_loop(recipe, Plan(0, 3), student="lenet5-bn")
     loop.run()
     assert len(lessons) > loop.counts.student_steps
     for lesson in lessons:
         with torch.no_grad():
-            seen = look(make_teacher(), lesson.images, ("maps",))
+            seen = forward_with_features(make_teacher(), lesson.images, ("maps",))
         torch.testing.assert_close(lesson.maps, seen.maps)
         torch.testing.assert_close(lesson.logits, seen.logits)
 
 
 def test_maps_of_joined_lessons_are_joined_and_left_out_where_one_has_none():
-    one = Lesson(torch.ones(2, 1), torch.ones(2, 3), [torch.ones(2, 4), torch.ones(2, 5)])
-    other = Lesson(torch.zeros(1, 1), torch.zeros(1, 3), [torch.zeros(1, 4), torch.zeros(1, 5)])
+    one = LabelledBatch(torch.ones(2, 1), torch.ones(2, 3), [torch.ones(2, 4), torch.ones(2, 5)])
+    other = LabelledBatch(
+        torch.zeros(1, 1), torch.zeros(1, 3), [torch.zeros(1, 4), torch.zeros(1, 5)]
+    )
     both = one.joined(other)
     assert [m.shape for m in both.maps] == [(3, 4), (3, 5)]
     assert both.maps[0][:, 0].tolist() == both.images[:, 0].tolist() == [1, 1, 0]

@@ -1,23 +1,25 @@
-"""What happens to images before the networks look at them: one draw a batch."""
+"""Augmentation between a synthesizer and the networks: one random draw for each batch."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dfkd.composition.synthesis import Augment
+
 ROLL = 2
-"""Largest shift of "roll", in pixels (DeepInversion's jitter)."""
+"""Largest shift of "roll", in pixels (DeepInversion)."""
 
 PADDING = 4
-"""Of "crop-flip", in pixels."""
+"""Largest shift of "crop-flip", in pixels."""
 
 
-def augmented(images: Tensor, kind: str, rng: torch.Generator) -> Tensor:
-    """Images (N, C, H, W) as a recipe's `augment` asks; (2 N, ...) for "two-views".
+def augmented(images: Tensor, kind: Augment, rng: torch.Generator) -> Tensor:
+    """Return augmented images (N, C, H, W); (2 N, C, H, W) for "two-views".
 
     Args:
-        images: Normalised images.
-        kind: "none", "roll", "crop-flip" or "two-views": global views, then local ones.
-        rng: Of the draw.
+        images: Normalized images (N, C, H, W).
+        kind: "none", "roll" or "crop-flip"; "two-views" gives crop-flip views, then local ones.
+        rng: Random number generator on the CPU.
     """
     if kind == "roll":
         across, down = torch.randint(-ROLL, ROLL + 1, (2,), generator=rng).tolist()
@@ -30,14 +32,14 @@ def augmented(images: Tensor, kind: str, rng: torch.Generator) -> Tensor:
 
 
 def blended(images: Tensor, rng: torch.Generator) -> Tensor:
-    """The images (N, C, H, W), the first half of them blended in pairs.
+    """Return the images (N, C, H, W) with the first half of them blended in pairs.
 
-    Each becomes w x + (1 - w) x', with x' from the same half and w even in [0, 1]: the images of
-    mixup (Zhang et al. 2018). Whoever answers them answers the blend itself, no labels are mixed.
+    Each becomes w x + (1 - w) x', with x' from the same half and w uniform in [0, 1]: the images of
+    mixup (Zhang et al. 2018). The teacher answers the blend itself, so no labels are blended.
 
     Args:
-        images: Normalised images; two or three have nothing to blend.
-        rng: Of the draw.
+        images: Normalized images; with fewer than four, none is blended with another one.
+        rng: Random number generator on the CPU.
     """
     half, rest = images.tensor_split([len(images) // 2])
     share = torch.rand(len(half), 1, 1, 1, generator=rng).to(images.device, images.dtype)
@@ -52,7 +54,7 @@ def _crop_flip(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _local(images: Tensor, rng: torch.Generator) -> Tensor:
-    """A random part of 25 to 100 % of the area, brought back to full size."""
+    """A random crop of 25 to 100 % of the area, resized to the full size."""
     height, width = images.shape[2:]
     side = (0.25 + 0.75 * torch.rand(1, generator=rng).item()) ** 0.5
     rows, columns = max(1, round(side * height)), max(1, round(side * width))

@@ -1,4 +1,4 @@
-"""Optimisers and learning rates from a recipe's description."""
+"""Optimizers of torch and their learning rates, from a recipe's description."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from dfkd.composition import AnyOptimizer, CosineRate, Sgd, StepRate
 def make_optimizer(
     optimizer: AnyOptimizer, parameters: Sequence[Any], lr: float | None = None
 ) -> torch.optim.Optimizer:
-    """An optimiser of torch's.
+    """Return an optimizer of torch.
 
     Args:
         optimizer: The recipe's description.
-        parameters: Tensors or parameter groups.
-        lr: Instead of the description's.
+        parameters: Tensors or parameter groups; a group's own "lr" has priority.
+        lr: Learning rate in place of the description's.
     """
     rate = optimizer.lr if lr is None else lr
     if isinstance(optimizer, Sgd):
@@ -35,11 +35,16 @@ def make_optimizer(
 
 
 def rate_factor(optimizer: AnyOptimizer, progress: float) -> float:
-    """What the learning rate is multiplied by.
+    """Return the factor of the learning rate at a point of the run.
 
     Args:
         optimizer: The recipe's description.
-        progress: Share of the run that is done, 0 to 1.
+        progress: Completed share of the run, from 0 to 1.
+
+    Examples:
+        >>> from dfkd.composition import Adam, StepRate
+        >>> rate_factor(Adam(1e-3, policy=StepRate((0.5,))), progress=0.6)
+        0.1
     """
     policy = optimizer.policy
     if isinstance(policy, CosineRate):
@@ -50,19 +55,25 @@ def rate_factor(optimizer: AnyOptimizer, progress: float) -> float:
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Bring every group's learning rate to `factor` times what it was made with."""
+    """Set every group's learning rate to `factor` times its initial one."""
     for group in optimizer.param_groups:
         base = group.setdefault("base_lr", group["lr"])
         group["lr"] = base * factor
 
 
 def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
-    """Norm over all gradients together; 0 when there are none."""
+    """Return the norm over all gradients together, a scalar; 0 when there are none."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     return torch.nn.utils.get_total_norm(gradients)
 
 
 def clip(parameters: Sequence[Tensor], optimizer: AnyOptimizer, norm: Tensor) -> None:
-    """Scale the gradients down to the recipe's largest norm, if it has one."""
+    """Scale the gradients down to the recipe's largest norm, if it has one.
+
+    Args:
+        parameters: Tensors with gradients.
+        optimizer: The recipe's description.
+        norm: The present norm, as `gradient_norm` returns it.
+    """
     if optimizer.clip:
         torch.nn.utils.clip_grads_with_norm_(parameters, optimizer.clip, norm)

@@ -43,7 +43,7 @@ def test_lenet_takes_28_by_padding_and_refuses_what_it_cannot_take():
     small = ImageSpec((1, 28, 28), (0.5,), (0.5,))
     assert build("lenet5", small, 10)(torch.randn(2, 1, 28, 28)).shape == (2, 10)
     for shape in ((1, 40, 40), (1, 32, 28)):
-        with pytest.raises(ValueError, match=r"LeNet-5"):
+        with pytest.raises(ValueError, match=r"(LeNet-5|lenet5) takes"):
             build("lenet5", ImageSpec(shape, (0.5,), (0.5,)), 10)
 
 

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from dfkd.composition import LogitL1, MetaStep, SoftKl, TwoSource
-from dfkd.memory.labelled_batch import Lesson
+from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.models import build
-from dfkd.training.updates import Pupil, learning_loss, virtual_step
+from dfkd.student_loss.meta_step import virtual_step
+from dfkd.student_loss.updates import StudentObjective, step_loss
 from tests.support.tiny import SPEC, weights
 
 SOFT, L1 = SoftKl(temperature=2.0), LogitL1()
@@ -24,7 +25,7 @@ def linear(seed=0):
 
 def lesson(count, seed):
     torch.manual_seed(seed)
-    return Lesson(
+    return LabelledBatch(
         torch.randn(count, 4, dtype=torch.double), 2 * torch.randn(count, 3, dtype=torch.double)
     )
 
@@ -34,7 +35,7 @@ NEW, REPLAYED = lesson(6, 1), lesson(4, 2)
 
 def gradients(student, objective, update, new=NEW, replayed=REPLAYED):
     student.zero_grad()
-    learning_loss(Pupil(student, objective), update, new, replayed).backward()
+    step_loss(StudentObjective(student, objective), update, new, replayed).backward()
     return [p.grad.clone() for p in student.parameters()]
 
 
@@ -122,7 +123,7 @@ def test_meta_is_the_loss_on_both_plus_the_replayed_loss_after_a_virtual_step():
     theta = flat(student)
     stepped = theta - META.inner_lr * kl_gradient(theta, NEW)
     expected = kl(theta, NEW.joined(REPLAYED)) + kl(stepped, REPLAYED)
-    loss = learning_loss(Pupil(student, SOFT), META, NEW, REPLAYED)
+    loss = step_loss(StudentObjective(student, SOFT), META, NEW, REPLAYED)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -175,9 +176,9 @@ def test_meta_by_hand_on_logit_l1():
     with torch.no_grad():
         student.weight.fill_(1.0)
     one = torch.ones(1, 1, dtype=torch.double)
-    new, replayed = Lesson(one, 3 * one), Lesson(one, 1.2 * one)
+    new, replayed = LabelledBatch(one, 3 * one), LabelledBatch(one, 1.2 * one)
     update = MetaStep(inner_lr=0.5)
-    loss = learning_loss(Pupil(student, L1), update, new, replayed)
+    loss = step_loss(StudentObjective(student, L1), update, new, replayed)
     # (|1 - 3| + |1 - 1.2|) / 2 + |1.5 - 1.2|
     assert loss.item() == pytest.approx(1.1 + 0.3, rel=1e-6)
     loss.backward()
@@ -185,7 +186,7 @@ def test_meta_by_hand_on_logit_l1():
     assert student.weight.grad.item() == pytest.approx(0.0, abs=1e-6)
 
 
-class MetaTestAlone(Pupil):
+class MetaTestAlone(StudentObjective):
     """A pupil that finds no fault with both batches together."""
 
     def distance(self, ours, theirs):
@@ -203,11 +204,11 @@ def test_the_meta_test_loss_alone_reaches_every_tensor_of_the_student(
     """In the published code its gradient was None for every tensor."""
     torch.manual_seed(0)
     student = build(architecture, SPEC, 10).train()
-    new = Lesson(torch.randn(6, *SPEC.shape), torch.randn(6, 10))
-    replayed = Lesson(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
+    new = LabelledBatch(torch.randn(6, *SPEC.shape), torch.randn(6, 10))
+    replayed = LabelledBatch(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
     pupil = MetaTestAlone(student, objective)
     pupil.joined = new.joined(replayed).images
-    learning_loss(pupil, update, new, replayed).backward()
+    step_loss(pupil, update, new, replayed).backward()
     for name, parameter in student.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -218,7 +219,7 @@ def test_a_step_of_meta_is_another_than_a_plain_one():
     for update in (None, META, FIRST_ORDER):
         student = linear()
         optimizer = torch.optim.SGD(student.parameters(), 0.1)
-        learning_loss(Pupil(student, SOFT), update, NEW, REPLAYED).backward()
+        step_loss(StudentObjective(student, SOFT), update, NEW, REPLAYED).backward()
         optimizer.step()
         students.append(flat(student))
     assert not torch.allclose(students[0], students[1])
@@ -230,9 +231,9 @@ def test_the_virtual_step_leaves_parameters_and_statistics_as_one_pass_in_train_
     torch.manual_seed(0)
     student = build("lenet5-half-bn", SPEC, 10).train()
     twin = copy.deepcopy(student)
-    new = Lesson(torch.randn(6, *SPEC.shape), torch.randn(6, 10))
-    replayed = Lesson(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
-    learning_loss(Pupil(student, SOFT), META, new, replayed).backward()
+    new = LabelledBatch(torch.randn(6, *SPEC.shape), torch.randn(6, 10))
+    replayed = LabelledBatch(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
+    step_loss(StudentObjective(student, SOFT), META, new, replayed).backward()
     twin(new.joined(replayed).images)
     assert torch.equal(weights(student), weights(twin))
     assert student.convnet.bn1.num_batches_tracked == 1
@@ -244,10 +245,10 @@ def test_the_virtual_student_is_in_train_mode_too():
     student = build("lenet5-half-bn", SPEC, 10).train()
     for _ in range(3):
         student(5 + torch.randn(8, *SPEC.shape))
-    new = Lesson(torch.randn(6, *SPEC.shape), torch.randn(6, 10))
-    replayed = Lesson(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
+    new = LabelledBatch(torch.randn(6, *SPEC.shape), torch.randn(6, 10))
+    replayed = LabelledBatch(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
     still = MetaStep(inner_lr=0.0)
-    loss = learning_loss(Pupil(copy.deepcopy(student), L1), still, new, replayed).item()
+    loss = step_loss(StudentObjective(copy.deepcopy(student), L1), still, new, replayed).item()
     alone = copy.deepcopy(student)
     both = new.joined(replayed)
     expected = (alone(both.images) - both.logits).abs().mean()
@@ -269,7 +270,7 @@ def test_the_virtual_step_is_one_of_gradient_descent_and_attached():
 def test_frozen_parameters_take_no_virtual_step():
     student = linear()
     student.bias.requires_grad_(False)
-    learning_loss(Pupil(student, SOFT), META, NEW, REPLAYED).backward()
+    step_loss(StudentObjective(student, SOFT), META, NEW, REPLAYED).backward()
     assert student.bias.grad is None
     assert student.weight.grad.abs().sum() > 0
 
@@ -283,8 +284,8 @@ def test_maps_are_compared_with_their_weight(compared):
 
     def loss(weight):
         objective = SoftKl(temperature=1.0, **{compared: weight})
-        pupil = Pupil(copy.deepcopy(student), objective)
-        return learning_loss(pupil, None, Lesson(images, logits, maps), None).item()
+        pupil = StudentObjective(copy.deepcopy(student), objective)
+        return step_loss(pupil, None, LabelledBatch(images, logits, maps), None).item()
 
     plain, one, two = loss(0.0), loss(1.0), loss(2.0)
     assert one > plain
@@ -295,11 +296,11 @@ def test_maps_are_compared_with_their_weight(compared):
 def test_reduced_precision_leaves_a_float_loss_and_float_gradients(update):
     torch.manual_seed(0)
     student = build("lenet5-half-bn", SPEC, 10).train()
-    new = Lesson(torch.randn(6, *SPEC.shape), torch.randn(6, 10))
-    replayed = Lesson(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
-    loss = learning_loss(Pupil(student, SOFT, torch.bfloat16), update, new, replayed)
+    new = LabelledBatch(torch.randn(6, *SPEC.shape), torch.randn(6, 10))
+    replayed = LabelledBatch(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
+    loss = step_loss(StudentObjective(student, SOFT, torch.bfloat16), update, new, replayed)
     loss.backward()
-    full = learning_loss(Pupil(copy.deepcopy(student), SOFT), update, new, replayed)
+    full = step_loss(StudentObjective(copy.deepcopy(student), SOFT), update, new, replayed)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(full.item(), rel=0.1)
     assert all(p.grad.dtype == torch.float32 for p in student.parameters())

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
-from dfkd.synthesizers.augment import PADDING, ROLL, augmented, blended
+from dfkd.augmentation import PADDING, ROLL, augmented, blended
 
 KINDS = ["none", "roll", "crop-flip", "two-views"]
 
