@@ -5,9 +5,9 @@ from typing import Any
 from dfkd.recipes.held_out import HELD_OUT
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
-    teacher_modules,
     recipe_data,
     sections,
+    teacher_modules,
     teacher_network,
     torch_settings,
 )
