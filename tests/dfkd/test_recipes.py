@@ -1,22 +1,32 @@
 """The recipes against what is known of the published methods, typed independently of them."""
 
+import json
 import re
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import get_args
 
 import pytest
 import torch
 
-from dfkd.composition import BatchBank, PixelOptimization, Sgd, VaeReplay
-from dfkd.needs import ADVERSARIES
+import dfkd.recipes
+from dfkd.composition import BatchBank, PixelOptimization, Sgd, Term, VaeReplay
+from dfkd.recipe import Role
 from dfkd.recipes import (
+    EVERY_RECIPE,
     FOR_QUANTIZATION,
-    HELD_OUT,
-    HOUSE,
-    HOUSE_QUANTIZE,
     OTHER_DATA,
     PUBLISHED,
     RECIPES,
-    ZEROQ,
+    with_role,
 )
+from dfkd.recipes.held_out import HELD_OUT
+from dfkd.recipes.house import HOUSE
+from dfkd.recipes.house_quantize import HOUSE_QUANTIZE
+from dfkd.recipes.zeroq import ZEROQ
+from dfkd.terms import ADVERSARIES
 from dfkd.training.budget import Plan
 from tests.support.published import KNOWN
 from tests.support.tiny import make_loop, shrunk, weights
@@ -53,13 +63,130 @@ def agrees(found, known):
     return known is None or found == known
 
 
-def test_every_published_recipe_is_in_the_table_and_has_one_name():
-    published = (*PUBLISHED, *OTHER_DATA, *FOR_QUANTIZATION)
-    assert {recipe.name for recipe in published} == KNOWN.keys()
-    assert {HOUSE.name, HOUSE_QUANTIZE.name, *KNOWN} == RECIPES.keys()
-    assert len(published) + 2 == len(RECIPES)
-    assert all(recipe.name == name for name, recipe in RECIPES.items())
-    assert HELD_OUT.name not in RECIPES
+def test_checked_methods_have_a_published_recipe():
+    published = {recipe.name for recipe in (*PUBLISHED, *OTHER_DATA, *FOR_QUANTIZATION)}
+    assert published >= KNOWN.keys()
+
+
+def test_collections_hold_each_recipe_once_in_alphabetical_order():
+    roles = [with_role(role) for role in get_args(Role)]
+    names = [recipe.name for recipes in roles for recipe in recipes]
+    assert sorted(names) == list(EVERY_RECIPE)
+    assert all(recipe.name == name for name, recipe in EVERY_RECIPE.items())
+    for recipes in roles:
+        assert [recipe.name for recipe in recipes] == sorted(recipe.name for recipe in recipes)
+    assert EVERY_RECIPE.keys() - RECIPES.keys() == {HELD_OUT.name, ZEROQ.name}
+    assert {recipe.name for recipe in with_role("own")} >= {HOUSE.name, HOUSE_QUANTIZE.name}
+
+
+RECIPE_FILE = """
+from dataclasses import replace
+from dfkd.recipes.house import HOUSE
+ADDED = replace(HOUSE, name="{name}", notes=("added",))
+"""
+
+
+@pytest.fixture
+def added_file(tmp_path, monkeypatch):
+    """Return a function that adds a recipe file, in a folder beside dfkd/recipes."""
+    monkeypatch.setattr(dfkd.recipes, "__path__", [*dfkd.recipes.__path__, str(tmp_path)])
+
+    def add(name):
+        (tmp_path / "added_by_a_test.py").write_text(RECIPE_FILE.format(name=name))
+
+    yield add
+    sys.modules.pop("dfkd.recipes.added_by_a_test", None)
+
+
+def test_a_recipe_file_is_discovered(added_file):
+    added_file("added")
+    found = dfkd.recipes._discover()
+    assert found.keys() == {*EVERY_RECIPE, "added"}
+    assert list(found) == sorted(found)
+
+
+def test_a_duplicate_recipe_name_is_refused_with_both_files(added_file):
+    added_file("zskt")
+    with pytest.raises(ValueError, match=r"'zskt': added_by_a_test.py and zskt.py"):
+        dfkd.recipes._discover()
+
+
+@pytest.mark.parametrize("name", EVERY_RECIPE)
+def test_as_data_is_json_without_words(name):
+    recipe = EVERY_RECIPE[name]
+    data = recipe.as_data()
+    assert json.loads(json.dumps(data)) == data
+    renamed = replace(recipe, name="other", citation="none", reported={}, notes=(), role="own")
+    assert renamed.as_data() == data
+    assert data["synthesizer"]["type"] == type(recipe.synthesizer).__name__
+
+
+def test_as_data_tells_kinds_and_numbers_apart():
+    data = [json.dumps(recipe.as_data(), sort_keys=True) for recipe in EVERY_RECIPE.values()]
+    assert len(set(data)) == len(data)
+    for name in HOUSE.settings:
+        changed = HOUSE.overridden({name: HOUSE.settings[name] + 1})
+        assert changed.as_data() != HOUSE.as_data(), name
+
+
+def test_as_data_does_not_depend_on_the_order_of_options():
+    options = {"temperature": 3.0, "clamp": 0.01}
+    one = replace(HOUSE, terms=(Term("adversary-js", 1.0, options=options),))
+    backwards = dict(reversed(options.items()))
+    other = replace(HOUSE, terms=(Term("adversary-js", 1.0, options=backwards),))
+    assert json.dumps(one.as_data()) == json.dumps(other.as_data())
+
+
+@pytest.mark.parametrize("name", EVERY_RECIPE)
+def test_modules_of_a_recipe_exist(name):
+    modules = EVERY_RECIPE[name].modules()
+    assert list(modules) == sorted(set(modules))
+    assert all(find_spec(module) is not None for module in modules)
+
+
+def test_modules_of_a_recipe_are_those_that_its_training_imports():
+    """The parts of a recipe are loaded during construction and training, not before."""
+    code = """
+import sys
+from dfkd.recipes import EVERY_RECIPE
+modules = {name: recipe.modules() for name, recipe in EVERY_RECIPE.items()}
+assert "torch" not in sys.modules
+from tests.support.tiny import make_loop, shrunk
+from dfkd.training.budget import Plan
+recipe = EVERY_RECIPE["lra"]
+make_loop(shrunk(recipe), Plan(0, 2)).run()
+parts = ("terms", "memory", "synthesizers", "student_loss", "models")
+loaded = {m for m in sys.modules if m.startswith(tuple(f"dfkd.{part}." for part in parts))}
+print(*sorted(loaded - set(modules["lra"])))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    machinery = {
+        *(f"dfkd.{part}.table" for part in ("terms", "memory", "synthesizers", "models")),
+        "dfkd.student_loss.table",
+    }
+    print(run.stdout)
+    assert machinery <= set(run.stdout.split())
+    assert not set(run.stdout.split()) - machinery - COMMON
+
+
+COMMON = {
+    "dfkd.memory.labelled_batch",
+    "dfkd.memory.make",
+    "dfkd.memory.protocol",
+    "dfkd.models.construction",
+    "dfkd.models.counted_teacher",
+    "dfkd.models.forward_pass",
+    "dfkd.models.lenet",
+    "dfkd.student_loss.feature_maps",
+    "dfkd.student_loss.updates",
+    "dfkd.synthesizers.make",
+    "dfkd.synthesizers.protocol",
+    "dfkd.terms.inputs",
+    "dfkd.terms.make",
+    "dfkd.terms.stateful",
+    "dfkd.terms.wrappers",
+}
+"""Modules that the training loop imports for every recipe, and the networks of the test."""
 
 
 @pytest.mark.parametrize("name", KNOWN)

@@ -3,7 +3,7 @@
 import torch
 
 from dfkd.memory.bank import BankMemory
-from dfkd.memory.labelled_batch import Lesson
+from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.recipes import RECIPES
 from dfkd.training.budget import Plan
 from tests.support.tiny import CPU, make_loop, shrunk, through_a_file
@@ -11,7 +11,7 @@ from tests.support.tiny import CPU, make_loop, shrunk, through_a_file
 
 def batch(number, size=8):
     """A batch whose images are `number` and whose logits count within the batch."""
-    return Lesson(
+    return LabelledBatch(
         torch.full((size, 1, 2, 2), float(number)), torch.arange(size).float().view(-1, 1)
     )
 
@@ -23,13 +23,13 @@ def numbers(bank):
 def test_a_ring_of_the_latest_batches():
     bank = BankMemory(capacity=3, size=2, every=1)
     for number in range(5):
-        bank.close_round(batch(number))
+        bank.end_round(batch(number))
     assert numbers(bank) == [2, 3, 4]
 
 
 def test_takes_the_first_images_of_the_rounds_last_batch():
     bank = BankMemory(capacity=3, size=2, every=1)
-    bank.close_round(batch(0))
+    bank.end_round(batch(0))
     (kept,) = bank.batches
     assert kept.images.shape == (2, 1, 2, 2)
     assert kept.logits.flatten().tolist() == [0.0, 1.0]
@@ -38,57 +38,57 @@ def test_takes_the_first_images_of_the_rounds_last_batch():
 def test_a_batch_every_so_many_rounds_from_the_first_on():
     bank = BankMemory(capacity=10, size=2, every=3)
     for number in range(8):
-        bank.close_round(batch(number))
+        bank.end_round(batch(number))
     assert numbers(bank) == [0, 3, 6]
 
 
 def test_a_round_without_fresh_images_leaves_no_batch_but_counts():
     bank = BankMemory(capacity=10, size=2, every=2)
     for last in (batch(0), None, None, batch(3), batch(4)):
-        bank.close_round(last)
+        bank.end_round(last)
     assert numbers(bank) == [0, 4]
 
 
 def test_recalls_one_whole_stored_batch_at_random():
     bank = BankMemory(capacity=3, size=2, every=1)
     for number in range(3):
-        bank.close_round(batch(number))
+        bank.end_round(batch(number))
     rng = torch.Generator().manual_seed(0)
-    drawn = [bank.recall(2, rng) for _ in range(60)]
+    drawn = [bank.sample(2, rng) for _ in range(60)]
     assert all((lesson.images == lesson.images[0, 0, 0, 0]).all() for lesson in drawn)
     assert {int(lesson.images[0, 0, 0, 0]) for lesson in drawn} == {0, 1, 2}
 
 
 def test_nothing_to_recall_before_the_end_of_the_first_round():
     bank = BankMemory(capacity=3, size=2, every=1)
-    bank.remember(batch(0))
-    bank.attend(batch(0), 0, torch.Generator())
-    assert bank.recall(2, torch.Generator()) is None
+    bank.store(batch(0))
+    bank.observe(batch(0), 0, torch.Generator())
+    assert bank.sample(2, torch.Generator()) is None
     assert not bank.learns
 
 
 def test_what_was_stored_does_not_follow_later_changes():
     bank, last = BankMemory(capacity=3, size=2, every=1), batch(5)
-    bank.close_round(last)
+    bank.end_round(last)
     last.images.zero_()
     assert numbers(bank) == [5]
 
 
 def test_a_stored_batch_does_not_keep_the_whole_batch_in_memory():
     bank = BankMemory(capacity=3, size=2, every=1)
-    bank.close_round(batch(0, size=64))
+    bank.end_round(batch(0, size=64))
     assert bank.batches[0].images.untyped_storage().nbytes() == 2 * 4 * 4
 
 
 def test_a_resumed_bank_goes_on_in_the_same_rhythm():
     bank = BankMemory(capacity=4, size=2, every=2)
     for number in range(3):
-        bank.close_round(batch(number))
+        bank.end_round(batch(number))
     other = BankMemory(capacity=4, size=2, every=2)
     other.load_state_dict(through_a_file(bank.state_dict()), CPU)
     for one in (bank, other):
-        one.close_round(batch(3))
-        one.close_round(batch(4))
+        one.end_round(batch(3))
+        one.end_round(batch(4))
     assert numbers(bank) == numbers(other) == [0, 2, 4]
 
 
@@ -105,11 +105,11 @@ def test_what_came_after_the_mark_is_dropped():
 
     def close(value):
         images = torch.full((1, 1, 1, 1), float(value))
-        bank.close_round(Lesson(images, images.flatten(1)))
+        bank.end_round(LabelledBatch(images, images.flatten(1)))
 
     close(1)
     close(2)
-    bank.mark()
+    bank.mark_healthy()
     close(3)
-    bank.forget()
+    bank.drop_unmarked()
     assert [batch.images.item() for batch in bank.batches] == [1.0, 2.0]

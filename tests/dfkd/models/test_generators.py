@@ -6,7 +6,9 @@ from torch import nn
 
 from dfkd.composition import GeneratorNetwork
 from dfkd.images import ImageSpec
-from dfkd.models.generators import HEADS, TRUNKS, Generator, NoisyLayerGenerator
+from dfkd.models.generator_layers import HEADS, TRUNKS
+from dfkd.models.generators import Generator
+from dfkd.models.noisy_layer_generator import NoisyLayerGenerator
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 224, 224), (2, 20, 33), (1, 5, 7)]
 COLOUR = ImageSpec((3, 16, 16), (0.4, 0.5, 0.6), (0.2, 0.3, 0.1))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dfkd.images import ImageSpec
-from dfkd.models.generators import TRUNKS
+from dfkd.models.generator_layers import TRUNKS
 from dfkd.models.vae import Vae
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (2, 20, 33)]
@@ -14,10 +14,10 @@ def vae(shape=(3, 32, 32), **options):
     return Vae(spec, **{"latent": 6, "width": 8, **options})
 
 
-@pytest.mark.parametrize("network", TRUNKS)
+@pytest.mark.parametrize("trunk", TRUNKS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_shapes_and_gradients(network, shape):
-    model, images = vae(shape, network=network), torch.randn(4, *shape)
+def test_shapes_and_gradients(trunk, shape):
+    model, images = vae(shape, trunk=trunk), torch.randn(4, *shape)
     drawn, mean, log_variance = model(images)
     assert drawn.shape == images.shape
     assert mean.shape == log_variance.shape == (4, 6)

@@ -20,17 +20,17 @@ from dfkd.composition import (
     Term,
 )
 from dfkd.images import ImageSpec
-from dfkd.models.generators import Generator, NoisyLayerGenerator
+from dfkd.models.generators import Generator
+from dfkd.models.noisy_layer_generator import NoisyLayerGenerator
 from dfkd.recipe import Recipe
 from dfkd.synthesizers import build_generator, make_synthesizer
+from dfkd.synthesizers.fresh_generator import FreshGeneratorSynthesizer
 from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
-from dfkd.synthesizers.per_batch_generators import (
-    FreshGeneratorSynthesizer,
-    MetaGeneratorSynthesizer,
-    NoisyLayerSynthesizer,
-)
-from dfkd.synthesizers.pixel_optimization import PixelSynthesizer, SoftLabelPixelSynthesizer
+from dfkd.synthesizers.meta_generator import MetaGeneratorSynthesizer
+from dfkd.synthesizers.noisy_layer import NoisyLayerSynthesizer
+from dfkd.synthesizers.pixels import PixelSynthesizer
 from dfkd.synthesizers.protocol import balanced_labels
+from dfkd.synthesizers.soft_label_pixels import SoftLabelPixelSynthesizer
 
 SPEC = ImageSpec((1, 8, 8), (0.5,), (0.5,))
 CPU = torch.device("cpu")
@@ -57,15 +57,15 @@ def fresh(optimizer=None, **options):
 
 def meta(optimizer=None, renew_every=0, **options):
     torch.manual_seed(0)
-    made = recipe(MetaGenerator, optimizer, **options)
-    return MetaGeneratorSynthesizer(made, build_generator(made, SPEC, 3), 3, CPU, renew_every)
+    made = recipe(MetaGenerator, optimizer, renew_every=renew_every, **options)
+    return MetaGeneratorSynthesizer(made, build_generator(made, SPEC, 3), 3, CPU)
 
 
 def noisy(optimizer=None, renew_every=0):
     torch.manual_seed(0)
-    made = recipe(NoisyLayer, optimizer)
+    made = recipe(NoisyLayer, optimizer, renew_every=renew_every)
     generator = NoisyLayerGenerator(made.synthesizer.network, SPEC, torch.randn(3, 5), groups=2)
-    return NoisyLayerSynthesizer(made, generator, 3, CPU, renew_every)
+    return NoisyLayerSynthesizer(made, generator, 3, CPU)
 
 
 ALL = [fresh, meta, noisy]
@@ -77,7 +77,7 @@ def rng(seed=0):
 
 def push(synthesizer, loss, seed=0):
     """One step along a random gradient, with a loss of our choice."""
-    images = synthesizer.draft().images.detach().clone()
+    images = synthesizer.batch().images.detach().clone()
     source = rng(seed)
     for parameter in synthesizer.parameters():
         parameter.grad = torch.randn(parameter.shape, generator=source)
@@ -115,7 +115,7 @@ def test_balanced_labels_go_on_in_turn_from_any_class():
 def test_a_draft_shows_the_classes_in_turn(make):
     synthesizer = make()
     synthesizer.begin(8, rng())
-    draft = synthesizer.draft()
+    draft = synthesizer.batch()
     assert draft.images.shape == (8, 1, 8, 8)
     assert torch.equal(draft.labels, balanced_labels(8, 3, rng()))
     (gradient,) = torch.autograd.grad(draft.images.square().sum(), synthesizer.parameters()[0])
@@ -138,10 +138,12 @@ def test_the_best_draft_is_kept(make, losses, best):
 
 
 @pytest.mark.parametrize("make", [fresh, meta])
-@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize("conditioning", [None, "product"])
 @pytest.mark.parametrize(("losses", "best"), [((3.0, 1.0, 2.0), 1), ((1.0, 2.0, 3.0), 0)])
-def test_the_best_draft_is_kept_with_the_latents_it_was_drawn_from(make, conditional, losses, best):
-    synthesizer = make(latent_lr=0.25, conditional=conditional)
+def test_the_best_draft_is_kept_with_the_latents_it_was_drawn_from(
+    make, conditioning, losses, best
+):
+    synthesizer = make(latent_lr=0.25, conditioning=conditioning)
     synthesizer.begin(6, rng())
     latents, networks = [], []
     for seed, loss in enumerate(losses):
@@ -153,7 +155,7 @@ def test_the_best_draft_is_kept_with_the_latents_it_was_drawn_from(make, conditi
     assert not any(torch.equal(latents[i], latents[best]) for i in range(3) if i != best)
     assert not done.latents.requires_grad
     # The three belong together: the network of that step draws the same images once more.
-    told = done.labels if conditional else None
+    told = done.labels if conditioning else None
     assert torch.equal(networks[best](done.latents, told), done.images)
 
 
@@ -184,7 +186,7 @@ def test_a_step_changes_what_is_drawn(make):
     synthesizer = make()
     synthesizer.begin(6, rng())
     before = push(synthesizer, loss=1.0)
-    assert not torch.equal(synthesizer.draft().images, before)
+    assert not torch.equal(synthesizer.batch().images, before)
 
 
 @pytest.mark.parametrize("make", ALL)
@@ -219,12 +221,12 @@ def test_latents_learn_at_a_rate_of_their_own_or_not_at_all(make):
 
 
 @pytest.mark.parametrize("make", [fresh, meta])
-@pytest.mark.parametrize("conditional", [False, True])
-def test_a_generator_may_be_told_the_class(make, conditional):
-    synthesizer = make(conditional=conditional)
+@pytest.mark.parametrize("conditioning", [None, "product"])
+def test_a_generator_may_be_told_the_class(make, conditioning):
+    synthesizer = make(conditioning=conditioning)
     synthesizer.begin(6, rng())
-    assert (synthesizer.network().embedding is not None) == conditional
-    assert synthesizer.draft().labels is not None
+    assert (synthesizer.network().embedding is not None) == bool(conditioning)
+    assert synthesizer.batch().labels is not None
 
 
 @pytest.mark.parametrize("make", ALL)
@@ -232,7 +234,7 @@ def test_the_draft_is_drawn_with_the_norms_of_the_batch(make):
     synthesizer = make()
     synthesizer.begin(6, rng())
     synthesizer.network().eval()
-    synthesizer.draft()
+    synthesizer.batch()
     assert synthesizer.network().training
 
 
@@ -265,7 +267,7 @@ def test_the_meta_generators_gradient_is_the_sum_of_its_clones():
     synthesizer.begin(6, rng())
     sums = [torch.zeros_like(p) for p in synthesizer.generator.parameters()]
     for step in range(STEPS):
-        draft = synthesizer.draft()
+        draft = synthesizer.batch()
         loss = (draft.images * (step + 1)).square().sum()
         for parameter in synthesizer.parameters():
             parameter.grad = None
@@ -427,7 +429,7 @@ def test_make_synthesizer_builds_every_kind(described):
     )
     assert type(synthesizer) is RUNNING[described]
     if hasattr(described, "renew_every"):
-        assert synthesizer.renew_every == 10
+        assert synthesizer.described.renew_every == 10
 
 
 def test_no_two_images_of_a_batch_share_class_and_noisy_layer():

@@ -17,14 +17,14 @@ from dfkd.composition import (
 )
 from dfkd.images import ImageSpec
 from dfkd.recipe import Recipe
-from dfkd.synthesizers.pixel_optimization import (
+from dfkd.synthesizers.pixels import PixelSynthesizer
+from dfkd.synthesizers.protocol import balanced_labels
+from dfkd.synthesizers.soft_label_pixels import (
     CONCENTRATIONS,
-    PixelSynthesizer,
     SoftLabelPixelSynthesizer,
     class_similarity,
     dirichlet_targets,
 )
-from dfkd.synthesizers.protocol import balanced_labels
 
 SPEC = ImageSpec((2, 5, 4), (0.4, 0.6), (0.2, 0.5))
 CPU = torch.device("cpu")
@@ -60,7 +60,7 @@ def impressions():
 
 def push(synthesizer, loss, seed=0):
     """One step along a random gradient, with a loss of our choice."""
-    draft = synthesizer.draft()
+    draft = synthesizer.batch()
     before = draft.images.detach().clone()
     (images,) = synthesizer.parameters()
     images.grad = torch.randn(images.shape, generator=rng(seed))
@@ -78,7 +78,7 @@ def assert_within_range(images):
 def test_the_draft_is_what_is_optimised(make):
     synthesizer = make()
     synthesizer.begin(5, rng())
-    draft = synthesizer.draft()
+    draft = synthesizer.batch()
     assert draft.images.shape == (5, *SPEC.shape)
     assert draft.images.requires_grad
     assert draft.images is synthesizer.parameters()[0]
@@ -89,7 +89,7 @@ def test_labels_are_classes_in_turn():
     synthesizer = pixels()
     assert torch.equal(synthesizer.targets(8, rng(3)), balanced_labels(8, 3, rng(3)))
     synthesizer.begin(8, rng())
-    labels = synthesizer.draft().labels
+    labels = synthesizer.batch().labels
     assert torch.equal(labels, (labels[0] + torch.arange(8)) % 3)
 
 
@@ -106,13 +106,13 @@ def test_images_stay_within_the_value_range(make):
     synthesizer.begin(6, rng())
     for step in range(5):
         push(synthesizer, loss=5.0 - step, seed=step)
-        assert_within_range(synthesizer.draft().images.detach())
+        assert_within_range(synthesizer.batch().images.detach())
     assert_within_range(synthesizer.finish().images)
 
 
 def test_pixels_that_are_within_the_range_are_not_moved_by_it():
     inside = SPEC.normalise(torch.rand(4, *SPEC.shape, generator=rng()))
-    torch.testing.assert_close(pixels().confined(inside), inside)
+    torch.testing.assert_close(pixels().in_range(inside), inside)
 
 
 @pytest.mark.parametrize("make", [pixels, impressions])
@@ -148,7 +148,7 @@ def test_a_step_is_the_recipes_times_the_loops_factor():
     before = push(synthesizer, loss=1.0, seed=7)
     gradient = torch.randn(before.shape, generator=rng(7))
     expected = SPEC.clamp(before - 0.5 * 0.1 * gradient)
-    torch.testing.assert_close(synthesizer.draft().images.detach(), expected)
+    torch.testing.assert_close(synthesizer.batch().images.detach(), expected)
 
 
 def test_the_loss_falls_when_it_is_real():
@@ -158,7 +158,7 @@ def test_the_loss_falls_when_it_is_real():
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(40, 3))
     losses = []
     for _ in range(20):
-        draft = synthesizer.draft()
+        draft = synthesizer.batch()
         loss = nn.functional.cross_entropy(teacher(draft.images), draft.labels)
         (draft.images.grad,) = torch.autograd.grad(loss, draft.images)
         synthesizer.step(loss)
@@ -181,7 +181,7 @@ def test_impressions_are_stretched_over_the_whole_range_one_by_one():
     images = torch.randn(4, *SPEC.shape, generator=rng()) * torch.tensor([0.1, 1, 5, 20.0]).view(
         4, 1, 1, 1
     )
-    raw = SPEC.denormalise(impressions().confined(images))
+    raw = SPEC.denormalise(impressions().in_range(images))
     torch.testing.assert_close(raw.amin((1, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0.0)
     torch.testing.assert_close(raw.amax((1, 2, 3)), torch.ones(4), atol=1e-5, rtol=0.0)
     # An image keeps the order of its raw pixels.
@@ -190,7 +190,7 @@ def test_impressions_are_stretched_over_the_whole_range_one_by_one():
 
 
 def test_a_flat_impression_stays_finite():
-    assert impressions().confined(torch.ones(1, *SPEC.shape)).isfinite().all()
+    assert impressions().in_range(torch.ones(1, *SPEC.shape)).isfinite().all()
 
 
 def test_impressions_read_the_teachers_last_layer():
@@ -291,7 +291,7 @@ def test_every_class_has_its_turn_when_a_batch_is_smaller_than_their_number():
     synthesizer, source, seen = pixels(), rng(), set()
     for _ in range(10):
         synthesizer.begin(2, source)
-        seen |= set(synthesizer.draft().labels.tolist())
+        seen |= set(synthesizer.batch().labels.tolist())
     assert seen == {0, 1, 2}
 
 
@@ -299,7 +299,7 @@ def test_impressions_ask_for_soft_answers():
     synthesizer = impressions()
     torch.manual_seed(0)
     synthesizer.begin(7, rng())
-    labels = synthesizer.draft().labels
+    labels = synthesizer.batch().labels
     assert labels.shape == (7, 3)
     torch.testing.assert_close(labels.sum(1), torch.ones(7))
 

@@ -8,20 +8,20 @@ from torch.distributions import Normal, kl_divergence
 
 from dfkd.models.forward_pass import LayerStatistics
 from dfkd.terms.batch_norm import (
-    BatchNormAverage,
     batch_norm,
     batch_norm_kl,
     batch_norm_l2,
     batch_norm_mse,
     batch_norm_of_images,
 )
-from tests.dfkd.terms import draw, layer, synthesis
+from dfkd.terms.batch_norm_average import BatchNormAverage
+from tests.dfkd.terms import draw, layer
 
 TEACHER = nn.Sequential(nn.BatchNorm2d(3))
 
 
 def of(*layers):
-    return synthesis(statistics=layers)
+    return list(layers)
 
 
 def single(mean, variance, stored_mean, stored_variance):
@@ -156,7 +156,7 @@ def test_average_of_a_constant_is_that_constant(batches, momentum):
     one, average = random_layer(), BatchNormAverage(TEACHER, momentum)
     for _ in range(batches):
         value = average(of(one))
-        average.settle()
+        average.end_batch()
     ((mean, variance),) = average.averages()
     torch.testing.assert_close(mean, one.mean)
     torch.testing.assert_close(variance, one.variance)
@@ -168,7 +168,7 @@ def test_average_weighs_past_batches_by_their_age():
     average = BatchNormAverage(TEACHER, momentum=0.9)
     for one in (first, second):
         average(of(one))
-        average.settle()
+        average.end_batch()
     ((mean, variance),) = average.averages()
     # (0.9 * 0.1 * first + 0.1 * second) / (1 - 0.9^2)
     torch.testing.assert_close(mean, (0.09 * first.mean + 0.1 * second.mean) / 0.19)
@@ -179,7 +179,7 @@ def test_average_compares_a_mixture_of_present_and_past():
     past, present = random_layer(seed=1), random_layer(seed=2)
     average = BatchNormAverage(TEACHER, momentum=0.9)
     average(of(past))
-    average.settle()
+    average.end_batch()
     mean = 0.1 * present.mean + 0.9 * past.mean
     variance = 0.1 * present.variance + 0.9 * past.variance
     expected = (mean - present.stored_mean).norm() + (variance - present.stored_variance).norm()
@@ -191,7 +191,7 @@ def test_average_takes_up_a_batch_once_however_often_it_is_looked_at():
     values = [average(of(draft)) for draft in (*drafts, drafts[0])]
     assert average.count == 0
     torch.testing.assert_close(values[-1], values[0])
-    average.settle()
+    average.end_batch()
     assert average.count == 1
     # The batch counts as it was last seen.
     torch.testing.assert_close(average.averages()[0][0], drafts[0].mean)
@@ -202,7 +202,7 @@ def test_average_gradient_is_that_of_the_present_share_alone():
     present = draw(4, 3, 2, 2, seed=2).requires_grad_()
     average = BatchNormAverage(TEACHER, momentum=0.75)
     average(of(layer(past, *stored(3))))
-    average.settle()
+    average.end_batch()
     assert gradcheck(lambda x: average(of(layer(x, *stored(3)))), (present,))
     value = average(of(layer(present, *stored(3))))
     (reached,) = torch.autograd.grad(value, past, allow_unused=True, retain_graph=True)
@@ -217,12 +217,12 @@ def test_average_goes_on_from_a_state():
     first, second = BatchNormAverage(TEACHER), BatchNormAverage(TEACHER)
     for seed in range(3):
         first(of(random_layer(seed=seed)))
-        first.settle()
+        first.end_batch()
     second.load_state_dict(first.state_dict())
     fresh = random_layer(seed=9)
     assert second(of(fresh)) == first(of(fresh))
     for average in (first, second):
-        average.settle()
+        average.end_batch()
     torch.testing.assert_close(second.averages(), first.averages())
     assert second.count == 4
 
@@ -231,7 +231,7 @@ def test_average_goes_on_from_a_state():
 def test_average_moves_a_state_to_the_device_of_the_teacher():
     average = BatchNormAverage(TEACHER)
     average(of(random_layer()))
-    average.settle()
+    average.end_batch()
     elsewhere = BatchNormAverage(nn.Sequential(nn.BatchNorm2d(3)).to("meta"))
     elsewhere.load_state_dict(average.state_dict())
     there = LayerStatistics(*(torch.ones(4, 3, device="meta") for _ in range(2)), *stored_on_meta())
@@ -266,9 +266,9 @@ def test_batch_norm_of_images_by_hand():
     # (3 - 1)^2 + (4 - 2)^2 for the layer; nothing for images that are white already.
     one = single(mean=3.0, variance=16.0, stored_mean=1.0, stored_variance=4.0)
     images = whitened(1, 2, 4, 4)
-    value = batch_norm_of_images(synthesis(images=images, statistics=(one,)))
+    value = batch_norm_of_images(images=images, statistics=(one,))
     assert value.item() == pytest.approx(8.0, rel=1e-4)
-    twice = batch_norm_of_images(synthesis(images=images + 2, statistics=(one, one)))
+    twice = batch_norm_of_images(images=images + 2, statistics=(one, one))
     assert twice.item() == pytest.approx(2 * 8.0 + 2 * 2.0**2, rel=1e-4)
 
 
@@ -283,13 +283,13 @@ def test_batch_norm_of_images_looks_at_each_image_by_itself():
         variance,
     )
     assert batch_norm_mse(of(apart)).item() == pytest.approx(0.0)
-    assert batch_norm_of_images(synthesis(images=images, statistics=(apart,))).item() > 1.9
+    assert batch_norm_of_images(images=images, statistics=(apart,)).item() > 1.9
 
 
 def test_batch_norm_of_images_has_a_true_gradient():
     images = draw(2, 2, 3, 3).requires_grad_()
 
     def value(x):
-        return batch_norm_of_images(synthesis(images=x, statistics=(layer(x, *stored(2)),)))
+        return batch_norm_of_images(images=x, statistics=(layer(x, *stored(2)),))
 
     assert gradcheck(value, images)

@@ -7,7 +7,7 @@ from torch import nn
 
 from dfkd.models.forward_pass import LayerStatistics
 from dfkd.terms.contrast import Contrast
-from tests.dfkd.terms import draw, synthesis
+from tests.dfkd.terms import draw
 
 TEACHER = nn.Sequential(
     nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1), nn.BatchNorm2d(1)
@@ -23,11 +23,10 @@ def contrast(**options):
 
 def views(rows):
     """Channel means (2 N, 3) as they come from two batch norms of two channels and one."""
-    layers = [
+    return [
         LayerStatistics(part, torch.ones_like(part), torch.zeros(1), torch.ones(1))
         for part in (rows[:, :2], rows[:, 2:])
     ]
-    return synthesis(statistics=layers)
 
 
 def by_hand(term, global_views, local_views):
@@ -57,7 +56,7 @@ def test_first_batch_is_info_nce_among_its_own_pairs(temperature):
 def test_rows_of_the_batch_and_of_the_bank_are_averaged_apart():
     term, earlier, rows = contrast(), draw(10, 3, seed=1), draw(4, 3)
     term(views(earlier))
-    term.settle()
+    term.end_batch()
     each = by_hand(term, torch.cat([rows[:2], earlier[:5]]), torch.cat([rows[2:], earlier[5:]]))
     value = term(views(rows)).item()
     assert value == pytest.approx(mean(each[:2]) + mean(each[2:]))
@@ -67,7 +66,7 @@ def test_rows_of_the_batch_and_of_the_bank_are_averaged_apart():
 def test_only_so_many_of_the_bank_are_drawn():
     term, earlier, rows = contrast(negatives=1), draw(6, 3, seed=1), draw(4, 3)
     term(views(earlier))
-    term.settle()
+    term.end_batch()
     possible = []
     for index in range(3):
         each = by_hand(
@@ -90,7 +89,7 @@ def test_the_key_has_no_gradient_and_the_query_has_one():
 def test_gradient_of_the_query_by_finite_differences():
     term, keys, earlier = contrast(), draw(3, 3), draw(8, 3, seed=1)
     term(views(earlier))
-    term.settle()
+    term.end_batch()
     queries = draw(3, 3, seed=2).requires_grad_()
     assert torch.autograd.gradcheck(lambda q: term(views(torch.cat([keys, q]))), (queries,))
 
@@ -98,7 +97,7 @@ def test_gradient_of_the_query_by_finite_differences():
 def test_rows_of_the_bank_teach_the_head_and_not_the_images():
     term, earlier, rows = contrast(), draw(8, 3, seed=1), draw(4, 3).requires_grad_()
     term(views(earlier))
-    term.settle()
+    term.end_batch()
     (whole,) = torch.autograd.grad(term(views(rows)), rows)
 
     keys = torch.cat([rows[:2], earlier[:4]]).detach()
@@ -113,7 +112,7 @@ def test_the_bank_holds_the_latest_pairs_and_no_more_than_its_capacity():
     term, batches = contrast(capacity=5), [draw(4, 3, seed=seed) for seed in range(6)]
     for number, rows in enumerate(batches):
         term(views(rows))
-        term.settle()
+        term.end_batch()
         assert len(term.state_dict()["bank"]) == min(2 * (number + 1), 5)
     pairs = torch.cat([torch.stack([rows[:2], rows[2:]], 1) for rows in batches])
     torch.testing.assert_close(term.state_dict()["bank"], pairs[-5:])
@@ -123,7 +122,7 @@ def test_the_bank_takes_a_batch_once_as_it_was_last_seen():
     term, drafts = contrast(), [draw(4, 3, seed=seed) for seed in range(3)]
     for rows in drafts:
         term(views(rows.requires_grad_()))
-    term.settle()
+    term.end_batch()
     bank = term.state_dict()["bank"]
     assert not bank.requires_grad
     torch.testing.assert_close(bank[:, 0], drafts[-1][:2].detach())
@@ -146,7 +145,7 @@ def test_goes_on_from_a_state():
     first = contrast()
     first(views(draw(4, 3))).backward()
     first.step()
-    first.settle()
+    first.end_batch()
     torch.manual_seed(9)
     second = Contrast(TEACHER, width=4)
     second.head.double()
@@ -157,7 +156,7 @@ def test_goes_on_from_a_state():
             parameter.grad = None
         term(views(draw(4, 3, seed=5))).backward()
         term.step()
-        term.settle()
+        term.end_batch()
     fresh = views(draw(4, 3, seed=6))
     torch.testing.assert_close(second(fresh), first(fresh))
     torch.testing.assert_close(second.state_dict()["bank"], first.state_dict()["bank"])

@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dfkd.composition import AverageGenerator, BatchBank, SoftKl, VaeReplay
-from dfkd.needs import ADVERSARIES
 from dfkd.recipes import RECIPES
+from dfkd.terms import ADVERSARIES
 from dfkd.training.budget import Plan, for_student_steps, for_teacher_passes, passes_per_round
 from tests.support.tiny import SMALL, make_loop, shrunk
 

@@ -39,8 +39,8 @@ from dfkd.composition import (
     VaeReplay,
 )
 from dfkd.composition.synthesis import Augment
-from dfkd.needs import LABELLED, NEEDS
 from dfkd.recipe import Recipe, RecipeError
+from dfkd.terms import LABELLED, TERMS
 from dfkd.training.budget import Plan
 from tests.support.tiny import make_loop, make_teacher, weights
 
@@ -205,7 +205,7 @@ def augment(choice):
 
 COMPONENTS = (
     *map(synthesizer, SYNTHESIZERS),
-    *map(term, NEEDS),
+    *map(term, TERMS),
     *map(wrapper, (ExpIncrement(), Bounded(), Log1p())),
     *map(memory, MEMORIES),
     *(part("selection", choice) for choice in ("all", "clean-mixture")),
@@ -315,7 +315,7 @@ def test_every_component_goes_with_some_component_of_every_other_part(component)
 
 def test_components_list_every_choice_of_the_composition():
     """A component added to the composition must be added here."""
-    assert {c.name for c in COMPONENTS if c.axis == "term"} == set(NEEDS)
+    assert {c.name for c in COMPONENTS if c.axis == "term"} == set(TERMS)
     for listed, union in (
         (SYNTHESIZERS, AnySynthesizer),
         (MEMORIES[1:], AnyMemory),

@@ -9,7 +9,7 @@ import torch
 from dfkd.recipes import RECIPES
 from dfkd.training.budget import Plan
 from dfkd.training.health import (
-    LONGEST,
+    MAX_INTERVAL,
     WINDOW,
 )
 from tests.support.patient import (
@@ -55,7 +55,7 @@ def test_a_fault_before_the_first_look_leads_back_to_the_beginning():
 
 def test_a_fault_in_the_warm_up_is_rolled_back_too():
     loop = make_loop(RECIPE, Plan(6, 2), teacher=mnist_teacher(), student="lenet5-half", spec=MNIST)
-    loop._look_every = LONGEST
+    loop._measure_every = MAX_INTERVAL
     start, events = weights(loop.generator), []
 
     def watch(now):
@@ -152,7 +152,7 @@ def test_one_bad_look_in_a_phase_without_images_leaves_later_looks_healthy():
     """A pool that is complete shows no image that could clear a suspicion."""
     recipe = shrunk(RECIPES["zskd"], batch=32)
     loop = make_loop(recipe, Plan(15, 12), teacher=mnist_teacher(), student=knowing(), spec=MNIST)
-    loop._look_every = 2
+    loop._measure_every = 2
     asked = iter([0.9, 0.2, 0.9, 0.9, 0.9, 0.9])
     loop.health.agreement = lambda student: next(asked)
     healthy = []

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from dfkd.recipes import RECIPES
 from dfkd.training.budget import Plan
 from dfkd.training.health import (
-    LIFE,
+    PROBE_LIFE,
     WINDOW,
     Health,
-    Vitals,
+    RoundStatistics,
     effective_classes,
     pairwise_spread,
 )
@@ -70,7 +70,7 @@ def test_quiet_on_the_first_rounds_of_published_methods(name):
     assert loop.health.events == []
 
 
-def test_the_probe_is_gathered_over_rounds_and_frozen_at_a_look():
+def test_the_probe_is_collected_over_rounds_and_frozen_at_a_look():
     loop, probes = on_mnist(BLIND, 24), []
     loop.run(lambda _: probes.append(loop.health.probe))
     assert probes[18] is None
@@ -87,10 +87,10 @@ def test_the_probe_is_frozen_anew_after_its_life():
 
     def gather(value):
         for _ in range(WINDOW):
-            health.gather(torch.full((32, 1, 28, 28), value), torch.zeros(32, 10))
+            health.collect(torch.full((32, 1, 28, 28), value), torch.zeros(32, 10))
 
     gather(0.0)
-    for look in range(LIFE):
+    for look in range(PROBE_LIFE):
         health.agreement(student)
         assert health.probe[0].mean() == 0.0, look
         gather(1.0)
@@ -108,7 +108,7 @@ def test_looking_at_the_probe_leaves_the_student_as_it_was():
     for seed in range(12):
         torch.manual_seed(seed)
         images = torch.randn(32, 1, 28, 28)
-        health.gather(images, teacher(images))
+        health.collect(images, teacher(images))
     before = weights(loop.student.train())
     share = health.agreement(loop.student)
     assert torch.equal(before, weights(loop.student))
@@ -160,7 +160,7 @@ def test_pairwise_spread_of_equal_images_and_of_one_image_is_zero():
     assert pairwise_spread(torch.randn(1, 1, 3, 3)) == 0.0
 
 
-HEALTHY = Vitals([3, 3], 1.0, {"student": 1.0}, {"student": 1.0})
+HEALTHY = RoundStatistics([3, 3], 1.0, {"student": 1.0}, {"student": 1.0})
 
 
 def test_faults_that_show_at_once():
@@ -214,17 +214,17 @@ def test_rounds_that_each_show_one_class_in_turn_are_no_collapse():
 @pytest.mark.parametrize(("agreement", "found"), [(0.55, False), (0.45, True)])
 def test_an_agreement_is_compared_with_the_best_so_far(agreement, found):
     health = Health()
-    assert health.forgotten(0.8) is None
-    assert health.forgotten(0.7) is None
-    assert health.forgotten(agreement) is None
+    assert health.agreement_fault(0.8) is None
+    assert health.agreement_fault(0.7) is None
+    assert health.agreement_fault(agreement) is None
     assert health.doubtful == found
-    assert (health.forgotten(agreement) is not None) == found
-    assert health.forgotten(None) is None
+    assert (health.agreement_fault(agreement) is not None) == found
+    assert health.agreement_fault(None) is None
 
 
 def test_a_look_that_is_good_again_clears_the_doubt_of_the_one_before():
     health = Health()
-    assert [health.forgotten(share) for share in (0.9, 0.2, 0.9)] == [None] * 3
+    assert [health.agreement_fault(share) for share in (0.9, 0.2, 0.9)] == [None] * 3
     assert not health.doubtful
 
 

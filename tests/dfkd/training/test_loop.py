@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from dfkd.composition import Term
-from dfkd.needs import NEEDS
 from dfkd.recipe import RecipeError
-from dfkd.recipes import HELD_OUT, RECIPES
+from dfkd.recipes import RECIPES
+from dfkd.recipes.held_out import HELD_OUT
+from dfkd.terms import ADVERSARIES
 from dfkd.training.budget import Plan
 from dfkd.training.loop import Loop, build_generator
 from dfkd.training.round_report import SHARES
@@ -55,7 +56,7 @@ STRETCH = 0.01
 
 def plan_for(recipe, warmup, rounds):
     """Without a warm-up where nothing could be learnt in it: every term asks the student."""
-    able = any("student" not in NEEDS[term.name] for term in recipe.terms)
+    able = any(term.name not in ADVERSARIES for term in recipe.terms)
     return Plan(warmup if able else 0, rounds, STRETCH)
 
 
@@ -248,14 +249,14 @@ def test_the_state_is_a_copy_of_nothing_that_a_running_loop_still_changes():
 def test_the_running_average_is_delivered_and_is_that_of_the_weights():
     run = make_loop(replace(SMALL, average=0.9), Plan(0, 1))
     after = []
-    step = run._learning.optimizer.step
+    step = run._student_phase.optimizer.step
     values = run.student.fc.f7.bias
 
     def recorded(*args):
         step(*args)
         after.append(values.detach().clone())
 
-    run._learning.optimizer.step = recorded
+    run._student_phase.optimizer.step = recorded
     run.run()
     # The first update takes the weights as they are.
     expected = after[0]
@@ -373,7 +374,7 @@ def test_rates_of_their_own_follow_the_schedule_and_come_back_from_a_checkpoint(
     again.load_state_dict(states[2])
     again.run()
     assert torch.equal(weights(again.student), weights(whole.student))
-    groups = again._learning.optimizer.param_groups
+    groups = again._student_phase.optimizer.param_groups
     assert [round(group["lr"] / groups[0]["lr"], 6) for group in groups] == [1, 0.1]
 
 
@@ -381,7 +382,7 @@ def test_the_generators_step_leaves_the_student_alone():
     """Neither gradients nor batch-norm statistics of the student feel that it is asked."""
     run = make_loop(SMALL, Plan(0, 1))
     before = weights(run.student)
-    run._making.run(adversarial=True)
+    run._generator_phase.run(adversarial=True)
     assert torch.equal(before, weights(run.student))
     assert all(p.grad is None for p in run.student.parameters())
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from dfkd.recipes import RECIPES
-from dfkd.synthesizers import Draft
+from dfkd.synthesizers import GeneratedBatch
 from dfkd.training.budget import Plan
 from dfkd.training.health import (
-    LONGEST,
+    MAX_INTERVAL,
     RETRIES,
 )
 from dfkd.training.loop import DivergedError
@@ -47,7 +47,7 @@ def test_a_roll_back_restores_optimisers_and_drops_what_the_pool_took_since():
     moments, counts = [], []
 
     def watch(now):
-        state = loop._learning.optimizer.state_dict()["state"]
+        state = loop._student_phase.optimizer.state_dict()["state"]
         moments.append(state[0]["exp_avg"].clone())
         counts.append(loop.memory.count)
         if now.number == 22:
@@ -66,7 +66,7 @@ def test_the_snapshot_survives_the_training_after_it():
     loop, states = on_mnist(BLIND, 30), []
 
     def watch(now):
-        parts = (loop._learning.state_dict(), loop.synthesizer.state_dict())
+        parts = (loop._student_phase.state_dict(), loop.synthesizer.state_dict())
         states.append([number.clone() for number in every_number(parts)])
         if now.number in (22, 26):
             nan_in_the_student(loop)
@@ -84,15 +84,15 @@ def test_images_that_are_no_numbers_are_not_remembered(factor):
     loop = on_mnist(BLIND, 40)
 
     def explode(loop):
-        draw = loop.synthesizer.fresh
+        draw = loop.synthesizer.draw
         calls = []
 
         def exploded(count, rng):
             calls.append(count)
             draft = draw(count, rng)
-            return Draft(draft.images * factor) if len(calls) == 2 else draft
+            return GeneratedBatch(draft.images * factor) if len(calls) == 2 else draft
 
-        loop.synthesizer.fresh = exploded
+        loop.synthesizer.draw = exploded
 
     patient = Patient(loop, {30}, explode).run()
     assert list(patient.events) == [31]
@@ -102,11 +102,11 @@ def test_images_that_are_no_numbers_are_not_remembered(factor):
 
 def test_a_memory_that_learns_is_rolled_back_with_the_networks():
     loop = make_loop(shrunk(RECIPES["mad"]), Plan(0, 4))
-    loop._look_every = LONGEST
-    start, twins = weights(loop.memory.twin), []
+    loop._measure_every = MAX_INTERVAL
+    start, twins = weights(loop.memory.average), []
 
     def watch(now):
-        twins.append(weights(loop.memory.twin))
+        twins.append(weights(loop.memory.average))
         if now.number == 2:
             nan_in_the_student(loop)
 
@@ -142,7 +142,7 @@ def test_whatever_else_learns_is_gentler_after_a_roll_back_too(name, optimizer):
 def test_the_average_generator_follows_the_generator_through_its_warm_up():
     loop = make_loop(shrunk(RECIPES["mad"]), Plan(3, 1))
     twins = []
-    loop.run(lambda _: twins.append(weights(loop.memory.twin)))
+    loop.run(lambda _: twins.append(weights(loop.memory.average)))
     assert not torch.equal(twins[0], twins[1])
     assert not torch.equal(twins[1], twins[2])
 

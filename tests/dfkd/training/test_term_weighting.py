@@ -6,15 +6,16 @@ import torch
 from torch import nn
 
 from dfkd.composition import Adam, Bounded, ExpIncrement, Log1p, Term
-from dfkd.models.forward_pass import LayerStatistics, Look
+from dfkd.models.forward_pass import ForwardPass, LayerStatistics
 from dfkd.recipe import Recipe, RecipeError
-from dfkd.synthesizers.synthesis import Synthesis
+from dfkd.terms.inputs import TermInputs
+from dfkd.terms.stateful import StatefulTerm
+from dfkd.terms.wrappers import wrapped
 from dfkd.training.term_weighting import (
     Weighting,
     WrappedTerm,
     gradient_shares,
     usable_terms,
-    wrapped,
 )
 
 TEACHER = nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1), nn.BatchNorm2d(1))
@@ -71,15 +72,18 @@ def test_log1p_tames_without_ever_stopping(value):
     assert gradient == pytest.approx(1 / (1 + abs(value)))
 
 
-class Scripted:
+class Scripted(StatefulTerm):
     """A term that takes given values, each with a gradient to `leaf`."""
 
     def __init__(self, *values):
         self.values = list(values)
         self.leaf = torch.zeros((), dtype=torch.double, requires_grad=True)
 
-    def __call__(self, synthesis):
+    def __call__(self, **inputs):
         return self.leaf + self.values.pop(0)
+
+
+NOTHING = TermInputs(torch.zeros(1, 1, 1, 1), ForwardPass(torch.zeros(1, 2)))
 
 
 def scripted(*values, weight=1.0, stretch=1.0, wrapper=None):
@@ -88,7 +92,7 @@ def scripted(*values, weight=1.0, stretch=1.0, wrapper=None):
 
 
 def test_a_share_is_weighted_after_the_wrapper():
-    raw, share = scripted(-5.0, weight=3.0, wrapper=Bounded(2.0))(None)
+    raw, share = scripted(-5.0, weight=3.0, wrapper=Bounded(2.0))(NOTHING)
     assert raw.item() == -5.0
     assert share.item() == -6.0
 
@@ -99,7 +103,7 @@ def test_the_reference_is_refreshed_every_so_many_calls_without_a_gradient(refre
     term = scripted(*values, weight=2.0, wrapper=ExpIncrement(refresh))
     reference = 0.0
     for number, value in enumerate(values, start=1):
-        raw, share = term(None)
+        raw, share = term(NOTHING)
         expected = 2.0 * math.exp(value - reference)
         assert raw.item() == value
         assert share.item() == pytest.approx(expected)
@@ -114,7 +118,7 @@ def test_the_reference_is_refreshed_every_so_many_calls_without_a_gradient(refre
 def test_the_refresh_is_stretched_with_the_run(stretch, refresh):
     term = scripted(*[1.0] * 500, stretch=stretch, wrapper=ExpIncrement(120))
     assert term.refresh == refresh
-    first = [term(None)[1].item() for _ in range(refresh + 1)]
+    first = [term(NOTHING)[1].item() for _ in range(refresh + 1)]
     assert first[:refresh] == pytest.approx([math.e] * refresh)
     assert first[refresh] == pytest.approx(1.0)
 
@@ -123,11 +127,11 @@ def test_a_wrapped_term_goes_on_from_a_state():
     values = [1.0, 2.0, 0.5, 3.0, 2.5]
     first = scripted(*values, wrapper=ExpIncrement(2))
     for _ in range(3):
-        first(None)
+        first(NOTHING)
     second = scripted(*values[3:], wrapper=ExpIncrement(2))
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for _ in values[3:]:
-        assert second(None)[1] == first(None)[1]
+        assert second(NOTHING)[1] == first(NOTHING)[1]
 
 
 def views(seed=0):
@@ -138,7 +142,7 @@ def views(seed=0):
         for part, size in ((rows[:, :2], 2), (rows[:, 2:], 1))
     ]
     logits, student = (torch.randn(4, 5, generator=rng) for _ in range(2))
-    return Synthesis(torch.zeros(4, 2, 1, 1), Look(logits, layers), student)
+    return TermInputs(torch.zeros(4, 2, 1, 1), ForwardPass(logits, layers), student)
 
 
 TERMS = (
@@ -158,13 +162,14 @@ def test_terms_that_ask_the_student_wait_for_one():
 
 
 def test_needs_are_those_of_all_terms():
-    assert Weighting(TERMS, TEACHER).needs() == {"student", "batch norm", "views"}
-    assert Weighting(TERMS[:2], TEACHER).needs() == frozenset()
+    needed = {"teacher_logits", "student_logits", "statistics"}
+    assert Weighting(TERMS, TEACHER).inputs() == needed
+    assert Weighting(TERMS[:2], TEACHER).inputs() == {"teacher_logits"}
 
 
 def test_options_reach_the_terms():
     weighting = Weighting(TERMS, TEACHER)
-    evenly = Synthesis(torch.zeros(2, 1, 1, 1), Look(torch.zeros(2, 100)))
+    evenly = TermInputs(torch.zeros(2, 1, 1, 1), ForwardPass(torch.zeros(2, 100)))
     raw, share = weighting.wrapped[1](evenly)
     assert raw.item() == pytest.approx(-2.0)
     assert share.item() == pytest.approx(-10.0)
@@ -186,7 +191,7 @@ def one_batch(weighting, seed):
         parameter.grad = None
     loss.backward(inputs=weighting.parameters())
     weighting.step()
-    weighting.settle()
+    weighting.end_batch()
     return loss.item()
 
 
