@@ -14,10 +14,8 @@ from dfkd.training.health import (
     PROBE_LIFE,
     WINDOW,
     Health,
-    RoundStatistics,
-    effective_classes,
-    pairwise_spread,
 )
+from dfkd.training.round_statistics import RoundStatistics, effective_classes, pairwise_spread
 from tests.support.faulty_run import (
     NON_ADVERSARIAL,
     RECIPE,
