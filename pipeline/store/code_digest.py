@@ -41,8 +41,11 @@ BY_VALUE = frozenset(
 REPORTING = frozenset({"pipeline.reporter"})
 """Excluded: progress changes no result."""
 
-TABLES: frozenset[str] = frozenset()
-"""Excluded: they list parts. A step's key holds the modules of the parts that its run chose."""
+TABLES = frozenset(
+    f"dfkd.{package}.table"
+    for package in ("models", "terms", "memory", "synthesizers", "student_loss")
+)
+"""Excluded: they list parts. A step's key holds the rows and modules of the parts that it uses."""
 
 ENTRY = "run"
 """The function of a step's module whose code counts."""
