@@ -8,5 +8,5 @@ __all__ = ["bundle", "catalogue", "cpu", "graph", "lint", "on_device", "tensorrt
 if sys.version_info < (3, 10):  # noqa: UP036
     sys.exit(
         "targets: this is Python %d.%d, but 3.10 or newer is required; "  # noqa: UP031
-        "install one as described in targets/README.md" % sys.version_info[:2]
+        "install one as described in docs/jetson.md" % sys.version_info[:2]
     )

@@ -328,10 +328,18 @@ class TestVerdict:
         assert "no such file" in err
 
 
-def test_run_interrupted_in_each_phase_continues(tmp_path):
-    arguments = ("run", write_run(tmp_path), "--output", tmp_path / "out")
+@pytest.mark.parametrize(
+    "phases",
+    [
+        ("quantize",),
+        pytest.param(("distill", "quantize", "probe generator 1"), marks=pytest.mark.slow),
+    ],
+)
+def test_interrupted_run_continues(tmp_path, phases):
+    run_file = write_run(tmp_path, gate={"rounds": 20, "generators": 1})
+    arguments = ("run", run_file, "--output", tmp_path / "out")
     store = tmp_path / "store"
-    for phase in ("distill", "quantize", "probe generator 1"):
+    for phase in phases:
         process = start(*arguments, store=store)
         for line in process.stderr:
             if line.startswith(phase):

@@ -237,7 +237,7 @@ def test_old_python_gets_a_one_line_error_with_the_fix(version):
     output = done.stderr.decode()
     assert (done.returncode, done.stdout) == (1, b"")
     assert output.startswith(f"targets: this is Python {version}, but 3.10 or newer is required; ")
-    assert "targets/README.md" in output and output.count("\n") == 1
+    assert "docs/jetson.md" in output and output.count("\n") == 1
 
 
 def test_package_init_parses_on_python_3_6():

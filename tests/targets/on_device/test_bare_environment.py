@@ -1,13 +1,13 @@
 """The device packages in separate environments: as the guide installs them, and minimal."""
 
 import os
-import re
 import shutil
 import subprocess
 
 import pytest
 
 from tests.support.interpreters import interpreter
+from tests.support.marked_blocks import commands, named
 from tests.support.quick_run import ROOT
 
 pytestmark = pytest.mark.slow
@@ -78,11 +78,9 @@ def test_commands_work_with_three_packages(bare, same_bundle, tmp_path):
 
 def install_command():
     """Return the install command of the guide."""
-    guide = (ROOT / "targets" / "README.md").read_text().split("## Install\n")[1]
-    block = re.search(r"```sh\n(.*?)```", guide, re.DOTALL).group(1)
-    clone, command = block.splitlines()
+    clone, command = commands(named("install-device"))
     assert clone.startswith("git clone ")
-    return command.split("  #")[0].split()
+    return command.split()
 
 
 def normalized(name):
