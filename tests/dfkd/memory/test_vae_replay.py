@@ -43,7 +43,7 @@ def bytes_of(state):
     return sum(tensor.numel() * tensor.element_size() for tensor in every_number(state))
 
 
-def test_nothing_to_recall_before_the_first_update():
+def test_sample_before_the_first_update_is_none():
     memory = replay()
     memory.store(lesson())
     memory.end_round(lesson())
@@ -51,7 +51,7 @@ def test_nothing_to_recall_before_the_first_update():
     assert memory.teacher.counts.teacher_passes == 0
 
 
-def test_recalls_as_many_as_asked_with_the_teachers_answers():
+def test_sample_has_the_requested_size_and_the_teachers_logits():
     memory = replay()
     memory.observe(lesson(), 0, rng())
     drawn = memory.sample(5, rng())
@@ -60,14 +60,14 @@ def test_recalls_as_many_as_asked_with_the_teachers_answers():
     torch.testing.assert_close(drawn.logits, memory.teacher.network(drawn.images))
 
 
-def test_learns_in_the_first_steps_of_a_round_alone():
+def test_vae_is_trained_in_the_first_steps_of_a_round_only():
     memory = replay(steps=2)
     for step in range(5):
         memory.observe(lesson(), step, rng())
     assert memory.updates == 2
 
 
-def test_learns_from_half_of_the_present_batch_and_then_from_its_own_samples_too(monkeypatch):
+def test_vae_learns_from_half_a_batch_and_its_own_samples(monkeypatch):
     from dfkd.memory import vae_replay
 
     seen = []
@@ -86,7 +86,7 @@ def test_learns_from_half_of_the_present_batch_and_then_from_its_own_samples_too
     assert torch.equal(seen[1].logits[:4], present.logits[:4])
 
 
-def test_learning_brings_reconstructions_closer():
+def test_training_improves_reconstructions():
     memory, present = replay(), lesson()
     target = LabelledBatch(present.images[:4], memory.teacher.plain_pass(present.images[:4]).logits)
     present = LabelledBatch(target.images.repeat(2, 1, 1, 1), target.logits.repeat(2, 1))
@@ -105,7 +105,7 @@ def test_learning_brings_reconstructions_closer():
     assert distance() < 0.9 * before
 
 
-def test_its_size_does_not_grow_with_the_run():
+def test_vae_state_does_not_grow():
     recipe = replace(SMALL, memory=VaeReplay(latent=6, share=0.5, steps=2))
     loop = make_loop(recipe, Plan(0, 10))
     sizes = []
@@ -114,7 +114,7 @@ def test_its_size_does_not_grow_with_the_run():
     assert sizes[0] == sizes[9] > 0
 
 
-def test_the_loss_by_hand():
+def test_vae_loss_by_hand():
     """Two images, logits of two classes, a latent of two: each part a number of its own."""
     target = LabelledBatch(torch.zeros(2, 1, 1, 2), torch.zeros(2, 2))
     drawn = torch.tensor([[1.0, 2.0], [3.0, -2.0]]).view(2, 1, 1, 2)  # Mean absolute value 2.
@@ -130,7 +130,7 @@ def test_the_loss_by_hand():
     assert vae_loss(*values).item() == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_prior_is_the_closed_form_of_the_divergence():
+def test_vae_prior_agrees_with_torchs_divergence():
     """Against torch's own KL between normals, and zero on the prior itself."""
     torch.manual_seed(0)
     mean, log_variance = torch.randn(5, 3).double(), torch.randn(5, 3).double()
@@ -146,7 +146,7 @@ def test_the_prior_is_the_closed_form_of_the_divergence():
     assert vae_loss(nothing, nothing[:, :, 0, 0], target, zero, zero).item() == 0
 
 
-def test_the_tuning_loss_by_hand():
+def test_tuning_loss_by_hand():
     """Answers of two classes alike, so that every part has a round value."""
     logits = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
     latents = torch.tensor([[1.0, 2.0], [3.0, 2.0], [5.0, 5.0]])
@@ -158,12 +158,12 @@ def test_the_tuning_loss_by_hand():
     assert value.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_tuning_loss_of_a_single_latent_is_finite():
+def test_tuning_loss_of_a_single_latent_is_finite():
     value = tuning_loss(torch.zeros(1, 2), torch.ones(1, 4))
     assert value.item() == pytest.approx(math.log(2) - 5 * math.log10(2) + 1, rel=1e-6)
 
 
-def test_tuning_moves_every_latent_by_adams_first_step_downhill(monkeypatch):
+def test_tuning_is_one_adam_step_on_the_latents(monkeypatch):
     from dfkd.memory import vae_replay
 
     seen = []
@@ -183,7 +183,7 @@ def test_tuning_moves_every_latent_by_adams_first_step_downhill(monkeypatch):
     torch.testing.assert_close(moved, -0.02 * after.grad.sign(), rtol=1e-3, atol=1e-4)
 
 
-def test_recall_decodes_the_tuned_latents_not_those_drawn(monkeypatch):
+def test_sample_decodes_the_tuned_latents(monkeypatch):
     from dfkd.memory import vae_replay
 
     memory = replay()
@@ -193,7 +193,7 @@ def test_recall_decodes_the_tuned_latents_not_those_drawn(monkeypatch):
     assert not torch.equal(tuned, memory.sample(4, rng(3)).images)
 
 
-def test_recall_leaves_the_weights_their_gradients_and_the_grad_mode_alone():
+def test_sample_does_not_change_weights_gradients_or_grad_mode():
     memory = replay()
     memory.observe(lesson(), 0, rng())
     parameters = list(memory.vae.parameters())
@@ -208,7 +208,7 @@ def test_recall_leaves_the_weights_their_gradients_and_the_grad_mode_alone():
     assert all(p.grad is None for p in memory.teacher.network.parameters())
 
 
-def test_learning_leaves_the_teacher_alone():
+def test_training_does_not_change_the_teacher():
     memory = replay()
     before = weights(memory.teacher.network)
     memory.observe(lesson(), 0, rng())
@@ -216,7 +216,7 @@ def test_learning_leaves_the_teacher_alone():
     assert memory.learns
 
 
-def test_a_resumed_replay_goes_on_bit_for_bit():
+def test_resumed_vae_equals_an_uninterrupted_one():
     memory = replay()
     memory.observe(lesson(), 0, rng())
     other = replay()

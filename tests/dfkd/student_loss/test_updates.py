@@ -79,14 +79,14 @@ def close(ours, theirs):
     torch.testing.assert_close(torch.cat([g.flatten() for g in ours]), theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_the_gradient_by_hand_is_one():
+def test_kl_gradient_of_the_test_agrees_with_finite_differences():
     theta = flat(linear())
     torch.testing.assert_close(
         kl_gradient(theta, NEW), differences(lambda t: kl(t, NEW), theta), rtol=1e-6, atol=1e-8
     )
 
 
-def test_plain_takes_both_as_one_batch():
+def test_without_update_new_and_replayed_images_are_one_batch():
     student = linear()
     ours = gradients(student, SOFT, None)
     close(ours, kl_gradient(flat(student), NEW.joined(REPLAYED)))
@@ -95,7 +95,7 @@ def test_plain_takes_both_as_one_batch():
     close(ours, 0.6 * kl_gradient(theta, NEW) + 0.4 * kl_gradient(theta, REPLAYED))
 
 
-def test_plain_by_hand_on_logit_l1():
+def test_without_update_logit_l1_gradient_by_hand():
     student = linear()
     both = NEW.joined(REPLAYED)
     signs = (student(both.images) - both.logits).sign().detach() / both.logits.numel()
@@ -104,7 +104,7 @@ def test_plain_by_hand_on_logit_l1():
     torch.testing.assert_close(bias, signs.sum(0), rtol=1e-5, atol=1e-7)
 
 
-def test_two_source_adds_the_losses_and_not_the_images():
+def test_two_source_adds_the_losses():
     student = linear()
     theta = flat(student)
     ours = gradients(student, SOFT, TwoSource(replay_weight=0.7))
@@ -112,13 +112,13 @@ def test_two_source_adds_the_losses_and_not_the_images():
 
 
 @pytest.mark.parametrize("update", [None, TwoSource(), META, FIRST_ORDER])
-def test_with_one_source_alone_every_update_is_the_plain_loss(update):
+def test_every_update_of_one_source_is_the_objective(update):
     student = linear()
     close(gradients(student, SOFT, update, replayed=None), kl_gradient(flat(student), NEW))
     close(gradients(student, SOFT, update, new=None), kl_gradient(flat(student), REPLAYED))
 
 
-def test_meta_is_the_loss_on_both_plus_the_replayed_loss_after_a_virtual_step():
+def test_meta_step_loss_is_joint_loss_plus_replayed_loss_after_a_virtual_step():
     student = linear()
     theta = flat(student)
     stepped = theta - META.inner_lr * kl_gradient(theta, NEW)
@@ -127,7 +127,7 @@ def test_meta_is_the_loss_on_both_plus_the_replayed_loss_after_a_virtual_step():
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_meta_gradient_by_finite_differences_and_by_the_hessian():
+def test_meta_step_gradient_by_finite_differences_and_by_the_hessian():
     student = linear()
     theta = flat(student)
 
@@ -144,7 +144,7 @@ def test_meta_gradient_by_finite_differences_and_by_the_hessian():
     close(ours, kl_gradient(theta, NEW.joined(REPLAYED)) + chained)
 
 
-def test_first_order_leaves_the_curvature_out():
+def test_first_order_meta_step_ignores_the_curvature():
     student = linear()
     theta = flat(student)
     later = kl_gradient(theta - META.inner_lr * kl_gradient(theta, NEW), REPLAYED)
@@ -155,7 +155,7 @@ def test_first_order_leaves_the_curvature_out():
     assert distance > 0.05 * second.norm()
 
 
-def test_without_curvature_both_orders_are_the_same():
+def test_both_orders_agree_without_curvature():
     """Logit L1 of a linear student is linear piece by piece."""
     student = linear()
     second, first = gradients(student, L1, META), gradients(student, L1, FIRST_ORDER)
@@ -163,14 +163,14 @@ def test_without_curvature_both_orders_are_the_same():
         torch.testing.assert_close(a, b)
 
 
-def test_a_virtual_step_of_no_length_counts_the_replayed_loss_once_more():
+def test_meta_step_with_zero_inner_lr_adds_the_replayed_loss():
     student = linear()
     theta = flat(student)
     ours = gradients(student, SOFT, MetaStep(inner_lr=0.0))
     close(ours, kl_gradient(theta, NEW.joined(REPLAYED)) + kl_gradient(theta, REPLAYED))
 
 
-def test_meta_by_hand_on_logit_l1():
+def test_meta_step_logit_l1_gradient_by_hand():
     """One weight: theta' = theta - lr sign(theta - t_new); the rest is signs too."""
     student = nn.Linear(1, 1, bias=False).double()
     with torch.no_grad():
@@ -198,9 +198,7 @@ class MetaTestAlone(StudentObjective):
 @pytest.mark.parametrize("architecture", ["lenet5-half", "lenet5-half-bn"])
 @pytest.mark.parametrize("objective", [SOFT, L1], ids=["soft-kl", "logit-l1"])
 @pytest.mark.parametrize("update", [META, FIRST_ORDER], ids=["second order", "first order"])
-def test_the_meta_test_loss_alone_reaches_every_tensor_of_the_student(
-    architecture, objective, update
-):
+def test_meta_test_loss_has_a_gradient_for_every_parameter(architecture, objective, update):
     """In the published code its gradient was None for every tensor."""
     torch.manual_seed(0)
     student = build(architecture, SPEC, 10).train()
@@ -214,7 +212,7 @@ def test_the_meta_test_loss_alone_reaches_every_tensor_of_the_student(
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_a_step_of_meta_is_another_than_a_plain_one():
+def test_meta_step_differs_from_a_joint_step():
     students = []
     for update in (None, META, FIRST_ORDER):
         student = linear()
@@ -227,7 +225,7 @@ def test_a_step_of_meta_is_another_than_a_plain_one():
     assert not torch.allclose(students[1], students[2])
 
 
-def test_the_virtual_step_leaves_parameters_and_statistics_as_one_pass_in_train_mode_does():
+def test_virtual_step_changes_no_parameters_or_statistics():
     torch.manual_seed(0)
     student = build("lenet5-half-bn", SPEC, 10).train()
     twin = copy.deepcopy(student)
@@ -239,7 +237,7 @@ def test_the_virtual_step_leaves_parameters_and_statistics_as_one_pass_in_train_
     assert student.convnet.bn1.num_batches_tracked == 1
 
 
-def test_the_virtual_student_is_in_train_mode_too():
+def test_virtual_student_is_in_train_mode():
     """Batch norm with the replayed batch's own statistics, or the answers would be others'."""
     torch.manual_seed(0)
     student = build("lenet5-half-bn", SPEC, 10).train()
@@ -256,7 +254,7 @@ def test_the_virtual_student_is_in_train_mode_too():
     assert loss == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_the_virtual_step_is_one_of_gradient_descent_and_attached():
+def test_virtual_step_is_differentiable_gradient_descent():
     student = linear()
     theta = dict(student.named_parameters())
     loss = (student(NEW.images) ** 2).mean()
@@ -267,7 +265,7 @@ def test_the_virtual_step_is_one_of_gradient_descent_and_attached():
     assert torch.equal(theta["weight"], linear().weight)
 
 
-def test_frozen_parameters_take_no_virtual_step():
+def test_virtual_step_leaves_frozen_parameters():
     student = linear()
     student.bias.requires_grad_(False)
     step_loss(StudentObjective(student, SOFT), META, NEW, REPLAYED).backward()
@@ -276,7 +274,7 @@ def test_frozen_parameters_take_no_virtual_step():
 
 
 @pytest.mark.parametrize("compared", ["attention", "stages"])
-def test_maps_are_compared_with_their_weight(compared):
+def test_feature_maps_are_compared_with_their_weight(compared):
     torch.manual_seed(0)
     student = build("lenet5-half-bn", SPEC, 10).train()
     images, logits = torch.randn(4, *SPEC.shape), torch.randn(4, 10)

@@ -75,7 +75,7 @@ def assert_within_range(images):
 
 
 @pytest.mark.parametrize("make", [pixels, impressions])
-def test_the_draft_is_what_is_optimised(make):
+def test_batch_returns_the_optimized_pixels(make):
     synthesizer = make()
     synthesizer.begin(5, rng())
     draft = synthesizer.batch()
@@ -93,7 +93,7 @@ def test_labels_are_classes_in_turn():
     assert torch.equal(labels, (labels[0] + torch.arange(8)) % 3)
 
 
-def test_noise_is_normal_and_the_same_for_the_same_draw():
+def test_noise_is_normal_and_reproducible():
     drawn = pixels().noise(500, rng(1))
     assert drawn.mean().abs() < 0.05
     assert abs(drawn.std() - 1) < 0.05
@@ -110,7 +110,7 @@ def test_images_stay_within_the_value_range(make):
     assert_within_range(synthesizer.finish().images)
 
 
-def test_pixels_that_are_within_the_range_are_not_moved_by_it():
+def test_pixels_within_the_range_are_unchanged():
     inside = SPEC.normalise(torch.rand(4, *SPEC.shape, generator=rng()))
     torch.testing.assert_close(pixels().in_range(inside), inside)
 
@@ -119,7 +119,7 @@ def test_pixels_that_are_within_the_range_are_not_moved_by_it():
 @pytest.mark.parametrize(
     ("losses", "best"), [((3.0, 1.0, 2.0), 1), ((1.0, 2.0, 3.0), 0), ((2.0, 1.0, 1.0), 1)]
 )
-def test_the_best_draft_is_kept(make, losses, best):
+def test_finish_returns_the_images_of_the_smallest_loss(make, losses, best):
     synthesizer = make()
     synthesizer.begin(4, rng())
     drafts = [push(synthesizer, loss, seed) for seed, loss in enumerate(losses)]
@@ -130,7 +130,7 @@ def test_the_best_draft_is_kept(make, losses, best):
     assert done.labels is synthesizer.labels
 
 
-def test_the_best_of_an_earlier_batch_is_forgotten():
+def test_best_images_of_an_earlier_batch_are_dropped():
     synthesizer = pixels()
     synthesizer.begin(4, rng())
     push(synthesizer, loss=0.1)
@@ -140,7 +140,7 @@ def test_the_best_of_an_earlier_batch_is_forgotten():
     torch.testing.assert_close(synthesizer.finish().images, SPEC.clamp(draft))
 
 
-def test_a_step_is_the_recipes_times_the_loops_factor():
+def test_step_size_is_learning_rate_times_factor():
     description = Sgd(0.5, momentum=0.0, policy=ConstantRate())
     synthesizer = pixels(replace(PIXELS, generator=description))
     synthesizer.factor = 0.1
@@ -151,7 +151,7 @@ def test_a_step_is_the_recipes_times_the_loops_factor():
     torch.testing.assert_close(synthesizer.batch().images.detach(), expected)
 
 
-def test_the_loss_falls_when_it_is_real():
+def test_optimization_reduces_a_real_loss():
     synthesizer = pixels(replace(PIXELS, generator=Adam(0.05, policy=ConstantRate())))
     synthesizer.begin(6, rng())
     torch.manual_seed(0)
@@ -169,7 +169,7 @@ def test_the_loss_falls_when_it_is_real():
     assert final == pytest.approx(min(losses), rel=1e-4)
 
 
-def test_impressions_start_uniform_over_the_value_range():
+def test_soft_label_pixels_start_uniform_over_the_value_range():
     raw = SPEC.denormalise(impressions().noise(500, rng()))
     assert raw.min() >= -1e-6
     assert raw.max() <= 1 + 1e-6
@@ -177,7 +177,7 @@ def test_impressions_start_uniform_over_the_value_range():
         assert (raw < quantile).float().mean().item() == pytest.approx(quantile, abs=0.02)
 
 
-def test_impressions_are_stretched_over_the_whole_range_one_by_one():
+def test_soft_label_pixels_are_stretched_to_the_whole_range_separately():
     images = torch.randn(4, *SPEC.shape, generator=rng()) * torch.tensor([0.1, 1, 5, 20.0]).view(
         4, 1, 1, 1
     )
@@ -189,17 +189,17 @@ def test_impressions_are_stretched_over_the_whole_range_one_by_one():
     assert torch.equal(before, after)
 
 
-def test_a_flat_impression_stays_finite():
+def test_constant_image_stays_finite():
     assert impressions().in_range(torch.ones(1, *SPEC.shape)).isfinite().all()
 
 
-def test_impressions_read_the_teachers_last_layer():
+def test_similarity_comes_from_the_teachers_last_layer():
     expected = class_similarity(TEACHER[1].weight.detach())
     torch.testing.assert_close(impressions().similarity, expected)
 
 
 @pytest.mark.parametrize("shape", [(2, 5), (10, 84), (100, 64)], ids=str)
-def test_similarity_is_scaled_to_zero_and_one_with_oneself_at_the_top(shape):
+def test_similarity_is_scaled_to_zero_and_one(shape):
     similarity = class_similarity(torch.randn(shape, generator=rng()))
     assert similarity.shape == (shape[0], shape[0])
     assert similarity.min() >= 0
@@ -235,7 +235,7 @@ def test_dirichlet_targets_follow_the_similarity():
         torch.testing.assert_close(mean, expected[own], atol=0.03, rtol=0.0)
 
 
-def test_the_second_scale_makes_the_second_half_markedly_more_peaked():
+def test_second_half_of_a_batch_is_more_peaked():
     torch.manual_seed(0)
     similarity = class_similarity(torch.randn(10, 16))
     targets = dirichlet_targets(similarity, torch.arange(2_000) % 10)
@@ -244,7 +244,7 @@ def test_the_second_scale_makes_the_second_half_markedly_more_peaked():
     assert peaked > broad + 0.2
 
 
-def test_dirichlet_targets_are_about_the_class_of_each_label():
+def test_dirichlet_targets_are_largest_at_the_class_of_each_label():
     torch.manual_seed(0)
     # With nothing alike but itself, a class has (almost) all the mass of its own targets.
     classes = [3, 3, 0, 4, 1, 1, 2, 0, 4]
@@ -265,7 +265,7 @@ def concentrations(monkeypatch):
 
 
 @pytest.mark.parametrize(("count", "broad"), [(6, 3), (5, 3), (1, 1)])
-def test_the_first_half_is_drawn_at_the_first_scale(concentrations, count, broad):
+def test_first_half_of_a_batch_has_the_first_scale(concentrations, count, broad):
     similarity = class_similarity(torch.randn(4, 3, generator=rng()))
     classes = torch.arange(count) % 4
     dirichlet_targets(similarity, classes)
@@ -275,7 +275,7 @@ def test_the_first_half_is_drawn_at_the_first_scale(concentrations, count, broad
 
 
 @pytest.mark.parametrize("count", [4, 10])
-def test_every_class_is_drawn_at_both_scales_over_several_small_batches(concentrations, count):
+def test_every_class_gets_both_scales_over_small_batches(concentrations, count):
     synthesizer = SoftLabelPixelSynthesizer(IMPRESSIONS, nn.Linear(8, 10), SPEC, 10, CPU)
     synthesizer.similarity = torch.eye(10)
     source = rng()
@@ -287,7 +287,7 @@ def test_every_class_is_drawn_at_both_scales_over_several_small_batches(concentr
     assert seen == set(product(range(10), (False, True)))
 
 
-def test_every_class_has_its_turn_when_a_batch_is_smaller_than_their_number():
+def test_small_batches_reach_every_class():
     synthesizer, source, seen = pixels(), rng(), set()
     for _ in range(10):
         synthesizer.begin(2, source)
@@ -295,7 +295,7 @@ def test_every_class_has_its_turn_when_a_batch_is_smaller_than_their_number():
     assert seen == {0, 1, 2}
 
 
-def test_impressions_ask_for_soft_answers():
+def test_soft_label_pixels_have_soft_labels():
     synthesizer = impressions()
     torch.manual_seed(0)
     synthesizer.begin(7, rng())
@@ -305,7 +305,7 @@ def test_impressions_ask_for_soft_answers():
 
 
 @pytest.mark.parametrize("make", [pixels, impressions])
-def test_nothing_lasts_beyond_a_batch(make):
+def test_state_between_batches_is_empty(make):
     synthesizer = make()
     assert synthesizer.state_dict() == {}
     synthesizer.load_state_dict({})

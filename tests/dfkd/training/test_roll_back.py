@@ -29,7 +29,7 @@ from tests.support.tiny import (
 )
 
 
-def test_gives_up_after_the_last_retry_in_the_last_healthy_state():
+def test_run_fails_after_the_last_roll_back_in_its_last_healthy_state():
     loop = on_mnist(BLIND, 40)
     patient = Patient(loop, range(21, 40), nan_in_the_student)
     with pytest.raises(DivergedError, match=f"round 25: .*given up after {RETRIES} roll-backs"):
@@ -42,7 +42,7 @@ def test_gives_up_after_the_last_retry_in_the_last_healthy_state():
     assert [r.number for r in patient.rounds if r.event] == [22, 23, 24]
 
 
-def test_a_roll_back_restores_optimisers_and_drops_what_the_pool_took_since():
+def test_roll_back_restores_optimizers_and_drops_newer_pool_images():
     loop = on_mnist(BLIND, 25)
     moments, counts = [], []
 
@@ -61,7 +61,7 @@ def test_a_roll_back_restores_optimisers_and_drops_what_the_pool_took_since():
     assert counts[22] == max(0, min(capacity, counts[19] + 3 * fresh) - 3 * fresh)
 
 
-def test_the_snapshot_survives_the_training_after_it():
+def test_snapshot_does_not_change_with_further_training():
     """Two roll-backs to one snapshot are to the same state, moments of the optimisers included."""
     loop, states = on_mnist(BLIND, 30), []
 
@@ -79,7 +79,7 @@ def test_the_snapshot_survives_the_training_after_it():
 
 
 @pytest.mark.parametrize("factor", [math.nan, math.inf])
-def test_images_that_are_no_numbers_are_not_remembered(factor):
+def test_non_finite_images_are_not_stored(factor):
     """Otherwise they would come back from the pool after every roll-back."""
     loop = on_mnist(BLIND, 40)
 
@@ -100,7 +100,7 @@ def test_images_that_are_no_numbers_are_not_remembered(factor):
     assert torch.isfinite(loop.memory.state_dict()["images"]).all()
 
 
-def test_a_memory_that_learns_is_rolled_back_with_the_networks():
+def test_learning_memory_is_rolled_back():
     loop = make_loop(shrunk(RECIPES["mad"]), Plan(0, 4))
     loop._measure_every = MAX_INTERVAL
     start, twins = weights(loop.memory.average), []
@@ -126,7 +126,7 @@ def of_the_contrast_head(loop):
 @pytest.mark.parametrize(
     ("name", "optimizer"), [("pre-dfkd", of_the_vae), ("cmi", of_the_contrast_head)]
 )
-def test_whatever_else_learns_is_gentler_after_a_roll_back_too(name, optimizer):
+def test_roll_back_reduces_all_other_learning_rates(name, optimizer):
     loop, rates = make_loop(shrunk(RECIPES[name]), Plan(0, 4)), []
 
     def watch(now):
@@ -139,7 +139,7 @@ def test_whatever_else_learns_is_gentler_after_a_roll_back_too(name, optimizer):
     assert rates[3] == pytest.approx(0.5 * rates[1])
 
 
-def test_the_average_generator_follows_the_generator_through_its_warm_up():
+def test_average_generator_is_updated_in_the_warm_up():
     loop = make_loop(shrunk(RECIPES["mad"]), Plan(3, 1))
     twins = []
     loop.run(lambda _: twins.append(weights(loop.memory.average)))
@@ -147,7 +147,7 @@ def test_the_average_generator_follows_the_generator_through_its_warm_up():
     assert not torch.equal(twins[1], twins[2])
 
 
-def test_the_running_average_of_the_student_is_rolled_back():
+def test_running_average_of_the_student_is_rolled_back():
     loop = on_mnist(replace(BLIND, average=0.9), 6)
     patient = Patient(loop, {3}, nan_in_the_student).run()
     assert list(patient.events) == [4]
