@@ -47,7 +47,6 @@ docs: install
 
 slow: install
 	$(BIN)/pytest -m slow
-	$(BIN)/pytest --hypothesis-profile=slow tests/pipeline/hostile
 	$(BIN)/pytest --hypothesis-profile=slow -m "hypothesis and not slow and not server"
 
 # --system-site-packages: TensorRT's Python bindings come with JetPack.
