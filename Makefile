@@ -36,8 +36,9 @@ contracts: install
 quick: install
 	$(PYTEST)
 
+# A file's tests share their servers, so they run in one process.
 test-server: install
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup -m "server and not slow"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "server and not slow"
 
 # Every warning is an error, such as a link to a page or anchor that is missing.
 docs: install

@@ -1,65 +1,43 @@
-"""Which networks a recipe can be used with. Needs no torch: it checks run files."""
-
-from dataclasses import dataclass
+"""Which networks a recipe can be used with. Imports no torch: it checks run files."""
 
 from dfkd.composition import Composition, Term
-from dfkd.needs import NEEDS
+from dfkd.models import ARCHITECTURES
 from dfkd.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class Family:
-    """What is known of an architecture without building it."""
-
-    name: str
-    batch_norm: bool
-
-
-FAMILIES: dict[str, Family] = {
-    "lenet5": Family("lenet", batch_norm=False),
-    "lenet5-half": Family("lenet", batch_norm=False),
-    "lenet5-bn": Family("lenet", batch_norm=True),
-    "lenet5-half-bn": Family("lenet", batch_norm=True),
-    "resnet20": Family("cifar-resnet", batch_norm=True),
-    "resnet32": Family("cifar-resnet", batch_norm=True),
-    "resnet56": Family("cifar-resnet", batch_norm=True),
-    "resnet18": Family("resnet", batch_norm=True),
-    "resnet34": Family("resnet", batch_norm=True),
-    "wrn-16-1": Family("wide-resnet", batch_norm=True),
-    "wrn-16-2": Family("wide-resnet", batch_norm=True),
-    "wrn-40-1": Family("wide-resnet", batch_norm=True),
-    "wrn-40-2": Family("wide-resnet", batch_norm=True),
-}
-"""The registry's architectures; others are looked at when they are loaded."""
+from dfkd.terms import TERMS
 
 
 def lacking_batch_norm(recipe: Composition) -> Term | None:
-    """Return the first required term that a teacher without batch norm cannot serve, or None."""
+    """Return the first required term that needs batch norm in the teacher; None without one."""
     for term in recipe.terms:
-        if "batch norm" in NEEDS[term.name] and not term.where_possible:
+        if TERMS[term.name].needs_batch_norm and not term.where_possible:
             return term
     return None
 
 
 def without_batch_norm(recipe: Composition) -> tuple[Term, ...]:
-    """Return the terms that a teacher without batch norm can serve."""
-    return tuple(term for term in recipe.terms if "batch norm" not in NEEDS[term.name])
+    """Return the terms that can be computed with a teacher without batch norm."""
+    return tuple(term for term in recipe.terms if not TERMS[term.name].needs_batch_norm)
 
 
 def pair_fault(recipe: Recipe, teacher: str, student: str) -> str | None:
-    """Return why a recipe does not suit a pair of registry architectures; None when it may.
+    """Return why a recipe cannot be used with two architectures; None when it may be possible.
 
     Args:
         recipe: The recipe.
-        teacher: Architecture name; one that is not in the table is not checked.
+        teacher: A key of `ARCHITECTURES`; a network with another name is examined when loaded.
         student: Likewise.
+
+    Examples:
+        >>> from dfkd.recipes import RECIPES
+        >>> pair_fault(RECIPES["cmi"], "lenet5", "lenet5-half")
+        'recipe cmi needs batch norm (term batch-norm-l2); lenet5 has none'
     """
-    first, second = FAMILIES.get(teacher), FAMILIES.get(student)
+    first, second = ARCHITECTURES.get(teacher), ARCHITECTURES.get(student)
     term = lacking_batch_norm(recipe)
     if first and not first.batch_norm and term:
         return f"recipe {recipe.name} needs batch norm (term {term.name}); {teacher} has none"
-    related = first is not None and second is not None and first.name == second.name
-    if recipe.objective.compares_maps and not related:
+    same_family = first is not None and second is not None and first.family == second.family
+    if recipe.objective.compares_maps and not same_family:
         compared = "attention maps" if recipe.objective.attention else "outputs of stages"
         return (
             f"recipe {recipe.name} compares {compared}, which needs teacher and student of "

@@ -1,4 +1,4 @@
-"""What an input image is: its shape and how raw values become what a teacher sees."""
+"""Image specifications: shape, normalization and value range of a teacher's input."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """The images a teacher was trained on.
+    """The images that a teacher was trained on.
 
     Attributes:
         shape: (channels, height, width).
-        mean: Per-channel mean that was subtracted, in units of the raw values.
-        std: Per-channel divisor, in the same units, all positive.
+        mean: Mean of each channel that is subtracted, in units of the raw values.
+        std: Divisor of each channel, in the same units, positive.
         value_range: Smallest and largest raw value, e.g. (0, 1) for pixels divided by 255.
+
+    Examples:
+        >>> spec = ImageSpec((1, 2, 2), mean=(0.5,), std=(0.25,))
+        >>> spec.normalise(torch.ones(1, 1, 2, 2)).unique().item()
+        2.0
     """
 
     shape: tuple[int, int, int]
@@ -23,15 +28,15 @@ class ImageSpec:
     value_range: tuple[float, float] = (0.0, 1.0)
 
     def normalise(self, raw: Tensor) -> Tensor:
-        """Raw images (N, C, H, W) in `value_range` -> what the teacher sees."""
+        """Return raw images (N, C, H, W) in `value_range`, normalized for the teacher."""
         return (raw - self._column(self.mean, raw)) / self._column(self.std, raw)
 
     def denormalise(self, images: Tensor) -> Tensor:
-        """The inverse of `normalise`."""
+        """Return the raw images of normalized ones (N, C, H, W)."""
         return images * self._column(self.std, images) + self._column(self.mean, images)
 
     def clamp(self, images: Tensor) -> Tensor:
-        """Normalised images (N, C, H, W), moved to the nearest that `value_range` allows."""
+        """Return normalized images (N, C, H, W), clamped to `value_range`."""
         low, high = (
             self.normalise(images.new_full((1, self.shape[0], 1, 1), edge))
             for edge in self.value_range

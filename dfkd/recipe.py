@@ -1,15 +1,26 @@
 """A data-free method as data: a validated composition of parts with a name and a source."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from dfkd.composition import BatchBank, Composition, ExpIncrement, MetaStep
 from dfkd.errors import RecipeError
+from dfkd.memory import MEMORIES
+from dfkd.references import module_of
 from dfkd.rules import violated_rule
+from dfkd.settings import SETTINGS, checked_number
+from dfkd.student_loss import OBJECTIVES, UPDATES
+from dfkd.synthesizers import SYNTHESIZERS
+from dfkd.terms import TERMS, WRAPPERS
 
-__all__ = ["SETTINGS", "Recipe", "RecipeError", "Setting"]
+__all__ = ["Recipe", "RecipeError", "Role"]
+
+Role = Literal["own", "published", "published-other-data", "published-quantization", "internal"]
+"""What a recipe is: "own" for recipes of this project or yours; "published" for a method at its
+paper's defaults, "published-other-data" at its defaults for a second data set,
+"published-quantization" for a method whose student is the quantized teacher; "internal" for recipes
+that the pipeline uses and no run file can name."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +30,7 @@ class Recipe(Composition):
     Attributes:
         name: The name in a run file.
         citation: The source.
+        role: See `Role`.
         reported: Published results, each with the place where it is reported.
         notes: What is unverified, and what differs from the source.
 
@@ -34,6 +46,7 @@ class Recipe(Composition):
 
     name: str
     citation: str
+    role: Role = "own"
     reported: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -52,22 +65,17 @@ class Recipe(Composition):
             RecipeError: For an unknown name, a setting that the recipe does not use, a value out
                 of range, or a result whose parts do not go together.
         """
+        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(Composition)}
         weights: dict[str, float] = {}
-        numbers: dict[str, float] = {}
         for name, value in overrides.items():
             if name in (term.name for term in self.terms):
-                weights[name] = _checked(name, value, whole=False, least=0)
+                weights[name] = checked_number(name, value, whole=False, least=0)
             elif name in SETTINGS:
-                setting = SETTINGS[name]
-                numbers[name] = _checked(name, value, setting.whole, setting.least)
+                number, part = SETTINGS[name].checked(name, value), SETTINGS[name].path[0]
+                parts[part] = SETTINGS[name].changed(parts[part], number)
             else:
                 raise RecipeError(f"recipe {self.name} has no setting {name!r}")
         terms = tuple(replace(t, weight=weights.get(t.name, t.weight)) for t in self.terms)
-        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(Composition)}
-        for name, value in numbers.items():
-            part, *path = SETTINGS[name].path
-            if _has(parts[part], path):
-                parts[part] = _with_value(parts[part], path, value)
         changed = replace(self, **(parts | {"terms": terms}))
         for name, reason in changed.idle.items():
             if name in overrides:
@@ -84,7 +92,7 @@ class Recipe(Composition):
     @property
     def idle(self) -> dict[str, str]:
         """The settings that have no effect on this recipe, each with the reason."""
-        reasons = {n: s.missing for n, s in SETTINGS.items() if not _has(self, s.path)}
+        reasons = {n: s.missing for n, s in SETTINGS.items() if not s.exists(self)}
         if isinstance(self.update, MetaStep):
             for name in ("attention", "stages"):
                 reasons[name] = "the meta step compares logits only"
@@ -105,86 +113,34 @@ class Recipe(Composition):
         """
         return {f.name: _data(getattr(self, f.name)) for f in fields(Composition)}
 
+    def modules(self) -> tuple[str, ...]:
+        """Return the sorted names of the modules that implement the recipe's parts.
 
-@dataclass(frozen=True)
-class Setting:
-    """A number of a recipe that can be overridden.
+        They are looked up in the tables of parts and not imported. The training loop itself, which
+        every recipe uses, is not included.
 
-    Attributes:
-        path: Attribute names from the recipe to the number.
-        whole: Whether it is a whole number.
-        missing: Why it has no effect on a recipe whose parts lack it.
-        may_be_zero: Whether a whole number may be 0.
-    """
-
-    path: tuple[str, ...]
-    whole: bool
-    missing: str = ""
-    may_be_zero: bool = False
-
-    @property
-    def least(self) -> int:
-        """The smallest value allowed."""
-        return 1 if self.whole and not self.may_be_zero else 0
-
-    def value(self, recipe: Composition) -> float:
-        """Return the number of a recipe."""
-        found: Any = recipe
-        for name in self.path:
-            found = getattr(found, name)
-        number: float = found
-        return number
-
-
-_NO_GENERATOR = "the pixels are optimized directly, without a generator"
-
-SETTINGS: dict[str, Setting] = {
-    "batch": Setting(("schedule", "batch"), whole=True),
-    "generator_steps": Setting(("schedule", "generator_steps"), whole=True, may_be_zero=True),
-    "fresh_batches": Setting(("schedule", "fresh_batches"), whole=True, may_be_zero=True),
-    "student_steps": Setting(("schedule", "student_steps"), whole=True),
-    "warmup_rounds": Setting(("schedule", "warmup_rounds"), whole=True, may_be_zero=True),
-    "rounds": Setting(("schedule", "rounds"), whole=True),
-    "generator_lr": Setting(("generator", "lr"), whole=False),
-    "student_lr": Setting(("student", "lr"), whole=False),
-    "latent": Setting(("synthesizer", "network", "latent"), True, _NO_GENERATOR),
-    "width": Setting(("synthesizer", "network", "width"), True, _NO_GENERATOR),
-    "inner_steps": Setting(
-        ("synthesizer", "steps"),
-        True,
-        "KeptGenerator takes one step for each batch; set generator_steps instead",
-    ),
-    "memory": Setting(
-        ("memory", "capacity"), True, "the recipe's memory stores no images", may_be_zero=True
-    ),
-    "replay_share": Setting(("memory", "share"), False, "the recipe has no memory"),
-    "temperature": Setting(("objective", "temperature"), False, "LogitL1 has no temperature"),
-    "attention": Setting(("objective", "attention"), whole=False),
-    "stages": Setting(("objective", "stages"), whole=False),
-    "inner_lr": Setting(("update", "inner_lr"), False, "the recipe has no meta step"),
-}
-"""The numbers that a run file can override, by name."""
-
-
-def _checked(name: str, value: float, whole: bool, least: int) -> float:
-    if not math.isfinite(value) or value < least or (whole and value != int(value)):
-        kind = "a whole number" if whole else "a number"
-        raise RecipeError(f"{name} must be {kind} of at least {least}, not {value}")
-    return int(value) if whole else float(value)
-
-
-def _has(part: Any, path: tuple[str, ...] | list[str]) -> bool:
-    if not path:
-        return True
-    if not is_dataclass(part) or path[0] not in {f.name for f in fields(part)}:
-        return False
-    return _has(getattr(part, path[0]), path[1:])
-
-
-def _with_value(part: Any, path: list[str], value: float) -> Any:
-    if not path:
-        return value
-    return replace(part, **{path[0]: _with_value(getattr(part, path[0]), path[1:], value)})
+        Examples:
+            >>> from dfkd.composition import Term
+            >>> Recipe("mine", "none", terms=(Term("certainty", 1.0),)).modules()[-1]
+            'dfkd.terms.certainty'
+        """
+        found = {module_of(OBJECTIVES[type(self.objective)])}
+        found.update(SYNTHESIZERS[type(self.synthesizer)].modules)
+        if self.objective.compares_maps:
+            found.add("dfkd.student_loss.feature_maps")
+        if self.memory is not None:
+            found.update(MEMORIES[type(self.memory)].modules)
+        if self.update is not None:
+            found.add(module_of(UPDATES[type(self.update)]))
+        if self.selection != "all":
+            found.add("dfkd.training.selection")
+        if self.synthesizer.augment != "none":
+            found.add("dfkd.augmentation")
+        for term in self.terms:
+            found.add(module_of(TERMS[term.name].function))
+            if term.wrapper is not None:
+                found.add(module_of(WRAPPERS[type(term.wrapper)]))
+        return tuple(sorted(found))
 
 
 def _data(value: Any) -> Any:

@@ -1,14 +1,22 @@
-"""Which parts of a recipe do not go together, and why. Needs no torch: it checks run files."""
+"""Which parts of a recipe do not go together, and why. Imports no torch: it checks run files."""
 
 from dfkd.composition import Composition, ImagePool, Log1p, MetaStep
-from dfkd.needs import ADVERSARIES, LABELLED, NEEDS, NEVER_POSITIVE
+from dfkd.terms import ADVERSARIES, TERMS
 
 
 def violated_rule(recipe: Composition) -> str | None:
-    """Return why the parts of a recipe do not go together; None when they do."""
-    names = {term.name for term in recipe.terms}
+    """Return why the parts of a recipe do not go together; None when they do.
+
+    Examples:
+        >>> from dfkd.composition import Schedule, Term
+        >>> terms = (Term("certainty", 1.0),)
+        >>> violated_rule(Composition(terms=terms))
+        >>> violated_rule(Composition(terms=terms, schedule=Schedule(fresh_batches=0)))
+        "the student would never see the generator's images: set fresh_batches"
+    """
+    names = [term.name for term in recipe.terms]
     return (
-        _unknown(recipe, names)
+        _terms(recipe, names)
         or _labels(recipe, names)
         or _student(recipe, names)
         or _whole_batches(recipe, names)
@@ -19,51 +27,54 @@ def violated_rule(recipe: Composition) -> str | None:
     )
 
 
-def _unknown(recipe: Composition, names: set[str]) -> str | None:
-    unknown = sorted(names - NEEDS.keys())
-    if unknown:
-        return f"unknown term {unknown[0]!r}"
-    if len(names) < len(recipe.terms):
-        return "duplicate term; list each term once, with one weight"
+def _terms(recipe: Composition, names: list[str]) -> str | None:
     for term in recipe.terms:
-        if isinstance(term.wrapper, Log1p) and term.name not in NEVER_POSITIVE:
+        if term.name not in TERMS:
+            return f"unknown term {term.name!r}"
+        if names.count(term.name) > 1:
+            return f"duplicate term {term.name}: list it once, with one weight"
+        if isinstance(term.wrapper, Log1p) and not TERMS[term.name].never_positive:
             return f"wrapper Log1p needs a term that is never positive, not {term.name}"
     return None
 
 
-def _labels(recipe: Composition, names: set[str]) -> str | None:
-    synthesizer = recipe.synthesizer
-    kind = type(synthesizer).__name__
-    labelled = sorted(names & LABELLED)
-    if labelled and synthesizer.labels != "classes":
-        return f"term {labelled[0]} needs class labels, which this {kind} does not choose"
-    if "soft-label" in names and synthesizer.labels != "soft":
-        return f"term soft-label needs soft labels: use SoftLabelPixels instead of {kind}"
-    if "class-balance" in names and labelled:
-        return f"term class-balance is redundant beside {labelled[0]}: the labels are balanced"
-    if "mode-seeking" in names and not synthesizer.labelled_latents:
-        return f"term mode-seeking compares latents of one class: this {kind} has none"
+def _labels(recipe: Composition, names: list[str]) -> str | None:
+    synthesizer, kind = recipe.synthesizer, type(recipe.synthesizer).__name__
+    for name in names:
+        inputs = TERMS[name].inputs
+        if "labels" in inputs and synthesizer.labels != "classes":
+            return f"term {name} needs class labels, which this {kind} does not choose"
+        if "soft_labels" in inputs and synthesizer.labels != "soft":
+            return f"term {name} needs soft labels: use SoftLabelPixels instead of {kind}"
+        if "latents" in inputs and not synthesizer.labelled_latents:
+            return f"term {name} compares latents of one class: this {kind} has none"
+    labelled = next((name for name in names if "labels" in TERMS[name].inputs), None)
+    balance = next((name for name in names if TERMS[name].balances_classes), None)
+    if labelled and balance:
+        return f"term {balance} is redundant beside {labelled}: the labels are balanced"
     return None
 
 
-def _student(recipe: Composition, names: set[str]) -> str | None:
-    adversaries, schedule = names & ADVERSARIES, recipe.schedule
+def _student(recipe: Composition, names: list[str]) -> str | None:
+    schedule = recipe.schedule
+    adversaries = [name for name in names if name in ADVERSARIES]
     if adversaries and schedule.generator_steps == 0:
         return (
-            f"term {min(adversaries)} needs a student, but with generator_steps = 0 the generator "
+            f"term {adversaries[0]} needs a student, but with generator_steps = 0 the generator "
             "learns in the warm-up only, without a student"
         )
-    if adversaries == names and schedule.warmup_rounds:
+    if len(adversaries) == len(names) and schedule.warmup_rounds:
         return "every term needs a student, so the warm-up would train nothing: set no warm-up"
     return None
 
 
-def _whole_batches(recipe: Composition, names: set[str]) -> str | None:
-    if "contrast" in names and recipe.synthesizer.augment != "two-views":
-        return "term contrast compares two views of an image: set augment to two-views"
-    for name, compared in (("contrast", "pairs of views"), ("inter-sample", "halves")):
-        if name in names and recipe.selection != "all":
-            return f"term {name} compares {compared} of a whole batch: set selection to all"
+def _whole_batches(recipe: Composition, names: list[str]) -> str | None:
+    for name in names:
+        entry = TERMS[name]
+        if entry.two_views and recipe.synthesizer.augment != "two-views":
+            return f"term {name} compares two views of an image: set augment to two-views"
+        if entry.compares and recipe.selection != "all":
+            return f"term {name} compares {entry.compares} of a whole batch: set selection to all"
     return None
 
 

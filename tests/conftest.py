@@ -19,19 +19,6 @@ settings.register_profile("slow", max_examples=300)
 settings.load_profile("quick")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook.
-def pytest_collection_modifyitems(items):
-    """Split the server tests into two groups, one for each of two pytest-xdist workers.
-
-    All tests with the fixture `session` of tests/flows are in one group, so that they share one
-    Prefect server. The tests of the other group start their own services.
-    """
-    for item in items:
-        if item.get_closest_marker("server"):
-            group = "shared server" if "session" in item.fixturenames else "own services"
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory):
     """A folder that all workers of one test run share."""

@@ -1,4 +1,4 @@
-"""What the examples say is so."""
+"""The examples agree with the schema."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ ALL_KEYS = ROOT / "examples" / "all_keys.yaml"
 
 
 def sections(section: Any, given: Any, place: str = "run"):
-    """Every section of the schema, with what the file says in its place."""
+    """Yield every section of the schema with its values in the file."""
     yield place, section, given
     for name, field in section.model_fields.items():
         candidates = (field.annotation, *getattr(field.annotation, "__args__", ()))
@@ -26,7 +26,7 @@ def sections(section: Any, given: Any, place: str = "run"):
 @pytest.mark.parametrize(
     ("place", "section", "given"), list(sections(RunConfig, yaml.safe_load(ALL_KEYS.read_text())))
 )
-def test_all_keys_are_there_with_their_defaults(place, section, given):
+def test_all_keys_has_every_key_with_its_default(place, section, given):
     assert list(given) == list(section.model_fields), place
     read = parse_run(yaml.safe_load(ALL_KEYS.read_text()), "all_keys.yaml")
     for part in place.split(".")[1:]:
@@ -36,7 +36,7 @@ def test_all_keys_are_there_with_their_defaults(place, section, given):
             assert getattr(read, name) == field.default, name
 
 
-def test_what_it_marks_as_needed_has_no_default():
+def test_keys_marked_as_needed_have_no_default():
     lines = ALL_KEYS.read_text().splitlines()
     marked = {line.strip().split(":")[0] for line in lines if "# needed" in line}
     needed = {

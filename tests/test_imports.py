@@ -1,15 +1,13 @@
-"""What a device without torch can import, and what the wheel holds."""
+"""What can be imported without torch, and what the wheel contains."""
 
 import shutil
 import subprocess
 import sys
 import zipfile
 
-import pytest
-
 from tests.support.quick_run import ROOT
 
-DEVICE_SIDE = [
+DEVICE_MODULES = [
     "targets.lint.linter",
     "targets.cpu.session",
     "targets.bundle.golden",
@@ -23,21 +21,21 @@ DEVICE_SIDE = [
 ]
 
 
-@pytest.mark.parametrize("module", DEVICE_SIDE)
-def test_the_device_side_loads_neither_torch_nor_prefect(module):
+def test_device_modules_import_without_torch_and_prefect():
+    """One process for all modules: a blocked import fails whichever module needs it."""
     code = (
         "import sys\n"
         "for name in ('torch', 'torchvision', 'nncf', 'prefect'): sys.modules[name] = None\n"
-        f"import {module}\n"
+        + "".join(f"import {module}\n" for module in DEVICE_MODULES)
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_the_wheel_ships_the_five_packages_and_nothing_else(tmp_path):
-    # A copy: setuptools would leave a build folder in the tree and pack from an older one there.
+def test_wheel_contains_only_the_five_packages(tmp_path):
+    # setuptools writes a build folder into the tree, and packs what an older one contains.
     copy = tmp_path / "copy"
-    leave = shutil.ignore_patterns(".*", "build", "bundles", "*.egg-info", "__pycache__")
-    shutil.copytree(ROOT, copy, ignore=leave)
+    ignore = shutil.ignore_patterns(".*", "build", "bundles", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, copy, ignore=ignore)
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"),
@@ -52,7 +50,7 @@ def test_the_wheel_ships_the_five_packages_and_nothing_else(tmp_path):
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_torchvision_imports_beside_this_torch():
+def test_torchvision_imports_with_a_cpu_build_of_torch():
     code = (
         "from pipeline.teachers.torchvision_on_cpu import import_torchvision as i\n"
         "assert i().models.get_model('resnet18', num_classes=3).fc.out_features == 3\n"
@@ -61,7 +59,7 @@ def test_torchvision_imports_beside_this_torch():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_no_product_code_knows_of_benchmark_data():
+def test_packages_do_not_mention_benchmarks():
     for package in ("base", "pipeline", "dfkd", "targets", "flows"):
         for path in (ROOT / package).rglob("*.py"):
             text = path.read_text()

@@ -28,7 +28,7 @@ from dfkd.composition import (
     VaeReplay,
 )
 from dfkd.recipe import Recipe
-from dfkd.recipes import HOUSE
+from dfkd.recipes.house import HOUSE
 from dfkd.training.budget import for_teacher_passes, passes_per_round
 
 BATCH = 128

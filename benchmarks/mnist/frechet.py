@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from dfkd.models.forward_pass import look
+from dfkd.models.forward_pass import forward_with_features
 
 
 @torch.no_grad()
@@ -11,7 +11,7 @@ def features(teacher: nn.Module, images: Tensor) -> Tensor:
     """Return the inputs of the teacher's last linear layer, (N, F) in double precision."""
     parts = []
     for part in images.split(500):
-        seen = look(teacher, part, ("features",)).features
+        seen = forward_with_features(teacher, part, ("features",)).features
         assert seen is not None
         parts.append(seen.double())
     return torch.cat(parts)

@@ -18,7 +18,8 @@ from benchmarks.mnist.run import MeasuredRun
 from benchmarks.mnist.teachers import CLASSES, TEACHERS
 from benchmarks.search_table import add_trial
 from dfkd.models import build
-from dfkd.recipes import HOUSE, RECIPES
+from dfkd.recipes import RECIPES
+from dfkd.recipes.house import HOUSE
 from dfkd.training.budget import for_teacher_passes
 from dfkd.training.loop import Loop, build_generator
 

@@ -197,7 +197,7 @@ def _image_statistics(loop: Loop, teacher: nn.Module, real: Tensor) -> dict[str,
     if not isinstance(loop.synthesizer, KeptGeneratorSynthesizer):
         return {}
     rng = torch.Generator().manual_seed(0)
-    synthetic = torch.cat([loop.synthesizer.fresh(250, rng).images for _ in range(20)])
+    synthetic = torch.cat([loop.synthesizer.draw(250, rng).images for _ in range(20)])
     return {
         "frechet": round(frechet_distance(teacher, synthetic, real[:5_000]), 2),
         "diversity": round(diversity(teacher, synthetic), 3),

@@ -24,7 +24,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.mnist.teachers import TEACHERS
 from benchmarks.result_pages import RESULTS
 from dfkd.models import build
-from dfkd.recipes import HOUSE
+from dfkd.recipes.house import HOUSE
 from dfkd.training.loop import Loop, Plan, build_generator
 
 

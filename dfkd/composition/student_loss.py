@@ -1,6 +1,6 @@
 """What the student minimizes, and how new and replayed images are combined in one step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,12 @@ class _FeatureMaps:
     def compares_maps(self) -> bool:
         """Whether the objective needs feature maps besides the logits."""
         return bool(self.attention or self.stages)
+
+    @property
+    def logit_options(self) -> dict[str, float]:
+        """The numbers of the distance between logits, by name."""
+        maps = {field.name for field in fields(_FeatureMaps)}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in maps}
 
 
 @dataclass(frozen=True)

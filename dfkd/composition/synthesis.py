@@ -19,8 +19,8 @@ class GeneratorNetwork:
     """The layout and size of a generator network.
 
     Attributes:
-        trunk: A key of `dfkd.models.generators.TRUNKS`.
-        head: A key of `dfkd.models.generators.HEADS`.
+        trunk: A key of `dfkd.models.generator_layers.TRUNKS`.
+        head: A key of `dfkd.models.generator_layers.HEADS`.
         latent: Size of the latent vector.
         width: Channels of the hidden layers.
         norm_eps: The eps of the hidden batch norms (0.8 in DAFL's code and its descendants).

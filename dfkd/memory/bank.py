@@ -1,59 +1,59 @@
-"""Replay of whole batches: a short ring, fed now and then (MB-DFKD, Binici et al. 2022)."""
+"""A short ring buffer of whole batches, extended every few rounds (MB-DFKD, Binici et al. 2022)."""
 
 from typing import Any
 
 import torch
 
-from dfkd.memory.labelled_batch import Lesson
+from dfkd.composition import BatchBank, Composition
+from dfkd.memory.labelled_batch import LabelledBatch
+from dfkd.memory.protocol import MemoryContext, MemoryDefaults
 
 
-class BankMemory:
-    """The last `capacity` small batches.
+def build(recipe: Composition, context: MemoryContext) -> "BankMemory":
+    """Return the memory of a recipe, its interval scaled with the length of the run."""
+    assert isinstance(recipe.memory, BatchBank)
+    every = max(1, round(recipe.memory.every * context.stretch))
+    return BankMemory(recipe.memory.capacity, recipe.replayed, every)
+
+
+class BankMemory(MemoryDefaults):
+    """A ring buffer of the last `capacity` small batches.
 
     Args:
         capacity: Batches.
-        size: Images of a batch: the first ones of the round's last fresh batch.
-        every: Rounds between two batches.
+        size: Images of a batch, the first ones of the round's last new batch.
+        every: Rounds between two stored batches.
     """
-
-    learns = False
-    factor = 1.0
 
     def __init__(self, capacity: int, size: int, every: int) -> None:
         self.capacity, self.size, self.every = capacity, size, every
-        self.batches: list[Lesson] = []
-        self._marked: list[Lesson] = []
+        self.batches: list[LabelledBatch] = []
+        self._marked: list[LabelledBatch] = []
         self._round = 0
 
-    def remember(self, lesson: Lesson) -> None:
-        """Batches are taken at the end of a round."""
-
-    def attend(self, lesson: Lesson, step: int, rng: torch.Generator) -> None:
-        """Nothing learns here."""
-
-    def close_round(self, last: Lesson | None) -> None:
-        """Every so many rounds, take the first images of the last batch, over the oldest batch."""
+    def end_round(self, last: LabelledBatch | None) -> None:
+        """Every `every` rounds store the first images of the last batch."""
         if last is not None and self._round % self.every == 0:
-            kept = Lesson(last.images[: self.size].clone(), last.logits[: self.size].clone())
-            self.batches = [*self.batches, kept][-self.capacity :]
+            images, logits = last.images[: self.size].clone(), last.logits[: self.size].clone()
+            self.batches = [*self.batches, LabelledBatch(images, logits)][-self.capacity :]
         self._round += 1
 
-    def mark(self) -> None:
-        """What is stored so far is sound."""
+    def mark_healthy(self) -> None:
+        """Record that the batches stored so far are from a healthy run."""
         self._marked = list(self.batches)
 
-    def forget(self) -> None:
-        """Back to what was stored at the mark."""
+    def drop_unmarked(self) -> None:
+        """Restore the batches that were stored at the mark."""
         self.batches = list(self._marked)
 
-    def recall(self, count: int, rng: torch.Generator) -> Lesson | None:
-        """One stored batch at random; None when nothing is stored."""
+    def sample(self, count: int, rng: torch.Generator) -> LabelledBatch | None:
+        """Return a random stored batch; None for an empty bank."""
         if not self.batches:
             return None
         return self.batches[int(torch.randint(len(self.batches), (1,), generator=rng))]
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to go on, for a checkpoint."""
+        """Return the stored batches and the round for a checkpoint."""
         stored = {
             name: [(b.images, b.logits) for b in batches]
             for name, batches in (("batches", self.batches), ("marked", self._marked))
@@ -61,9 +61,9 @@ class BankMemory:
         return {"round": self._round, **stored}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Take up a state, on this device."""
+        """Restore a state, on this device."""
         self._round = state["round"]
         self.batches, self._marked = (
-            [Lesson(i.to(device), t.to(device)) for i, t in state[name]]
+            [LabelledBatch(i.to(device), t.to(device)) for i, t in state[name]]
             for name in ("batches", "marked")
         )

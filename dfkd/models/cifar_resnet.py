@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class OptionABlock(nn.Module):
-    """Two 3x3 convolutions; where the shape changes the shortcut subsamples and zero-pads."""
+    """Two 3x3 convolutions; where the shape changes, the shortcut subsamples and zero-pads."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -18,7 +18,7 @@ class OptionABlock(nn.Module):
         self.padding = (missing // 2, missing - missing // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
+        """Return (N, outputs, H / stride, W / stride) for x (N, inputs, H, W)."""
         shortcut = x
         if self.stride != 1:
             shortcut = shortcut[:, :, :: self.stride, :: self.stride]
@@ -29,7 +29,7 @@ class OptionABlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """ResNet of depth 6n + 2 at widths 16/32/64.
+    """ResNet of depth 6n + 2 with widths 16/32/64.
 
     Args:
         depth: 20, 32, 56, ... (6n + 2).
@@ -42,7 +42,7 @@ class CifarResNet(nn.Module):
         super().__init__()
         blocks, remainder = divmod(depth - 2, 6)
         if remainder:
-            raise ValueError(f"a CIFAR ResNet has depth 6n + 2, not {depth}")
+            raise ValueError(f"the depth of a CIFAR ResNet must be 6n + 2, not {depth}")
         first, second, third = (max(1, int(width * n)) for n in (16, 32, 64))
         self.conv1 = nn.Conv2d(channels, first, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(first)
@@ -57,11 +57,11 @@ class CifarResNet(nn.Module):
         return nn.Sequential(first, *(OptionABlock(outputs, outputs, 1) for _ in range(blocks - 1)))
 
     def compared_layers(self) -> list[nn.Module]:
-        """The three stages."""
+        """Return the three stages."""
         return [self.layer1, self.layer2, self.layer3]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) -> logits (N, classes)."""
+        """Return logits (N, classes) of images (N, C, H, W)."""
         x = F.relu(self.bn1(self.conv1(images)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.linear(F.adaptive_avg_pool2d(x, 1).flatten(1))

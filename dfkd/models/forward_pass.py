@@ -1,4 +1,4 @@
-"""What passes through a network on its way to the logits: batch-norm inputs, features, maps."""
+"""Forward passes that record batch-norm inputs, features and feature maps on the way."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from dfkd.errors import RecipeError
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """Statistics at the input of one batch norm, and what it remembers.
+    """Statistics at the input of one batch norm, beside the stored ones.
 
     Attributes:
         means: (N, C), of each image over positions.
@@ -38,14 +38,14 @@ class LayerStatistics:
 
 
 @dataclass
-class Look:
-    """One pass of a network.
+class ForwardPass:
+    """What one pass of a network gave.
 
     Attributes:
         logits: (N, K), float32.
-        statistics: Of the batch norms' inputs, in the order of execution.
-        features: (N, F), the input of the last linear layer; None unless asked for.
-        maps: Outputs of the layers that the network names for it, (N, C, H, W) each.
+        statistics: Of the inputs of the batch norms, in the order of execution.
+        features: (N, F), the inputs of the last linear layer; None unless recorded.
+        maps: (N, C, H, W) each, the outputs of the network's `compared_layers`.
     """
 
     logits: Tensor
@@ -55,7 +55,7 @@ class Look:
 
 
 def batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
-    """The 2-d batch norms of a network that remember statistics."""
+    """Return the 2-d batch norms of a network that store statistics."""
     return [
         module
         for module in network.modules()
@@ -64,62 +64,75 @@ def batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
 
 
 def last_linear(network: nn.Module) -> nn.Linear:
-    """The layer that turns features into logits.
+    """Return the layer that computes the logits from the features.
 
     Raises:
         RecipeError: When the network has no linear layer.
     """
     layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not layers:
-        raise RecipeError("the recipe reads features before the last linear layer; there is none")
+        raise RecipeError(
+            "the recipe needs the features before the last linear layer; the network has none"
+        )
     return layers[-1]
 
 
 def compared_layers(network: nn.Module) -> list[nn.Module]:
-    """The layers whose outputs are compared, as attention maps or as they are.
+    """Return the layers whose outputs an objective can compare.
 
     Raises:
-        RecipeError: When the network does not name any.
+        RecipeError: When the network has no method `compared_layers`.
     """
     named = getattr(network, "compared_layers", None)
     if named is None:
-        raise RecipeError("the recipe compares stages; only registry networks name theirs")
+        raise RecipeError(
+            "the recipe compares stages, which only the built-in architectures name: "
+            "use one of them, or set attention and stages to 0"
+        )
     return list(named())
 
 
-def look(network: nn.Module, images: Tensor, needs: Collection[str] = ()) -> Look:
-    """Pass images (N, C, H, W) through a network once, and keep what `needs` names.
+def forward_with_features(
+    network: nn.Module, images: Tensor, needs: Collection[str] = ()
+) -> ForwardPass:
+    """Pass images through a network once and record what `needs` names.
 
     Args:
-        network: In the mode it should be in.
-        images: With or without a gradient.
-        needs: Out of "batch norm", "features" and "maps".
+        network: In the mode it should have.
+        images: (N, C, H, W), with or without a gradient.
+        needs: Out of "statistics", "features" and "maps"; other names are ignored.
+
+    Examples:
+        >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+        >>> seen = forward_with_features(network, torch.zeros(3, 1, 2, 2), ("features",))
+        >>> seen.logits.shape, seen.features.shape
+        (torch.Size([3, 2]), torch.Size([3, 4]))
     """
-    seen = Look(images)
-    with _recording(network, needs, seen):
-        seen.logits = network(images).float()
-    return seen
+    recorded = ForwardPass(images)
+    with _recording(network, needs, recorded):
+        recorded.logits = network(images).float()
+    return recorded
 
 
 @contextmanager
-def _recording(network: nn.Module, needs: Collection[str], seen: Look) -> Iterator[None]:
+def _recording(network: nn.Module, needs: Collection[str], recorded: ForwardPass) -> Iterator[None]:
     def statistics(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(layer, nn.BatchNorm2d)
         assert layer.running_mean is not None and layer.running_var is not None
         variances, means = torch.var_mean(inputs[0].float(), (2, 3), correction=0)
-        seen.statistics.append(
+        recorded.statistics.append(
             LayerStatistics(means, variances, layer.running_mean, layer.running_var)
         )
 
     def features(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen.features = inputs[0].float().flatten(1)
+        recorded.features = inputs[0].float().flatten(1)
 
     def maps(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
-        seen.maps.append(output.float())
+        recorded.maps.append(output.float())
 
     handles = []
     try:
-        if "batch norm" in needs:
+        if "statistics" in needs:
             handles += [n.register_forward_pre_hook(statistics) for n in batch_norms(network)]
         if "features" in needs:
             handles.append(last_linear(network).register_forward_pre_hook(features))

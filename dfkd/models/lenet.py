@@ -1,7 +1,7 @@
 """LeNet-5 for 32x32 (or padded 28x28) images, and its half-width student.
 
 Conv 1-6-16-120 (5x5) with max-pooling after the first two, linear 120-84-classes, ReLU
-(LeCun et al. 1998; the ReLU/max-pool form and the half version are DAFL's, Chen et al. 2019).
+(LeCun et al. 1998; ReLU, max-pooling and the half version as in DAFL, Chen et al. 2019).
 """
 
 from collections import OrderedDict
@@ -14,10 +14,10 @@ class LeNet5(nn.Module):
 
     Args:
         channels: Input channels.
-        size: Input height = width, 32 or 28 (28 is padded to 32 by the first convolution).
+        size: Height and width of the input, 32 or 28 (padded to 32 by the first convolution).
         classes: Number of classes.
         width: Multiplier of all hidden widths.
-        batch_norm: Adds batch norm after each convolution.
+        batch_norm: Whether batch norm follows each convolution.
 
     Raises:
         ValueError: For another size.
@@ -46,9 +46,9 @@ class LeNet5(nn.Module):
         )
 
     def compared_layers(self) -> list[nn.Module]:
-        """The activations after the first two convolutions; the third has a single position."""
+        """Return the ReLUs after the first two convolutions; the third has a single position."""
         return [self.convnet.relu1, self.convnet.relu3]  # type: ignore[list-item]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) -> logits (N, classes)."""
+        """Return logits (N, classes) of images (N, C, H, W)."""
         return self.fc(self.convnet(images).flatten(1))

@@ -20,16 +20,16 @@ class BasicBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
+        """Return (N, outputs, H / stride, W / stride) for x (N, inputs, H, W)."""
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         return F.relu(y + self.shortcut(x))
 
 
 class ResNet(nn.Module):
-    """ResNet with four stages at widths 64/128/256/512.
+    """ResNet with four stages of widths 64/128/256/512.
 
     Args:
-        blocks: Blocks per stage: (2, 2, 2, 2) is ResNet-18, (3, 4, 6, 3) ResNet-34.
+        blocks: Blocks of each stage: (2, 2, 2, 2) is ResNet-18, (3, 4, 6, 3) ResNet-34.
         channels: Input channels.
         classes: Number of classes.
         width: Multiplier of the widths.
@@ -53,10 +53,10 @@ class ResNet(nn.Module):
         self.linear = nn.Linear(inputs, classes)
 
     def compared_layers(self) -> list[nn.Module]:
-        """The last block of each stage."""
+        """Return the last block of each stage."""
         return [self.stages[end] for end in self.stage_ends]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) -> logits (N, classes)."""
+        """Return logits (N, classes) of images (N, C, H, W)."""
         x = self.stages(F.relu(self.bn1(self.conv1(images))))
         return self.linear(F.adaptive_avg_pool2d(x, 1).flatten(1))

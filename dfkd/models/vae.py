@@ -1,4 +1,4 @@
-"""The variational autoencoder that replays all earlier images in constant memory (PRE-DFKD)."""
+"""The variational autoencoder of PRE-DFKD, which models all earlier images in constant memory."""
 
 import torch
 import torch.nn.functional as F
@@ -6,20 +6,21 @@ from torch import Tensor, nn
 
 from dfkd.composition import GeneratorNetwork
 from dfkd.images import ImageSpec
-from dfkd.models.generators import Generator, start_small
+from dfkd.models.generator_layers import initialize_small
+from dfkd.models.generators import Generator
 
 WIDTH = 64
 """Channels of the encoder's first convolution."""
 
 
 class Vae(nn.Module):
-    """Encoder of four strided convolutions, decoder in DAFL's layout.
+    """An encoder of convolutions with strides and a decoder in DAFL's layout.
 
     Args:
         spec: The images.
         latent: Size of the latent vector.
         width: Channels of the decoder's hidden layers.
-        trunk: The decoder's trunk, a key of `dfkd.models.generators.TRUNKS`.
+        trunk: The decoder's trunk, a key of `dfkd.models.generator_layers.TRUNKS`.
     """
 
     def __init__(
@@ -44,18 +45,18 @@ class Vae(nn.Module):
         self.log_variance = nn.Linear(32 * 8 * 8, latent)
         layout = GeneratorNetwork(trunk, "tanh", latent, width, norm_eps=0.8)
         self.decoder = Generator(layout, spec, classes=0)
-        start_small(self.decoder.trunk)
+        initialize_small(self.decoder.trunk)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(mean, log variance) of the latents of images; each image column has unit length first.
+        """Return (mean, log variance) of the latents, (N, latent) each, of images (N, C, H, W).
 
-        The scaling along the height is as in the published code.
+        Each image column is first scaled to unit length, as in the published code.
         """
         hidden = self.encoder(F.normalize(images, dim=2)).flatten(1)
         return self.mean(hidden), self.log_variance(hidden)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(reconstruction, mean, log variance), with the latent drawn from the encoder's answer."""
+        """Return reconstruction, mean and log variance; latents are random draws."""
         mean, log_variance = self.encode(images)
         noise = torch.randn(mean.shape).to(mean)
         return self.decoder(mean + noise * (log_variance / 2).exp()), mean, log_variance

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class PreactivationBlock(nn.Module):
-    """BN-ReLU-conv twice; where the widths differ the activated input is projected."""
+    """Batch norm, ReLU, convolution, twice; where the shape changes, the input is projected."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -18,21 +18,21 @@ class PreactivationBlock(nn.Module):
             self.projection = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
+        """Return (N, outputs, H / stride, W / stride) for x (N, inputs, H, W)."""
         activated = F.relu(self.bn1(x))
         shortcut = x if self.projection is None else self.projection(activated)
         return self.conv2(F.relu(self.bn2(self.conv1(activated)))) + shortcut
 
 
 class WideResNet(nn.Module):
-    """WRN-depth-widen at widths 16, 16k, 32k, 64k.
+    """WRN-depth-widen with widths 16, 16k, 32k, 64k.
 
     Args:
         depth: 16, 40, ... (6n + 4).
         widen: The k of WRN-depth-k.
         channels: Input channels.
         classes: Number of classes.
-        width: Further multiplier of the widths.
+        width: Multiplier of the widths besides `widen`.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class WideResNet(nn.Module):
         super().__init__()
         blocks, remainder = divmod(depth - 4, 6)
         if remainder:
-            raise ValueError(f"a wide ResNet has depth 6n + 4, not {depth}")
+            raise ValueError(f"the depth of a wide ResNet must be 6n + 4, not {depth}")
         stem = max(1, int(width * 16))
         self.conv1 = nn.Conv2d(channels, stem, 3, 1, 1, bias=False)
         stages, inputs = [], stem
@@ -57,10 +57,10 @@ class WideResNet(nn.Module):
         self.linear = nn.Linear(inputs, classes)
 
     def compared_layers(self) -> list[nn.Module]:
-        """The last block of each stage."""
+        """Return the last block of each stage."""
         return [self.stages[end] for end in self.stage_ends]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) -> logits (N, classes)."""
+        """Return logits (N, classes) of images (N, C, H, W)."""
         x = F.relu(self.bn(self.stages(self.conv1(images))))
         return self.linear(F.adaptive_avg_pool2d(x, 1).flatten(1))

@@ -1,70 +1,57 @@
-"""The methods by name. One file each; a file holds a composition and no loop."""
+"""The recipes, one file a method. A recipe file is discovered; no other file names it.
 
-from dfkd.recipe import Recipe
-from dfkd.recipes.adadfq import ADADFQ
-from dfkd.recipes.adi import ADI
-from dfkd.recipes.cmi import CMI
-from dfkd.recipes.dafl import DAFL, DAFL_CIFAR10
-from dfkd.recipes.de_dfkd import DE_DFKD
-from dfkd.recipes.deepinversion import DEEPINVERSION
-from dfkd.recipes.dfad import DFAD, DFAD_CIFAR10
-from dfkd.recipes.dfq_akd import DFQ_AKD
-from dfkd.recipes.fast_datafree import FAST_DATAFREE
-from dfkd.recipes.gdfq import GDFQ
-from dfkd.recipes.held_out import HELD_OUT
-from dfkd.recipes.house import HOUSE
-from dfkd.recipes.house_quantize import HOUSE_QUANTIZE
-from dfkd.recipes.lra import LRA
-from dfkd.recipes.mad import MAD
-from dfkd.recipes.mb_dfkd import MB_DFKD
-from dfkd.recipes.nayer import NAYER
-from dfkd.recipes.pre_dfkd import PRE_DFKD
-from dfkd.recipes.rdskd import RDSKD, RDSKD_CIFAR10
-from dfkd.recipes.ta_dfkd import TA_DFKD
-from dfkd.recipes.zeroq import ZEROQ
-from dfkd.recipes.zskd import ZSKD
-from dfkd.recipes.zskt import ZSKT
+Every module in this folder is imported, and the `Recipe` objects at its top level are collected.
+Collections of recipes are in alphabetical order of their names.
+"""
 
-PUBLISHED: tuple[Recipe, ...] = (
-    RDSKD,
-    PRE_DFKD,
-    TA_DFKD,
-    LRA,
-    DE_DFKD,
-    DAFL,
-    ZSKT,
-    ZSKD,
-    DEEPINVERSION,
-    ADI,
-    MAD,
-    DFQ_AKD,
-    MB_DFKD,
-    DFAD,
-    CMI,
-    FAST_DATAFREE,
-    NAYER,
-)
-"""The published methods, at their papers' defaults."""
+from importlib import import_module
+from pkgutil import iter_modules
 
-OTHER_DATA: tuple[Recipe, ...] = (DAFL_CIFAR10, DFAD_CIFAR10, RDSKD_CIFAR10)
-"""Published methods at their papers' defaults for another data set."""
+from dfkd.recipe import Recipe, Role
 
-FOR_QUANTIZATION: tuple[Recipe, ...] = (GDFQ, ADADFQ)
-"""Published methods whose student is the quantized teacher."""
+__all__ = ["EVERY_RECIPE", "FOR_QUANTIZATION", "OTHER_DATA", "PUBLISHED", "RECIPES", "with_role"]
+
+
+def _discover() -> dict[str, Recipe]:
+    found: dict[str, Recipe] = {}
+    modules: dict[str, str] = {}
+    for name in sorted(info.name for info in iter_modules(__path__)):
+        for value in vars(import_module(f"{__name__}.{name}")).values():
+            if not isinstance(value, Recipe):
+                continue
+            if found.setdefault(value.name, value) is not value:
+                raise ValueError(
+                    f"duplicate recipe name {value.name!r}: {modules[value.name]}.py and {name}.py "
+                    "define it; rename one of them"
+                )
+            modules.setdefault(value.name, name)
+    return dict(sorted(found.items()))
+
+
+EVERY_RECIPE: dict[str, Recipe] = _discover()
+"""All recipes by name, internal ones too."""
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (HOUSE, HOUSE_QUANTIZE, *PUBLISHED, *OTHER_DATA, *FOR_QUANTIZATION)
+    name: recipe for name, recipe in EVERY_RECIPE.items() if recipe.role != "internal"
 }
-"""What a run file may ask for by name."""
+"""The recipes that a run file can name."""
 
-__all__ = [
-    "FOR_QUANTIZATION",
-    "HELD_OUT",
-    "HOUSE",
-    "HOUSE_QUANTIZE",
-    "OTHER_DATA",
-    "PUBLISHED",
-    "RECIPES",
-    "ZEROQ",
-]
+
+def with_role(role: Role) -> tuple[Recipe, ...]:
+    """Return the recipes of a role.
+
+    Examples:
+        >>> [recipe.name for recipe in with_role("published-quantization")]
+        ['adadfq', 'gdfq']
+    """
+    return tuple(recipe for recipe in EVERY_RECIPE.values() if recipe.role == role)
+
+
+PUBLISHED = with_role("published")
+"""The published methods at their papers' defaults."""
+
+OTHER_DATA = with_role("published-other-data")
+"""Published methods at their papers' defaults for a second data set."""
+
+FOR_QUANTIZATION = with_role("published-quantization")
+"""Published methods whose student is the quantized teacher."""

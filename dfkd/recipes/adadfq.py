@@ -24,8 +24,8 @@ ADADFQ: Recipe = replace(
         "ImageNet ResNet-18 (71.47), W4A4": "66.53 (own)",
     },
     notes=(
-        "Weights as in the published code for CIFAR-10 at 3 bits. In the warm-up, while there is "
-        "no student to ask, the batch-norm statistics alone are learnt.",
+        "Weights as in the published code for CIFAR-10 at 3 bits. In the warm-up, "
+        "without a student, the batch-norm statistics alone are learned.",
         "The published quantizer is asymmetric; the run file's is used instead.",
     ),
 )

@@ -1,4 +1,4 @@
-"""ADI: DeepInversion that goes on beside the student and attacks it."""
+"""ADI: DeepInversion that continues during distillation, with an adversary."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ ADI = replace(
     reported={"CIFAR-10 ResNet-34 -> ResNet-18": "93.26 (CMI's repository)"},
     notes=(
         "Ours: the adversary's weight 1 (0 by default in the code) and the 100 batches made before "
-        "the first student step; one new batch every 50 steps is the authors' word in an issue.",
+        "the first student step; one new batch every 50 steps is from an issue.",
         *DEEPINVERSION.notes,
     ),
 )

@@ -1,4 +1,4 @@
-"""CMI: a generator born for each batch, and images that must differ from all earlier ones."""
+"""CMI: a new generator for each batch, and images that must differ from all earlier ones."""
 
 from dfkd.composition import (
     Adam,
@@ -17,6 +17,7 @@ CMI = Recipe(
     name="cmi",
     citation="Fang et al., Contrastive Model Inversion for Data-Free Knowledge Distillation, "
     "IJCAI 2021",
+    role="published",
     synthesizer=FreshGenerator(
         GeneratorNetwork(trunk="upsample", head="sigmoid", latent=256, width=128),
         steps=200,
@@ -41,6 +42,6 @@ CMI = Recipe(
     notes=(
         "The run from scratch: one batch, then 400 student steps.",
         "Ours: the convolutions have biases.",
-        "Ours: all terms see both views, so that one pass of the teacher serves them all.",
+        "Ours: all terms use both views, so that one pass of the teacher is enough.",
     ),
 )

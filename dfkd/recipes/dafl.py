@@ -18,6 +18,7 @@ from dfkd.recipe import Recipe
 DAFL = Recipe(
     name="dafl",
     citation="Chen et al., Data-Free Learning of Student Networks, ICCV 2019",
+    role="published",
     synthesizer=KeptGenerator(
         GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128, norm_eps=0.8)
     ),
@@ -34,12 +35,13 @@ DAFL = Recipe(
         "MNIST LeNet-5 -> LeNet-5-half": "98.20 (teacher 98.91), the authors' repository",
         "CIFAR-10 ResNet-34 -> ResNet-18": "92.22 (teacher 95.58), the authors' repository",
     },
-    notes=("The MNIST settings. Users report anything from 53 to 74 % on CIFAR-100.",),
+    notes=("The MNIST settings. Users report between 53 and 74 % on CIFAR-100.",),
 )
 
 DAFL_CIFAR10 = replace(
     DAFL,
     name="dafl-cifar10",
+    role="published-other-data",
     synthesizer=KeptGenerator(replace(DAFL.synthesizer.network, latent=1000)),
     terms=(
         Term("certainty", 0.05),

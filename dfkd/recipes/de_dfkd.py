@@ -7,6 +7,7 @@ DE_DFKD = Recipe(
     name="de-dfkd",
     citation="Liu et al., Diversity-Enhancing Data-Free Knowledge Distillation, Multimedia Tools "
     "and Applications 2024",
+    role="published",
     synthesizer=KeptGenerator(
         GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128),
         conditioning="product",
@@ -24,7 +25,7 @@ DE_DFKD = Recipe(
     student=Adam(2e-3),
     reported={"FID": "51.79 MNIST, 60.25 CIFAR-10, 50.1 CIFAR-100 (abstract; unverified)"},
     notes=(
-        "Neither text nor code is public. From the abstract: a conditional generator and metric "
-        "learning. Ours: every term's form, every weight, the schedule.",
+        "Neither the full text nor code is public. From the abstract: a conditional generator and "
+        "metric learning. Ours: every term's form, every weight, the schedule.",
     ),
 )

@@ -16,6 +16,7 @@ DEEPINVERSION = Recipe(
     name="deepinversion",
     citation="Yin et al., Dreaming to Distill: Data-free Knowledge Transfer via DeepInversion, "
     "CVPR 2020",
+    role="published",
     synthesizer=PixelOptimization(steps=2_000, augment="roll"),
     terms=(
         Term("label-certainty", 1.0),
@@ -36,7 +37,7 @@ DEEPINVERSION = Recipe(
     student=Sgd(0.1, weight_decay=5e-4),
     reported={"CIFAR-10 ResNet-34 -> ResNet-18": "below ADI's 93.26"},
     notes=(
-        "The student's half is not published: temperature 3 and 256,000 images are the authors' "
-        "word in an issue; optimiser and number of steps are ours.",
+        "The student's half is not published: temperature 3 and 256,000 images are from the "
+        "authors in an issue; optimizer and number of steps are ours.",
     ),
 )

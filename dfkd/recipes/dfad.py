@@ -1,4 +1,4 @@
-"""DFAD: a plain game on the distance of logits."""
+"""DFAD: generator and student compete on the distance of logits."""
 
 from dataclasses import replace
 
@@ -18,6 +18,7 @@ from dfkd.recipe import Recipe
 DFAD = Recipe(
     name="dfad",
     citation="Fang et al., Data-Free Adversarial Distillation, 2019, arXiv 1912.11006",
+    role="published",
     synthesizer=KeptGenerator(
         GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128)
     ),
@@ -32,13 +33,14 @@ DFAD = Recipe(
     },
     notes=(
         "The MNIST settings.",
-        "The wrapper log1p on the term is the tamer loss that the code has commented out.",
+        "The wrapper Log1p on the term is the weaker loss that is commented out in the code.",
     ),
 )
 
 DFAD_CIFAR10 = replace(
     DFAD,
     name="dfad-cifar10",
+    role="published-other-data",
     synthesizer=KeptGenerator(replace(DFAD.synthesizer.network, latent=256)),
     schedule=replace(DFAD.schedule, batch=256, rounds=500 * 50),
     generator=Adam(1e-3, policy=StepRate((0.2, 0.4))),

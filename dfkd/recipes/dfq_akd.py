@@ -1,4 +1,4 @@
-"""DFQ-AKD: the game on KL, held near the data by terms of the teacher; for quantization too."""
+"""DFQ-AKD: an adversary on KL, with terms of the teacher; for quantization too."""
 
 from dfkd.composition import (
     Adam,
@@ -16,6 +16,7 @@ DFQ_AKD = Recipe(
     name="dfq-akd",
     citation="Choi et al., Data-Free Network Quantization with Adversarial Knowledge "
     "Distillation, CVPR Workshops 2020, arXiv 2005.04136",
+    role="published",
     synthesizer=KeptGenerator(
         GeneratorNetwork(trunk="upsample", head="tanh", latent=512, width=128)
     ),

@@ -1,4 +1,4 @@
-"""Fast-Datafree: the generator is meta-learnt, so that a few steps make a batch."""
+"""Fast-Datafree: a meta-learned generator needs only a few steps for each batch."""
 
 from dfkd.composition import (
     Adam,
@@ -17,6 +17,7 @@ from dfkd.recipe import Recipe
 FAST_DATAFREE = Recipe(
     name="fast-datafree",
     citation="Fang et al., Up to 100x Faster Data-Free Knowledge Distillation, AAAI 2022",
+    role="published",
     synthesizer=MetaGenerator(
         GeneratorNetwork(trunk="upsample", head="sigmoid", latent=256, width=128),
         steps=5,
@@ -37,5 +38,5 @@ FAST_DATAFREE = Recipe(
         "CIFAR-10 ResNet-34 -> ResNet-18": "94.05 with ten steps, the authors' repository",
         "CIFAR-10 WRN-40-2 -> WRN-16-1": "89.29 with ten steps, the authors' repository",
     },
-    notes=("The variant of five steps a batch, first-order MAML.",),
+    notes=("The variant with five steps for each batch, first-order MAML.",),
 )

@@ -1,4 +1,4 @@
-"""GDFQ: a conditional generator held to labels and batch-norm statistics, for quantization."""
+"""GDFQ: a conditional generator with labels and batch-norm statistics, for quantization."""
 
 from dfkd.composition import (
     Adam,
@@ -18,6 +18,7 @@ MILESTONES = (0.25, 0.5, 0.75)
 GDFQ = Recipe(
     name="gdfq",
     citation="Xu et al., Generative Low-bitwidth Data Free Quantization, ECCV 2020",
+    role="published-quantization",
     synthesizer=KeptGenerator(
         GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128, norm_eps=0.8),
         conditioning="product",
@@ -35,7 +36,7 @@ GDFQ = Recipe(
     notes=(
         "The generator's losses and schedule are published. Ours: the student learns from the "
         "teacher's softened answers alone, as a batch mean (K times the published element mean); "
-        "its cross-entropy against the labels asked for is left out.",
+        "its cross-entropy against the labels is left out.",
         "The published quantizer is asymmetric; the run file's is used instead.",
     ),
 )

@@ -1,8 +1,8 @@
-"""The generator behind the verdict's probes: taught by the teacher alone, never by a student.
+"""The held-out generator of the verdict's probes, trained from the teacher alone.
 
-Another architecture than the house recipe's, and told which class to draw, so that it does not
-share what the training generator has learnt to draw (class-conditional, as in GDFQ, Xu et al.
-2020; label cross-entropy and batch-norm statistics as in DeepInversion, Yin et al. 2020).
+Its architecture differs from the house recipe's, and it is conditional, so that its images are not
+those of the training generator (class-conditional as in GDFQ, Xu et al. 2020; label cross-entropy
+and batch-norm statistics as in DeepInversion, Yin et al. 2020).
 """
 
 from dfkd.composition import Adam, ConstantRate, GeneratorNetwork, KeptGenerator, Schedule, Term
@@ -11,6 +11,7 @@ from dfkd.recipe import Recipe
 HELD_OUT = Recipe(
     name="held-out",
     citation="Composition: GDFQ's generator (Xu et al. 2020) without its student",
+    role="internal",
     synthesizer=KeptGenerator(
         GeneratorNetwork(trunk="upsample", latent=100, width=32), conditioning="product"
     ),

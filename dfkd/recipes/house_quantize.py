@@ -1,4 +1,4 @@
-"""The default for the quantized student: the house recipe at gentler learning rates."""
+"""The default for the quantized student: the house recipe with smaller learning rates."""
 
 from dataclasses import replace
 
@@ -14,4 +14,4 @@ HOUSE_QUANTIZE = replace(
     generator=Adam(1e-3),
     student=Adam(1e-4),
 )
-"""The warm-up rounds teach a fresh generator; one that comes from distillation skips them."""
+"""The warm-up trains a fresh generator; with the generator of a distillation it is skipped."""

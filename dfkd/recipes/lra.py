@@ -15,7 +15,7 @@ LRA = replace(
     notes=(
         "Ours: inner_lr 0.001, the best of 0.05, 0.01 and 0.001 on held-out images (one "
         "seed each). The published code has 0.9 with momentum, but its meta-test loss does not "
-        "reach the student, so that value was never felt.",
+        "reach the student, so that value had no effect.",
         *PRE_DFKD.notes,
     ),
 )

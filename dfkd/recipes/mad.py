@@ -17,6 +17,7 @@ from dfkd.recipe import Recipe
 MAD = Recipe(
     name="mad",
     citation="Do et al., Momentum Adversarial Distillation, NeurIPS 2022, arXiv 2209.10359",
+    role="published",
     synthesizer=KeptGenerator(
         GeneratorNetwork(trunk="upsample", head="tanh", latent=256, width=128),
         conditioning="sum",
@@ -38,7 +39,7 @@ MAD = Recipe(
         "CIFAR-100": "77.31 (public note; pair not stated)",
     },
     notes=(
-        "No public code. From notes on the paper: the decay 0.95, both losses, the sum with the "
+        "No code is public. From notes on the paper: the decay 0.95, both losses, the sum with the "
         "class embedding, the bound and the pre-training.",
         "Ours: the bound's value, the temperature (4 better than 1 on held-out images), learning "
         "rates, batch, counts; no penalty on the embeddings.",

@@ -1,4 +1,4 @@
-"""MB-DFKD: a small bank of earlier batches keeps the student from forgetting."""
+"""MB-DFKD: a small bank of earlier batches, against forgetting."""
 
 from dfkd.composition import (
     Adam,
@@ -20,12 +20,13 @@ NOVEL = (
     Term("activation", 0.1),
     Term("adversary-js", 1.0, options={"temperature": 3.0, "reduction": "mean", "clamp": 0.01}),
 )
-"""The generator's loss of MB-DFKD, PRE-DFKD and LRA alike."""
+"""The generator's loss of MB-DFKD, PRE-DFKD and LRA."""
 
 MB_DFKD = Recipe(
     name="mb-dfkd",
     citation="Binici et al., Preventing Catastrophic Forgetting and Distribution Mismatch in "
     "Knowledge Distillation via Synthetic Data, WACV 2022",
+    role="published",
     synthesizer=KeptGenerator(
         GeneratorNetwork(
             trunk="upsample", head="tanh", latent=1000, width=128, norm_eps=0.8, spectral=True
@@ -40,6 +41,6 @@ MB_DFKD = Recipe(
     reported={"CIFAR-10 ResNet-34 -> ResNet-18": "peak 92.4, mu 83.3 (third-party table)"},
     notes=(
         "Settings from LRA's re-implementation; the original code was not found.",
-        "The CIFAR settings; on MNIST the student learns by Adam, at a rate that is not known.",
+        "The CIFAR settings; on MNIST the student learns with Adam, at an unknown rate.",
     ),
 )

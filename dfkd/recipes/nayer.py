@@ -1,4 +1,4 @@
-"""NAYER: the randomness is in a first layer that is drawn anew, behind embeddings of the labels."""
+"""NAYER: the randomness is in a first layer behind label embeddings, initialized for each batch."""
 
 from dfkd.composition import (
     Adam,
@@ -17,6 +17,7 @@ from dfkd.recipe import Recipe
 NAYER = Recipe(
     name="nayer",
     citation="Tran et al., NAYER: Noisy Layer Data Generation, CVPR 2024, arXiv 2310.00258",
+    role="published",
     synthesizer=NoisyLayer(
         GeneratorNetwork(trunk="upsample", head="sigmoid", latent=1000, width=128),
         steps=30,
@@ -44,8 +45,8 @@ NAYER = Recipe(
         "(read off a plot)"
     },
     notes=(
-        "Ours: random label embeddings, so that the method stays free of outside data; embeddings "
-        "of class names may be given to `build_generator` instead.",
+        "Ours: random label embeddings, so that no outside data is needed; embeddings of class "
+        "names can be passed to `build_generator` instead.",
         "The schedule of the 100-epoch run with the 30 steps of CIFAR-10; the generator is renewed "
         "every 20 batches, which are 10 epochs of the main phase but 2 of the warm-up.",
     ),

@@ -1,4 +1,4 @@
-"""PRE-DFKD: a VAE replays everything the generator ever drew, in constant memory."""
+"""PRE-DFKD: a variational autoencoder replays all earlier images in constant memory."""
 
 from dataclasses import replace
 
@@ -17,8 +17,8 @@ PRE_DFKD = replace(
     },
     notes=(
         MB_DFKD.notes[1],
-        "The adversary's reduction and clamp are the published code's, which make it nearly inert.",
+        "The adversary's reduction and clamp are the published code's; it has little effect.",
         "The student is in eval mode while the generator learns; in the code it is in train mode.",
-        "The encoder's layers are of the published kind and sizes but not copied one by one.",
+        "The encoder's layers have the published kinds and sizes but are not copied one by one.",
     ),
 )

@@ -1,7 +1,7 @@
-"""RDSKD: first a generator that is sure, balanced and diverse, then distillation from it frozen.
+"""RDSKD: first a certain, balanced and diverse generator, then distillation from it, frozen.
 
-Certainty and balance fight, so each passes through the exponential of its increase over a
-reference: getting worse is punished exponentially, getting better rewarded ever less.
+Certainty and balance conflict, so each is replaced by the exponential of its increase over a
+reference: an increase is penalized exponentially, a decrease is rewarded less and less.
 """
 
 from dataclasses import replace
@@ -25,6 +25,7 @@ INCREASE = ExpIncrement(refresh=120)
 RDSKD = Recipe(
     name="rdskd",
     citation="Han et al., Robustness and Diversity Seeking Data-Free KD, ICASSP 2021",
+    role="published",
     synthesizer=KeptGenerator(
         GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128, norm_eps=0.8)
     ),
@@ -53,6 +54,7 @@ RDSKD = Recipe(
 RDSKD_CIFAR10 = replace(
     RDSKD,
     name="rdskd-cifar10",
+    role="published-other-data",
     synthesizer=KeptGenerator(replace(RDSKD.synthesizer.network, latent=1000)),
     student=Adam(2e-3, policy=StepRate((0.8,))),
     notes=("The CIFAR-10 settings.", *RDSKD.notes[1:]),

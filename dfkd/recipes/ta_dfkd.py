@@ -1,4 +1,4 @@
-"""TA-DFKD: no class prior; the teacher only filters, by a mixture fitted to its own loss."""
+"""TA-DFKD: no class prior; images are selected by a mixture fitted to the teacher's loss."""
 
 from dfkd.composition import (
     Adam,
@@ -16,6 +16,7 @@ from dfkd.recipe import Recipe
 TA_DFKD = Recipe(
     name="ta-dfkd",
     citation="Shin and Choi, Teacher as a Lenient Expert, AAAI 2024, arXiv 2402.12406",
+    role="published",
     synthesizer=KeptGenerator(
         GeneratorNetwork(trunk="upsample", head="sigmoid", latent=1000, width=128, norm_eps=0.8),
         augment="crop-flip",
@@ -33,7 +34,7 @@ TA_DFKD = Recipe(
     student=Sgd(0.01, weight_decay=5e-4, policy=CosineRate(final=0.0)),
     notes=(
         "The CIFAR-10 settings. The figures of its tables could not be read.",
-        "Ours: only the clean part of a batch is learnt from; the code draws until one is full.",
+        "Ours: the student learns from a batch's clean part; the code draws until one is full.",
         "Ours: shifted images are padded with the data's mean, where the code pads with black.",
         "Ours: no activation between the generator's first norm and its trunk.",
         "Ours: the generator's step comes before the student's in a round.",

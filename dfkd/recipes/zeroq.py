@@ -1,4 +1,4 @@
-"""ZeroQ: images whose own statistics are those the teacher's batch norms remember."""
+"""ZeroQ: images whose own statistics match those stored in the teacher's batch norms."""
 
 from dfkd.composition import Adam, ConstantRate, ImagePool, PixelOptimization, Schedule, Term
 from dfkd.recipe import Recipe
@@ -6,6 +6,7 @@ from dfkd.recipe import Recipe
 ZEROQ = Recipe(
     name="zeroq",
     citation="Cai et al., ZeroQ: A Novel Zero Shot Quantization Framework, CVPR 2020",
+    role="internal",
     synthesizer=PixelOptimization(steps=500),
     terms=(Term("batch-norm-of-images", 1.0),),
     memory=ImagePool(capacity=64),
@@ -15,8 +16,8 @@ ZEROQ = Recipe(
     generator=Adam(0.5, policy=ConstantRate()),
     reported={"ImageNet ResNet-18 (71.47), W8A8": "71.43 (own), calibrated, not fine-tuned"},
     notes=(
-        "Images for calibration; no student learns from them. Ours: images stay in the value range "
-        "after each step, the best of the steps is kept, and the rate does not fall when the loss "
-        "stalls.",
+        "Images for calibration; no student learns from them. Ours: images are clamped to the "
+        "value range after each step, the best step is used, and the rate does not fall when the "
+        "loss stalls.",
     ),
 )

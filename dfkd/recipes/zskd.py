@@ -1,4 +1,4 @@
-"""ZSKD: images optimised towards soft answers drawn from Dirichlet distributions; no generator."""
+"""ZSKD: pixels optimized towards soft labels from Dirichlet distributions, without a generator."""
 
 from dfkd.composition import Adam, ConstantRate, ImagePool, Schedule, SoftKl, SoftLabelPixels, Term
 from dfkd.recipe import Recipe
@@ -6,6 +6,7 @@ from dfkd.recipe import Recipe
 ZSKD = Recipe(
     name="zskd",
     citation="Nayak et al., Zero-Shot Knowledge Distillation in Deep Networks, ICML 2019",
+    role="published",
     synthesizer=SoftLabelPixels(steps=1_500),
     terms=(Term("soft-label", 1.0, options={"temperature": 20.0}),),
     memory=ImagePool(capacity=40_000, share=0.64),
@@ -21,7 +22,7 @@ ZSKD = Recipe(
     student=Adam(1e-3, policy=ConstantRate()),
     reported={"MNIST LeNet-5 -> LeNet-5-half": "98.77 (a re-implementation, which got 96.98)"},
     notes=(
-        "Both Dirichlet scales, 1 and 0.1, have effect; in the released code both are 1.",
+        "Both Dirichlet scales, 1 and 0.1, are used; in the released code both are 1.",
         "No augmentation of the impressions.",
     ),
 )

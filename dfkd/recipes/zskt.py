@@ -1,4 +1,4 @@
-"""ZSKT (also MSKD): a pure game on KL; the student answers the same latents ten times."""
+"""ZSKT (also MSKD): an adversary on KL; the student learns from the same latents ten times."""
 
 from dfkd.composition import (
     Adam,
@@ -15,6 +15,7 @@ ZSKT = Recipe(
     name="zskt",
     citation="Micaelli and Storkey, Zero-shot Knowledge Transfer via Adversarial Belief Matching, "
     "NeurIPS 2019",
+    role="published",
     synthesizer=KeptGenerator(
         GeneratorNetwork(trunk="upsample", head="free", latent=100, width=128)
     ),

@@ -1,20 +1,22 @@
-"""What every synthesizer offers to the loop."""
+"""The interface between synthesizers and the training loop."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from dfkd.images import ImageSpec
 
 
 @dataclass(frozen=True)
-class Draft:
-    """A batch in the making, with its gradient.
+class GeneratedBatch:
+    """Images on their way to the networks.
 
     Attributes:
-        images: (N, C, H, W), normalised.
-        labels: (N,) classes asked for or (N, K) soft labels; None for an unconditional generator.
-        latents: (N, latent); None when there are none.
+        images: (N, C, H, W), normalized.
+        labels: (N,) class labels or (N, K) soft labels; None for an unconditional generator.
+        latents: (N, latent); None without a generator.
     """
 
     images: Tensor
@@ -22,11 +24,33 @@ class Draft:
     latents: Tensor | None = None
 
 
-class Synthesizer(Protocol):
-    """Makes batches: `begin`, then `draft`, backward and `step` as often as asked, then `finish`.
+@dataclass(frozen=True)
+class SynthesizerContext:
+    """What a synthesizer needs besides the recipe.
 
     Attributes:
-        factor: What learning rates are multiplied by; set by the loop.
+        generator: The network from `build_generator`; None when the recipe has none.
+        teacher: The network, for synthesizers that read its last layer.
+        spec: The images.
+        classes: Number of classes.
+        device: Where images are made.
+    """
+
+    generator: nn.Module | None
+    teacher: nn.Module
+    spec: ImageSpec
+    classes: int
+    device: torch.device
+
+
+class Synthesizer(Protocol):
+    """Makes batches of images.
+
+    Each batch begins with `begin`, continues with as many rounds of `batch`, backward pass and
+    `step` as the recipe has steps, and ends with `finish`.
+
+    Attributes:
+        factor: Factor of the learning rates; set by the loop.
         device: Where images are made.
     """
 
@@ -36,25 +60,32 @@ class Synthesizer(Protocol):
     def begin(self, count: int, rng: torch.Generator) -> None:
         """Start a batch of `count` images."""
 
-    def draft(self) -> Draft:
-        """The batch as it stands, differentiable."""
+    def batch(self) -> GeneratedBatch:
+        """Return the present batch, differentiable."""
 
     def parameters(self) -> list[Tensor]:
-        """What the next backward must reach."""
+        """Return the tensors that need gradients from the next backward pass."""
 
     def step(self, loss: Tensor) -> None:
-        """One optimiser step; `loss` is that of the draft before it."""
+        """Take one optimizer step; `loss` belongs to the batch before it."""
 
-    def finish(self) -> Draft | None:
-        """End the batch; the images for the pool, None when images are drawn at will."""
+    def finish(self) -> GeneratedBatch | None:
+        """End the batch.
+
+        Returns:
+            The images for the pool; None for a synthesizer that draws images on demand.
+        """
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint between batches."""
+        """Return the state between two batches for a checkpoint."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state."""
+        """Restore a state."""
 
 
 def balanced_labels(count: int, classes: int, rng: torch.Generator) -> Tensor:
-    """Classes in turn, (count,), from a random one on, so that small batches reach them all."""
+    """Return the classes in turn, (count,), from a random first one.
+
+    Over several batches that are smaller than the number of classes, every class occurs.
+    """
     return (torch.arange(count) + torch.randint(classes, (1,), generator=rng)) % classes

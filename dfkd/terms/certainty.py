@@ -1,4 +1,4 @@
-"""What the teacher answers: how sure it is, of what, and how evenly over the classes."""
+"""Terms on the teacher's predictions: certainty, classes and their balance."""
 
 import math
 
@@ -6,57 +6,78 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dfkd.errors import RecipeError
-from dfkd.synthesizers.synthesis import Synthesis
 
 
-def certainty(synthesis: Synthesis) -> Tensor:
-    """Cross-entropy of the teacher against its own argmax (DAFL, Chen et al. 2019, eq. 2)."""
-    logits = synthesis.teacher.logits
-    return F.cross_entropy(logits, logits.argmax(1))
+def certainty(teacher_logits: Tensor) -> Tensor:
+    """Return the cross-entropy of the teacher against its own argmax (DAFL, Chen et al. 2019).
+
+    Args:
+        teacher_logits: (N, K).
+
+    Examples:
+        >>> import torch
+        >>> round(certainty(torch.tensor([[0.0, 0.0]])).item(), 4)
+        0.6931
+    """
+    return F.cross_entropy(teacher_logits, teacher_logits.argmax(1))
 
 
-def label_certainty(synthesis: Synthesis) -> Tensor:
-    """Cross-entropy of the teacher against the classes asked for (DeepInversion, eq. 1)."""
-    assert synthesis.labels is not None
-    return F.cross_entropy(synthesis.teacher.logits, synthesis.labels)
+def label_certainty(teacher_logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of the teacher against the labels (DeepInversion, eq. 1).
+
+    Args:
+        teacher_logits: (N, K).
+        labels: (N,), classes.
+    """
+    return F.cross_entropy(teacher_logits, labels)
 
 
-def soft_label(synthesis: Synthesis, temperature: float = 20.0) -> Tensor:
-    """Cross-entropy of the softened teacher against soft labels (ZSKD, Nayak et al. 2019)."""
-    assert synthesis.labels is not None
-    return F.cross_entropy(synthesis.teacher.logits / temperature, synthesis.labels)
+def soft_label(teacher_logits: Tensor, soft_labels: Tensor, temperature: float = 20.0) -> Tensor:
+    """Return the cross-entropy of the softened teacher against soft labels (ZSKD).
+
+    Args:
+        teacher_logits: (N, K).
+        soft_labels: (N, K), rows sum to 1.
+        temperature: Divides the logits.
+    """
+    return F.cross_entropy(teacher_logits / temperature, soft_labels)
 
 
-def entropy(synthesis: Synthesis) -> Tensor:
-    """Mean entropy of the teacher's answers (DFQ-AKD, Choi et al. 2020): a softer certainty."""
-    logs = F.log_softmax(synthesis.teacher.logits, 1)
+def entropy(teacher_logits: Tensor) -> Tensor:
+    """Return the mean entropy of the teacher's predictions (DFQ-AKD, Choi et al. 2020).
+
+    Args:
+        teacher_logits: (N, K).
+    """
+    logs = F.log_softmax(teacher_logits, 1)
     return -(logs.exp() * logs).sum(1).mean()
 
 
-def class_balance(synthesis: Synthesis, base: float = math.e) -> Tensor:
-    """Negative entropy of the batch-mean prediction (DAFL, eq. 5).
+def class_balance(teacher_logits: Tensor, base: float = math.e) -> Tensor:
+    """Return the negative entropy of the batch-mean prediction (DAFL, eq. 5).
 
-    -log K where the batch covers all K classes alike, 0 where it shows one class only.
+    It is -log K where the batch covers all K classes equally, 0 where it shows a single class.
 
     Args:
-        synthesis: The batch.
-        base: Of the logarithm; a published weight goes with its base (10 in DAFL's code).
+        teacher_logits: (N, K).
+        base: Base of the logarithm; a published weight belongs to its base (10 in DAFL's code).
     """
-    mean = synthesis.teacher.logits.softmax(1).mean(0)
+    mean = teacher_logits.softmax(1).mean(0)
     return (mean * mean.clamp_min(1e-12).log()).sum() / math.log(base)
 
 
-def activation(synthesis: Synthesis) -> Tensor:
-    """Negative mean of the teacher's penultimate features (DAFL, eq. 4).
+def activation(features: Tensor) -> Tensor:
+    """Return the negative mean of the teacher's penultimate features (DAFL, eq. 4).
+
+    Args:
+        features: (N, F), not negative.
 
     Raises:
-        RecipeError: For features below zero: large is then no sign of a familiar image.
+        RecipeError: For negative features, whose size shows nothing about the image.
     """
-    features = synthesis.teacher.features
-    assert features is not None
     if features.min() < 0:
         raise RecipeError(
-            "term activation takes features after a ReLU; this teacher's last linear layer "
-            "is fed with signed ones"
+            "term activation needs features after a ReLU: the inputs of this teacher's last "
+            "linear layer are signed; use a recipe without this term"
         )
     return -features.mean()

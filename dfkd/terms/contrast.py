@@ -1,4 +1,4 @@
-"""Contrast: each image must be told apart from all earlier ones (CMI, Fang et al. 2021, eq. 5)."""
+"""CMI's contrastive term: each image must differ from earlier ones (Fang et al. 2021, eq. 5)."""
 
 from typing import Any
 
@@ -7,25 +7,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfkd.models.forward_pass import LayerStatistics, batch_norms
-from dfkd.synthesizers.synthesis import Synthesis
-from dfkd.training.optimizers import set_rates
+from dfkd.optimizers import set_rates
+from dfkd.terms.stateful import StatefulTerm
 
 
-class Contrast:
+class Contrast(StatefulTerm):
     """InfoNCE between two views of an image, against the batch and a bank of earlier images.
 
-    A view is described by the channel means at the inputs of the teacher's batch norms, passed
-    through a learnt head of two layers and scaled to unit length. The query is the local view, the
-    key the global one, without gradient. Rows of the batch and rows of the bank are averaged apart,
-    so that a large bank does not drown the batch; the bank's rows teach the head alone.
+    A view's descriptor holds the channel means at the inputs of the teacher's batch norms, passed
+    through a learned head of two layers and scaled to unit length. The query is the local view,
+    the key the global one, without gradient. The rows of the batch and of the bank are averaged
+    separately, so that a large bank does not outweigh the batch; the bank's rows train the head
+    only.
 
     Args:
-        teacher: Its batch norms give the descriptor's size and its device.
+        teacher: Its batch norms determine the descriptor's size and the device.
         temperature: Divides the cosines.
-        negatives: How many of the bank are drawn for a batch.
-        capacity: Pairs of descriptors the bank holds.
-        width: Of the head's output.
-        lr: Of the head's Adam.
+        negatives: Number of pairs drawn from the bank for a batch.
+        capacity: Pairs of descriptors that the bank holds.
+        width: Size of the head's output.
+        lr: Adam's learning rate for the head.
     """
 
     def __init__(
@@ -48,16 +49,20 @@ class Contrast:
         self._bank: Tensor | None = None
         self._present: Tensor | None = None
 
-    def __call__(self, synthesis: Synthesis) -> Tensor:
-        """The loss of a batch whose first half are global, whose second half local views."""
-        pairs = _descriptors(synthesis.teacher.statistics)
+    def __call__(self, statistics: list[LayerStatistics]) -> Tensor:  # type: ignore[override]
+        """Return the loss of a batch.
+
+        Args:
+            statistics: Of a batch whose first half are global views, whose second half local ones.
+        """
+        pairs = _descriptors(statistics)
         self._present = pairs.detach()
         earlier = pairs.new_zeros(0, *pairs.shape[1:])
         if self._bank is not None:
             drawn = torch.randperm(len(self._bank))[: self.negatives].to(pairs.device)
             earlier = self._bank[drawn]
-        ours, theirs = self._rows(pairs, earlier)
-        return ours + theirs
+        of_batch, of_bank = self._rows(pairs, earlier)
+        return of_batch + of_bank
 
     def _rows(self, pairs: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss over the batch's rows and over the bank's; pairs are (N, 2, descriptor)."""
@@ -71,22 +76,22 @@ class Contrast:
         return batch.mean(), bank.mean() if len(bank) else rows.new_zeros(())
 
     def parameters(self) -> list[nn.Parameter]:
-        """What learns beside the generator."""
+        """Return the head's parameters."""
         return list(self.head.parameters())
 
     def step(self, factor: float = 1.0) -> None:
-        """One step of the head, along the generator's gradient, at `factor` times its rate."""
+        """Take an optimizer step for the head, at `factor` times its learning rate."""
         set_rates(self.optimizer, factor)
         self.optimizer.step()
 
-    def settle(self) -> None:
-        """Take the batch last seen into the bank; called when it is done."""
+    def end_batch(self) -> None:
+        """Add the last batch to the bank."""
         assert self._present is not None
         joined = self._present if self._bank is None else torch.cat([self._bank, self._present])
         self._bank = joined[-self.capacity :]
 
     def state_dict(self) -> dict[str, Any]:
-        """Head, its optimiser and the bank, for a checkpoint."""
+        """Return head, optimizer and bank for a checkpoint."""
         return {
             "head": self.head.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -94,7 +99,7 @@ class Contrast:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state."""
+        """Restore head, optimizer and bank."""
         self.head.load_state_dict(state["head"])
         self.optimizer.load_state_dict(state["optimizer"])
         bank = state["bank"]

@@ -1,7 +1,7 @@
-"""How student and teacher differ on an image, as AdaDFQ's generator is steered by it.
+"""AdaDFQ's terms on the difference and the sum of the logits of teacher and student.
 
-Qian et al., Adaptive Data-Free Quantization, CVPR 2023. d = teacher - student is the disagreement
-of the logits, teacher + student their agreement.
+Qian et al., Adaptive Data-Free Quantization, CVPR 2023. The difference teacher - student is called
+disagreement, the sum teacher + student agreement.
 """
 
 import math
@@ -9,36 +9,45 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfkd.synthesizers.synthesis import Synthesis
 
+def difficulty_margin(
+    teacher_logits: Tensor, student_logits: Tensor, low: float = 0.1, high: float = 0.8
+) -> Tensor:
+    """Return the mean of max(0, low - h) plus the mean of max(0, h - high).
 
-def difficulty_margin(synthesis: Synthesis, low: float = 0.1, high: float = 0.8) -> Tensor:
-    """Mean of max(0, low - h) and of max(0, h - high): images neither useless nor too hard.
+    h is the entropy of the softmax of the disagreement, scaled to [0, 1] by the batch's smallest
+    entropy and log K. The term penalizes images that are too easy or too hard for the student.
 
-    h is the entropy of softmax(d), moved to [0, 1] by the batch's least entropy and log K.
+    Args:
+        teacher_logits: (N, K).
+        student_logits: (N, K).
+        low: Smallest h without a penalty.
+        high: Largest h without a penalty.
     """
-    teacher, student = _both(synthesis)
-    logs = F.log_softmax(teacher - student, 1)
+    logs = F.log_softmax(teacher_logits - student_logits, 1)
     entropy = -(logs.exp() * logs).sum(1)
     least = entropy.min()
-    h = (entropy - least) / (math.log(teacher.shape[1]) - least).clamp_min(1e-12)
+    h = (entropy - least) / (math.log(teacher_logits.shape[1]) - least).clamp_min(1e-12)
     return (low - h).clamp_min(0).mean() + (h - high).clamp_min(0).mean()
 
 
-def disagreement_label(synthesis: Synthesis) -> Tensor:
-    """Cross-entropy of the disagreement against the classes asked for."""
-    assert synthesis.labels is not None
-    teacher, student = _both(synthesis)
-    return F.cross_entropy(teacher - student, synthesis.labels)
+def disagreement_label(teacher_logits: Tensor, student_logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of the disagreement against the labels.
+
+    Args:
+        teacher_logits: (N, K).
+        student_logits: (N, K).
+        labels: (N,), classes.
+    """
+    return F.cross_entropy(teacher_logits - student_logits, labels)
 
 
-def agreement_label(synthesis: Synthesis) -> Tensor:
-    """Cross-entropy of the agreement against the classes asked for."""
-    assert synthesis.labels is not None
-    teacher, student = _both(synthesis)
-    return F.cross_entropy(teacher + student, synthesis.labels)
+def agreement_label(teacher_logits: Tensor, student_logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of the agreement against the labels.
 
-
-def _both(synthesis: Synthesis) -> tuple[Tensor, Tensor]:
-    assert synthesis.student_logits is not None
-    return synthesis.teacher.logits, synthesis.student_logits
+    Args:
+        teacher_logits: (N, K).
+        student_logits: (N, K).
+        labels: (N,), classes.
+    """
+    return F.cross_entropy(teacher_logits + student_logits, labels)

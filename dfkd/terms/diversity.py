@@ -1,54 +1,63 @@
-"""Diversity: different images, in the eyes of the teacher or on the pixels."""
+"""Diversity terms: different images, by the teacher's outputs or by the pixels."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfkd.synthesizers.synthesis import Synthesis
-
 FLOOR = 1e-6
-"""Added to norms that stand in a denominator or under a gradient."""
+"""Added to norms that divide or that have a gradient."""
 
 
-def inter_sample(synthesis: Synthesis) -> Tensor:
-    """|p2 - p1| / |x2 - x1| over the two halves of a batch (RDSKD, Han et al. 2021).
+def inter_sample(images: Tensor, teacher_logits: Tensor) -> Tensor:
+    """Return |p2 - p1| / |x2 - x1| over the two halves of a batch (RDSKD, Han et al. 2021).
 
-    Frobenius norms over a whole half; different answers must come from different images. An odd
-    batch leaves its last image out.
+    Frobenius norms over a whole half. Different predictions must come from different images. The
+    last image of an odd batch is left out.
+
+    Args:
+        images: (N, C, H, W).
+        teacher_logits: (N, K).
     """
-    answers = synthesis.teacher.logits.softmax(1)
-    half = len(answers) // 2
-    apart = (answers[half : 2 * half] - answers[:half]).square().sum().add(FLOOR**2).sqrt()
-    images = (synthesis.images[half : 2 * half] - synthesis.images[:half]).norm()
-    return apart / (images + FLOOR)
+    predictions = teacher_logits.softmax(1)
+    half = len(predictions) // 2
+    difference = predictions[half : 2 * half] - predictions[:half]
+    distance = difference.square().sum().add(FLOOR**2).sqrt()
+    return distance / ((images[half : 2 * half] - images[:half]).norm() + FLOOR)
 
 
-def metric(synthesis: Synthesis, temperature: float = 0.1) -> Tensor:
-    """Supervised contrastive loss on the teacher's features (Khosla et al. 2020, eq. 2).
+def metric(features: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
+    """Return the supervised contrastive loss on the features (Khosla et al. 2020, eq. 2).
 
-    Images asked for in the same class attract each other, others repel; an image without a
-    companion of its class is left out. Zero when no image has one.
+    Images of one class attract each other, others repel. An image without another one of its class
+    is left out; the loss is zero when there is no pair.
+
+    Args:
+        features: (N, F), the teacher's.
+        labels: (N,), classes.
+        temperature: Divides the cosines.
     """
-    features, labels = synthesis.teacher.features, synthesis.labels
-    assert features is not None and labels is not None
     directions = F.normalize(features, dim=1)
-    alike = directions @ directions.T / temperature
+    cosines = directions @ directions.T / temperature
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    logs = F.log_softmax(alike.masked_fill(itself, float("-inf")), 1).masked_fill(itself, 0.0)
-    companions = (labels[:, None] == labels) & ~itself
-    count = companions.sum(1)
+    logs = F.log_softmax(cosines.masked_fill(itself, float("-inf")), 1).masked_fill(itself, 0.0)
+    same_class = (labels[:, None] == labels) & ~itself
+    count = same_class.sum(1)
     if not count.any():
         return 0.0 * features.sum()
-    return -((logs * companions).sum(1)[count > 0] / count[count > 0]).mean()
+    return -((logs * same_class).sum(1)[count > 0] / count[count > 0]).mean()
 
 
-def mode_seeking(synthesis: Synthesis) -> Tensor:
-    """Negative mean of |f1 - f2| / |z1 - z2| over pairs of one class (Mao et al. 2019, eq. 3).
+def mode_seeking(features: Tensor, labels: Tensor, latents: Tensor) -> Tensor:
+    """Return the negative mean of |f1 - f2| / |z1 - z2| over pairs of one class (Mao et al. 2019).
 
-    f is the teacher's feature scaled to unit length, z the latent. Zero without a pair.
+    f is the teacher's feature vector scaled to unit length, z the latent vector (eq. 3 of the
+    paper). Zero when there is no pair.
+
+    Args:
+        features: (N, F), the teacher's.
+        labels: (N,), classes.
+        latents: (N, latent).
     """
-    features, labels, latents = synthesis.teacher.features, synthesis.labels, synthesis.latents
-    assert features is not None and labels is not None and latents is not None
     order = labels.argsort(stable=True)
     first, second = order[:-1], order[1:]
     pairs = labels[first] == labels[second]
@@ -56,5 +65,5 @@ def mode_seeking(synthesis: Synthesis) -> Tensor:
         return 0.0 * features.sum()
     first, second = first[pairs], second[pairs]
     directions = F.normalize(features, dim=1)
-    apart = (directions[first] - directions[second]).square().sum(1).add(FLOOR**2).sqrt()
-    return -(apart / ((latents[first] - latents[second]).norm(dim=1) + FLOOR)).mean()
+    distance = (directions[first] - directions[second]).square().sum(1).add(FLOOR**2).sqrt()
+    return -(distance / ((latents[first] - latents[second]).norm(dim=1) + FLOOR)).mean()

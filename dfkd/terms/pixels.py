@@ -1,26 +1,34 @@
-"""Priors on the pixels themselves."""
+"""Priors on the pixels."""
 
 import torch
 from torch import Tensor
 
-from dfkd.synthesizers.synthesis import Synthesis
 
+def total_variation(images: Tensor) -> Tensor:
+    """Return the sum of the Frobenius norms of pixel differences (DeepInversion, eq. 3).
 
-def total_variation(synthesis: Synthesis) -> Tensor:
-    """Sum of the Frobenius norms of pixel differences in four directions (DeepInversion, eq. 3).
+    Differences to the right, down and along both diagonals; each norm is over the whole batch.
 
-    Right, down and both diagonals, each over the whole batch.
+    Args:
+        images: (N, C, H, W).
+
+    Examples:
+        >>> total_variation(torch.ones(2, 3, 8, 8)).item()
+        0.0
     """
-    x = synthesis.images
     differences = (
-        x[:, :, :, :-1] - x[:, :, :, 1:],
-        x[:, :, :-1, :] - x[:, :, 1:, :],
-        x[:, :, :-1, :-1] - x[:, :, 1:, 1:],
-        x[:, :, 1:, :-1] - x[:, :, :-1, 1:],
+        images[:, :, :, :-1] - images[:, :, :, 1:],
+        images[:, :, :-1, :] - images[:, :, 1:, :],
+        images[:, :, :-1, :-1] - images[:, :, 1:, 1:],
+        images[:, :, 1:, :-1] - images[:, :, :-1, 1:],
     )
     return torch.stack([difference.norm() for difference in differences]).sum()
 
 
-def image_norm(synthesis: Synthesis) -> Tensor:
-    """Frobenius norm of the batch (DeepInversion, eq. 3)."""
-    return synthesis.images.norm()
+def image_norm(images: Tensor) -> Tensor:
+    """Return the Frobenius norm of the batch (DeepInversion, eq. 3).
+
+    Args:
+        images: (N, C, H, W).
+    """
+    return images.norm()

@@ -1,1 +1,1 @@
-"""The training loop: its phases, updates, optimizers, objectives, schedule and health checks."""
+"""The training loop: its two phases, the length of a run, health checks and round reports."""

@@ -1,9 +1,8 @@
-"""How long a run is: rounds for so many student steps, or for so many passes of the teacher."""
+"""The length of a run: rounds for a number of student steps, or of teacher passes."""
 
 from dataclasses import dataclass
 
-from dfkd.composition import AverageGenerator, VaeReplay
-from dfkd.recipe import Recipe
+from dfkd.composition import AverageGenerator, Composition, VaeReplay
 
 
 @dataclass(frozen=True)
@@ -11,10 +10,10 @@ class Plan:
     """The length of a run.
 
     Attributes:
-        warmup_rounds: In which the generator learns from the teacher alone.
-        rounds: After these.
-        stretch: `rounds` over the recipe's published length; what a recipe does every so many
-            rounds is stretched alike.
+        warmup_rounds: Rounds in which the generator learns from the teacher alone.
+        rounds: Rounds after these.
+        stretch: `rounds` divided by the recipe's published length; intervals in rounds are scaled
+            by it.
     """
 
     warmup_rounds: int
@@ -22,8 +21,18 @@ class Plan:
     stretch: float = 1.0
 
 
-def for_student_steps(recipe: Recipe, steps: int) -> Plan:
-    """The plan with at least so many student steps; the warm-up is stretched in proportion."""
+def for_student_steps(recipe: Composition, steps: int) -> Plan:
+    """Return the shortest plan with at least `steps` student steps, the warm-up in proportion.
+
+    Args:
+        recipe: The recipe.
+        steps: Student steps.
+
+    Examples:
+        >>> from dfkd.recipes import RECIPES
+        >>> for_student_steps(RECIPES["house"], 400).rounds
+        10
+    """
     schedule = recipe.schedule
     rounds = -(-steps // schedule.student_steps)
     stretch = rounds / schedule.rounds
@@ -31,17 +40,21 @@ def for_student_steps(recipe: Recipe, steps: int) -> Plan:
     return Plan(_at_least_one(schedule.warmup_rounds, warmup), rounds, stretch)
 
 
-def for_teacher_passes(recipe: Recipe, passes: int) -> Plan:
-    """The longest plan that costs at most so many teacher passes, of at least one round each.
+def for_teacher_passes(recipe: Composition, passes: int) -> Plan:
+    """Return the longest plan that costs at most `passes` teacher passes.
 
-    Where the main rounds cost nothing (everything is made in the warm-up), their number follows the
-    published proportion.
+    Each kind of round that the recipe has occurs at least once. If the main rounds cost nothing
+    (every image is made in the warm-up), their number follows the published proportion.
+
+    Args:
+        recipe: The recipe.
+        passes: Teacher passes, as `passes_per_round` counts them.
     """
     schedule = recipe.schedule
     warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
     published = schedule.warmup_rounds * warm + schedule.rounds * main
     stretch = passes / published
-    # In whole numbers: a float's last digit would cost a round here and there.
+    # Whole numbers, because rounding of floats would sometimes lose a round.
     warmup = _at_least_one(schedule.warmup_rounds, schedule.warmup_rounds * passes // published)
     rounds = schedule.rounds * passes // published
     if main:
@@ -49,35 +62,45 @@ def for_teacher_passes(recipe: Recipe, passes: int) -> Plan:
     return Plan(warmup, max(1, rounds), stretch)
 
 
-def _at_least_one(published: int, stretched: int) -> int:
-    """Of a recipe that has a warm-up, at least one round is left."""
-    return max(1, stretched) if published else 0
+def _at_least_one(published: int, scaled: int) -> int:
+    """At least one warm-up round for a recipe that has a warm-up."""
+    return max(1, scaled) if published else 0
 
 
-def passes_per_round(recipe: Recipe, warm: bool) -> int:
-    """Teacher passes of one round: per image, a forward counts 1, a forward with backward 3.
+def passes_per_round(recipe: Composition, warm: bool) -> int:
+    """Return the teacher passes of one round.
 
-    The first rounds of a run cost less while a memory is still empty.
+    For each image, a forward pass counts 1, a forward with backward pass 3. The first rounds of a
+    run cost less as long as the memory is empty.
+
+    Args:
+        recipe: The recipe.
+        warm: Whether the round is one of the warm-up.
     """
     schedule, batch = recipe.schedule, recipe.schedule.batch
     views = 2 if recipe.synthesizer.augment == "two-views" else 1
     step = 3 * batch * views * recipe.synthesizer.steps
-    # What is made for a pool is answered once more, without the last step's gradient.
+    # Images for a pool pass the teacher once more, without the gradient of the last step.
     step += 0 if recipe.synthesizer.draws_on_demand else batch
     if warm:
         return step
     passes = step * schedule.generator_steps
     if schedule.fresh != "generator-batch":
         passes += batch * views * schedule.fresh_batches
-    replayed = recipe.replayed
+    return passes + _replay_passes(recipe)
+
+
+def _replay_passes(recipe: Composition) -> int:
+    schedule, replayed = recipe.schedule, recipe.replayed
+    passes = 0
     if isinstance(recipe.memory, AverageGenerator):
         passes += schedule.student_steps * replayed
     if isinstance(recipe.memory, VaeReplay):
         sample = 4 * replayed
-        shown = schedule.student_steps if schedule.shares_a_batch else schedule.fresh_batches
-        learning = min(recipe.memory.steps, shown)
+        new = schedule.student_steps if schedule.shares_a_batch else schedule.fresh_batches
+        trained = min(recipe.memory.steps, new)
         passes += schedule.student_steps * sample
-        passes += learning * (sample + 3 * (max(1, batch // 2) + replayed))
+        passes += trained * (sample + 3 * (max(1, schedule.batch // 2) + replayed))
     if recipe.objective.compares_maps and recipe.memory is not None:
         passes += schedule.student_steps * replayed
     return passes

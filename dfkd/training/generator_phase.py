@@ -1,4 +1,4 @@
-"""The generator's half of a round: one synthesised batch."""
+"""The generator's half of a round: one synthesized batch at a time."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,64 +6,70 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from dfkd.memory.labelled_batch import Lesson
-from dfkd.models.teacher import Teacher, reduced
-from dfkd.recipe import Recipe
-from dfkd.synthesizers import Draft, Synthesizer
-from dfkd.synthesizers.augment import augmented
-from dfkd.synthesizers.synthesis import Synthesis
-from dfkd.training.optimizers import clip, gradient_norm
+from dfkd.augmentation import augmented
+from dfkd.composition import Composition
+from dfkd.memory.labelled_batch import LabelledBatch
+from dfkd.models.counted_teacher import Teacher, reduced
+from dfkd.optimizers import clip, gradient_norm
+from dfkd.synthesizers.protocol import GeneratedBatch, Synthesizer
+from dfkd.terms.inputs import TermInputs
 from dfkd.training.selection import clean
 from dfkd.training.term_weighting import Weighting, gradient_shares
 
 
 class NotFiniteError(RuntimeError):
-    """A loss or a gradient stopped being a finite number."""
+    """A loss or a gradient is not a finite number."""
 
 
-def check_finite(who: str, loss: Tensor, norm: Tensor) -> None:
-    """Stop before an optimiser takes up what is not a number.
+def check_finite(network: str, loss: Tensor, norm: Tensor) -> None:
+    """Check loss and gradient before an optimizer step.
+
+    Args:
+        network: The name for the message, "generator" or "student".
+        loss: A scalar.
+        norm: Norm of the gradient, a scalar.
 
     Raises:
-        NotFiniteError: Names what is not finite.
+        NotFiniteError: When one of them is not finite.
     """
-    for what, value in (("loss", loss.item()), ("gradient", norm.item())):
+    for quantity, value in (("loss", loss.item()), ("gradient", norm.item())):
         if not math.isfinite(value):
-            raise NotFiniteError(f"the {who}'s {what} is {value}")
+            raise NotFiniteError(f"the {network}'s {quantity} is {value}")
 
 
 @dataclass
-class Synthesised:
-    """What one batch of the generator's phase leaves.
+class GeneratorResult:
+    """The result of one batch of the generator's phase.
 
     Attributes:
-        lesson: The last draft's images with the teacher's answers, without gradient.
+        batch: The images of the last step, or the best ones for the pool, with the teacher's
+            outputs, without gradient.
         losses: Raw value of each term.
         gradient: Norm of the generator's gradient.
-        shares: Each term's share of the gradient, when asked for.
+        shares: Each term's share of the gradient, if measured.
     """
 
-    lesson: Lesson
+    batch: LabelledBatch
     losses: dict[str, float]
     gradient: float
     shares: dict[str, float] = field(default_factory=dict)
 
 
 class GeneratorPhase:
-    """Makes batches against the teacher and, when it is there to be asked, the student.
+    """Makes batches against the teacher and, outside a warm-up, against the student.
 
     Args:
-        recipe: The composition.
+        recipe: The recipe.
         teacher: Counted.
         student: None when there is none.
         synthesizer: Makes the images.
         weighting: The terms.
-        rng: Of every draw.
+        rng: Random number generator of every draw.
     """
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: Composition,
         teacher: Teacher,
         student: nn.Module | None,
         synthesizer: Synthesizer,
@@ -72,89 +78,77 @@ class GeneratorPhase:
     ) -> None:
         self.recipe, self.teacher, self.student = recipe, teacher, student
         self.synthesizer, self.weighting, self.rng = synthesizer, weighting, rng
-        self.needs = set(weighting.needs())
+        self.needs = set(weighting.inputs())
         if recipe.objective.compares_maps and recipe.schedule.fresh == "generator-batch":
             self.needs.add("maps")
 
-    def run(self, adversarial: bool, with_shares: bool = False) -> Synthesised:
-        """One batch.
+    def run(self, adversarial: bool, with_shares: bool = False) -> GeneratorResult:
+        """Make one batch.
 
         Args:
-            adversarial: The student is asked too.
-            with_shares: Also measure each term's share of the gradient.
+            adversarial: Whether terms may use the student.
+            with_shares: Whether to measure each term's share of the gradient.
 
         Raises:
-            NotFiniteError: Before the generator takes it up.
+            NotFiniteError: Before a step with a loss or gradient that is not finite.
         """
         batch = self.recipe.schedule.batch
         self.synthesizer.begin(batch, self.rng)
-        made: Synthesised
+        result: GeneratorResult
         for step in range(self.recipe.synthesizer.steps):
             last = step + 1 == self.recipe.synthesizer.steps
-            made = self._step(adversarial, with_shares and last)
+            result = self._step(adversarial, with_shares and last)
         self.teacher.counts.images += batch
-        done = self.synthesizer.finish()
-        self.weighting.settle()
-        if done is not None:
-            images = done.images.float()
-            made.lesson = Lesson(images, self.teacher.answer(images).logits)
-        return made
+        finished = self.synthesizer.finish()
+        self.weighting.end_batch()
+        if finished is not None:
+            images = finished.images.float()
+            result.batch = LabelledBatch(images, self.teacher.plain_pass(images).logits)
+        return result
 
-    def _step(self, adversarial: bool, with_shares: bool) -> Synthesised:
-        synthesis = self._look(adversarial)
-        lesson = _lesson(synthesis)
+    def _step(self, adversarial: bool, with_shares: bool) -> GeneratorResult:
+        inputs = self._forward(adversarial)
+        maps = [m.detach() for m in inputs.teacher.maps]
+        batch = LabelledBatch(inputs.images.detach(), inputs.teacher_logits.detach(), maps)
         if self.recipe.selection == "clean-mixture":
-            mask = clean(synthesis.teacher.logits)
-            synthesis, lesson = synthesis.kept(mask), lesson.kept(mask)
-        values, parts = {}, {}
+            mask = clean(inputs.teacher_logits)
+            inputs, batch = inputs.selected(mask), batch.selected(mask)
+        values, losses = {}, {}
         for term in self.weighting.active(adversarial):
-            values[term.term.name], parts[term.term.name] = term(synthesis)
-        loss = sum(parts.values(), start=synthesis.images.new_zeros(()))
-        shares = gradient_shares(parts, synthesis.images) if with_shares else {}
-        own, others = self.synthesizer.parameters(), self.weighting.parameters()
-        for parameter in (*own, *others):
+            values[term.term.name], losses[term.term.name] = term(inputs)
+        loss = sum(losses.values(), start=inputs.images.new_zeros(()))
+        shares = gradient_shares(losses, inputs.images) if with_shares else {}
+        own, inside_terms = self.synthesizer.parameters(), self.weighting.parameters()
+        for parameter in (*own, *inside_terms):
             parameter.grad = None
-        loss.backward(inputs=[*own, *others])
+        loss.backward(inputs=[*own, *inside_terms])
         norm = gradient_norm(own)
         check_finite("generator", loss, norm)
         clip(own, self.recipe.generator, norm)
         self.synthesizer.step(loss)
         self.weighting.step()
         raw = {name: value.item() for name, value in values.items()}
-        return Synthesised(lesson, raw, norm.item(), shares)
+        return GeneratorResult(batch, raw, norm.item(), shares)
 
-    def _look(self, adversarial: bool) -> Synthesis:
+    def _forward(self, adversarial: bool) -> TermInputs:
         """One pass of the teacher and, in adversarial rounds, one of the student."""
-        draft, images, views = self._draft()
-        seen = self.teacher.judge(images, self.needs)
-        answers = None
-        if adversarial and "student" in self.needs:
+        generated, images, views = self._generate()
+        seen = self.teacher.differentiable_pass(images, self.needs)
+        student_logits = None
+        if adversarial and "student_logits" in self.needs:
             assert self.student is not None
             self.student.eval()
             with reduced(images.device, self.teacher.precision):
-                answers = self.student(images)
-            answers = answers.float()
+                student_logits = self.student(images)
+            student_logits = student_logits.float()
         labels, latents = (
             None if value is None else torch.cat([value] * views)
-            for value in (draft.labels, draft.latents)
+            for value in (generated.labels, generated.latents)
         )
-        return Synthesis(images, seen, answers, labels, latents)
+        return TermInputs(images, seen, student_logits, labels, latents)
 
-    def _draft(self) -> tuple[Draft, Tensor, int]:
+    def _generate(self) -> tuple[GeneratedBatch, Tensor, int]:
         with reduced(self.synthesizer.device, self.teacher.precision):
-            draft = self.synthesizer.draft()
-        images = augmented(draft.images.float(), self.recipe.synthesizer.augment, self.rng)
-        return draft, images, len(images) // len(draft.images)
-
-
-def _lesson(synthesis: Synthesis) -> Lesson:
-    seen = synthesis.teacher
-    maps = [m.detach() for m in seen.maps]
-    return Lesson(synthesis.images.detach(), seen.logits.detach(), maps)
-
-
-def selected(lesson: Lesson, recipe: Recipe) -> Lesson:
-    """The part of a lesson that the recipe's selection keeps."""
-    if recipe.selection == "clean-mixture":
-        return lesson.kept(clean(lesson.logits))
-    return lesson
+            generated = self.synthesizer.batch()
+        images = augmented(generated.images.float(), self.recipe.synthesizer.augment, self.rng)
+        return generated, images, len(images) // len(generated.images)

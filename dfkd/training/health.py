@@ -1,4 +1,4 @@
-"""Signs of a run gone wrong that can be seen without data: watched, and rolled back from."""
+"""Health checks that need no data: they detect a failing run, which is then rolled back."""
 
 import copy
 import math
@@ -11,51 +11,51 @@ import torch
 from torch import Tensor, nn
 
 WINDOW = 10
-"""Rounds in a row that must look alike before a fault is declared."""
+"""Consecutive rounds with the same sign before a fault is reported."""
 
-FEWEST_CLASSES = 1.2
-"""Below so many effective classes (exp of the entropy of the answers) the images have collapsed."""
+MIN_CLASSES = 1.2
+"""With fewer effective classes (exp of the entropy) the images have collapsed."""
 
-SMALLEST_SPREAD = 0.05
-"""Share of the usual pairwise distance below which the images have collapsed."""
+MIN_SPREAD = 0.05
+"""With a smaller share of the usual pairwise distance the images have collapsed."""
 
-LARGEST_GRADIENT = 1e3
-"""Times the usual gradient norm above which a run diverges."""
+MAX_GRADIENT = 1e3
+"""With a larger multiple of the usual gradient norm a run diverges."""
 
-LARGEST_FALL = 0.3
-"""Fall of the agreement on the frozen probe, from its best, with which a run has diverged, if the
-next look confirms it."""
+MAX_FALL = 0.3
+"""With a larger fall of the agreement on the probe, from its best, in two measurements in a row the
+run has diverged."""
 
-LIFE = 5
-"""Looks after which the probe is frozen anew: a student may well forget what an untrained generator
-drew, and in a game it should."""
+PROBE_LIFE = 5
+"""Measurements after which the probe is replaced: the student need not remember images of an
+untrained generator."""
 
-PROBE = 256
+PROBE_SIZE = 256
 """Images of the frozen probe."""
 
-LOOKS = 20
-"""At least so many looks a run at the probe, each of which leaves a state to roll back to."""
+MEASUREMENTS = 20
+"""Least number of measurements on the probe in a run; each can leave a state to roll back to."""
 
-LONGEST = 20
-"""Rounds between two looks, at most."""
+MAX_INTERVAL = 20
+"""Largest number of rounds between two measurements."""
 
 RETRIES = 3
-"""Roll-backs before a run is given up."""
+"""Roll-backs before a run fails."""
 
-GENTLER = 0.5
-"""What the learning rates are multiplied by at each roll-back."""
+RATE_FACTOR = 0.5
+"""Factor of the learning rates at each roll-back."""
 
 
 @dataclass(frozen=True)
-class Vitals:
-    """What a round shows.
+class RoundStatistics:
+    """The values of one round that health checks use.
 
     Attributes:
-        histogram: The teacher's answers on the last images, counted per class.
+        histogram: The teacher's predictions on the last images, counted for each class.
         spread: Root mean square distance of pairs of these images, per pixel; None in a round
             without images.
-        losses: Last generator and student loss, by who.
-        gradients: Norms of the last gradients, by who.
+        losses: Last loss of each network, by name.
+        gradients: Norm of the last gradient of each network, by name.
     """
 
     histogram: list[int]
@@ -65,20 +65,25 @@ class Vitals:
 
 
 def effective_classes(histogram: list[int]) -> float:
-    """Exp of the entropy of a histogram: K for K classes alike, 1 for one class only."""
+    """Return the exp of the entropy of a histogram: K for K equal classes, 1 for a single class.
+
+    Examples:
+        >>> round(effective_classes([5, 5, 0]), 6)
+        2.0
+    """
     total = sum(histogram)
     shares = [count / total for count in histogram if count]
     return math.exp(-sum(share * math.log(share) for share in shares))
 
 
 def _one_class(histogram: list[int]) -> bool:
-    return len(histogram) > 1 and effective_classes(histogram) < FEWEST_CLASSES
+    return len(histogram) > 1 and effective_classes(histogram) < MIN_CLASSES
 
 
 def pairwise_spread(images: Tensor) -> float:
-    """Root mean square distance between pairs of images, per pixel.
+    """Return the root mean square distance between pairs of images (N, C, H, W), per pixel.
 
-    Twice the variance over the batch, averaged over pixels: exact over all ordered pairs.
+    It is computed from twice the variance over the batch, which is exact over all ordered pairs.
     """
     if len(images) < 2:
         return 0.0
@@ -87,15 +92,15 @@ def pairwise_spread(images: Tensor) -> float:
 
 @dataclass
 class Health:
-    """Looks at each round's vitals and names a fault when there is one.
+    """Checks every round and reports a fault when there is one.
 
     Attributes:
-        events: What happened, in words, for log and result.
+        events: Roll-backs, in words.
         retries: Roll-backs so far.
-        rate: What all learning rates are multiplied by, after the roll-backs so far.
-        best_agreement: The best so far on the frozen probe.
-        suspect: The last images look like the first of a collapse.
-        probe: Images and the teacher's classes; None until enough are gathered.
+        rate: Factor of all learning rates after the roll-backs so far.
+        best_agreement: The best agreement so far on the present probe.
+        suspect: Whether the last images may be the start of a collapse.
+        probe: Images and the teacher's classes; None until enough are collected.
     """
 
     events: list[str] = field(default_factory=list)
@@ -104,66 +109,73 @@ class Health:
     best_agreement: float = 0.0
     suspect: bool = False
     probe: tuple[Tensor, Tensor] | None = None
-    _recent: deque[Vitals] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    _recent: deque[RoundStatistics] = field(default_factory=lambda: deque(maxlen=WINDOW))
     _spreads: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     _gradients: dict[str, deque[float]] = field(default_factory=dict)
-    _gathered: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    _collected: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     _age: int = 0
     _fallen: bool = False
 
-    def fault(self, vitals: Vitals) -> str | None:
-        """What is wrong after this round, in words; None when nothing is."""
-        for who, loss in vitals.losses.items():
+    def fault(self, statistics: RoundStatistics) -> str | None:
+        """Return what is wrong after this round, in words; None when nothing is."""
+        for network, loss in statistics.losses.items():
             if not math.isfinite(loss):
-                return f"the {who}'s loss is {loss}"
-        for who, norm in vitals.gradients.items():
+                return f"the {network}'s loss is {loss}"
+        for network, norm in statistics.gradients.items():
             if not math.isfinite(norm):
-                return f"the {who}'s gradient is {norm}"
-        collapse = None if vitals.spread is None else self._collapse(vitals, vitals.spread)
-        return collapse or self._explosion(vitals)
+                return f"the {network}'s gradient is {norm}"
+        collapse = (
+            None if statistics.spread is None else self._collapse(statistics, statistics.spread)
+        )
+        return collapse or self._explosion(statistics)
 
-    def _collapse(self, vitals: Vitals, spread: float) -> str | None:
+    def _collapse(self, statistics: RoundStatistics, spread: float) -> str | None:
         usual = median(self._spreads) if self._spreads else 0.0
         self._spreads.append(spread)
-        self._recent.append(vitals)
-        alike = spread < SMALLEST_SPREAD * usual
-        self.suspect = alike or _one_class(vitals.histogram)
+        self._recent.append(statistics)
+        too_small = spread < MIN_SPREAD * usual
+        self.suspect = too_small or _one_class(statistics.histogram)
         if len(self._recent) < WINDOW:
             return None
         summed = [sum(counts) for counts in zip(*(v.histogram for v in self._recent), strict=True)]
         if _one_class(summed):
             return f"mode collapse: one class in {WINDOW} rounds of images"
-        if all((v.spread or 0.0) < SMALLEST_SPREAD * usual for v in self._recent):
+        if all((v.spread or 0.0) < MIN_SPREAD * usual for v in self._recent):
             return f"mode collapse: all images alike for {WINDOW} rounds"
         return None
 
-    def _explosion(self, vitals: Vitals) -> str | None:
-        for who, norm in vitals.gradients.items():
-            past = self._gradients.setdefault(who, deque(maxlen=100))
+    def _explosion(self, statistics: RoundStatistics) -> str | None:
+        for network, norm in statistics.gradients.items():
+            past = self._gradients.setdefault(network, deque(maxlen=100))
             usual = median(past) if len(past) >= WINDOW else math.inf
             past.append(norm)
-            if usual > 0 and norm > LARGEST_GRADIENT * usual:
-                return f"divergence: the {who}'s gradient is {norm / usual:.0f} times the usual"
+            if usual > 0 and norm > MAX_GRADIENT * usual:
+                return f"divergence: the {network}'s gradient is {norm / usual:.0f} times the usual"
         return None
 
-    def gather(self, images: Tensor, answers: Tensor) -> None:
-        """Put a few images of a round to the next frozen probe, until it is full."""
-        if sum(len(part) for part, _ in self._gathered) < PROBE:
-            share = PROBE // WINDOW + 1
-            self._gathered.append((images[:share].clone(), answers[:share].argmax(1)))
+    def collect(self, images: Tensor, logits: Tensor) -> None:
+        """Collect a few images of a round for the next probe, until it is full.
+
+        Args:
+            images: (N, C, H, W).
+            logits: (N, K), the teacher's.
+        """
+        if sum(len(part) for part, _ in self._collected) < PROBE_SIZE:
+            share = PROBE_SIZE // WINDOW + 1
+            self._collected.append((images[:share].clone(), logits[:share].argmax(1)))
 
     def _freeze(self) -> None:
-        """Make a probe of what was gathered, when there is none or it has had its time."""
-        full = sum(len(part) for part, _ in self._gathered) >= PROBE
-        if full and (self.probe is None or self._age >= LIFE):
-            images, answers = zip(*self._gathered, strict=True)
-            self.probe = (torch.cat(images)[:PROBE], torch.cat(answers)[:PROBE])
-            self._gathered, self._age = [], 0
+        """Replace the probe when enough images are collected and it is old enough."""
+        full = sum(len(part) for part, _ in self._collected) >= PROBE_SIZE
+        if full and (self.probe is None or self._age >= PROBE_LIFE):
+            images, classes = zip(*self._collected, strict=True)
+            self.probe = (torch.cat(images)[:PROBE_SIZE], torch.cat(classes)[:PROBE_SIZE])
+            self._collected, self._age = [], 0
             self.best_agreement = 0.0
 
     @torch.no_grad()
     def agreement(self, student: nn.Module) -> float | None:
-        """Share of the frozen probe on which the student answers as the teacher; None before."""
+        """Return the share of the probe on which both networks agree; None without a probe."""
         if not self.doubtful:
             self._freeze()
         if self.probe is None:
@@ -173,12 +185,12 @@ class Health:
         right: Tensor = (student(self.probe[0]).argmax(1) == self.probe[1]).float().mean()
         return right.item()
 
-    def forgotten(self, agreement: float | None) -> str | None:
-        """Whether the student has lost what it knew of the probe, in two looks in a row."""
+    def agreement_fault(self, agreement: float | None) -> str | None:
+        """Return a fault when the agreement has fallen in two measurements in a row."""
         if agreement is None:
             return None
         self.best_agreement = max(self.best_agreement, agreement)
-        fallen = agreement < self.best_agreement - LARGEST_FALL
+        fallen = agreement < self.best_agreement - MAX_FALL
         confirmed, self._fallen = fallen and self._fallen, fallen
         if confirmed:
             return (
@@ -188,34 +200,42 @@ class Health:
         return None
 
     def rolled_back(self, fault: str, where: str) -> bool:
-        """Take note of a fault; whether another try, at half the learning rates, is left."""
+        """Record a fault.
+
+        Args:
+            fault: In words.
+            where: The round, in words.
+
+        Returns:
+            Whether the run may continue, at half the learning rates.
+        """
         self.retries += 1
         again = self.retries <= RETRIES
         if again:
-            self.rate *= GENTLER
+            self.rate *= RATE_FACTOR
             self.events.append(f"{where}: {fault}; rolled back, learning rates times {self.rate:g}")
         else:
             self.events.append(f"{where}: {fault}; given up after {RETRIES} roll-backs")
         self._recent.clear()
         self._spreads.clear()
         self._gradients.clear()
-        # What was gathered may be what went wrong.
-        self._gathered, self._fallen, self.suspect = [], False, False
+        # The collected images may belong to the fault.
+        self._collected, self._fallen, self.suspect = [], False, False
         self.best_agreement = 0.0
         return again
 
     @property
     def doubtful(self) -> bool:
-        """Whether the last images or the last look say that this is no state to return to."""
+        """Whether the present state may be faulty, so that it is no state to roll back to."""
         return self.suspect or self._fallen
 
     @property
     def given_up(self) -> bool:
-        """Whether every roll-back is used up."""
+        """Whether all roll-backs are used."""
         return self.retries > RETRIES
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return the state for a checkpoint."""
         return {
             "events": list(self.events),
             "retries": self.retries,
@@ -225,28 +245,28 @@ class Health:
             "probe": self.probe,
             "recent": [vars(v).copy() for v in self._recent],
             "spreads": list(self._spreads),
-            "gradients": {who: list(past) for who, past in self._gradients.items()},
-            "gathered": list(self._gathered),
+            "gradients": {network: list(past) for network, past in self._gradients.items()},
+            "gathered": list(self._collected),
             "age": self._age,
             "fallen": self._fallen,
         }
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Take up a state, with the probe on this device."""
+        """Restore a state, with the probe on this device."""
         self.events, self.retries = list(state["events"]), state["retries"]
         self.rate, self.best_agreement = state["rate"], state["best"]
         self.suspect = state["suspect"]
         probe = state["probe"]
         self.probe = None if probe is None else (probe[0].to(device), probe[1].to(device))
-        self._gathered = [(i.to(device), t.to(device)) for i, t in state["gathered"]]
+        self._collected = [(i.to(device), t.to(device)) for i, t in state["gathered"]]
         self._age, self._fallen = state["age"], state["fallen"]
-        self._recent = deque((Vitals(**v) for v in state["recent"]), maxlen=WINDOW)
+        self._recent = deque((RoundStatistics(**v) for v in state["recent"]), maxlen=WINDOW)
         self._spreads = deque(state["spreads"], maxlen=100)
         self._gradients = {w: deque(p, maxlen=100) for w, p in state["gradients"].items()}
 
 
 class Snapshot:
-    """A healthy state of networks, optimisers and memories, in memory."""
+    """A copy of a healthy state of networks, optimizers and memory."""
 
     def __init__(self, state: dict[str, Any]) -> None:
         self.state = copy.deepcopy(state)

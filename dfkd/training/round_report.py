@@ -1,18 +1,18 @@
-"""What a round tells whoever watches."""
+"""The report of one round, for progress displays and logs."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 
-from dfkd.memory.labelled_batch import Lesson
-from dfkd.training.generator_phase import Synthesised
-from dfkd.training.health import Vitals, pairwise_spread
-from dfkd.training.student_phase import Learnt
+from dfkd.memory.labelled_batch import LabelledBatch
+from dfkd.training.generator_phase import GeneratorResult
+from dfkd.training.health import RoundStatistics, pairwise_spread
+from dfkd.training.student_phase import StudentResult
 
 SHARES = 8
-"""Measurements a run of the terms' shares of the gradient, evenly over its rounds. Each costs a
-backward pass through the teacher for each term; they are not counted as teacher passes."""
+"""How often in a run the terms' shares of the gradient are measured, evenly over its rounds. Each
+costs a backward pass through the teacher for each term, not counted as teacher passes."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Round:
         total: Rounds in the phase.
         losses: Last value of each term (raw) and of the student's loss ("student").
         confidence: Mean of the teacher's largest probability on the round's last images.
-        histogram: The teacher's answers on these images, counted per class.
+        histogram: The teacher's predictions on these images, counted for each class.
         spread: Root mean square distance between pairs of them, per pixel; None without images.
-        gradients: Norm of the last gradient, by "generator" and "student".
+        gradients: Norm of the last gradient of "generator" and "student".
         shares: Each term's share of the gradient that reaches the images; empty in most rounds.
         agreement: With the teacher on the frozen probe; None in most rounds.
         event: A roll-back, in words.
@@ -47,59 +47,66 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Happened:
-    """A round's two halves, as far as they came.
+class RoundResult:
+    """The results of a round's two phases.
 
     Attributes:
-        made: The generator's; None when it made nothing.
-        learnt: The student's; None when it learnt nothing.
+        generator: None when no batch was made.
+        student: None when the student was not trained.
         classes: Number of classes.
         agreement: As in `Round`.
         event: As in `Round`.
     """
 
-    made: Synthesised | None
-    learnt: Learnt | None
+    generator: GeneratorResult | None
+    student: StudentResult | None
     classes: int
     agreement: float | None = None
     event: str | None = None
 
     @property
-    def shown(self) -> Lesson | None:
-        """The last images that passed the teacher."""
-        last = self.learnt.lesson if self.learnt else None
-        return last or (self.made.lesson if self.made else None)
+    def last_batch(self) -> LabelledBatch | None:
+        """The last images that passed through the teacher."""
+        last = self.student.batch if self.student else None
+        return last or (self.generator.batch if self.generator else None)
 
     @cached_property
-    def vitals(self) -> Vitals:
-        """What health looks at; where there were no images, nothing to worry about."""
+    def statistics(self) -> RoundStatistics:
+        """The values that health checks use."""
         losses, gradients = {}, {}
-        if self.made:
-            gradients["generator"] = self.made.gradient
-        if self.learnt:
-            losses["student"], gradients["student"] = self.learnt.loss, self.learnt.gradient
-        if self.shown is None:
-            return Vitals([0] * self.classes, None, losses, gradients)
-        answers = self.shown.logits.argmax(1)
-        histogram = torch.bincount(answers, minlength=self.classes).tolist()
-        return Vitals(histogram, pairwise_spread(self.shown.images), losses, gradients)
+        if self.generator:
+            gradients["generator"] = self.generator.gradient
+        if self.student:
+            losses["student"], gradients["student"] = self.student.loss, self.student.gradient
+        if self.last_batch is None:
+            return RoundStatistics([0] * self.classes, None, losses, gradients)
+        predictions = self.last_batch.logits.argmax(1)
+        histogram = torch.bincount(predictions, minlength=self.classes).tolist()
+        spread = pairwise_spread(self.last_batch.images)
+        return RoundStatistics(histogram, spread, losses, gradients)
 
     def report(self, warm: bool, number: int, total: int) -> Round:
-        """The round for whoever watches."""
-        vitals = self.vitals
+        """Return the report.
+
+        Args:
+            warm: Whether this was a warm-up round.
+            number: 1 for the first round of the phase.
+            total: Rounds in the phase.
+        """
+        statistics = self.statistics
         confidence = 0.0
-        if self.shown is not None:
-            confidence = self.shown.logits.softmax(1).amax(1).mean().item()
+        if self.last_batch is not None:
+            confidence = self.last_batch.logits.softmax(1).amax(1).mean().item()
         return Round(
             phase="warm-up" if warm else "adversarial",
             number=number,
             total=total,
-            losses={**(self.made.losses if self.made else {}), **vitals.losses},
+            losses={**(self.generator.losses if self.generator else {}), **statistics.losses},
             confidence=confidence,
-            histogram=vitals.histogram,
-            spread=vitals.spread,
-            gradients=vitals.gradients,
-            shares=self.made.shares if self.made else {},
+            histogram=statistics.histogram,
+            spread=statistics.spread,
+            gradients=statistics.gradients,
+            shares=self.generator.shares if self.generator else {},
             agreement=self.agreement,
             event=self.event,
         )

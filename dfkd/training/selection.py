@@ -1,36 +1,40 @@
-"""Which images are worth learning from, by the teacher's own loss on them (TA-DFKD)."""
+"""Selection of images by the teacher's own loss on them (TA-DFKD, Shin and Choi 2024)."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 ITERATIONS = 10
-"""Steps of expectation-maximisation, as in TA-DFKD's code."""
+"""Steps of expectation maximization, as in TA-DFKD's code."""
 
 FLOOR = 5e-4
 """Added to both variances, on losses scaled to [0, 1]; as in TA-DFKD's code."""
 
-ALIKE = 1e-5
-"""Losses, in nats, that differ by less are the same: the rest is rounding of the logits."""
+EQUAL = 1e-5
+"""Losses in nats that differ by less are equal: the difference is rounding of the logits."""
 
 
 def clean(logits: Tensor) -> Tensor:
-    """The images in the cleaner of two components of the teacher's loss.
+    """Return a mask of the images in the cleaner of two components of the teacher's loss.
 
-    Each loss is the cross-entropy of the teacher against its own argmax, scaled to [0, 1] within
-    the batch; a one-dimensional mixture of two Gaussians is fitted to it, and an image is kept when
-    the component with the lower mean explains it better (Shin and Choi 2024).
+    The loss is the teacher's cross-entropy against its own argmax, scaled to [0, 1] within the
+    batch. A mixture of two Gaussians is fitted to it. An image is selected if it belongs to the
+    component with the lower mean with a probability above one half.
 
     Args:
         logits: (N, K), the teacher's.
 
     Returns:
-        (N,) mask. All true when the losses are alike, so that there is nothing to tell apart, and
-        when fewer than two images would be left: no batch norm learns from one.
+        (N,). All true when the losses are equal, and when fewer than two images would be left,
+        because batch norm cannot learn from one.
+
+    Examples:
+        >>> clean(torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.1, 0.0]])).tolist()
+        [True, True, False]
     """
     losses = F.cross_entropy(logits.detach().double(), logits.argmax(1), reduction="none")
     low, high = losses.min(), losses.max()
-    if high - low < ALIKE:
+    if high - low < EQUAL:
         return torch.ones_like(losses, dtype=torch.bool)
     share = lower_component((losses - low) / (high - low))
     mask = share > 0.5
@@ -38,13 +42,13 @@ def clean(logits: Tensor) -> Tensor:
 
 
 def lower_component(values: Tensor) -> Tensor:
-    """Probability that each value belongs to the lower of two fitted Gaussians.
+    """Return the probability that each value belongs to the lower of two fitted Gaussians.
 
     Args:
-        values: (N,) in [0, 1], not all alike.
+        values: (N,) in [0, 1], not all equal.
 
     Returns:
-        (N,) posterior of the component with the lower mean.
+        (N,), posterior of the component with the lower mean.
     """
     means = torch.stack([values.min(), values.max()])
     variances = values.var(unbiased=False).repeat(2) + FLOOR

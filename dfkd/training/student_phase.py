@@ -1,4 +1,4 @@
-"""The student's half of a round: fresh batches, replay, and one update a step."""
+"""The student's half of a round: new batches, replay, and one update for each step."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,53 +8,54 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dfkd.memory import Memory
-from dfkd.memory.labelled_batch import Lesson
-from dfkd.models.teacher import Teacher, reduced
-from dfkd.recipe import Recipe
-from dfkd.synthesizers import Synthesizer
-from dfkd.synthesizers.augment import augmented, blended
+from dfkd.augmentation import augmented, blended
+from dfkd.composition import Composition
+from dfkd.memory.labelled_batch import LabelledBatch
+from dfkd.memory.protocol import Memory
+from dfkd.models.counted_teacher import Teacher, reduced
+from dfkd.optimizers import clip, gradient_norm, make_optimizer, set_rates
+from dfkd.student_loss.updates import StudentObjective, step_loss
 from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
-from dfkd.training.generator_phase import check_finite, selected
-from dfkd.training.optimizers import clip, gradient_norm, make_optimizer, set_rates
-from dfkd.training.updates import Pupil, learning_loss
+from dfkd.synthesizers.protocol import Synthesizer
+from dfkd.training.generator_phase import check_finite
+from dfkd.training.selection import clean
 
 
 @dataclass
-class Learnt:
-    """What the student's phase leaves.
+class StudentResult:
+    """The result of the student's phase.
 
     Attributes:
-        lesson: The last fresh batch, what was not blended of it; None when the student learnt from
+        batch: The last new batch, without its blended images; None when the student learned from
             memory alone.
         loss: Of the last step.
-        gradient: Its norm.
+        gradient: Norm of the gradient of the last step.
     """
 
-    lesson: Lesson | None
+    batch: LabelledBatch | None
     loss: float
     gradient: float
 
 
 class StudentPhase:
-    """Teaches the student for one round.
+    """Trains the student for one round.
 
     Args:
-        recipe: The composition.
+        recipe: The recipe.
         teacher: Counted.
         student: Trained in place.
-        synthesizer: Draws fresh images, when it can.
-        memory: Replays; None for none.
-        rng: Of every draw.
-        rates: Learning rates of parameters by name, where not the recipe's.
+        synthesizer: Draws new images, if it can.
+        memory: Source of replayed images; None for no replay.
+        rng: Random number generator of every draw.
+        rates: Learning rates of parameters by name that differ from the recipe's.
 
     Attributes:
-        after_step: Called after every step of the student's.
+        after_step: Called after every step of the student.
     """
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: Composition,
         teacher: Teacher,
         student: nn.Module,
         synthesizer: Synthesizer,
@@ -64,60 +65,61 @@ class StudentPhase:
     ) -> None:
         self.recipe, self.teacher, self.student = recipe, teacher, student
         self.synthesizer, self.memory, self.rng = synthesizer, memory, rng
-        self.pupil = Pupil(student, recipe.objective, teacher.precision)
+        self.objective = StudentObjective(student, recipe.objective, teacher.precision)
         groups = _by_rate(student, recipe.student.lr, rates or {})
         self.parameters = [p for group in groups for p in group["params"]]
         self.optimizer = make_optimizer(recipe.student, groups)
-        self.replayed = recipe.replayed
-        self._unblended: Lesson | None = None
+        self._unblended: LabelledBatch | None = None
         self.after_step: Callable[[], None] = lambda: None
         self.averaged: AveragedModel | None = None
         if recipe.average:
             average = get_ema_multi_avg_fn(recipe.average)
             self.averaged = AveragedModel(student, multi_avg_fn=average, use_buffers=True)
 
-    def run(self, drafted: Lesson | None, factor: float) -> Learnt:
-        """One round of student steps.
+    def run(self, generated: LabelledBatch | None, factor: float) -> StudentResult:
+        """Take the student steps of one round.
 
         Args:
-            drafted: What the generator's phase made last.
-            factor: What the learning rate is multiplied by.
+            generated: The last batch of the generator's phase.
+            factor: Factor of the learning rate.
 
         Raises:
-            NotFiniteError: Before the student takes it up.
+            NotFiniteError: Before a step with a loss or gradient that is not finite.
         """
         self._unblended = None
-        lessons = self._fresh(drafted)
+        batches = self._new_batches(generated)
         shared = self.recipe.schedule.shares_a_batch
         set_rates(self.optimizer, factor)
-        learnt = Learnt(self._unblended or (lessons[-1] if lessons else None), 0.0, 0.0)
+        result = StudentResult(self._unblended or (batches[-1] if batches else None), 0.0, 0.0)
         for step in range(self.recipe.schedule.student_steps):
-            new = lessons[0 if shared else step] if shared or step < len(lessons) else None
+            new = batches[0 if shared else step] if shared or step < len(batches) else None
             replayed = None
             if self.memory is not None:
                 if new is not None:
-                    self.memory.attend(new, step, self.rng)
-                replayed = self._shown_again(self.memory.recall(self.replayed, self.rng))
+                    self.memory.observe(new, step, self.rng)
+                replayed = self._with_maps(self.memory.sample(self.recipe.replayed, self.rng))
             if new is not None or replayed is not None:
                 last = step + 1 == self.recipe.schedule.student_steps
-                learnt.loss, learnt.gradient = self._step(new, replayed, last)
-        return learnt
+                result.loss, result.gradient = self._step(new, replayed, last)
+        return result
 
-    def _shown_again(self, replayed: Lesson | None) -> Lesson | None:
-        """With the teacher's maps, where they are compared: a memory would need too much room."""
+    def _with_maps(self, replayed: LabelledBatch | None) -> LabelledBatch | None:
+        """With the teacher's maps, if they are compared; storing them would need much memory."""
         if replayed is None or not self.recipe.objective.compares_maps:
             return replayed
-        seen = self.teacher.answer(replayed.images, ("maps",))
-        return Lesson(replayed.images, seen.logits, seen.maps)
+        seen = self.teacher.plain_pass(replayed.images, ("maps",))
+        return LabelledBatch(replayed.images, seen.logits, seen.maps)
 
-    def _step(self, new: Lesson | None, replayed: Lesson | None, last: bool) -> tuple[float, float]:
+    def _step(
+        self, new: LabelledBatch | None, replayed: LabelledBatch | None, last: bool
+    ) -> tuple[float, float]:
         self.student.train()
-        loss = learning_loss(self.pupil, self.recipe.update, new, replayed)
+        loss = step_loss(self.objective, self.recipe.update, new, replayed)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.zeros(())
         if last or self.recipe.student.clip:
-            # In the steps between, the next loss shows a gradient that was not finite.
+            # In the other steps, the next loss shows a gradient that was not finite.
             norm = gradient_norm(self.parameters)
         check_finite("student", loss, norm)
         clip(self.parameters, self.recipe.student, norm)
@@ -128,43 +130,46 @@ class StudentPhase:
         self.after_step()
         return loss.item(), norm.item()
 
-    def _fresh(self, drafted: Lesson | None) -> list[Lesson]:
-        """The round's new images, answered by the teacher and remembered."""
+    def _new_batches(self, generated: LabelledBatch | None) -> list[LabelledBatch]:
+        """The round's new images with the teacher's outputs; they are stored in the memory."""
         schedule = self.recipe.schedule
         if schedule.fresh == "generator-batch":
-            assert drafted is not None
-            lessons = [drafted]
+            assert generated is not None
+            batches = [generated]
         elif schedule.fresh_batches == 0:
             return []
         else:
             assert isinstance(self.synthesizer, KeptGeneratorSynthesizer)
-            lessons = [self._drawn(self.synthesizer) for _ in range(schedule.fresh_batches)]
-        for lesson in lessons:
+            batches = [self._drawn(self.synthesizer) for _ in range(schedule.fresh_batches)]
+        for batch in batches:
             if self.memory is not None:
-                self.memory.remember(lesson)
-        return lessons
+                self.memory.store(batch)
+        return batches
 
-    def _drawn(self, synthesizer: KeptGeneratorSynthesizer) -> Lesson:
-        """One batch of the generator's, answered by the teacher."""
+    def _drawn(self, synthesizer: KeptGeneratorSynthesizer) -> LabelledBatch:
+        """One batch drawn from the generator, with the teacher's outputs."""
         again = self.recipe.schedule.fresh == "same-latents"
         count = self.recipe.schedule.batch
         with reduced(synthesizer.device, self.teacher.precision):
-            draft = synthesizer.again() if again else synthesizer.fresh(count, self.rng)
-        check_finite("generator", draft.images.sum(), draft.images.norm())
-        images = augmented(draft.images.float(), self.recipe.synthesizer.augment, self.rng)
+            drawn = synthesizer.draw_again() if again else synthesizer.draw(count, self.rng)
+        check_finite("generator", drawn.images.sum(), drawn.images.norm())
+        images = augmented(drawn.images.float(), self.recipe.synthesizer.augment, self.rng)
         if self.recipe.schedule.fresh == "mixed":
             images = blended(images, self.rng)
         needs = ("maps",) if self.recipe.objective.compares_maps else ()
-        seen = self.teacher.answer(images, needs)
+        seen = self.teacher.plain_pass(images, needs)
         self.teacher.counts.images += 0 if again else count
         if self.recipe.schedule.fresh == "mixed":
-            # Blends of one class are of many: what the generator draws shows in the others alone.
+            # A blend shows two classes, so health checks use the other half only.
             half = len(images) // 2
-            self._unblended = Lesson(images[half:], seen.logits[half:])
-        return selected(Lesson(images, seen.logits, seen.maps), self.recipe)
+            self._unblended = LabelledBatch(images[half:], seen.logits[half:])
+        batch = LabelledBatch(images, seen.logits, seen.maps)
+        if self.recipe.selection == "clean-mixture":
+            return batch.selected(clean(batch.logits))
+        return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Student, optimiser and average, for a checkpoint."""
+        """Return student, optimizer and running average for a checkpoint."""
         return {
             "student": self.student.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -172,7 +177,7 @@ class StudentPhase:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state."""
+        """Restore a state."""
         self.student.load_state_dict(state["student"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.averaged is not None:
@@ -180,7 +185,7 @@ class StudentPhase:
 
 
 def _by_rate(student: nn.Module, usual: float, rates: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Groups for an optimiser: what is trained, together with what has the same rate."""
+    """Parameter groups: trainable parameters of one learning rate together."""
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in student.named_parameters():
         if parameter.requires_grad:

@@ -1,4 +1,4 @@
-"""From a synthesis to the generator's loss: every term, wrapped and weighted."""
+"""The generator's loss: every term of a recipe, wrapped and weighted."""
 
 from collections.abc import Collection
 from typing import Any
@@ -7,72 +7,59 @@ import torch
 from torch import Tensor, nn
 
 from dfkd.compatibility import lacking_batch_norm, without_batch_norm
-from dfkd.composition import AnyWrapper, Bounded, ExpIncrement, Log1p, Term
+from dfkd.composition import ExpIncrement, Term
+from dfkd.errors import RecipeError
 from dfkd.models.forward_pass import batch_norms
-from dfkd.needs import NEEDS
-from dfkd.recipe import Recipe, RecipeError
-from dfkd.synthesizers.synthesis import Synthesis
-from dfkd.terms import Compute, make_term
-
-LARGEST_EXPONENT = 10.0
-"""The exponent of "exp-increment" is clamped to this, or the first steps would overflow."""
+from dfkd.recipe import Recipe
+from dfkd.terms import TERMS
+from dfkd.terms.inputs import TermInputs
+from dfkd.terms.make import make_term, term_value
+from dfkd.terms.stateful import StatefulTerm
+from dfkd.terms.wrappers import wrapped
 
 
 class WrappedTerm:
-    """One term with its wrapper's state."""
+    """One term with the state of its wrapper.
 
-    def __init__(self, term: Term, compute: Compute, stretch: float) -> None:
+    Args:
+        term: The recipe's description.
+        compute: The term from `make_term`.
+        stretch: Length of the run divided by the published length.
+    """
+
+    def __init__(self, term: Term, compute: StatefulTerm, stretch: float) -> None:
         self.term, self.compute = term, compute
-        refresh = term.wrapper.refresh if isinstance(term.wrapper, ExpIncrement) else 1
-        self.refresh = max(1, round(refresh * stretch))
+        increment = term.wrapper if isinstance(term.wrapper, ExpIncrement) else None
+        self.refresh = max(1, round(increment.refresh * stretch)) if increment else 0
         self._reference, self._calls = 0.0, 0
 
-    def __call__(self, synthesis: Synthesis) -> tuple[Tensor, Tensor]:
-        """(raw value, weighted share of the loss)."""
-        value = self.compute(synthesis)
-        if isinstance(self.term.wrapper, ExpIncrement):
-            share = wrapped(value, self.term.wrapper, self._reference)
+    def __call__(self, inputs: TermInputs) -> tuple[Tensor, Tensor]:
+        """Return (value, weighted value after the wrapper), both scalars."""
+        value = term_value(self.term.name, self.compute, inputs)
+        loss = wrapped(value, self.term.wrapper, self._reference)
+        if self.refresh:
             self._calls += 1
             if self._calls % self.refresh == 0:
                 self._reference = value.item()
-        else:
-            share = wrapped(value, self.term.wrapper)
-        return value, self.term.weight * share
+        return value, self.term.weight * loss
 
     def state_dict(self) -> dict[str, Any]:
-        """The wrapper's state and the term's own, for a checkpoint."""
-        own: dict[str, Any] = getattr(self.compute, "state_dict", dict)()
+        """Return the state of wrapper and term for a checkpoint."""
+        own = self.compute.state_dict()
         return {"reference": self._reference, "calls": self._calls, "own": own}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state."""
+        """Restore a state."""
         self._reference, self._calls = state["reference"], state["calls"]
         if state["own"]:
-            self.compute.load_state_dict(state["own"])  # type: ignore[attr-defined]
-
-
-def wrapped(value: Tensor, wrapper: AnyWrapper | None, reference: float = 0.0) -> Tensor:
-    """A term's value after its wrapper; see `dfkd.composition.generator_loss` for the formulas.
-
-    The exponent of "exp-increment" is limited without losing the direction: beyond the limit the
-    value grows on linearly, with the gradient it had there.
-    """
-    if isinstance(wrapper, ExpIncrement):
-        over = value - reference
-        inside = over.clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT)
-        return inside.exp() + (over - inside) * inside.detach().exp()
-    if isinstance(wrapper, Bounded):
-        return value.clamp_min(-wrapper.bound)
-    if isinstance(wrapper, Log1p):
-        return -torch.log1p(-value)
-    return value
+            self.compute.load_state_dict(state["own"])
 
 
 def usable_terms(recipe: Recipe, teacher: nn.Module) -> tuple[Term, ...]:
-    """The recipe's terms that this teacher can serve.
+    """Return the terms of the recipe that can be computed with this teacher.
 
     Raises:
-        RecipeError: When a term that is not optional needs batch norm and the teacher has none.
+        RecipeError: When a required term needs batch norm and the teacher has none.
     """
     if batch_norms(teacher):
         return recipe.terms
@@ -85,15 +72,15 @@ def usable_terms(recipe: Recipe, teacher: nn.Module) -> tuple[Term, ...]:
 
 
 class Weighting:
-    """All terms of a recipe that a teacher can serve.
+    """All usable terms of a recipe.
 
     Args:
-        terms: As `usable_terms` gives them.
-        teacher: The network, for terms that size themselves by it.
-        stretch: Length of the run over the published length.
+        terms: From `usable_terms`.
+        teacher: The network.
+        stretch: Length of the run divided by the published length.
 
     Attributes:
-        factor: What the learning rates inside the terms are multiplied by; set by the loop.
+        factor: Factor of the learning rates inside the terms; set by the loop.
     """
 
     def __init__(self, terms: Collection[Term], teacher: nn.Module, stretch: float = 1.0) -> None:
@@ -104,57 +91,50 @@ class Weighting:
         ]
 
     def active(self, student: bool) -> list[WrappedTerm]:
-        """The terms to use with or without a student to ask."""
-        return [w for w in self.wrapped if student or "student" not in NEEDS[w.term.name]]
+        """Return the terms that have a value with, or without, a student."""
+        return [w for w in self.wrapped if student or not TERMS[w.term.name].needs_student]
 
-    def needs(self) -> frozenset[str]:
-        """What the teacher's pass must keep for the terms."""
-        return frozenset[str]().union(*(NEEDS[w.term.name] for w in self.wrapped))
+    def inputs(self) -> frozenset[str]:
+        """Return the names of all inputs that the terms need."""
+        return frozenset[str]().union(*(TERMS[w.term.name].inputs for w in self.wrapped))
 
     def parameters(self) -> list[nn.Parameter]:
-        """What learns inside the terms."""
-        return [
-            parameter
-            for w in self.wrapped
-            if hasattr(w.compute, "parameters")
-            for parameter in w.compute.parameters()
-        ]
+        """Return the parameters that are trained inside the terms."""
+        return [parameter for w in self.wrapped for parameter in w.compute.parameters()]
 
     def step(self) -> None:
-        """One step of what learns inside the terms, after the generator's backward."""
+        """Take the optimizer steps inside the terms, after the generator's backward pass."""
         for w in self.wrapped:
-            if hasattr(w.compute, "step"):
-                w.compute.step(self.factor)
+            w.compute.step(self.factor)
 
-    def settle(self) -> None:
-        """Tell the terms that a batch is done."""
+    def end_batch(self) -> None:
+        """Let the terms record the last batch."""
         for w in self.wrapped:
-            if hasattr(w.compute, "settle"):
-                w.compute.settle()
+            w.compute.end_batch()
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """For a checkpoint."""
+        """Return the state for a checkpoint."""
         return [w.state_dict() for w in self.wrapped]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        """Take up a state."""
+        """Restore a state."""
         for w, state in zip(self.wrapped, states, strict=True):
             w.load_state_dict(state)
 
 
-def gradient_shares(shares: dict[str, Tensor], images: Tensor) -> dict[str, float]:
-    """How much of the gradient that reaches the images each term makes up.
+def gradient_shares(losses: dict[str, Tensor], images: Tensor) -> dict[str, float]:
+    """Return each term's share of the gradient that reaches the images.
 
     Args:
-        shares: Each term's weighted part of the loss.
-        images: What they were computed from.
+        losses: Weighted value of each term.
+        images: The images that they were computed from.
 
     Returns:
-        Norm of each term's gradient over the sum of these norms; all 0 where there is no gradient.
+        The norm of each term's gradient divided by the sum of the norms; all 0 without gradients.
     """
     norms = {}
-    for name, share in shares.items():
-        (gradient,) = torch.autograd.grad(share, images, retain_graph=True, allow_unused=True)
+    for name, loss in losses.items():
+        (gradient,) = torch.autograd.grad(loss, images, retain_graph=True, allow_unused=True)
         norms[name] = 0.0 if gradient is None else gradient.norm().item()
     total = sum(norms.values()) or 1.0
     return {name: norm / total for name, norm in norms.items()}

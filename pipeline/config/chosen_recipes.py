@@ -5,9 +5,9 @@ from dataclasses import replace
 from base.errors import InputError
 from base.suggest import did_you_mean
 from dfkd.composition import Adam, Schedule, SoftKl
-from dfkd.needs import ADVERSARIES
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.recipes import RECIPES
+from dfkd.terms import ADVERSARIES
 from pipeline.config.schema import RunConfig
 
 

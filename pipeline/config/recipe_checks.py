@@ -5,7 +5,7 @@ from typing import Literal
 from base.errors import InputError
 from dfkd.compatibility import pair_fault
 from dfkd.recipe import Recipe
-from dfkd.recipes import ZEROQ
+from dfkd.recipes.zeroq import ZEROQ
 from pipeline.config.chosen_recipes import (
     chosen_recipe,
     keeps_generator,

@@ -1,11 +1,12 @@
-"""The forms of a student's graph.
+"""Make every form of a student's graph.
 
-student.fp32.onnx                float
-student.fp16.onnx                half precision
-student.int8.onnx                int8 weights, float32 elsewhere
-student.int8-float-weights.onnx  the same with float weights, for TensorRT 8
-student.int8-fp16.onnx           the same with float16 elsewhere, for TensorRT 11
-student.int8-cpu.onnx            with every rounding that ONNX Runtime needs on a CPU
+student.fp32.onnx                float32
+student.fp16.onnx                float16
+student.int8.onnx                int8 weights, everything else float32
+student.int8-float-weights.onnx  as int8, but with float32 weights and Q/DQ, for TensorRT 8
+student.int8-fp16.onnx           as int8, but with float16 in place of float32, for TensorRT 11
+student.int8-cpu.onnx            int8 weights, and Q/DQ on both branches of residual additions,
+                                 for ONNX Runtime on a CPU
 """
 
 import copy
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
 
 
 def to_graph(network: nn.Module, config: "RunConfig", spec: "ImageSpec") -> ModelProto:
-    """Export a network as the run file's `export` section asks.
+    """Export a network with the settings of the run file's `export`.
 
     Args:
         network: Maps normalised images (N, C, H, W) to logits (N, classes).
         config: The run file.
-        spec: The images.
+        spec: The images that the network takes.
     """
     example = spec.normalise(torch.zeros(2, *spec.shape))
     if config.export.preprocessing:
@@ -51,7 +52,7 @@ def to_graph(network: nn.Module, config: "RunConfig", spec: "ImageSpec") -> Mode
 
 
 def graph_forms(float_graph: ModelProto, int8_graph: ModelProto) -> dict[str, ModelProto]:
-    """Return every form of the student by its name.
+    """Return every form of the student, by name.
 
     Args:
         float_graph: The float student.
@@ -71,16 +72,16 @@ def graph_forms(float_graph: ModelProto, int8_graph: ModelProto) -> dict[str, Mo
 
 
 def write_graph(model: ModelProto, path: Path, config: "RunConfig", origin: dict[str, str]) -> None:
-    """Write a graph whose metadata says how it was made.
+    """Check a graph and write it, with metadata about its origin.
 
     Args:
         model: The graph.
         path: Where to write it.
         config: The run file.
-        origin: The sha256 of the files that it was made from, by role.
+        origin: sha256 of each file that the graph was made from, by role.
 
     Raises:
-        InputError: If TensorRT would refuse it.
+        InputError: If TensorRT would reject it.
     """
     faults = errors(lint_model(model))
     if faults:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from dfkd.memory.pool import PoolMemory
 from dfkd.models.generators import Generator
-from dfkd.recipes import ZEROQ
+from dfkd.recipes.zeroq import ZEROQ
 from dfkd.training.budget import Plan
 from pipeline.config.schema import RunConfig
 from pipeline.step_types import StepContext

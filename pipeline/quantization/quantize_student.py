@@ -1,4 +1,4 @@
-"""Quantizing a student by the run file's method."""
+"""Quantize a student with the method of the run file."""
 
 import copy
 import json
@@ -28,10 +28,14 @@ from pipeline.training.resumable_training import chosen_device, make_loop, train
 
 
 def quantize_student(context: StepContext) -> StepResult:
-    """Place fake-quantizers, calibrate them and fine-tune.
+    """Place fake-quantizers in a student, calibrate them, and fine-tune it.
+
+    Returns:
+        The weights and the places of the fake-quantizers, with notes about the training.
 
     Raises:
-        InputError: If the student cannot be quantized as the run file asks, or training diverges.
+        InputError: If the student cannot be quantized as the run file requests, or if the training
+            diverges.
     """
     config, device, settings = context.config, chosen_device(context.config), context.settings
     section = config.quantize
@@ -49,8 +53,8 @@ def quantize_student(context: StepContext) -> StepResult:
     else:
         generator = _open_generator(context, recipe)
         images = draw_images(generator, config)
-    chosen = scheme(context)
-    prepared = prepare(student, images, chosen).to(device)
+    scheme = make_scheme(context)
+    prepared = prepare(student, images, scheme).to(device)
     if settings["tunes"]:
         answering = teacher if section.teacher == "original" else _frozen_copy(student)
         notes["fine-tuning"] = _fine_tune(context, recipe, answering, generator, prepared)
@@ -59,12 +63,12 @@ def quantize_student(context: StepContext) -> StepResult:
     weights, places = context.folder / "quantized.safetensors", context.folder / "quantized.json"
     save_file(cpu_state(prepared), weights)
     places.write_text(json.dumps(describe(prepared), sort_keys=True))
-    notes["weight_range"] = "half" if chosen.half_range else "full"
+    notes["weight_range"] = "half" if scheme.half_range else "full"
     return StepResult({QUANTIZED: weights, QUANTIZERS: places}, notes)
 
 
-def scheme(context: StepContext) -> Scheme:
-    """Return how the run file wants its student quantized."""
+def make_scheme(context: StepContext) -> Scheme:
+    """Return the quantization scheme of the run file."""
     section, settings = context.config.quantize, context.settings
     return Scheme(
         weight_bits=section.weight_bits,
@@ -81,7 +85,7 @@ def _frozen_copy(student: nn.Module) -> nn.Module:
 
 
 def _open_generator(context: StepContext, recipe: Recipe) -> Generator:
-    """Return the generator that trained the student, or the fresh one."""
+    """Load the generator that trained the student, or the newly trained one."""
     config = context.config
     generator = build_generator(recipe, image_spec(config.input), config.teacher.classes)
     assert isinstance(generator, Generator)
@@ -108,7 +112,7 @@ def _fine_tune(
             student=prepared,
             plan=plan,
             seed=config.seed,
-            # A step of SGD scales with the gradient: with this rate the ranges would diverge.
+            # Only for Adam: an SGD step grows with the gradient, and the ranges would diverge.
             rates=rates if isinstance(recipe.student, Adam) else None,
         )
         return train(loop, "quantize", context)

@@ -6,7 +6,7 @@ from torch import nn
 from base.errors import InputError
 from base.suggest import did_you_mean
 from dfkd.recipe import RecipeError
-from dfkd.training.feature_shapes import check_stages
+from dfkd.training.stage_check import check_stages
 from pipeline.config.recipe_checks import running_recipes
 from pipeline.config.schema import RunConfig
 from pipeline.export.batch_norm_folding import fold_batch_norms

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dfkd.images import ImageSpec
-from dfkd.recipes import HELD_OUT
+from dfkd.recipes.held_out import HELD_OUT
 from dfkd.synthesizers import Synthesizer
 from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.training.budget import Plan
@@ -80,7 +80,7 @@ def _draw(synthesizer: Synthesizer, rng: torch.Generator, count: int) -> tuple[T
     assert isinstance(synthesizer, KeptGeneratorSynthesizer)
     images, labels = [], []
     for start in range(0, count, BATCH):
-        draft = synthesizer.fresh(min(BATCH, count - start), rng)
+        draft = synthesizer.draw(min(BATCH, count - start), rng)
         assert draft.labels is not None
         images.append(draft.images.cpu())
         labels.append(draft.labels.cpu())

@@ -78,7 +78,7 @@ def test_torchvision_resnet18_at_224_pixels_needs_less_than_2_gib():
 import resource, torch
 from dfkd.images import ImageSpec
 from dfkd.training.loop import Loop, Plan, build_generator
-from dfkd.recipes import HOUSE
+from dfkd.recipes.house import HOUSE
 from pipeline.teachers.networks import build_network
 spec = ImageSpec((3, 224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 recipe = HOUSE.overridden({'batch': 4, 'memory': 16, 'fresh_batches': 1, 'student_steps': 2})

@@ -8,38 +8,37 @@ import pytest
 import torch
 from torch import nn
 
-from dfkd.compatibility import FAMILIES, lacking_batch_norm, pair_fault
+from dfkd.compatibility import lacking_batch_norm, pair_fault
 from dfkd.composition import SoftKl, Term
 from dfkd.images import ImageSpec
-from dfkd.models import ARCHITECTURES, build
+from dfkd.models import ARCHITECTURES, build, modules_of
 from dfkd.models.forward_pass import batch_norms
-from dfkd.needs import NEEDS
 from dfkd.recipe import Recipe, RecipeError
 
 CERTAINTY = Term("certainty", 1.0)
 
 
-def test_families_are_those_of_the_registry():
-    assert FAMILIES.keys() == ARCHITECTURES.keys()
-
-
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_families_agree_with_what_is_built(name):
+def test_table_agrees_with_the_network_that_is_built(name):
     network = build(name, ImageSpec((3, 32, 32), (0.0,) * 3, (1.0,) * 3), 10, width=0.1)
-    family = FAMILIES[name]
-    assert bool(batch_norms(network)) == family.batch_norm
-    modules = {
+    architecture = ARCHITECTURES[name]
+    assert bool(batch_norms(network)) == architecture.batch_norm
+    classes = {
         "lenet": "LeNet5",
         "cifar-resnet": "CifarResNet",
         "resnet": "ResNet",
         "wide-resnet": "WideResNet",
     }
-    assert type(network).__name__ == modules[family.name]
+    assert type(network).__name__ == classes[architecture.family]
+    assert set(modules_of(name)) == {"dfkd.models.construction", type(network).__module__}
+
+
+def test_modules_of_another_network_are_none():
+    assert modules_of("my.module:make") == ()
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_a_family_has_as_many_attention_maps_of_the_same_size(name):
-    """Or comparing attention within a family, which is what is allowed, would fail."""
+def test_networks_of_a_family_have_compared_maps_of_the_same_sizes(name):
     spec = ImageSpec((1, 32, 32), (0.0,), (1.0,))
 
     def sizes(one):
@@ -50,7 +49,8 @@ def test_a_family_has_as_many_attention_maps_of_the_same_size(name):
             network(torch.zeros(1, *spec.shape))
         return seen
 
-    first = next(other for other in FAMILIES if FAMILIES[other].name == FAMILIES[name].name)
+    family = ARCHITECTURES[name].family
+    first = next(other for other, row in ARCHITECTURES.items() if row.family == family)
     assert sizes(name) == sizes(first)
 
 
@@ -92,13 +92,13 @@ STAGED = recipe(objective=SoftKl(stages=1.0))
         (STAGED, "resnet34", "resnet20", "compares outputs of stages"),
     ],
 )
-def test_pairs(one, teacher, student, reason):
+def test_pair_fault_returns_the_reason_or_none(one, teacher, student, reason):
     found = pair_fault(one, teacher, student)
     assert found is None if reason is None else reason in found
     assert reason is None or one.name in found
 
 
-def test_the_term_that_lacks_batch_norm_is_the_first_that_may_not_be_left_out():
+def test_lacking_batch_norm_returns_the_first_required_term():
     mixed = replace(
         PLAIN,
         terms=(Term("batch-norm", 1.0, where_possible=True), Term("batch-norm-kl", 1.0)),
@@ -107,12 +107,7 @@ def test_the_term_that_lacks_batch_norm_is_the_first_that_may_not_be_left_out():
     assert lacking_batch_norm(LENIENT) is None
 
 
-@pytest.mark.parametrize("name", NEEDS)
-def test_the_terms_that_need_batch_norm_are_those_that_read_its_statistics(name):
-    assert ("batch norm" in NEEDS[name]) == (name.startswith("batch-norm") or name == "contrast")
-
-
-def test_a_run_file_is_checked_without_torch():
+def test_compatibility_is_checked_without_torch():
     code = (
         "import sys; from dfkd.recipes import RECIPES; from dfkd.compatibility import pair_fault;"
         "pair_fault(RECIPES['zskt'], 'lenet5', 'resnet20'); sys.exit('torch' in sys.modules)"
@@ -120,7 +115,7 @@ def test_a_run_file_is_checked_without_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_network_out_of_the_registry_is_looked_at_when_it_is_loaded():
+def test_other_networks_are_examined_when_loaded():
     from dfkd.training.term_weighting import usable_terms
 
     bare = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))

@@ -1,22 +1,32 @@
 """The recipes against what is known of the published methods, typed independently of them."""
 
+import json
 import re
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import get_args
 
 import pytest
 import torch
 
-from dfkd.composition import BatchBank, PixelOptimization, Sgd, VaeReplay
-from dfkd.needs import ADVERSARIES
+import dfkd.recipes
+from dfkd.composition import BatchBank, PixelOptimization, Sgd, Term, VaeReplay
+from dfkd.recipe import Role
 from dfkd.recipes import (
+    EVERY_RECIPE,
     FOR_QUANTIZATION,
-    HELD_OUT,
-    HOUSE,
-    HOUSE_QUANTIZE,
     OTHER_DATA,
     PUBLISHED,
     RECIPES,
-    ZEROQ,
+    with_role,
 )
+from dfkd.recipes.held_out import HELD_OUT
+from dfkd.recipes.house import HOUSE
+from dfkd.recipes.house_quantize import HOUSE_QUANTIZE
+from dfkd.recipes.zeroq import ZEROQ
+from dfkd.terms import ADVERSARIES
 from dfkd.training.budget import Plan
 from tests.support.published import KNOWN
 from tests.support.tiny import make_loop, shrunk, weights
@@ -53,17 +63,134 @@ def agrees(found, known):
     return known is None or found == known
 
 
-def test_every_published_recipe_is_in_the_table_and_has_one_name():
-    published = (*PUBLISHED, *OTHER_DATA, *FOR_QUANTIZATION)
-    assert {recipe.name for recipe in published} == KNOWN.keys()
-    assert {HOUSE.name, HOUSE_QUANTIZE.name, *KNOWN} == RECIPES.keys()
-    assert len(published) + 2 == len(RECIPES)
-    assert all(recipe.name == name for name, recipe in RECIPES.items())
-    assert HELD_OUT.name not in RECIPES
+def test_checked_methods_have_a_published_recipe():
+    published = {recipe.name for recipe in (*PUBLISHED, *OTHER_DATA, *FOR_QUANTIZATION)}
+    assert published >= KNOWN.keys()
+
+
+def test_collections_hold_each_recipe_once_in_alphabetical_order():
+    roles = [with_role(role) for role in get_args(Role)]
+    names = [recipe.name for recipes in roles for recipe in recipes]
+    assert sorted(names) == list(EVERY_RECIPE)
+    assert all(recipe.name == name for name, recipe in EVERY_RECIPE.items())
+    for recipes in roles:
+        assert [recipe.name for recipe in recipes] == sorted(recipe.name for recipe in recipes)
+    assert EVERY_RECIPE.keys() - RECIPES.keys() == {HELD_OUT.name, ZEROQ.name}
+    assert {recipe.name for recipe in with_role("own")} >= {HOUSE.name, HOUSE_QUANTIZE.name}
+
+
+RECIPE_FILE = """
+from dataclasses import replace
+from dfkd.recipes.house import HOUSE
+ADDED = replace(HOUSE, name="{name}", notes=("added",))
+"""
+
+
+@pytest.fixture
+def added_file(tmp_path, monkeypatch):
+    """Return a function that adds a recipe file, in a folder beside dfkd/recipes."""
+    monkeypatch.setattr(dfkd.recipes, "__path__", [*dfkd.recipes.__path__, str(tmp_path)])
+
+    def add(name):
+        (tmp_path / "added_by_a_test.py").write_text(RECIPE_FILE.format(name=name))
+
+    yield add
+    sys.modules.pop("dfkd.recipes.added_by_a_test", None)
+
+
+def test_a_recipe_file_is_discovered(added_file):
+    added_file("added")
+    found = dfkd.recipes._discover()
+    assert found.keys() == {*EVERY_RECIPE, "added"}
+    assert list(found) == sorted(found)
+
+
+def test_a_duplicate_recipe_name_is_refused_with_both_files(added_file):
+    added_file("zskt")
+    with pytest.raises(ValueError, match=r"'zskt': added_by_a_test.py and zskt.py"):
+        dfkd.recipes._discover()
+
+
+@pytest.mark.parametrize("name", EVERY_RECIPE)
+def test_as_data_is_json_without_words(name):
+    recipe = EVERY_RECIPE[name]
+    data = recipe.as_data()
+    assert json.loads(json.dumps(data)) == data
+    renamed = replace(recipe, name="other", citation="none", reported={}, notes=(), role="own")
+    assert renamed.as_data() == data
+    assert data["synthesizer"]["type"] == type(recipe.synthesizer).__name__
+
+
+def test_as_data_tells_kinds_and_numbers_apart():
+    data = [json.dumps(recipe.as_data(), sort_keys=True) for recipe in EVERY_RECIPE.values()]
+    assert len(set(data)) == len(data)
+    for name in HOUSE.settings:
+        changed = HOUSE.overridden({name: HOUSE.settings[name] + 1})
+        assert changed.as_data() != HOUSE.as_data(), name
+
+
+def test_as_data_does_not_depend_on_the_order_of_options():
+    options = {"temperature": 3.0, "clamp": 0.01}
+    one = replace(HOUSE, terms=(Term("adversary-js", 1.0, options=options),))
+    backwards = dict(reversed(options.items()))
+    other = replace(HOUSE, terms=(Term("adversary-js", 1.0, options=backwards),))
+    assert json.dumps(one.as_data()) == json.dumps(other.as_data())
+
+
+@pytest.mark.parametrize("name", EVERY_RECIPE)
+def test_modules_of_a_recipe_exist(name):
+    modules = EVERY_RECIPE[name].modules()
+    assert list(modules) == sorted(set(modules))
+    assert all(find_spec(module) is not None for module in modules)
+
+
+def test_modules_of_a_recipe_are_those_that_its_training_imports():
+    """The parts of a recipe are loaded during construction and training, not before."""
+    code = """
+import sys
+from dfkd.recipes import EVERY_RECIPE
+modules = {name: recipe.modules() for name, recipe in EVERY_RECIPE.items()}
+assert "torch" not in sys.modules
+from tests.support.tiny import make_loop, shrunk
+from dfkd.training.budget import Plan
+recipe = EVERY_RECIPE["lra"]
+make_loop(shrunk(recipe), Plan(0, 2)).run()
+parts = ("terms", "memory", "synthesizers", "student_loss", "models")
+loaded = {m for m in sys.modules if m.startswith(tuple(f"dfkd.{part}." for part in parts))}
+print(*sorted(loaded - set(modules["lra"])))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    machinery = {
+        *(f"dfkd.{part}.table" for part in ("terms", "memory", "synthesizers", "models")),
+        "dfkd.student_loss.table",
+    }
+    print(run.stdout)
+    assert machinery <= set(run.stdout.split())
+    assert not set(run.stdout.split()) - machinery - COMMON
+
+
+COMMON = {
+    "dfkd.memory.labelled_batch",
+    "dfkd.memory.make",
+    "dfkd.memory.protocol",
+    "dfkd.models.construction",
+    "dfkd.models.counted_teacher",
+    "dfkd.models.forward_pass",
+    "dfkd.models.lenet",
+    "dfkd.student_loss.feature_maps",
+    "dfkd.student_loss.updates",
+    "dfkd.synthesizers.make",
+    "dfkd.synthesizers.protocol",
+    "dfkd.terms.inputs",
+    "dfkd.terms.make",
+    "dfkd.terms.stateful",
+    "dfkd.terms.wrappers",
+}
+"""Modules that the training loop imports for every recipe, and the networks of the test."""
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_terms_weights_and_options(name):
+def test_terms_agree_with_the_publication(name):
     recipe, known = RECIPES[name], KNOWN[name]
     found = {term.name: term.weight for term in recipe.terms}
     assert found.keys() == known.terms.keys()
@@ -74,7 +201,7 @@ def test_terms_weights_and_options(name):
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_memory_objective_and_update(name):
+def test_memory_objective_and_update_agree_with_the_publication(name):
     recipe, known = RECIPES[name], KNOWN[name]
     assert class_of(recipe.memory) is known.memory
     assert class_of(recipe.update) is known.update
@@ -89,7 +216,7 @@ def test_memory_objective_and_update(name):
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_schedule(name):
+def test_schedule_agrees_with_the_publication(name):
     recipe, known = RECIPES[name], KNOWN[name]
     schedule = recipe.schedule
     if known.ratio:
@@ -102,7 +229,7 @@ def test_schedule(name):
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_synthesizer(name):
+def test_synthesizer_agrees_with_the_publication(name):
     recipe, known = RECIPES[name], KNOWN[name]
     synthesizer = recipe.synthesizer
     assert type(synthesizer) is known.kind
@@ -120,7 +247,7 @@ def test_synthesizer(name):
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_optimizers(name):
+def test_optimizers_agree_with_the_publication(name):
     recipe, known = RECIPES[name], KNOWN[name]
     rate, kind = known.generator
     assert agrees(recipe.generator.lr, rate)
@@ -138,19 +265,19 @@ def test_optimizers(name):
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_what_else_is_known(name):
+def test_further_attributes_agree_with_the_publication(name):
     for path, value in KNOWN[name].extra.items():
         assert attribute(RECIPES[name], path) == value, path
 
 
-def test_lra_differs_from_its_replay_in_the_update_and_the_batch_alone():
+def test_lra_differs_from_pre_dfkd_in_update_and_batch_only():
     lra, replay = RECIPES["lra"], RECIPES["pre-dfkd"]
     same = ("terms", "synthesizer", "memory", "objective", "generator", "student", "selection")
     assert all(getattr(lra, part) == getattr(replay, part) for part in same)
     assert 0 < lra.update.inner_lr <= 0.1
 
 
-def test_the_pool_of_a_growing_method_holds_all_that_is_ever_made():
+def test_pool_of_a_growing_method_holds_all_images():
     for name in ("cmi", "fast-datafree", "nayer", "zskd", "deepinversion", "adi"):
         recipe = RECIPES[name]
         counts = recipe.schedule
@@ -159,22 +286,22 @@ def test_the_pool_of_a_growing_method_holds_all_that_is_ever_made():
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_citation_with_a_year(name):
+def test_citation_has_a_year(name):
     assert re.search(r"\b20[12]\d\b", RECIPES[name].citation)
 
 
 @pytest.mark.parametrize("name", UNVERIFIED)
-def test_what_is_unverified_or_ours_is_said(name):
+def test_unverified_methods_have_notes(name):
     assert RECIPES[name].notes
     assert all(note.strip() for note in RECIPES[name].notes)
 
 
 @pytest.mark.parametrize("name", ["rdskd", "de-dfkd", "mad", "ta-dfkd", "lra", "dfq-akd", "adi"])
-def test_what_is_ours_is_called_ours(name):
+def test_own_choices_are_marked_in_the_notes(name):
     assert any("Ours" in note for note in RECIPES[name].notes)
 
 
-def test_a_reported_figure_says_where_it_is_from():
+def test_reported_figures_name_their_source():
     for recipe in RECIPES.values():
         for pair, figure in recipe.reported.items():
             assert pair
@@ -195,13 +322,13 @@ def students():
     return results
 
 
-def test_every_recipe_teaches_the_student(students):
+def test_every_recipe_trains_the_student(students):
     for name, (before, after) in students.items():
         assert torch.isfinite(after).all(), name
         assert not torch.equal(before, after), name
 
 
-def test_no_two_recipes_give_the_same_student_from_one_seed(students):
+def test_recipes_give_different_students_from_one_seed(students):
     starts = [before for before, _ in students.values()]
     assert all(torch.equal(starts[0], start) for start in starts)
     seen = {}
@@ -211,7 +338,7 @@ def test_no_two_recipes_give_the_same_student_from_one_seed(students):
         seen[name] = after
 
 
-def test_zeroq_makes_one_batch_for_calibration():
+def test_zeroq_is_internal_and_makes_one_batch():
     assert [(t.name, t.weight) for t in ZEROQ.terms] == [("batch-norm-of-images", 1.0)]
     assert ZEROQ.synthesizer == PixelOptimization(steps=500)
     assert ZEROQ.generator.lr == 0.5

@@ -20,11 +20,12 @@ from dfkd.composition import (
     TwoSource,
     VaeReplay,
 )
-from dfkd.needs import ADVERSARIES, LABELLED, NEEDS
 from dfkd.recipe import Recipe, RecipeError
-from dfkd.recipes import HELD_OUT, HOUSE, RECIPES
+from dfkd.recipes import RECIPES
+from dfkd.recipes.held_out import HELD_OUT
+from dfkd.recipes.house import HOUSE
 from dfkd.rules import violated_rule
-from dfkd.terms import STATEFUL, TERMS
+from dfkd.terms import ADVERSARIES, LABELLED
 
 CERTAINTY = Term("certainty", 1.0)
 ADVERSARY = Term("adversary", 1.0)
@@ -301,12 +302,3 @@ def test_every_recipe_violates_no_rule():
 def test_an_override_is_checked_too():
     with pytest.raises(RecipeError, match="smaller than a batch"):
         HOUSE.overridden({"memory": 5})
-
-
-def test_every_term_has_its_needs_and_every_need_its_term():
-    assert NEEDS.keys() == TERMS.keys() | STATEFUL.keys()
-    assert not TERMS.keys() & STATEFUL.keys()
-    named = {n for n in NEEDS if n.startswith("adversary")}
-    assert named | {"difficulty-margin", "disagreement-label", "agreement-label"} == ADVERSARIES
-    asked = {"label-certainty", "disagreement-label", "agreement-label"}
-    assert {"metric", "mode-seeking", *asked} == LABELLED

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from dfkd.recipes import HOUSE, RECIPES
+from dfkd.recipes import RECIPES
+from dfkd.recipes.house import HOUSE
 from reference_pages import generated_pages, link_results, write_pages
 from reference_pages.docstrings import attributes, summary
 from reference_pages.markdown import table

@@ -39,7 +39,7 @@ class Silent:
         pass
 
 
-def steps_done(reporter, config):
+def steps_run(reporter, config):
     found = {line.split(":")[0] for line in reporter.lines if line.endswith(": reused")}
     return [step.label for step in chain(config) if step.label not in found]
 
@@ -52,7 +52,7 @@ def finished(tmp_path_factory, quick_store):
     return config, manifest, folder / "bundle"
 
 
-def test_the_bundle_holds_what_it_should(finished):
+def test_bundle_has_the_expected_files(finished):
     config, manifest, bundle = finished
     assert open_bundle(bundle) == manifest
     assert set(manifest["files"]) == {
@@ -75,7 +75,7 @@ def test_the_bundle_holds_what_it_should(finished):
     assert manifest["name"] == config.name
 
 
-def test_a_private_run_keeps_probes_and_pictures_of_them_out(finished, quick_store, tmp_path):
+def test_private_run_leaves_out_probes_and_their_pictures(finished, quick_store, tmp_path):
     _, open_manifest, _ = finished
     config = read_run_file(write_run(tmp_path, private=True))
     manifest = execute(config, Store(str(quick_store)), tmp_path / "bundle", Silent())
@@ -88,7 +88,7 @@ def test_a_private_run_keeps_probes_and_pictures_of_them_out(finished, quick_sto
         revalidate(tmp_path / "bundle", manifest, None)
 
 
-def test_a_report_that_was_changed_is_noticed(finished, tmp_path):
+def test_changed_report_is_an_input_error(finished, tmp_path):
     shutil.copytree(finished[2], tmp_path / "bundle")
     report = tmp_path / "bundle" / "report.html"
     report.write_text(report.read_text().replace("fail", "pass"))
@@ -96,15 +96,15 @@ def test_a_report_that_was_changed_is_noticed(finished, tmp_path):
         open_bundle(tmp_path / "bundle")
 
 
-def test_the_exported_graphs_mean_what_torch_meant(finished):
-    """Every form answers alike; the forms of one precision nearly always the same."""
+def test_exported_forms_agree(finished):
+    """All forms mostly agree; the forms of one precision nearly always."""
     _, _, bundle = finished
     golden = load_golden(bundle / "golden.npz")
     logits = {}
     for form in FORMS:
         path = bundle / f"graphs/student.{form}.onnx"
         assert not errors(lint(path)), form
-        logits[form] = predict(open_session(path, optimised=False), golden.images[:500])
+        logits[form] = predict(open_session(path, optimized=False), golden.images[:500])
     answers = {form: values.argmax(1) for form, values in logits.items()}
     assert (answers["fp32"] == answers["int8"]).mean() > 0.9
     assert not np.array_equal(logits["fp32"], logits["int8"])
@@ -114,7 +114,7 @@ def test_the_exported_graphs_mean_what_torch_meant(finished):
         assert (answers[whole] == answers[half]).mean() > 0.98
 
 
-def test_the_compiled_artifact_answers_as_the_graph_does(finished):
+def test_compiled_models_agree_with_their_graphs(finished):
     _, manifest, _ = finished
     target = manifest["targets"]["local-cpu"]
     assert target["int8"]["parity"] >= 0.999
@@ -122,7 +122,7 @@ def test_the_compiled_artifact_answers_as_the_graph_does(finished):
     assert target["int8"]["integer_layers"] >= 3  # of 5; linear layers without a ReLU stay float
 
 
-def test_a_graph_says_where_it_comes_from(finished):
+def test_graph_metadata_has_its_origin(finished):
     bundle = finished[2]
     properties = {
         p.key: p.value for p in onnx.load(bundle / "graphs/student.int8.onnx").metadata_props
@@ -133,8 +133,8 @@ def test_a_graph_says_where_it_comes_from(finished):
     assert properties["producer"].startswith("datafree-edge ")
 
 
-def test_pixels_in_and_a_fixed_batch(quick_store, tmp_path):
-    """The oldest opset, twelve images at a time, the normalisation inside."""
+def test_export_with_preprocessing_and_fixed_batch(quick_store, tmp_path):
+    """The oldest opset, a batch of twelve, and the normalisation inside the graph."""
     export = {"opset": 13, "batch": 12, "preprocessing": True}
     config = read_run_file(write_run(tmp_path, export=export))
     manifest = execute(config, Store(str(quick_store)), tmp_path / "bundle", Silent())
@@ -149,20 +149,20 @@ def test_pixels_in_and_a_fixed_batch(quick_store, tmp_path):
     assert manifest["verdict"]["agreed"] == pytest.approx(usual["verdict"]["agreed"], abs=6)
 
 
-def test_a_student_that_was_hardly_taught_fails(finished):
+def test_barely_trained_student_fails(finished):
     _, manifest, _ = finished
     assert manifest["verdict"]["outcome"] == Outcome.FAIL
     assert manifest["targets"]["local-cpu"]["recommended"] is None
 
 
-def test_the_teacher_itself_in_int8_passes(same_bundle):
+def test_quantized_teacher_passes(same_bundle):
     manifest = open_bundle(same_bundle)
     assert manifest["verdict"]["outcome"] == Outcome.PASS
     assert manifest["targets"]["local-cpu"]["recommended"] in ("int8", "fp32")
 
 
 @pytest.mark.parametrize(
-    ("changes", "redone"),
+    ("changes", "expected"),
     [
         ({}, []),
         ({"name": "another"}, []),
@@ -173,24 +173,22 @@ def test_the_teacher_itself_in_int8_passes(same_bundle):
         ),
     ],
 )
-def test_only_what_changed_is_done_again(finished, quick_store, tmp_path, changes, redone):
+def test_only_changed_steps_are_run_again(finished, quick_store, tmp_path, changes, expected):
     config = read_run_file(write_run(tmp_path, **changes))
     reporter = Silent()
     records = run_chain(config, Store(str(quick_store)), reporter)
-    assert steps_done(reporter, config) == redone
-    assert {name for name, r in records.items() if not r.notes["reused"]} == set(redone)
+    assert steps_run(reporter, config) == expected
+    assert {name for name, r in records.items() if not r.notes["reused"]} == set(expected)
 
 
-def test_other_targets_are_compiled_and_judged_beside_and_nothing_else_is_done_again(
-    finished, quick_store, tmp_path
-):
-    """One student for all; what this machine cannot time it does not time."""
+def test_further_targets_run_only_their_own_steps(finished, quick_store, tmp_path):
+    """Targets other than this machine are not timed."""
     elsewhere = ["arm-dotprod", "x86-avx2" if this_cpu().int8 == "avx2" else "x86-vnni"]
     targets = ["local-cpu", *elsewhere]
     config = read_run_file(write_run(tmp_path, targets=targets))
     reporter = Silent()
     manifest = execute(config, Store(str(quick_store)), tmp_path / "bundle", reporter)
-    done = steps_done(reporter, config)
+    done = steps_run(reporter, config)
     assert done == [f"{step} {t}" for t in elsewhere for step in ("compile", "validate")]
     entries = manifest["targets"]
     assert list(entries) == targets
@@ -208,7 +206,7 @@ def test_other_targets_are_compiled_and_judged_beside_and_nothing_else_is_done_a
     assert "not measured" in (tmp_path / "bundle/report.html").read_text()
 
 
-def test_the_runs_verdict_is_that_of_its_worst_target():
+def test_verdict_of_the_run_is_that_of_its_worst_target():
     def verdict(outcome, agreement):
         return {"int8": {"outcome": outcome, "agreement": agreement}}
 
@@ -221,7 +219,7 @@ def test_the_runs_verdict_is_that_of_its_worst_target():
     assert worst_verdict({"a": verdict("pass", 0.97), "b": verdict("pass", 0.95)})["target"] == "b"
 
 
-def test_full_range_weights_are_refused_for_kernels_that_saturate(tmp_path):
+def test_full_range_weights_are_an_input_error_for_saturating_kernels(tmp_path):
     run_file = write_run(
         tmp_path,
         targets=["x86-vnni", "x86-avx2"],
@@ -234,24 +232,22 @@ def test_full_range_weights_are_refused_for_kernels_that_saturate(tmp_path):
 @pytest.mark.parametrize(
     ("targets", "half"), [(["x86-vnni", "arm"], False), (["x86-vnni", "x86-avx2"], True)]
 )
-def test_the_weight_range_is_what_the_runs_targets_need_and_part_of_the_key(
-    tmp_path, targets, half
-):
+def test_weight_range_follows_the_targets_and_is_in_the_settings(tmp_path, targets, half):
     config = read_run_file(write_run(tmp_path, targets=targets))
     assert half_range(config) == half
     step = next(step for step in chain(config) if step.name == "quantize")
     assert step.settings(config, "")["weight_range"] == ("half" if half else "full")
 
 
-def test_the_same_run_elsewhere_is_the_same_bundle_digest(finished, tmp_path):
-    """Another store and another place: no path, no time and no latency enters the digest."""
+def test_bundle_digest_is_the_same_in_another_store_and_folder(finished, tmp_path):
+    """Paths, times and latencies are excluded from the digest."""
     config, manifest, _ = finished
     again = execute(config, Store(str(tmp_path / "store")), tmp_path / "bundle", Silent())
     assert again["bundle"] == manifest["bundle"]
     assert again["created"] >= manifest["created"]
 
 
-def test_keys_know_a_factory_and_need_no_import_of_torchvision(tmp_path, monkeypatch):
+def test_settings_contain_the_digest_of_a_factory(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("make = 1")
     monkeypatch.syspath_prepend(tmp_path)
     teacher = {**QUICK["teacher"], "architecture": "torchvision.models:resnet18"}
@@ -264,23 +260,23 @@ def test_keys_know_a_factory_and_need_no_import_of_torchvision(tmp_path, monkeyp
     assert step.settings(config, "") != before
 
 
-def test_two_runs_of_one_step_at_a_time_do_not_take_each_others_files(finished, tmp_path):
-    """The second finishes while the first still works; both must end well."""
+def test_concurrent_runs_of_one_step_do_not_share_files(finished, tmp_path):
+    """The second run of the step finishes while the first is still running."""
     config, _, _ = finished
     store, step = Store(str(tmp_path)), chain(config)[0]
 
-    class Meddler(Silent):
+    class RunsStepAgain(Silent):
         def say(self, line):
             if not self.lines:
                 self.lines.append(line)
                 run_step(step, config, {}, store, Silent())
 
-    record = run_step(step, config, {}, store, Meddler())
+    record = run_step(step, config, {}, store, RunsStepAgain())
     assert store.get(record.artifacts["teacher"], tmp_path).exists()
 
 
-def test_a_teacher_that_is_replaced_meanwhile_is_not_kept_as_the_one_before(tmp_path):
-    """It was there when the step's key was made, and is again when the next run asks."""
+def test_teacher_replaced_during_the_run_is_an_input_error(tmp_path):
+    """The file is replaced between the computation of the key and the step."""
     own = tmp_path / "teacher.safetensors"
     shutil.copyfile(QUICK["teacher"]["weights"], own)
     state = load_file(own)
@@ -301,24 +297,24 @@ def test_a_teacher_that_is_replaced_meanwhile_is_not_kept_as_the_one_before(tmp_
     assert all(kept[name].equal(tensor) for name, tensor in state.items())
 
 
-class TestBundlesThatAreNotWhatTheySay:
+class TestDamagedBundles:
     @pytest.fixture
     def bundle(self, finished, tmp_path):
         import shutil
 
         return shutil.copytree(finished[2], tmp_path / "bundle")
 
-    def test_a_changed_file(self, bundle):
+    def test_changed_file(self, bundle):
         (bundle / "targets/local-cpu/verdict.json").write_text("{}")
         with pytest.raises(InputError, match=r"verdict\.json is not the file"):
             open_bundle(bundle)
 
-    def test_a_missing_file(self, bundle):
+    def test_missing_file(self, bundle):
         (bundle / "golden.npz").unlink()
         with pytest.raises(InputError, match="missing"):
             open_bundle(bundle)
 
-    def test_a_file_outside(self, bundle):
+    def test_file_outside(self, bundle):
         manifest = json.loads((bundle / "manifest.json").read_text())
         manifest["files"]["../../secret"] = "0" * 64
         (bundle / "manifest.json").write_text(json.dumps(manifest))
@@ -326,7 +322,7 @@ class TestBundlesThatAreNotWhatTheySay:
             open_bundle(bundle)
 
     @pytest.mark.parametrize("content", ["", "[]", "{}", "{"])
-    def test_a_damaged_manifest(self, bundle, content):
+    def test_damaged_manifest(self, bundle, content):
         (bundle / "manifest.json").write_text(content)
-        with pytest.raises(InputError, match="no bundle"):
+        with pytest.raises(InputError, match="not a bundle"):
             open_bundle(bundle)

@@ -1,6 +1,7 @@
 """A temporary copy of the project."""
 
 import shutil
+import sys
 from pathlib import Path
 
 from tests.support.quick_run import ROOT
@@ -10,7 +11,7 @@ FOLDERS = (
     *("benchmarks", "docs", "examples", "tests"),
 )
 
-FILES = ("Makefile", "README.md", "prefect.yaml", "pyproject.toml")
+FILES = ("Makefile", "README.md", "constraints.txt", "prefect.yaml", "pyproject.toml")
 
 
 def copy_project(folder: Path) -> Path:
@@ -21,4 +22,13 @@ def copy_project(folder: Path) -> Path:
             shutil.copytree(ROOT / name, folder / name, ignore=skip)
     for name in FILES:
         shutil.copy(ROOT / name, folder)
+    _link_environment(folder / ".venv")
     return folder
+
+
+def _link_environment(venv: Path) -> None:
+    """Make `make` use the environment of the tests instead of installing one."""
+    venv.mkdir()
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (venv / name).symlink_to(Path(sys.prefix, name))
+    (venv / "installed").touch()

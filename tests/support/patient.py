@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dfkd.recipes import HOUSE
-from dfkd.synthesizers import Draft
+from dfkd.optimizers import rate_factor
+from dfkd.recipes.house import HOUSE
+from dfkd.synthesizers import GeneratedBatch
 from dfkd.training.budget import Plan
-from dfkd.training.health import LONGEST
-from dfkd.training.optimizers import rate_factor
+from dfkd.training.health import MAX_INTERVAL
 from tests.support.tiny import MNIST, make_loop, mnist_teacher, shrunk, weights
 
 RECIPE = shrunk(HOUSE, batch=32, student_steps=2, fresh_batches=2)
@@ -24,7 +24,7 @@ COMMON = 4
 def on_mnist(recipe=RECIPE, rounds=60, student="lenet5-half"):
     loop = make_loop(recipe, Plan(0, rounds), teacher=mnist_teacher(), student=student, spec=MNIST)
     # As in a long run, so that it is known which state is returned to.
-    loop._look_every = LONGEST
+    loop._measure_every = MAX_INTERVAL
     return loop
 
 
@@ -60,11 +60,14 @@ class Patient:
         self.rates.append(
             tuple(
                 optimizer.param_groups[0]["lr"]
-                for optimizer in (self.loop._learning.optimizer, self.loop.synthesizer.optimizer)
+                for optimizer in (
+                    self.loop._student_phase.optimizer,
+                    self.loop.synthesizer.optimizer,
+                )
             )
         )
         self.states.append(self.state())
-        if now.event is None and now.number % LONGEST == 0:
+        if now.event is None and now.number % MAX_INTERVAL == 0:
             self.healthy = self.state()
         if now.number in self.sick_after:
             self.poison(self.loop)
@@ -107,16 +110,16 @@ def assert_rolled_back(patient, number, words, healthy):
 
 def spoil(loop, rounds, choose):
     """Let `choose` pick the fresh images of the rounds from now on, for so many rounds."""
-    fresh, calls = loop.synthesizer.fresh, []
+    draw, calls = loop.synthesizer.draw, []
 
     def spoilt(count, rng):
         calls.append(count)
         if len(calls) > rounds * loop.recipe.schedule.fresh_batches:
-            return fresh(count, rng)
-        drawn = fresh(20 * count, rng)
-        return Draft(choose(drawn.images)[:count])
+            return draw(count, rng)
+        drawn = draw(20 * count, rng)
+        return GeneratedBatch(choose(drawn.images)[:count])
 
-    loop.synthesizer.fresh = spoilt
+    loop.synthesizer.draw = spoilt
 
 
 def alike(images):

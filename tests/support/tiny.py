@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 from dfkd.composition import BatchBank, ImagePool, VaeReplay
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from dfkd.recipes import HOUSE
+from dfkd.recipes.house import HOUSE
+from dfkd.synthesizers import build_generator
 from dfkd.training.budget import Plan
-from dfkd.training.loop import Loop, build_generator
+from dfkd.training.loop import Loop
 from tests.support.quick_run import EXAMPLE
 
 SPEC = ImageSpec((1, 28, 28), (0.1307,), (0.3081,))

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from benchmarks.cifar10 import distillation, images, page, teacher
 from benchmarks.cifar10.distillation import PAIRS, is_due, share_tensors
 from benchmarks.cifar10.slices import UNFINISHED, TimeSlice, write_atomically
 from dfkd.models import ARCHITECTURES
-from dfkd.recipes import HOUSE, RECIPES
+from dfkd.recipes import RECIPES
+from dfkd.recipes.house import HOUSE
 from dfkd.training.loop import DivergedError
 from tests.support.quick_run import ROOT
 
@@ -67,7 +69,7 @@ def data(tmp_path):
 
 
 def narrow(width):
-    return lambda spec, classes, _: ARCHITECTURES["resnet20"](spec, classes, width)
+    return replace(ARCHITECTURES["resnet20"], width=width)
 
 
 @pytest.fixture

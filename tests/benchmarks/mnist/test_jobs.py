@@ -6,7 +6,7 @@ from benchmarks.mnist.common_setting import BATCH, common
 from benchmarks.mnist.jobs import ABLATION, MECHANISMS, PASSES, SEEDS, jobs
 from benchmarks.mnist.teachers import TEACHERS
 from benchmarks.mnist.variants import VARIANTS
-from dfkd.compatibility import FAMILIES
+from dfkd.models import ARCHITECTURES
 from dfkd.recipes import PUBLISHED
 from dfkd.training.budget import for_teacher_passes, passes_per_round
 
@@ -31,7 +31,7 @@ def test_variants_of_all_tables_exist():
 
 def test_teacher_cards_state_batch_norm_correctly():
     for card in TEACHERS.values():
-        assert card.batch_norm == FAMILIES[card.architecture].batch_norm
+        assert card.batch_norm == ARCHITECTURES[card.architecture].batch_norm
 
 
 @pytest.mark.parametrize("recipe", PUBLISHED, ids=lambda recipe: recipe.name)

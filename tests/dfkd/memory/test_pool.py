@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfkd.memory.labelled_batch import Lesson
+from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.memory.pool import PoolMemory
 from tests.support.tiny import CPU, through_a_file
 
@@ -13,116 +13,116 @@ from tests.support.tiny import CPU, through_a_file
 def numbered(start, count):
     """Images and logits that carry their number."""
     values = torch.arange(start, start + count, dtype=torch.float32)
-    return Lesson(values.view(-1, 1, 1, 1), values.view(-1, 1).repeat(1, 2))
+    return LabelledBatch(values.view(-1, 1, 1, 1), values.view(-1, 1).repeat(1, 2))
 
 
 @settings(deadline=None)
 @given(st.integers(1, 20), st.lists(st.integers(1, 9), min_size=1, max_size=12), st.booleans())
-def test_holds_the_latest_and_pairs_images_with_their_logits(capacity, batches, resume):
+def test_pool_holds_the_latest_images_with_their_logits(capacity, batches, resume):
     pool, total = PoolMemory(capacity), 0
     for count in batches:
         count = min(count, capacity)
-        pool.remember(numbered(total, count))
+        pool.store(numbered(total, count))
         total += count
         if resume:
             fresh = PoolMemory(capacity)
             fresh.load_state_dict(pool.state_dict(), CPU)
             pool = fresh
-    drawn = pool.recall(200, torch.Generator().manual_seed(0))
+    drawn = pool.sample(200, torch.Generator().manual_seed(0))
     assert torch.equal(drawn.images.flatten(), drawn.logits[:, 0])
     assert drawn.images.min() >= max(0, total - capacity)
     assert drawn.images.max() < total
     assert pool.count == min(capacity, total)
 
 
-def test_every_remembered_image_can_be_recalled_and_no_other():
+def test_samples_cover_exactly_the_stored_images():
     pool = PoolMemory(5)
     for start in range(0, 12, 3):
-        pool.remember(numbered(start, 3))
-    drawn = pool.recall(500, torch.Generator().manual_seed(0))
+        pool.store(numbered(start, 3))
+    drawn = pool.sample(500, torch.Generator().manual_seed(0))
     assert set(drawn.images.flatten().tolist()) == {7.0, 8.0, 9.0, 10.0, 11.0}
 
 
-def test_a_half_full_pool_recalls_no_empty_place():
+def test_half_full_pool_samples_no_empty_slot():
     pool = PoolMemory(100)
-    pool.remember(numbered(1, 3))
-    assert pool.recall(300, torch.Generator().manual_seed(0)).images.min() >= 1
+    pool.store(numbered(1, 3))
+    assert pool.sample(300, torch.Generator().manual_seed(0)).images.min() >= 1
 
 
-def test_recall_follows_its_random_state_and_its_count():
+def test_sample_depends_on_random_state_and_count():
     pool = PoolMemory(8)
-    pool.remember(numbered(0, 8))
+    pool.store(numbered(0, 8))
     first, second, third = (
-        pool.recall(5, torch.Generator().manual_seed(seed)).images for seed in (1, 1, 2)
+        pool.sample(5, torch.Generator().manual_seed(seed)).images for seed in (1, 1, 2)
     )
     assert torch.equal(first, second)
     assert not torch.equal(first, third)
     assert len(first) == 5
 
 
-def test_memory_does_not_grow():
+def test_storage_does_not_grow():
     pool = PoolMemory(8)
-    pool.remember(numbered(0, 4))
+    pool.store(numbered(0, 4))
     place = pool._images.data_ptr()
     for start in range(4, 100, 4):
-        pool.remember(numbered(start, 4))
+        pool.store(numbered(start, 4))
     assert pool._images.data_ptr() == place
     assert len(pool._images) == 8
 
 
-def test_images_are_kept_in_half_precision_and_come_back_as_logits_are():
+def test_images_are_stored_in_half_precision():
     pool = PoolMemory(4)
-    pool.remember(Lesson(torch.full((2, 1, 1, 1), 0.1), torch.full((2, 3), 0.1)))
-    drawn = pool.recall(1, torch.Generator().manual_seed(0))
+    pool.store(LabelledBatch(torch.full((2, 1, 1, 1), 0.1), torch.full((2, 3), 0.1)))
+    drawn = pool.sample(1, torch.Generator().manual_seed(0))
     assert drawn.images.dtype == torch.float32
     assert drawn.images.item() == torch.tensor(0.1).half().float().item()
     assert drawn.logits[0, 0].item() == torch.tensor(0.1).item()
 
 
-def test_what_was_remembered_does_not_follow_later_changes():
+def test_stored_images_are_copies():
     pool, lesson = PoolMemory(4), numbered(1, 2)
-    pool.remember(lesson)
+    pool.store(lesson)
     lesson.images.zero_()
     lesson.logits.zero_()
-    drawn = pool.recall(20, torch.Generator().manual_seed(0))
+    drawn = pool.sample(20, torch.Generator().manual_seed(0))
     assert drawn.images.min() >= 1
     assert drawn.logits.min() >= 1
 
 
-def test_a_checkpoint_holds_no_more_than_is_remembered(tmp_path):
+def test_checkpoint_holds_only_the_stored_images(tmp_path):
     pool = PoolMemory(10_000)
-    pool.remember(numbered(0, 4))
+    pool.store(numbered(0, 4))
     torch.save(pool.state_dict(), tmp_path / "state.pt")
     assert (tmp_path / "state.pt").stat().st_size < 10_000
 
 
 @pytest.mark.parametrize("rounds", [1, 5])
-def test_a_resumed_pool_goes_on_over_the_oldest(rounds):
+def test_resumed_pool_replaces_the_oldest_images(rounds):
     pool = PoolMemory(8)
     for start in range(rounds):
-        pool.remember(numbered(3 * start, 3))
+        pool.store(numbered(3 * start, 3))
     other = PoolMemory(8)
     other.load_state_dict(through_a_file(pool.state_dict()), CPU)
     for one in (pool, other):
-        one.remember(numbered(100, 3))
+        one.store(numbered(100, 3))
     assert torch.equal(pool._images, other._images)
     assert torch.equal(pool._logits, other._logits)
     assert pool.count == other.count
 
 
-def test_nothing_to_recall_before_the_first_batch():
+def test_sample_of_an_empty_pool_is_none():
     pool = PoolMemory(4)
-    assert pool.recall(1, torch.Generator()) is None
+    assert pool.sample(1, torch.Generator()) is None
     other = PoolMemory(4)
     other.load_state_dict(through_a_file(pool.state_dict()), CPU)
-    assert other.recall(1, torch.Generator()) is None
+    assert other.sample(1, torch.Generator()) is None
 
 
-def test_neither_attention_nor_the_end_of_a_round_changes_it():
+def test_observe_and_end_round_do_not_change_the_pool():
     pool = PoolMemory(4)
-    pool.attend(numbered(0, 2), 0, torch.Generator())
-    pool.close_round(numbered(0, 2))
-    assert pool.recall(1, torch.Generator()) is None
+    pool.observe(numbered(0, 2), 0, torch.Generator())
+    pool.end_round(numbered(0, 2))
+    assert pool.sample(1, torch.Generator()) is None
     assert not pool.learns
 
 
@@ -132,22 +132,22 @@ def test_neither_attention_nor_the_end_of_a_round_changes_it():
     after=st.lists(st.integers(1, 5), max_size=6),
     again=st.lists(st.integers(1, 5), max_size=3),
 )
-def test_what_came_after_the_mark_is_dropped_and_nothing_else(capacity, before, after, again):
+def test_images_stored_after_the_mark_are_dropped(capacity, before, after, again):
     pool, number = PoolMemory(capacity), 0
 
     def remember(sizes):
         nonlocal number
         for size in (min(size, capacity) for size in sizes):
             values = torch.arange(number, number + size).float()
-            pool.remember(Lesson(values.view(-1, 1, 1, 1), values.view(-1, 1)))
+            pool.store(LabelledBatch(values.view(-1, 1, 1, 1), values.view(-1, 1)))
             number += size
 
     remember(before)
     marked = number
-    pool.mark()
+    pool.mark_healthy()
     remember(after)
     written = number
-    pool.forget()
+    pool.drop_unmarked()
     # Sound is what was there at the mark and has not been overwritten since.
     sound = list(range(max(0, written - capacity), marked))
     assert held(pool) == sound

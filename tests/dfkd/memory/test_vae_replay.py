@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from dfkd.composition import VaeReplay
-from dfkd.memory.labelled_batch import Lesson
+from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.memory.vae_replay import VaeMemory, tuning_loss, vae_loss
-from dfkd.models.forward_pass import Look
-from dfkd.models.teacher import Counts, Teacher
+from dfkd.models.counted_teacher import Counts, Teacher
 from dfkd.models.vae import Vae
 from dfkd.training.budget import Plan
 from tests.support.tiny import (
@@ -33,7 +32,7 @@ def replay(size=4, steps=2, latent=6):
 
 def lesson(count=8):
     torch.manual_seed(2)
-    return Lesson(torch.randn(count, *SPEC.shape), torch.randn(count, 10))
+    return LabelledBatch(torch.randn(count, *SPEC.shape), torch.randn(count, 10))
 
 
 def rng(seed=0):
@@ -44,31 +43,31 @@ def bytes_of(state):
     return sum(tensor.numel() * tensor.element_size() for tensor in every_number(state))
 
 
-def test_nothing_to_recall_before_the_first_update():
+def test_sample_before_the_first_update_is_none():
     memory = replay()
-    memory.remember(lesson())
-    memory.close_round(lesson())
-    assert memory.recall(4, rng()) is None
+    memory.store(lesson())
+    memory.end_round(lesson())
+    assert memory.sample(4, rng()) is None
     assert memory.teacher.counts.teacher_passes == 0
 
 
-def test_recalls_as_many_as_asked_with_the_teachers_answers():
+def test_sample_has_the_requested_size_and_the_teachers_logits():
     memory = replay()
-    memory.attend(lesson(), 0, rng())
-    drawn = memory.recall(5, rng())
+    memory.observe(lesson(), 0, rng())
+    drawn = memory.sample(5, rng())
     assert drawn.images.shape == (5, *SPEC.shape)
     assert not drawn.images.requires_grad
     torch.testing.assert_close(drawn.logits, memory.teacher.network(drawn.images))
 
 
-def test_learns_in_the_first_steps_of_a_round_alone():
+def test_vae_is_trained_in_the_first_steps_of_a_round_only():
     memory = replay(steps=2)
     for step in range(5):
-        memory.attend(lesson(), step, rng())
+        memory.observe(lesson(), step, rng())
     assert memory.updates == 2
 
 
-def test_learns_from_half_of_the_present_batch_and_then_from_its_own_samples_too(monkeypatch):
+def test_vae_learns_from_half_a_batch_and_its_own_samples(monkeypatch):
     from dfkd.memory import vae_replay
 
     seen = []
@@ -79,18 +78,18 @@ def test_learns_from_half_of_the_present_batch_and_then_from_its_own_samples_too
 
     monkeypatch.setattr(vae_replay, "vae_loss", recorded)
     memory, present = replay(size=3), lesson(8)
-    memory.attend(present, 0, rng())
-    memory.attend(present, 1, rng())
+    memory.observe(present, 0, rng())
+    memory.observe(present, 1, rng())
     assert torch.equal(seen[0].images, present.images[:4])
     assert len(seen[1].images) == 4 + 3
     assert torch.equal(seen[1].images[:4], present.images[:4])
     assert torch.equal(seen[1].logits[:4], present.logits[:4])
 
 
-def test_learning_brings_reconstructions_closer():
+def test_training_improves_reconstructions():
     memory, present = replay(), lesson()
-    target = Lesson(present.images[:4], memory.teacher.answer(present.images[:4]).logits)
-    present = Lesson(target.images.repeat(2, 1, 1, 1), target.logits.repeat(2, 1))
+    target = LabelledBatch(present.images[:4], memory.teacher.plain_pass(present.images[:4]).logits)
+    present = LabelledBatch(target.images.repeat(2, 1, 1, 1), target.logits.repeat(2, 1))
     memory.optimizer.param_groups[0]["lr"] = 0.01
 
     def distance():
@@ -102,11 +101,11 @@ def test_learning_brings_reconstructions_closer():
 
     before = distance()
     for _ in range(30):
-        memory.attend(present, 0, rng())
+        memory.observe(present, 0, rng())
     assert distance() < 0.9 * before
 
 
-def test_its_size_does_not_grow_with_the_run():
+def test_vae_state_does_not_grow():
     recipe = replace(SMALL, memory=VaeReplay(latent=6, share=0.5, steps=2))
     loop = make_loop(recipe, Plan(0, 10))
     sizes = []
@@ -115,9 +114,9 @@ def test_its_size_does_not_grow_with_the_run():
     assert sizes[0] == sizes[9] > 0
 
 
-def test_the_loss_by_hand():
+def test_vae_loss_by_hand():
     """Two images, logits of two classes, a latent of two: each part a number of its own."""
-    target = Lesson(torch.zeros(2, 1, 1, 2), torch.zeros(2, 2))
+    target = LabelledBatch(torch.zeros(2, 1, 1, 2), torch.zeros(2, 2))
     drawn = torch.tensor([[1.0, 2.0], [3.0, -2.0]]).view(2, 1, 1, 2)  # Mean absolute value 2.
     answers = torch.tensor([[1.0, 0.0], [0.0, -5.0]])  # Mean absolute value 1.5.
     mean = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
@@ -131,12 +130,12 @@ def test_the_loss_by_hand():
     assert vae_loss(*values).item() == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_prior_is_the_closed_form_of_the_divergence():
+def test_vae_prior_agrees_with_torchs_divergence():
     """Against torch's own KL between normals, and zero on the prior itself."""
     torch.manual_seed(0)
     mean, log_variance = torch.randn(5, 3).double(), torch.randn(5, 3).double()
     nothing = torch.zeros(5, 1, 1, 1).double()
-    target = Lesson(nothing, nothing[:, :, 0, 0])
+    target = LabelledBatch(nothing, nothing[:, :, 0, 0])
     normal = torch.distributions.Normal
     theirs = torch.distributions.kl_divergence(
         normal(mean, (log_variance / 2).exp()), normal(torch.zeros(3), torch.ones(3))
@@ -147,7 +146,7 @@ def test_the_prior_is_the_closed_form_of_the_divergence():
     assert vae_loss(nothing, nothing[:, :, 0, 0], target, zero, zero).item() == 0
 
 
-def test_the_tuning_loss_by_hand():
+def test_tuning_loss_by_hand():
     """Answers of two classes alike, so that every part has a round value."""
     logits = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
     latents = torch.tensor([[1.0, 2.0], [3.0, 2.0], [5.0, 5.0]])
@@ -155,28 +154,28 @@ def test_the_tuning_loss_by_hand():
     spread = ((4 - 1) ** 2 + (3 - 1) ** 2) / 2
     centre = (3**2 + 3**2) / 2
     expected = math.log(2) - 5 * math.log10(2) + spread + centre
-    value = tuning_loss(Look(logits), torch.zeros(3, 1, 2, 2), latents)
+    value = tuning_loss(logits, latents)
     assert value.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_tuning_loss_of_a_single_latent_is_finite():
-    value = tuning_loss(Look(torch.zeros(1, 2)), torch.zeros(1, 1, 2, 2), torch.ones(1, 4))
+def test_tuning_loss_of_a_single_latent_is_finite():
+    value = tuning_loss(torch.zeros(1, 2), torch.ones(1, 4))
     assert value.item() == pytest.approx(math.log(2) - 5 * math.log10(2) + 1, rel=1e-6)
 
 
-def test_tuning_moves_every_latent_by_adams_first_step_downhill(monkeypatch):
+def test_tuning_is_one_adam_step_on_the_latents(monkeypatch):
     from dfkd.memory import vae_replay
 
     seen = []
 
-    def recorded(look, images, latents):
+    def recorded(logits, latents):
         seen.append((latents, latents.detach().clone()))
-        return tuning_loss(look, images, latents)
+        return tuning_loss(logits, latents)
 
     monkeypatch.setattr(vae_replay, "tuning_loss", recorded)
     memory = replay()
-    memory.attend(lesson(), 0, rng())
-    memory.recall(4, rng(3))
+    memory.observe(lesson(), 0, rng())
+    memory.sample(4, rng(3))
     after, before = seen[-1]
     assert torch.equal(before, torch.randn(4, 6, generator=rng(3)))
     moved = after.detach() - before
@@ -184,24 +183,24 @@ def test_tuning_moves_every_latent_by_adams_first_step_downhill(monkeypatch):
     torch.testing.assert_close(moved, -0.02 * after.grad.sign(), rtol=1e-3, atol=1e-4)
 
 
-def test_recall_decodes_the_tuned_latents_not_those_drawn(monkeypatch):
+def test_sample_decodes_the_tuned_latents(monkeypatch):
     from dfkd.memory import vae_replay
 
     memory = replay()
-    memory.attend(lesson(), 0, rng())
-    tuned = memory.recall(4, rng(3)).images
+    memory.observe(lesson(), 0, rng())
+    tuned = memory.sample(4, rng(3)).images
     monkeypatch.setattr(vae_replay, "TUNING_LR", 0.0)
-    assert not torch.equal(tuned, memory.recall(4, rng(3)).images)
+    assert not torch.equal(tuned, memory.sample(4, rng(3)).images)
 
 
-def test_recall_leaves_the_weights_their_gradients_and_the_grad_mode_alone():
+def test_sample_does_not_change_weights_gradients_or_grad_mode():
     memory = replay()
-    memory.attend(lesson(), 0, rng())
+    memory.observe(lesson(), 0, rng())
     parameters = list(memory.vae.parameters())
     before = [p.detach().clone() for p in parameters]
     for p in parameters:
         p.grad = None
-    memory.recall(4, rng())
+    memory.sample(4, rng())
     assert torch.is_grad_enabled()
     assert all(torch.equal(a, b) for a, b in zip(before, parameters, strict=True))
     assert all(p.grad is None for p in parameters)
@@ -209,23 +208,23 @@ def test_recall_leaves_the_weights_their_gradients_and_the_grad_mode_alone():
     assert all(p.grad is None for p in memory.teacher.network.parameters())
 
 
-def test_learning_leaves_the_teacher_alone():
+def test_training_does_not_change_the_teacher():
     memory = replay()
     before = weights(memory.teacher.network)
-    memory.attend(lesson(), 0, rng())
+    memory.observe(lesson(), 0, rng())
     assert torch.equal(before, weights(memory.teacher.network))
     assert memory.learns
 
 
-def test_a_resumed_replay_goes_on_bit_for_bit():
+def test_resumed_vae_equals_an_uninterrupted_one():
     memory = replay()
-    memory.attend(lesson(), 0, rng())
+    memory.observe(lesson(), 0, rng())
     other = replay()
     other.load_state_dict(through_a_file(memory.state_dict()), CPU)
     results = []
     for one in (memory, other):
         torch.manual_seed(7)  # The VAE's noise comes from the global state.
-        one.attend(lesson(), 1, rng(1))
-        results.append((weights(one.vae), one.recall(4, rng(2)).images))
+        one.observe(lesson(), 1, rng(1))
+        results.append((weights(one.vae), one.sample(4, rng(2)).images))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])

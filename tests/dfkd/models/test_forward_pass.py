@@ -4,11 +4,16 @@ from torch import nn
 
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from dfkd.models.forward_pass import batch_norms, compared_layers, last_linear, look
+from dfkd.models.forward_pass import (
+    batch_norms,
+    compared_layers,
+    forward_with_features,
+    last_linear,
+)
 from dfkd.recipe import RecipeError
-from dfkd.synthesizers.synthesis import Synthesis
+from dfkd.terms.inputs import TermInputs
 
-EVERYTHING = ("batch norm", "features", "maps")
+EVERYTHING = ("statistics", "features", "maps")
 
 GREY = ImageSpec((1, 32, 32), (0.5,), (0.5,))
 SMALL_GREY = ImageSpec((1, 28, 28), (0.5,), (0.5,))
@@ -44,7 +49,7 @@ def hooks(net):
 
 def test_statistics_are_those_of_torch_over_images_and_positions():
     net, drawn = network(), images()
-    seen = look(net, drawn, ["batch norm"]).statistics
+    seen = forward_with_features(net, drawn, ["statistics"]).statistics
     first, second = net[0](drawn), net[:4](drawn)
     assert [len(layer.mean) for layer in seen] == [3, 2]
     for layer, inputs in zip(seen, (first, second), strict=True):
@@ -52,35 +57,35 @@ def test_statistics_are_those_of_torch_over_images_and_positions():
         torch.testing.assert_close(layer.variance, inputs.var((0, 2, 3), unbiased=False))
 
 
-def test_variance_counts_what_lies_between_images():
+def test_variance_includes_differences_between_images():
     net = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten()).eval()
     flat = torch.tensor([1.0, 5.0]).view(2, 1, 1, 1).expand(2, 1, 2, 2)
-    (layer,) = look(net, flat, ["batch norm"]).statistics
+    (layer,) = forward_with_features(net, flat, ["statistics"]).statistics
     assert layer.variances.abs().max() == 0
     assert layer.mean.item() == 3.0
     assert layer.variance.item() == 4.0
 
 
-def test_each_image_has_statistics_of_its_own():
+def test_each_image_has_its_own_statistics():
     net, drawn = network(), images()
-    whole = look(net, drawn, ["batch norm"]).statistics[1]
+    whole = forward_with_features(net, drawn, ["statistics"]).statistics[1]
     for index in range(len(drawn)):
-        alone = look(net, drawn[index : index + 1], ["batch norm"]).statistics[1]
+        alone = forward_with_features(net, drawn[index : index + 1], ["statistics"]).statistics[1]
         torch.testing.assert_close(whole.means[index], alone.mean)
         torch.testing.assert_close(whole.variances[index], alone.variance)
 
 
-def test_stored_statistics_are_the_networks_own():
+def test_stored_statistics_are_those_of_the_network():
     net = network()
     net[1].running_mean.fill_(2.0)
     net[1].running_var.fill_(3.0)
-    seen = look(net, images(), ["batch norm"]).statistics
+    seen = forward_with_features(net, images(), ["statistics"]).statistics
     assert seen[0].stored_mean is net[1].running_mean
     assert seen[0].stored_variance is net[1].running_var
     assert seen[1].stored_mean is net[4].running_mean
 
 
-def test_the_order_is_that_of_execution():
+def test_statistics_are_in_the_order_of_execution():
     class Backwards(nn.Module):
         def __init__(self):
             super().__init__()
@@ -90,18 +95,20 @@ def test_the_order_is_that_of_execution():
             return self.second(self.first(x)).flatten(1)
 
     net = Backwards().eval()
-    seen = look(net, images(), ["batch norm"]).statistics
+    seen = forward_with_features(net, images(), ["statistics"]).statistics
     assert seen[0].stored_mean is net.first.running_mean
 
 
-def test_logits_are_the_networks_whatever_is_kept():
+def test_logits_do_not_depend_on_the_recording():
     net, drawn = build("resnet20", GREY, 5, width=0.25).eval(), torch.randn(2, 1, 32, 32)
-    assert torch.equal(look(net, drawn).logits, net(drawn))
-    assert torch.equal(look(net, drawn, EVERYTHING).logits, net(drawn))
+    assert torch.equal(forward_with_features(net, drawn).logits, net(drawn))
+    assert torch.equal(forward_with_features(net, drawn, EVERYTHING).logits, net(drawn))
 
 
-def test_keeps_nothing_that_was_not_asked_for():
-    seen = look(build("resnet20", GREY, 5, width=0.25).eval(), torch.randn(2, 1, 32, 32))
+def test_only_the_needed_outputs_are_recorded():
+    seen = forward_with_features(
+        build("resnet20", GREY, 5, width=0.25).eval(), torch.randn(2, 1, 32, 32)
+    )
     assert seen.statistics == []
     assert seen.features is None
     assert seen.maps == []
@@ -109,22 +116,22 @@ def test_keeps_nothing_that_was_not_asked_for():
 
 def test_features_are_the_input_of_the_last_linear_layer():
     net, drawn = classifier(), images()
-    seen = look(net, drawn, ["features"])
+    seen = forward_with_features(net, drawn, ["features"])
     torch.testing.assert_close(seen.features, net[:5](drawn))
     torch.testing.assert_close(net[5](seen.features), seen.logits)
     assert last_linear(net) is net[5]
 
 
 @pytest.mark.parametrize("name", ["lenet5-bn", "resnet20", "resnet18", "wrn-16-1"])
-def test_features_of_the_registry_lead_to_the_logits(name):
+def test_features_of_every_architecture_give_the_logits(name):
     net = build(name, GREY, 5, width=0.25).eval()
-    seen = look(net, torch.randn(2, 1, 32, 32), ["features"])
+    seen = forward_with_features(net, torch.randn(2, 1, 32, 32), ["features"])
     torch.testing.assert_close(last_linear(net)(seen.features), seen.logits)
 
 
-def test_a_network_without_linear_layer_has_no_features():
+def test_network_without_linear_layer_is_refused_for_features():
     with pytest.raises(RecipeError, match="linear"):
-        look(network(), images(), ["features"])
+        forward_with_features(network(), images(), ["features"])
 
 
 @pytest.mark.parametrize(
@@ -144,30 +151,30 @@ def test_a_network_without_linear_layer_has_no_features():
 )
 def test_attention_maps_shrink_from_stage_to_stage(name, spec, sides):
     net = build(name, spec, 5, width=0.25).eval()
-    seen = look(net, torch.randn(2, *spec.shape), ["maps"])
+    seen = forward_with_features(net, torch.randn(2, *spec.shape), ["maps"])
     assert [tuple(m.shape[2:]) for m in seen.maps] == [(side, side) for side in sides]
     assert len(compared_layers(net)) == len(sides)
 
 
 @pytest.mark.parametrize("name", ["resnet20", "resnet18", "wrn-16-1"])
-def test_the_last_attention_map_is_what_the_features_are_pooled_from(name):
+def test_last_map_is_pooled_to_the_features(name):
     net = build(name, COLOUR, 5, width=0.25).eval()
-    seen = look(net, torch.randn(2, 3, 32, 32), ["maps", "features"])
+    seen = forward_with_features(net, torch.randn(2, 3, 32, 32), ["maps", "features"])
     last = seen.maps[-1]
     if name == "wrn-16-1":
         last = torch.relu(net.bn(last))
     torch.testing.assert_close(seen.features, last.mean((2, 3)))
 
 
-def test_a_network_that_names_no_layers_to_compare_is_refused():
+def test_network_without_compared_layers_is_refused_for_maps():
     with pytest.raises(RecipeError, match="compares stages"):
-        look(network(), images(), ["maps"])
+        forward_with_features(network(), images(), ["maps"])
 
 
 @pytest.mark.parametrize("part", ["mean", "variance"])
 def test_gradient_of_the_statistics_reaches_the_images(part):
     net, drawn = network(), images().requires_grad_()
-    layer = look(net, drawn, ["batch norm"]).statistics[-1]
+    layer = forward_with_features(net, drawn, ["statistics"]).statistics[-1]
     getattr(layer, part).sum().backward()
     assert (drawn.grad.flatten(1).norm(dim=1) > 0).all()
 
@@ -176,51 +183,51 @@ def test_gradient_of_features_and_maps_reaches_the_images():
     net = build("resnet20", GREY, 5, width=0.25).eval()
     for part in ("features", "maps"):
         drawn = torch.randn(2, 1, 32, 32, requires_grad=True)
-        seen = look(net, drawn, ["features", "maps"])
+        seen = forward_with_features(net, drawn, ["features", "maps"])
         value = seen.features if part == "features" else seen.maps[0]
         value.square().sum().backward()
         assert (drawn.grad.flatten(1).norm(dim=1) > 0).all()
 
 
-def test_hooks_are_gone_afterwards():
+def test_hooks_are_removed():
     net = build("resnet20", GREY, 5, width=0.25).eval()
-    seen = look(net, torch.randn(2, 1, 32, 32), EVERYTHING)
+    seen = forward_with_features(net, torch.randn(2, 1, 32, 32), EVERYTHING)
     assert seen.statistics
     assert hooks(net) == 0
 
 
-@pytest.mark.parametrize("needs", [("batch norm",), ("features",), ("batch norm", "features")])
-def test_hooks_are_gone_even_after_an_error(needs):
+@pytest.mark.parametrize("needs", [("statistics",), ("features",), ("statistics", "features")])
+def test_hooks_are_removed_after_an_error(needs):
     net = classifier()
     with pytest.raises(RuntimeError):
-        look(net, torch.randn(1, 5, 8, 8), needs)
+        forward_with_features(net, torch.randn(1, 5, 8, 8), needs)
     assert hooks(net) == 0
 
 
 @pytest.mark.parametrize("missing", ["features", "maps"])
-def test_hooks_are_gone_when_something_that_is_needed_is_missing(missing):
+def test_hooks_are_removed_when_a_need_is_missing(missing):
     net = network()
     with pytest.raises(RecipeError):
-        look(net, images(), ["batch norm", missing])
+        forward_with_features(net, images(), ["statistics", missing])
     assert hooks(net) == 0
 
 
-def test_a_batch_norm_without_memory_does_not_count():
+def test_batch_norm_without_stored_statistics_is_ignored():
     assert not batch_norms(nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)))
 
 
-def test_kept_statistics_are_those_of_the_masked_images_alone():
+def test_selected_statistics_are_those_of_the_masked_images():
     net, drawn = classifier(), images(6)
     mask = torch.tensor([True, False, True, True, False, False])
-    whole = Synthesis(
+    whole = TermInputs(
         drawn,
-        look(net, drawn, ["batch norm", "features"]),
+        forward_with_features(net, drawn, ["statistics", "features"]),
         student_logits=torch.randn(6, 4),
         labels=torch.arange(6),
         latents=torch.randn(6, 2),
     )
-    kept = whole.kept(mask)
-    alone = look(net, drawn[mask], ["batch norm", "features"])
+    kept = whole.selected(mask)
+    alone = forward_with_features(net, drawn[mask], ["statistics", "features"])
     torch.testing.assert_close(kept.teacher.logits, alone.logits)
     torch.testing.assert_close(kept.teacher.features, alone.features)
     (ours,), (expected,) = kept.teacher.statistics, alone.statistics
@@ -235,17 +242,19 @@ def test_kept_statistics_are_those_of_the_masked_images_alone():
     assert kept.images is drawn
 
 
-def test_kept_leaves_out_what_is_not_there():
+def test_selected_inputs_leave_missing_parts_missing():
     net, drawn = classifier(), images()
-    kept = Synthesis(drawn, look(net, drawn)).kept(torch.tensor([True, False, True, False]))
+    kept = TermInputs(drawn, forward_with_features(net, drawn)).selected(
+        torch.tensor([True, False, True, False])
+    )
     assert kept.student_logits is kept.labels is kept.latents is kept.teacher.features is None
     assert kept.teacher.statistics == []
 
 
-def test_the_gradient_of_what_is_kept_leaves_the_other_images_alone():
+def test_selected_inputs_have_no_gradient_to_other_images():
     net, drawn = classifier(), images().requires_grad_()
     mask = torch.tensor([True, False, True, False])
-    kept = Synthesis(drawn, look(net, drawn, ["batch norm"])).kept(mask)
+    kept = TermInputs(drawn, forward_with_features(net, drawn, ["statistics"])).selected(mask)
     kept.teacher.statistics[0].variance.sum().backward()
     reached = drawn.grad.flatten(1).norm(dim=1) > 0
     assert torch.equal(reached, mask)

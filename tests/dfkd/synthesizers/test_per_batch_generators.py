@@ -20,17 +20,17 @@ from dfkd.composition import (
     Term,
 )
 from dfkd.images import ImageSpec
-from dfkd.models.generators import Generator, NoisyLayerGenerator
+from dfkd.models.generators import Generator
+from dfkd.models.noisy_layer_generator import NoisyLayerGenerator
 from dfkd.recipe import Recipe
 from dfkd.synthesizers import build_generator, make_synthesizer
+from dfkd.synthesizers.fresh_generator import FreshGeneratorSynthesizer
 from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
-from dfkd.synthesizers.per_batch_generators import (
-    FreshGeneratorSynthesizer,
-    MetaGeneratorSynthesizer,
-    NoisyLayerSynthesizer,
-)
-from dfkd.synthesizers.pixel_optimization import PixelSynthesizer, SoftLabelPixelSynthesizer
+from dfkd.synthesizers.meta_generator import MetaGeneratorSynthesizer
+from dfkd.synthesizers.noisy_layer import NoisyLayerSynthesizer
+from dfkd.synthesizers.pixels import PixelSynthesizer
 from dfkd.synthesizers.protocol import balanced_labels
+from dfkd.synthesizers.soft_label_pixels import SoftLabelPixelSynthesizer
 
 SPEC = ImageSpec((1, 8, 8), (0.5,), (0.5,))
 CPU = torch.device("cpu")
@@ -57,15 +57,15 @@ def fresh(optimizer=None, **options):
 
 def meta(optimizer=None, renew_every=0, **options):
     torch.manual_seed(0)
-    made = recipe(MetaGenerator, optimizer, **options)
-    return MetaGeneratorSynthesizer(made, build_generator(made, SPEC, 3), 3, CPU, renew_every)
+    made = recipe(MetaGenerator, optimizer, renew_every=renew_every, **options)
+    return MetaGeneratorSynthesizer(made, build_generator(made, SPEC, 3), 3, CPU)
 
 
 def noisy(optimizer=None, renew_every=0):
     torch.manual_seed(0)
-    made = recipe(NoisyLayer, optimizer)
+    made = recipe(NoisyLayer, optimizer, renew_every=renew_every)
     generator = NoisyLayerGenerator(made.synthesizer.network, SPEC, torch.randn(3, 5), groups=2)
-    return NoisyLayerSynthesizer(made, generator, 3, CPU, renew_every)
+    return NoisyLayerSynthesizer(made, generator, 3, CPU)
 
 
 ALL = [fresh, meta, noisy]
@@ -77,7 +77,7 @@ def rng(seed=0):
 
 def push(synthesizer, loss, seed=0):
     """One step along a random gradient, with a loss of our choice."""
-    images = synthesizer.draft().images.detach().clone()
+    images = synthesizer.batch().images.detach().clone()
     source = rng(seed)
     for parameter in synthesizer.parameters():
         parameter.grad = torch.randn(parameter.shape, generator=source)
@@ -98,7 +98,7 @@ def alike(first, second):
     return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_balanced_labels_go_on_in_turn_from_any_class():
+def test_balanced_labels_are_the_classes_in_turn():
     source, starts = rng(), []
     for _ in range(300):
         labels = balanced_labels(8, 3, source)
@@ -112,10 +112,10 @@ def test_balanced_labels_go_on_in_turn_from_any_class():
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_a_draft_shows_the_classes_in_turn(make):
+def test_batch_has_the_classes_in_turn(make):
     synthesizer = make()
     synthesizer.begin(8, rng())
-    draft = synthesizer.draft()
+    draft = synthesizer.batch()
     assert draft.images.shape == (8, 1, 8, 8)
     assert torch.equal(draft.labels, balanced_labels(8, 3, rng()))
     (gradient,) = torch.autograd.grad(draft.images.square().sum(), synthesizer.parameters()[0])
@@ -126,7 +126,7 @@ def test_a_draft_shows_the_classes_in_turn(make):
 @pytest.mark.parametrize(
     ("losses", "best"), [((3.0, 1.0, 2.0), 1), ((1.0, 2.0, 3.0), 0), ((2.0, 1.0, 1.0), 1)]
 )
-def test_the_best_draft_is_kept(make, losses, best):
+def test_finish_returns_the_images_of_the_smallest_loss(make, losses, best):
     synthesizer = make()
     synthesizer.begin(6, rng())
     drafts = [push(synthesizer, loss, seed) for seed, loss in enumerate(losses)]
@@ -138,10 +138,10 @@ def test_the_best_draft_is_kept(make, losses, best):
 
 
 @pytest.mark.parametrize("make", [fresh, meta])
-@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize("conditioning", [None, "product"])
 @pytest.mark.parametrize(("losses", "best"), [((3.0, 1.0, 2.0), 1), ((1.0, 2.0, 3.0), 0)])
-def test_the_best_draft_is_kept_with_the_latents_it_was_drawn_from(make, conditional, losses, best):
-    synthesizer = make(latent_lr=0.25, conditional=conditional)
+def test_finish_returns_the_latents_of_the_returned_images(make, conditioning, losses, best):
+    synthesizer = make(latent_lr=0.25, conditioning=conditioning)
     synthesizer.begin(6, rng())
     latents, networks = [], []
     for seed, loss in enumerate(losses):
@@ -153,12 +153,12 @@ def test_the_best_draft_is_kept_with_the_latents_it_was_drawn_from(make, conditi
     assert not any(torch.equal(latents[i], latents[best]) for i in range(3) if i != best)
     assert not done.latents.requires_grad
     # The three belong together: the network of that step draws the same images once more.
-    told = done.labels if conditional else None
+    told = done.labels if conditioning else None
     assert torch.equal(networks[best](done.latents, told), done.images)
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_every_class_has_its_turn_when_a_batch_is_smaller_than_their_number(make):
+def test_small_batches_reach_every_class(make):
     synthesizer, source, seen = make(), rng(), set()
     for _ in range(10):
         synthesizer.begin(2, source)
@@ -168,7 +168,7 @@ def test_every_class_has_its_turn_when_a_batch_is_smaller_than_their_number(make
 
 @pytest.mark.parametrize("make", ALL)
 @pytest.mark.parametrize("finished", [False, True])
-def test_the_best_of_an_earlier_batch_is_forgotten_even_if_it_was_broken_off(make, finished):
+def test_best_images_of_an_interrupted_batch_are_dropped(make, finished):
     synthesizer = make()
     synthesizer.begin(6, rng())
     push(synthesizer, loss=0.1)
@@ -180,15 +180,15 @@ def test_the_best_of_an_earlier_batch_is_forgotten_even_if_it_was_broken_off(mak
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_a_step_changes_what_is_drawn(make):
+def test_step_changes_the_images(make):
     synthesizer = make()
     synthesizer.begin(6, rng())
     before = push(synthesizer, loss=1.0)
-    assert not torch.equal(synthesizer.draft().images, before)
+    assert not torch.equal(synthesizer.batch().images, before)
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_latents_are_standard_normal_and_the_same_for_the_same_draw(make):
+def test_latents_are_standard_normal_and_reproducible(make):
     drawn = []
     for seed in (4, 4, 5):
         synthesizer = make()
@@ -202,7 +202,7 @@ def test_latents_are_standard_normal_and_the_same_for_the_same_draw(make):
 
 
 @pytest.mark.parametrize("make", [fresh, meta])
-def test_latents_learn_at_a_rate_of_their_own_or_not_at_all(make):
+def test_latents_have_their_own_learning_rate(make):
     for rate in (0.0, 0.25):
         description = Sgd(0.5, momentum=0.0, policy=ConstantRate())
         synthesizer = make(description, latent_lr=rate)
@@ -219,24 +219,24 @@ def test_latents_learn_at_a_rate_of_their_own_or_not_at_all(make):
 
 
 @pytest.mark.parametrize("make", [fresh, meta])
-@pytest.mark.parametrize("conditional", [False, True])
-def test_a_generator_may_be_told_the_class(make, conditional):
-    synthesizer = make(conditional=conditional)
+@pytest.mark.parametrize("conditioning", [None, "product"])
+def test_conditioning_adds_a_class_embedding(make, conditioning):
+    synthesizer = make(conditioning=conditioning)
     synthesizer.begin(6, rng())
-    assert (synthesizer.network().embedding is not None) == conditional
-    assert synthesizer.draft().labels is not None
+    assert (synthesizer.network().embedding is not None) == bool(conditioning)
+    assert synthesizer.batch().labels is not None
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_the_draft_is_drawn_with_the_norms_of_the_batch(make):
+def test_batch_is_drawn_in_train_mode(make):
     synthesizer = make()
     synthesizer.begin(6, rng())
     synthesizer.network().eval()
-    synthesizer.draft()
+    synthesizer.batch()
     assert synthesizer.network().training
 
 
-def test_a_fresh_generator_is_born_for_each_batch():
+def test_each_batch_has_a_new_generator():
     synthesizer = fresh()
     synthesizer.begin(6, rng())
     first = synthesizer.network()
@@ -247,7 +247,7 @@ def test_a_fresh_generator_is_born_for_each_batch():
     synthesizer.load_state_dict({})
 
 
-def test_the_meta_generator_waits_while_its_clone_learns():
+def test_meta_generator_is_unchanged_until_finish():
     synthesizer = meta()
     before = values(synthesizer.generator)
     synthesizer.begin(6, rng())
@@ -260,12 +260,12 @@ def test_the_meta_generator_waits_while_its_clone_learns():
     assert not alike(values(synthesizer.generator), before)
 
 
-def test_the_meta_generators_gradient_is_the_sum_of_its_clones():
+def test_meta_gradient_is_the_sum_of_the_copys_gradients():
     synthesizer = meta(latent_lr=0.1)
     synthesizer.begin(6, rng())
     sums = [torch.zeros_like(p) for p in synthesizer.generator.parameters()]
     for step in range(STEPS):
-        draft = synthesizer.draft()
+        draft = synthesizer.batch()
         loss = (draft.images * (step + 1)).square().sum()
         for parameter in synthesizer.parameters():
             parameter.grad = None
@@ -278,7 +278,7 @@ def test_the_meta_generators_gradient_is_the_sum_of_its_clones():
     assert sums[0].abs().sum() > 0
 
 
-def test_the_meta_generators_step_is_as_many_times_larger_as_its_clone_took():
+def test_meta_learning_rate_is_multiplied_by_the_steps():
     synthesizer = meta(Sgd(0.01, momentum=0.0, policy=ConstantRate()))
     synthesizer.factor = 0.5
     before = values(synthesizer.generator)
@@ -291,7 +291,7 @@ def test_the_meta_generators_step_is_as_many_times_larger_as_its_clone_took():
         torch.testing.assert_close(new.detach(), old - 0.01 * STEPS * 0.5 * total)
 
 
-def test_the_meta_generators_gradients_do_not_pile_up_over_batches():
+def test_meta_gradients_do_not_accumulate_over_batches():
     synthesizer = meta()
     for batch in range(2):
         synthesizer.begin(6, rng(batch))
@@ -302,7 +302,7 @@ def test_the_meta_generators_gradients_do_not_pile_up_over_batches():
         synthesizer.finish()
 
 
-def test_the_meta_generator_now_and_then_draws_its_first_layers_anew():
+def test_meta_generator_renews_its_first_layers():
     synthesizer = meta(renew_every=2)
     renewed = []
     for batch in range(5):
@@ -320,7 +320,7 @@ def test_the_meta_generator_now_and_then_draws_its_first_layers_anew():
 
 
 @pytest.mark.parametrize("make", [meta, noisy])
-def test_goes_on_from_a_state(make):
+def test_per_batch_synthesizer_continues_from_its_state(make):
     description = Adam(0.01, policy=ConstantRate())
     first, second = make(description, renew_every=2), make(description, renew_every=2)
 
@@ -338,7 +338,7 @@ def test_goes_on_from_a_state(make):
         assert torch.equal(batch(second, seed), batch(first, seed))
 
 
-def test_the_noisy_layer_is_drawn_anew_for_each_batch_and_the_rest_goes_on():
+def test_only_the_noisy_layer_is_initialized_for_each_batch():
     synthesizer = noisy()
     synthesizer.begin(6, rng())
     push(synthesizer, loss=1.0)
@@ -349,7 +349,7 @@ def test_the_noisy_layer_is_drawn_anew_for_each_batch_and_the_rest_goes_on():
     assert alike(values(synthesizer.generator.trunk), trunk)
 
 
-def test_the_noisy_layer_learns_and_the_embeddings_do_not():
+def test_noisy_layer_is_trained_but_embeddings_are_not():
     synthesizer = noisy()
     synthesizer.begin(6, rng())
     embeddings = synthesizer.generator.embeddings.clone()
@@ -361,7 +361,7 @@ def test_the_noisy_layer_learns_and_the_embeddings_do_not():
     assert not any(p is synthesizer.generator.embeddings for p in synthesizer.parameters())
 
 
-def test_the_noisy_generator_now_and_then_is_drawn_anew_as_a_whole():
+def test_noisy_layer_generator_is_renewed():
     synthesizer = noisy(renew_every=2)
     renewed = []
     for batch in range(5):
@@ -427,7 +427,7 @@ def test_make_synthesizer_builds_every_kind(described):
     )
     assert type(synthesizer) is RUNNING[described]
     if hasattr(described, "renew_every"):
-        assert synthesizer.renew_every == 10
+        assert synthesizer.described.renew_every == 10
 
 
 def test_no_two_images_of_a_batch_share_class_and_noisy_layer():
@@ -441,7 +441,7 @@ def test_no_two_images_of_a_batch_share_class_and_noisy_layer():
         assert len(images.flatten(1).unique(dim=0)) == batch
 
 
-def test_given_embeddings_take_the_place_of_random_ones():
+def test_given_embeddings_are_used():
     made = recipe(NoisyLayer)
     embeddings = torch.randn(3, 7)
     assert torch.equal(build_generator(made, SPEC, 3, embeddings).embeddings, embeddings)

@@ -17,14 +17,14 @@ from dfkd.composition import (
 )
 from dfkd.images import ImageSpec
 from dfkd.recipe import Recipe
-from dfkd.synthesizers.pixel_optimization import (
+from dfkd.synthesizers.pixels import PixelSynthesizer
+from dfkd.synthesizers.protocol import balanced_labels
+from dfkd.synthesizers.soft_label_pixels import (
     CONCENTRATIONS,
-    PixelSynthesizer,
     SoftLabelPixelSynthesizer,
     class_similarity,
     dirichlet_targets,
 )
-from dfkd.synthesizers.protocol import balanced_labels
 
 SPEC = ImageSpec((2, 5, 4), (0.4, 0.6), (0.2, 0.5))
 CPU = torch.device("cpu")
@@ -60,7 +60,7 @@ def impressions():
 
 def push(synthesizer, loss, seed=0):
     """One step along a random gradient, with a loss of our choice."""
-    draft = synthesizer.draft()
+    draft = synthesizer.batch()
     before = draft.images.detach().clone()
     (images,) = synthesizer.parameters()
     images.grad = torch.randn(images.shape, generator=rng(seed))
@@ -75,10 +75,10 @@ def assert_within_range(images):
 
 
 @pytest.mark.parametrize("make", [pixels, impressions])
-def test_the_draft_is_what_is_optimised(make):
+def test_batch_returns_the_optimized_pixels(make):
     synthesizer = make()
     synthesizer.begin(5, rng())
-    draft = synthesizer.draft()
+    draft = synthesizer.batch()
     assert draft.images.shape == (5, *SPEC.shape)
     assert draft.images.requires_grad
     assert draft.images is synthesizer.parameters()[0]
@@ -89,11 +89,11 @@ def test_labels_are_classes_in_turn():
     synthesizer = pixels()
     assert torch.equal(synthesizer.targets(8, rng(3)), balanced_labels(8, 3, rng(3)))
     synthesizer.begin(8, rng())
-    labels = synthesizer.draft().labels
+    labels = synthesizer.batch().labels
     assert torch.equal(labels, (labels[0] + torch.arange(8)) % 3)
 
 
-def test_noise_is_normal_and_the_same_for_the_same_draw():
+def test_noise_is_normal_and_reproducible():
     drawn = pixels().noise(500, rng(1))
     assert drawn.mean().abs() < 0.05
     assert abs(drawn.std() - 1) < 0.05
@@ -106,20 +106,20 @@ def test_images_stay_within_the_value_range(make):
     synthesizer.begin(6, rng())
     for step in range(5):
         push(synthesizer, loss=5.0 - step, seed=step)
-        assert_within_range(synthesizer.draft().images.detach())
+        assert_within_range(synthesizer.batch().images.detach())
     assert_within_range(synthesizer.finish().images)
 
 
-def test_pixels_that_are_within_the_range_are_not_moved_by_it():
+def test_pixels_within_the_range_are_unchanged():
     inside = SPEC.normalise(torch.rand(4, *SPEC.shape, generator=rng()))
-    torch.testing.assert_close(pixels().confined(inside), inside)
+    torch.testing.assert_close(pixels().in_range(inside), inside)
 
 
 @pytest.mark.parametrize("make", [pixels, impressions])
 @pytest.mark.parametrize(
     ("losses", "best"), [((3.0, 1.0, 2.0), 1), ((1.0, 2.0, 3.0), 0), ((2.0, 1.0, 1.0), 1)]
 )
-def test_the_best_draft_is_kept(make, losses, best):
+def test_finish_returns_the_images_of_the_smallest_loss(make, losses, best):
     synthesizer = make()
     synthesizer.begin(4, rng())
     drafts = [push(synthesizer, loss, seed) for seed, loss in enumerate(losses)]
@@ -130,7 +130,7 @@ def test_the_best_draft_is_kept(make, losses, best):
     assert done.labels is synthesizer.labels
 
 
-def test_the_best_of_an_earlier_batch_is_forgotten():
+def test_best_images_of_an_earlier_batch_are_dropped():
     synthesizer = pixels()
     synthesizer.begin(4, rng())
     push(synthesizer, loss=0.1)
@@ -140,7 +140,7 @@ def test_the_best_of_an_earlier_batch_is_forgotten():
     torch.testing.assert_close(synthesizer.finish().images, SPEC.clamp(draft))
 
 
-def test_a_step_is_the_recipes_times_the_loops_factor():
+def test_step_size_is_learning_rate_times_factor():
     description = Sgd(0.5, momentum=0.0, policy=ConstantRate())
     synthesizer = pixels(replace(PIXELS, generator=description))
     synthesizer.factor = 0.1
@@ -148,17 +148,17 @@ def test_a_step_is_the_recipes_times_the_loops_factor():
     before = push(synthesizer, loss=1.0, seed=7)
     gradient = torch.randn(before.shape, generator=rng(7))
     expected = SPEC.clamp(before - 0.5 * 0.1 * gradient)
-    torch.testing.assert_close(synthesizer.draft().images.detach(), expected)
+    torch.testing.assert_close(synthesizer.batch().images.detach(), expected)
 
 
-def test_the_loss_falls_when_it_is_real():
+def test_optimization_reduces_a_real_loss():
     synthesizer = pixels(replace(PIXELS, generator=Adam(0.05, policy=ConstantRate())))
     synthesizer.begin(6, rng())
     torch.manual_seed(0)
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(40, 3))
     losses = []
     for _ in range(20):
-        draft = synthesizer.draft()
+        draft = synthesizer.batch()
         loss = nn.functional.cross_entropy(teacher(draft.images), draft.labels)
         (draft.images.grad,) = torch.autograd.grad(loss, draft.images)
         synthesizer.step(loss)
@@ -169,7 +169,7 @@ def test_the_loss_falls_when_it_is_real():
     assert final == pytest.approx(min(losses), rel=1e-4)
 
 
-def test_impressions_start_uniform_over_the_value_range():
+def test_soft_label_pixels_start_uniform_over_the_value_range():
     raw = SPEC.denormalise(impressions().noise(500, rng()))
     assert raw.min() >= -1e-6
     assert raw.max() <= 1 + 1e-6
@@ -177,11 +177,11 @@ def test_impressions_start_uniform_over_the_value_range():
         assert (raw < quantile).float().mean().item() == pytest.approx(quantile, abs=0.02)
 
 
-def test_impressions_are_stretched_over_the_whole_range_one_by_one():
+def test_soft_label_pixels_are_stretched_to_the_whole_range_separately():
     images = torch.randn(4, *SPEC.shape, generator=rng()) * torch.tensor([0.1, 1, 5, 20.0]).view(
         4, 1, 1, 1
     )
-    raw = SPEC.denormalise(impressions().confined(images))
+    raw = SPEC.denormalise(impressions().in_range(images))
     torch.testing.assert_close(raw.amin((1, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0.0)
     torch.testing.assert_close(raw.amax((1, 2, 3)), torch.ones(4), atol=1e-5, rtol=0.0)
     # An image keeps the order of its raw pixels.
@@ -189,17 +189,17 @@ def test_impressions_are_stretched_over_the_whole_range_one_by_one():
     assert torch.equal(before, after)
 
 
-def test_a_flat_impression_stays_finite():
-    assert impressions().confined(torch.ones(1, *SPEC.shape)).isfinite().all()
+def test_constant_image_stays_finite():
+    assert impressions().in_range(torch.ones(1, *SPEC.shape)).isfinite().all()
 
 
-def test_impressions_read_the_teachers_last_layer():
+def test_similarity_comes_from_the_teachers_last_layer():
     expected = class_similarity(TEACHER[1].weight.detach())
     torch.testing.assert_close(impressions().similarity, expected)
 
 
 @pytest.mark.parametrize("shape", [(2, 5), (10, 84), (100, 64)], ids=str)
-def test_similarity_is_scaled_to_zero_and_one_with_oneself_at_the_top(shape):
+def test_similarity_is_scaled_to_zero_and_one(shape):
     similarity = class_similarity(torch.randn(shape, generator=rng()))
     assert similarity.shape == (shape[0], shape[0])
     assert similarity.min() >= 0
@@ -235,7 +235,7 @@ def test_dirichlet_targets_follow_the_similarity():
         torch.testing.assert_close(mean, expected[own], atol=0.03, rtol=0.0)
 
 
-def test_the_second_scale_makes_the_second_half_markedly_more_peaked():
+def test_second_half_of_a_batch_is_more_peaked():
     torch.manual_seed(0)
     similarity = class_similarity(torch.randn(10, 16))
     targets = dirichlet_targets(similarity, torch.arange(2_000) % 10)
@@ -244,7 +244,7 @@ def test_the_second_scale_makes_the_second_half_markedly_more_peaked():
     assert peaked > broad + 0.2
 
 
-def test_dirichlet_targets_are_about_the_class_of_each_label():
+def test_dirichlet_targets_are_largest_at_the_class_of_each_label():
     torch.manual_seed(0)
     # With nothing alike but itself, a class has (almost) all the mass of its own targets.
     classes = [3, 3, 0, 4, 1, 1, 2, 0, 4]
@@ -265,7 +265,7 @@ def concentrations(monkeypatch):
 
 
 @pytest.mark.parametrize(("count", "broad"), [(6, 3), (5, 3), (1, 1)])
-def test_the_first_half_is_drawn_at_the_first_scale(concentrations, count, broad):
+def test_first_half_of_a_batch_has_the_first_scale(concentrations, count, broad):
     similarity = class_similarity(torch.randn(4, 3, generator=rng()))
     classes = torch.arange(count) % 4
     dirichlet_targets(similarity, classes)
@@ -275,7 +275,7 @@ def test_the_first_half_is_drawn_at_the_first_scale(concentrations, count, broad
 
 
 @pytest.mark.parametrize("count", [4, 10])
-def test_every_class_is_drawn_at_both_scales_over_several_small_batches(concentrations, count):
+def test_every_class_gets_both_scales_over_small_batches(concentrations, count):
     synthesizer = SoftLabelPixelSynthesizer(IMPRESSIONS, nn.Linear(8, 10), SPEC, 10, CPU)
     synthesizer.similarity = torch.eye(10)
     source = rng()
@@ -287,25 +287,25 @@ def test_every_class_is_drawn_at_both_scales_over_several_small_batches(concentr
     assert seen == set(product(range(10), (False, True)))
 
 
-def test_every_class_has_its_turn_when_a_batch_is_smaller_than_their_number():
+def test_small_batches_reach_every_class():
     synthesizer, source, seen = pixels(), rng(), set()
     for _ in range(10):
         synthesizer.begin(2, source)
-        seen |= set(synthesizer.draft().labels.tolist())
+        seen |= set(synthesizer.batch().labels.tolist())
     assert seen == {0, 1, 2}
 
 
-def test_impressions_ask_for_soft_answers():
+def test_soft_label_pixels_have_soft_labels():
     synthesizer = impressions()
     torch.manual_seed(0)
     synthesizer.begin(7, rng())
-    labels = synthesizer.draft().labels
+    labels = synthesizer.batch().labels
     assert labels.shape == (7, 3)
     torch.testing.assert_close(labels.sum(1), torch.ones(7))
 
 
 @pytest.mark.parametrize("make", [pixels, impressions])
-def test_nothing_lasts_beyond_a_batch(make):
+def test_state_between_batches_is_empty(make):
     synthesizer = make()
     assert synthesizer.state_dict() == {}
     synthesizer.load_state_dict({})

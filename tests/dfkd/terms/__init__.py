@@ -1,25 +1,11 @@
 import torch
 
-from dfkd.models.forward_pass import LayerStatistics, Look
-from dfkd.synthesizers.synthesis import Synthesis
+from dfkd.models.forward_pass import LayerStatistics
 
 
 def draw(*shape, seed=0):
     rng = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=rng, dtype=torch.double)
-
-
-def synthesis(
-    logits=None,
-    *,
-    student=None,
-    labels=None,
-    latents=None,
-    images=None,
-    features=None,
-    statistics=(),
-):
-    return Synthesis(images, Look(logits, list(statistics), features), student, labels, latents)
 
 
 def layer(inputs, stored_mean, stored_variance):

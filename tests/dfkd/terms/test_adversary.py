@@ -5,12 +5,12 @@ import torch
 from torch.autograd import gradcheck
 
 from dfkd.terms.adversary import adversary, adversary_js, adversary_l1, adversary_while_agreed
-from tests.dfkd.terms import draw, synthesis
+from tests.dfkd.terms import draw
 
 
 def gradients(term, teacher, student, **options):
     both = [logits.clone().requires_grad_() for logits in (teacher, student)]
-    value = term(synthesis(both[0], student=both[1]), **options)
+    value = term(both[0], student_logits=both[1], **options)
     return torch.autograd.grad(value, both)
 
 
@@ -35,24 +35,24 @@ def js_by_hand(teacher, student, temperature, clamp, over_batch):
 
 
 @pytest.mark.parametrize("term", [adversary, adversary_l1, adversary_while_agreed])
-def test_worst_on_a_twin_and_better_when_they_differ(term):
+def test_adversaries_are_largest_for_equal_networks(term):
     teacher = draw(5, 7)
-    twin = term(synthesis(teacher, student=teacher)).item()
+    twin = term(teacher, student_logits=teacher).item()
     assert twin == pytest.approx(0.0, abs=1e-12)
-    assert term(synthesis(teacher, student=0.5 * teacher)).item() < twin - 0.01
+    assert term(teacher, student_logits=0.5 * teacher).item() < twin - 0.01
 
 
 @pytest.mark.parametrize("term", [adversary, adversary_l1, adversary_while_agreed, adversary_js])
 def test_gradient_by_finite_differences_through_both_networks(term):
     teacher, student = draw(3, 4).requires_grad_(), draw(3, 4, seed=1).requires_grad_()
-    assert gradcheck(lambda t, s: term(synthesis(t, student=s)), (teacher, student))
+    assert gradcheck(lambda t, s: term(t, student_logits=s), (teacher, student))
 
 
 def test_adversary_is_minus_kl():
     teacher, student = draw(5, 7), draw(5, 7, seed=1)
     p, q = teacher.softmax(1), student.softmax(1)
     by_hand = -(p * (p / q).log()).sum(1).mean()
-    torch.testing.assert_close(adversary(synthesis(teacher, student=student)), by_hand)
+    torch.testing.assert_close(adversary(teacher, student_logits=student), by_hand)
 
 
 def test_adversary_gradient():
@@ -67,19 +67,19 @@ def test_adversary_gradient():
 
 def test_adversary_l1_is_the_negative_mean_difference():
     teacher, student = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])
-    assert adversary_l1(synthesis(teacher, student=student)).item() == pytest.approx(-1.5)
+    assert adversary_l1(teacher, student_logits=student).item() == pytest.approx(-1.5)
     through_teacher, through_student = gradients(adversary_l1, teacher, student)
     torch.testing.assert_close(through_student, torch.tensor([[0.5, -0.5]]))
     torch.testing.assert_close(through_teacher, -through_student)
 
 
-def test_adversary_while_agreed_leaves_out_where_the_student_differs():
+def test_adversary_while_agreed_ignores_images_with_different_predictions():
     teacher = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 2.0]], dtype=torch.double)
     student = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 3.0]], dtype=torch.double)
     p, q = teacher.softmax(1), student.softmax(1)
     each = (p * (p / q).log()).sum(1)
     # The sum is over two images, the mean over all three.
-    value = adversary_while_agreed(synthesis(teacher, student=student))
+    value = adversary_while_agreed(teacher, student_logits=student)
     torch.testing.assert_close(value, -(each[0] + each[2]) / 3)
     for gradient in gradients(adversary_while_agreed, teacher, student):
         assert (gradient[1] == 0).all()
@@ -92,7 +92,7 @@ def test_adversary_while_agreed_leaves_out_where_the_student_differs():
 def test_adversary_js_by_hand(reduction, clamp, temperature):
     teacher, student = 2 * draw(3, 5), 2 * draw(3, 5, seed=1)
     value = adversary_js(
-        synthesis(teacher, student=student), temperature, reduction=reduction, clamp=clamp
+        teacher, student_logits=student, temperature=temperature, reduction=reduction, clamp=clamp
     )
     expected = js_by_hand(teacher, student, temperature, clamp, reduction == "batchmean")
     assert 0.0 < expected < 1.0
@@ -102,14 +102,14 @@ def test_adversary_js_by_hand(reduction, clamp, temperature):
 def test_adversary_js_defaults_are_those_of_pre_dfkd():
     teacher, student = draw(3, 5), draw(3, 5, seed=1)
     expected = js_by_hand(teacher, student, temperature=3.0, clamp=0.01, over_batch=False)
-    assert adversary_js(synthesis(teacher, student=student)).item() == pytest.approx(expected)
+    assert adversary_js(teacher, student_logits=student).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("classes", [2, 10])
 def test_adversary_js_element_mean_is_k_times_weaker_than_batch_mean(classes):
     teacher, student = draw(6, classes), draw(6, classes, seed=1)
     by_element, by_image = (
-        1 - adversary_js(synthesis(teacher, student=student), reduction=reduction).item()
+        1 - adversary_js(teacher, student_logits=student, reduction=reduction).item()
         for reduction in ("mean", "batchmean")
     )
     assert by_image == pytest.approx(classes * by_element)
@@ -120,14 +120,14 @@ def test_adversary_js_element_mean_is_k_times_weaker_than_batch_mean(classes):
     torch.testing.assert_close(strong, classes * weak)
 
 
-def test_adversary_js_is_one_on_a_twin_and_treats_both_networks_alike():
+def test_adversary_js_is_one_for_equal_networks_and_symmetric():
     teacher, student = draw(4, 5), draw(4, 5, seed=1)
-    assert adversary_js(synthesis(teacher, student=teacher)).item() == pytest.approx(1.0)
-    first = adversary_js(synthesis(teacher, student=student))
-    torch.testing.assert_close(first, adversary_js(synthesis(student, student=teacher)))
+    assert adversary_js(teacher, student_logits=teacher).item() == pytest.approx(1.0)
+    first = adversary_js(teacher, student_logits=student)
+    torch.testing.assert_close(first, adversary_js(student, student_logits=teacher))
 
 
-def test_adversary_js_clamp_kills_the_gradient_of_small_probabilities():
+def test_adversary_js_clamp_zeroes_the_gradient_of_small_probabilities():
     # Two hundred classes: near 0.005 each, all below 0.01.
     teacher, student = 0.1 * draw(4, 200), 0.1 * draw(4, 200, seed=1)
     for gradient in gradients(adversary_js, teacher, student):
@@ -138,15 +138,15 @@ def test_adversary_js_clamp_kills_the_gradient_of_small_probabilities():
 
 def test_adversary_js_without_clamp_stays_finite_for_certain_answers():
     teacher, student = 1e4 * torch.eye(3), 1e4 * torch.eye(3).roll(1, 0)
-    assert adversary_js(synthesis(teacher, student=student), clamp=0.0).isfinite()
+    assert adversary_js(teacher, student_logits=student, clamp=0.0).isfinite()
     for gradient in gradients(adversary_js, teacher, student, clamp=0.0):
         assert gradient.isfinite().all()
 
 
 def test_adversary_js_is_zero_beyond_the_outer_clip():
     teacher = torch.tensor([[90.0, 0.0]], dtype=torch.double)
-    far = synthesis(teacher, student=teacher.flip(1))
+    student = teacher.flip(1)
     # Each KL(M || P) is about log(0.5 / 1) / 2 + log(0.5 / 0.01) / 2, well above one.
-    assert adversary_js(far, reduction="batchmean").item() == 0.0
-    for gradient in gradients(adversary_js, teacher, teacher.flip(1), reduction="batchmean"):
+    assert adversary_js(teacher, student, reduction="batchmean").item() == 0.0
+    for gradient in gradients(adversary_js, teacher, student, reduction="batchmean"):
         assert (gradient == 0).all()

@@ -8,20 +8,20 @@ from torch.distributions import Normal, kl_divergence
 
 from dfkd.models.forward_pass import LayerStatistics
 from dfkd.terms.batch_norm import (
-    BatchNormAverage,
     batch_norm,
     batch_norm_kl,
     batch_norm_l2,
     batch_norm_mse,
     batch_norm_of_images,
 )
-from tests.dfkd.terms import draw, layer, synthesis
+from dfkd.terms.batch_norm_average import BatchNormAverage
+from tests.dfkd.terms import draw, layer
 
 TEACHER = nn.Sequential(nn.BatchNorm2d(3))
 
 
 def of(*layers):
-    return synthesis(statistics=layers)
+    return list(layers)
 
 
 def single(mean, variance, stored_mean, stored_variance):
@@ -40,7 +40,7 @@ def random_layer(channels=3, seed=0):
 
 
 @pytest.mark.parametrize("term", [batch_norm, batch_norm_l2, batch_norm_kl, batch_norm_mse])
-def test_zero_at_equality_and_positive_elsewhere(term):
+def test_distances_are_zero_for_equal_statistics_only(term):
     inputs = draw(4, 3, 2, 2)
     mean, variance = inputs.mean((0, 2, 3)), inputs.var((0, 2, 3), unbiased=False)
     assert term(of(layer(inputs, mean, variance))).item() == pytest.approx(0.0, abs=1e-12)
@@ -58,7 +58,7 @@ def test_gradient_by_finite_differences(term):
     assert gradcheck(value, (first, second))
 
 
-def test_batch_norm_counts_in_units_of_the_stored_deviation():
+def test_batch_norm_is_relative_to_the_stored_deviation():
     # ((3 - 1) / 2)^2 + (4 / 2 - 1)^2 = 2, and the mean of two equal layers is the same.
     one = single(mean=3.0, variance=16.0, stored_mean=1.0, stored_variance=4.0)
     for layers in ([one], [one, one]):
@@ -84,14 +84,14 @@ def test_batch_norm_gradient_by_hand():
     assert one.variances.grad.item() == pytest.approx((4 / 2 - 1) / (4 * 2))
 
 
-def test_batch_norm_does_not_see_a_common_scale():
+def test_batch_norm_ignores_a_common_scale():
     inputs, (mean, variance) = draw(4, 3, 2, 2), stored(3)
     plain = batch_norm(of(layer(inputs, mean, variance)))
     scaled = batch_norm(of(layer(100 * inputs, 100 * mean, 100**2 * variance)))
     torch.testing.assert_close(scaled, plain)
 
 
-def test_a_dead_channel_stays_finite():
+def test_constant_channel_is_finite():
     dead = layer(torch.zeros(2, 3, 2, 2, requires_grad=True), torch.zeros(3), torch.zeros(3))
     for term in (batch_norm, batch_norm_l2, batch_norm_kl):
         value = term(of(dead))
@@ -143,7 +143,7 @@ def test_batch_norm_kl_gradient_by_hand():
     assert one.variances.grad.item() == pytest.approx(1 / 8 - 1 / 4)
 
 
-def test_average_of_the_first_batch_is_the_plain_distance():
+def test_average_of_the_first_batch_is_batch_norm_l2():
     one = random_layer()
     average = BatchNormAverage(TEACHER)
     torch.testing.assert_close(average(of(one)), batch_norm_l2(of(one)))
@@ -156,19 +156,19 @@ def test_average_of_a_constant_is_that_constant(batches, momentum):
     one, average = random_layer(), BatchNormAverage(TEACHER, momentum)
     for _ in range(batches):
         value = average(of(one))
-        average.settle()
+        average.end_batch()
     ((mean, variance),) = average.averages()
     torch.testing.assert_close(mean, one.mean)
     torch.testing.assert_close(variance, one.variance)
     torch.testing.assert_close(value, batch_norm_l2(of(one)))
 
 
-def test_average_weighs_past_batches_by_their_age():
+def test_average_weights_past_batches_by_age():
     first, second = random_layer(seed=1), random_layer(seed=2)
     average = BatchNormAverage(TEACHER, momentum=0.9)
     for one in (first, second):
         average(of(one))
-        average.settle()
+        average.end_batch()
     ((mean, variance),) = average.averages()
     # (0.9 * 0.1 * first + 0.1 * second) / (1 - 0.9^2)
     torch.testing.assert_close(mean, (0.09 * first.mean + 0.1 * second.mean) / 0.19)
@@ -179,30 +179,30 @@ def test_average_compares_a_mixture_of_present_and_past():
     past, present = random_layer(seed=1), random_layer(seed=2)
     average = BatchNormAverage(TEACHER, momentum=0.9)
     average(of(past))
-    average.settle()
+    average.end_batch()
     mean = 0.1 * present.mean + 0.9 * past.mean
     variance = 0.1 * present.variance + 0.9 * past.variance
     expected = (mean - present.stored_mean).norm() + (variance - present.stored_variance).norm()
     torch.testing.assert_close(average(of(present)), expected)
 
 
-def test_average_takes_up_a_batch_once_however_often_it_is_looked_at():
+def test_average_records_a_batch_once():
     average, drafts = BatchNormAverage(TEACHER), [random_layer(seed=s) for s in range(4)]
     values = [average(of(draft)) for draft in (*drafts, drafts[0])]
     assert average.count == 0
     torch.testing.assert_close(values[-1], values[0])
-    average.settle()
+    average.end_batch()
     assert average.count == 1
     # The batch counts as it was last seen.
     torch.testing.assert_close(average.averages()[0][0], drafts[0].mean)
 
 
-def test_average_gradient_is_that_of_the_present_share_alone():
+def test_average_has_a_gradient_for_the_present_batch_only():
     past = draw(4, 3, 2, 2, seed=1).requires_grad_()
     present = draw(4, 3, 2, 2, seed=2).requires_grad_()
     average = BatchNormAverage(TEACHER, momentum=0.75)
     average(of(layer(past, *stored(3))))
-    average.settle()
+    average.end_batch()
     assert gradcheck(lambda x: average(of(layer(x, *stored(3)))), (present,))
     value = average(of(layer(present, *stored(3))))
     (reached,) = torch.autograd.grad(value, past, allow_unused=True, retain_graph=True)
@@ -213,25 +213,25 @@ def test_average_gradient_is_that_of_the_present_share_alone():
     assert slope.norm().item() == pytest.approx(0.25 / math.sqrt(4))
 
 
-def test_average_goes_on_from_a_state():
+def test_average_continues_from_its_state():
     first, second = BatchNormAverage(TEACHER), BatchNormAverage(TEACHER)
     for seed in range(3):
         first(of(random_layer(seed=seed)))
-        first.settle()
+        first.end_batch()
     second.load_state_dict(first.state_dict())
     fresh = random_layer(seed=9)
     assert second(of(fresh)) == first(of(fresh))
     for average in (first, second):
-        average.settle()
+        average.end_batch()
     torch.testing.assert_close(second.averages(), first.averages())
     assert second.count == 4
 
 
 # Checkpoints are read to the CPU.
-def test_average_moves_a_state_to_the_device_of_the_teacher():
+def test_average_restores_its_state_on_the_teachers_device():
     average = BatchNormAverage(TEACHER)
     average(of(random_layer()))
-    average.settle()
+    average.end_batch()
     elsewhere = BatchNormAverage(nn.Sequential(nn.BatchNorm2d(3)).to("meta"))
     elsewhere.load_state_dict(average.state_dict())
     there = LayerStatistics(*(torch.ones(4, 3, device="meta") for _ in range(2)), *stored_on_meta())
@@ -242,7 +242,7 @@ def stored_on_meta():
     return (torch.ones(3, device="meta") for _ in range(2))
 
 
-def test_average_for_a_teacher_whose_batch_norms_have_no_affine_part():
+def test_average_accepts_batch_norm_without_affine_parameters():
     average = BatchNormAverage(nn.Sequential(nn.BatchNorm2d(3, affine=False)))
     assert average(of(random_layer())).isfinite()
 
@@ -266,13 +266,13 @@ def test_batch_norm_of_images_by_hand():
     # (3 - 1)^2 + (4 - 2)^2 for the layer; nothing for images that are white already.
     one = single(mean=3.0, variance=16.0, stored_mean=1.0, stored_variance=4.0)
     images = whitened(1, 2, 4, 4)
-    value = batch_norm_of_images(synthesis(images=images, statistics=(one,)))
+    value = batch_norm_of_images(images=images, statistics=(one,))
     assert value.item() == pytest.approx(8.0, rel=1e-4)
-    twice = batch_norm_of_images(synthesis(images=images + 2, statistics=(one, one)))
+    twice = batch_norm_of_images(images=images + 2, statistics=(one, one))
     assert twice.item() == pytest.approx(2 * 8.0 + 2 * 2.0**2, rel=1e-4)
 
 
-def test_batch_norm_of_images_looks_at_each_image_by_itself():
+def test_batch_norm_of_images_compares_each_image_separately():
     """A batch that matches only as a whole is not good enough."""
     mean, variance = torch.zeros(1, dtype=torch.double), torch.ones(1, dtype=torch.double)
     images = whitened(2, 1, 4, 4)
@@ -283,13 +283,13 @@ def test_batch_norm_of_images_looks_at_each_image_by_itself():
         variance,
     )
     assert batch_norm_mse(of(apart)).item() == pytest.approx(0.0)
-    assert batch_norm_of_images(synthesis(images=images, statistics=(apart,))).item() > 1.9
+    assert batch_norm_of_images(images=images, statistics=(apart,)).item() > 1.9
 
 
-def test_batch_norm_of_images_has_a_true_gradient():
+def test_batch_norm_of_images_gradient_by_finite_differences():
     images = draw(2, 2, 3, 3).requires_grad_()
 
     def value(x):
-        return batch_norm_of_images(synthesis(images=x, statistics=(layer(x, *stored(2)),)))
+        return batch_norm_of_images(images=x, statistics=(layer(x, *stored(2)),))
 
     assert gradcheck(value, images)

@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dfkd.composition import AverageGenerator, BatchBank, SoftKl, VaeReplay
-from dfkd.needs import ADVERSARIES
 from dfkd.recipes import RECIPES
+from dfkd.terms import ADVERSARIES
 from dfkd.training.budget import Plan, for_student_steps, for_teacher_passes, passes_per_round
 from tests.support.tiny import SMALL, make_loop, shrunk
 
@@ -28,7 +28,7 @@ def runnable(recipe, warmup, rounds):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_loop_counts_what_the_plan_costs(name):
+def test_loop_counts_the_passes_of_its_plan(name):
     recipe = shrunk(RECIPES[name])
     plan = runnable(recipe, 2, 3)
     loop = make_loop(recipe, plan)
@@ -72,7 +72,7 @@ CHANGED = {
 
 
 @pytest.mark.parametrize("name", CHANGED)
-def test_a_loop_counts_what_the_plan_of_a_changed_recipe_costs(name):
+def test_loop_counts_the_passes_of_a_changed_recipe(name):
     recipe, plan = CHANGED[name], Plan(1, 3)
     loop = make_loop(recipe, plan)
     loop.run()
@@ -82,7 +82,7 @@ def test_a_loop_counts_what_the_plan_of_a_changed_recipe_costs(name):
     assert loop.counts.teacher_passes == cost(recipe, plan) - missing
 
 
-def test_the_cost_of_a_round_by_hand():
+def test_passes_per_round_by_hand():
     # One generator step of 8 images, forward with backward; two fresh batches, forward alone.
     assert passes_per_round(SMALL, warm=False) == 3 * 8 + 2 * 8
     assert passes_per_round(SMALL, warm=True) == 3 * 8
@@ -105,7 +105,7 @@ def test_the_cost_of_a_round_by_hand():
 @settings(deadline=None)
 @example(1_200_000)
 @given(st.integers(0, 10**10))
-def test_a_plan_for_teacher_passes_stays_within_the_budget_and_uses_it(name, more):
+def test_plan_for_teacher_passes_uses_the_budget_without_exceeding_it(name, more):
     recipe = RECIPES[name]
     warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
     schedule = recipe.schedule
@@ -122,7 +122,7 @@ def test_a_plan_for_teacher_passes_stays_within_the_budget_and_uses_it(name, mor
 
 # RDSKD's share of a small budget is less than one warm-up round.
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_budget_that_has_room_for_one_round_of_each_kind_is_kept(name):
+def test_smallest_possible_budget_is_not_exceeded(name):
     recipe = RECIPES[name]
     warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
     least = warm * bool(recipe.schedule.warmup_rounds) + main
@@ -131,7 +131,7 @@ def test_a_budget_that_has_room_for_one_round_of_each_kind_is_kept(name):
 
 
 @pytest.mark.parametrize("name", ["house", "pre-dfkd", "cmi", "mad", "zskd", "nayer", "dfad"])
-def test_a_loop_with_such_a_plan_stays_within_the_budget(name):
+def test_loop_with_a_plan_for_teacher_passes_stays_within_the_budget(name):
     recipe = shrunk(RECIPES[name])
     recipe = replace(
         recipe,
@@ -149,7 +149,7 @@ def test_a_loop_with_such_a_plan_stays_within_the_budget(name):
     assert 0 < loop.counts.teacher_passes <= budget
 
 
-def test_the_published_budget_gives_the_published_plan():
+def test_published_passes_give_the_published_plan():
     for recipe in RECIPES.values():
         schedule = recipe.schedule
         published = Plan(schedule.warmup_rounds, schedule.rounds, 1.0)
@@ -161,7 +161,7 @@ def test_the_published_budget_gives_the_published_plan():
 @pytest.mark.parametrize("name", RECIPES)
 @settings(deadline=None)
 @given(st.integers(1, 10**9))
-def test_a_plan_for_student_steps_reaches_them_by_less_than_a_round(name, steps):
+def test_plan_for_student_steps_exceeds_them_by_less_than_a_round(name, steps):
     recipe = RECIPES[name]
     plan = for_student_steps(recipe, steps)
     reached = plan.rounds * recipe.schedule.student_steps
@@ -173,7 +173,7 @@ def test_a_plan_for_student_steps_reaches_them_by_less_than_a_round(name, steps)
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_loop_with_such_a_plan_takes_the_steps(name):
+def test_loop_with_a_plan_for_student_steps_takes_the_steps(name):
     recipe = shrunk(
         RECIPES[name], rounds=5, warmup_rounds=RECIPES[name].schedule.warmup_rounds and 4
     )
@@ -186,5 +186,5 @@ def test_a_loop_with_such_a_plan_takes_the_steps(name):
 # Or no image would be made and no step taken, or the generator would stay as it was drawn.
 @pytest.mark.parametrize("name", [n for n, r in RECIPES.items() if r.schedule.generator_steps == 0])
 @pytest.mark.parametrize("steps", [1, 10, 100])
-def test_a_short_run_keeps_the_warm_up_without_which_nothing_would_be_made(name, steps):
+def test_short_run_keeps_at_least_one_warm_up_round(name, steps):
     assert for_student_steps(RECIPES[name], steps).warmup_rounds >= 1

@@ -9,7 +9,7 @@ import torch
 from dfkd.recipes import RECIPES
 from dfkd.training.budget import Plan
 from dfkd.training.health import (
-    LONGEST,
+    MAX_INTERVAL,
     WINDOW,
 )
 from tests.support.patient import (
@@ -41,21 +41,21 @@ def test_nan_in_the_student_is_rolled_back():
     assert all(torch.isfinite(part).all() for part in patient.states[-1])
 
 
-def test_nan_in_the_student_shows_in_the_generators_loss_first_when_it_asks_the_student():
+def test_nan_in_the_student_appears_in_the_adversarial_generator_loss():
     patient = Patient(on_mnist(RECIPE, 30), {24}, nan_in_the_student).run()
     assert_rolled_back(patient, 25, "the generator's loss is nan", patient.healthy)
 
 
-def test_a_fault_before_the_first_look_leads_back_to_the_beginning():
+def test_fault_before_the_first_measurement_restores_the_initial_state():
     loop = on_mnist(BLIND, 6)
     start = weights(loop.student), weights(loop.generator)
     patient = Patient(loop, {3}, nan_in_the_student).run()
     assert_rolled_back(patient, 4, "nan", start)
 
 
-def test_a_fault_in_the_warm_up_is_rolled_back_too():
+def test_fault_in_the_warm_up_is_rolled_back():
     loop = make_loop(RECIPE, Plan(6, 2), teacher=mnist_teacher(), student="lenet5-half", spec=MNIST)
-    loop._look_every = LONGEST
+    loop._measure_every = MAX_INTERVAL
     start, events = weights(loop.generator), []
 
     def watch(now):
@@ -72,7 +72,7 @@ def test_a_fault_in_the_warm_up_is_rolled_back_too():
     assert events[3][1].startswith("warm-up round 4: ")
 
 
-def test_an_exploding_gradient_of_the_student_is_rolled_back():
+def test_exploding_student_gradient_is_rolled_back():
     def swell(loop):
         with torch.no_grad():
             loop.student.fc.f7.weight.mul_(1e6)
@@ -81,7 +81,7 @@ def test_an_exploding_gradient_of_the_student_is_rolled_back():
     assert_rolled_back(patient, 25, "divergence: the student's gradient is", patient.healthy)
 
 
-def test_an_exploding_gradient_of_the_generator_is_rolled_back():
+def test_exploding_generator_gradient_is_rolled_back():
     def swell(loop):
         with torch.no_grad():
             loop.student.fc.f7.weight.mul_(1e6)
@@ -90,7 +90,7 @@ def test_an_exploding_gradient_of_the_generator_is_rolled_back():
     assert_rolled_back(patient, 25, "divergence: the generator's gradient is", patient.healthy)
 
 
-def test_a_student_that_forgets_in_two_looks_in_a_row_is_rolled_back_behind_the_first():
+def test_lost_agreement_in_two_measurements_restores_the_state_before_both():
     def scramble(loop):
         with torch.no_grad():
             layer = loop.student.fc.f7
@@ -106,7 +106,7 @@ def test_a_student_that_forgets_in_two_looks_in_a_row_is_rolled_back_behind_the_
     assert_rolled_back(patient, 60, "agreement on the frozen probe fell from", patient.states[19])
 
 
-def test_one_bad_look_is_no_divergence():
+def test_one_low_agreement_is_no_fault():
     def scramble(loop):
         with torch.no_grad():
             loop.student.fc.f7.weight.copy_(loop.student.fc.f7.weight.roll(1, 0))
@@ -115,13 +115,13 @@ def test_one_bad_look_is_no_divergence():
     assert patient.events == {}
 
 
-def test_a_generator_that_draws_one_image_only_is_rolled_back_after_a_window_of_rounds():
+def test_equal_images_for_a_window_of_rounds_are_rolled_back():
     patient = Patient(on_mnist(RECIPE, 40), {25}, lambda loop: spoil(loop, WINDOW, alike)).run()
     assert_rolled_back(patient, 25 + WINDOW, "mode collapse: all images alike", patient.states[19])
     assert patient.rounds[30].spread == 0.0
 
 
-def test_a_generator_that_draws_one_class_only_is_rolled_back_after_a_window_of_rounds():
+def test_one_class_for_a_window_of_rounds_is_rolled_back():
     patient = Patient(
         on_mnist(RECIPE, 40), {25}, lambda loop: spoil(loop, 2 * WINDOW, of_one_class)
     ).run()
@@ -132,7 +132,7 @@ def test_a_generator_that_draws_one_class_only_is_rolled_back_after_a_window_of_
     assert_rolled_back(patient, number, "mode collapse: one class", patient.states[19])
 
 
-def test_a_roll_back_leads_behind_the_first_round_of_a_collapse():
+def test_roll_back_restores_the_state_before_the_collapse_began():
     """A look inside the window does not take the first collapsed rounds for healthy ones."""
     loop = on_mnist(RECIPE, 30)
     start = weights(loop.student), weights(loop.generator)
@@ -143,16 +143,16 @@ def test_a_roll_back_leads_behind_the_first_round_of_a_collapse():
 
 
 @pytest.mark.parametrize("choose", [alike, of_one_class])
-def test_a_short_spell_of_bad_luck_is_no_collapse(choose):
+def test_short_collapse_is_no_fault(choose):
     patient = Patient(on_mnist(RECIPE, 40), {25}, lambda loop: spoil(loop, WINDOW - 2, choose))
     assert patient.run().events == {}
 
 
-def test_one_bad_look_in_a_phase_without_images_leaves_later_looks_healthy():
+def test_one_low_agreement_without_images_does_not_block_later_measurements():
     """A pool that is complete shows no image that could clear a suspicion."""
     recipe = shrunk(RECIPES["zskd"], batch=32)
     loop = make_loop(recipe, Plan(15, 12), teacher=mnist_teacher(), student=knowing(), spec=MNIST)
-    loop._look_every = 2
+    loop._measure_every = 2
     asked = iter([0.9, 0.2, 0.9, 0.9, 0.9, 0.9])
     loop.health.agreement = lambda student: next(asked)
     healthy = []

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from dfkd.recipes import RECIPES
-from dfkd.synthesizers import Draft
+from dfkd.synthesizers import GeneratedBatch
 from dfkd.training.budget import Plan
 from dfkd.training.health import (
-    LONGEST,
+    MAX_INTERVAL,
     RETRIES,
 )
 from dfkd.training.loop import DivergedError
@@ -29,7 +29,7 @@ from tests.support.tiny import (
 )
 
 
-def test_gives_up_after_the_last_retry_in_the_last_healthy_state():
+def test_run_fails_after_the_last_roll_back_in_its_last_healthy_state():
     loop = on_mnist(BLIND, 40)
     patient = Patient(loop, range(21, 40), nan_in_the_student)
     with pytest.raises(DivergedError, match=f"round 25: .*given up after {RETRIES} roll-backs"):
@@ -42,12 +42,12 @@ def test_gives_up_after_the_last_retry_in_the_last_healthy_state():
     assert [r.number for r in patient.rounds if r.event] == [22, 23, 24]
 
 
-def test_a_roll_back_restores_optimisers_and_drops_what_the_pool_took_since():
+def test_roll_back_restores_optimizers_and_drops_newer_pool_images():
     loop = on_mnist(BLIND, 25)
     moments, counts = [], []
 
     def watch(now):
-        state = loop._learning.optimizer.state_dict()["state"]
+        state = loop._student_phase.optimizer.state_dict()["state"]
         moments.append(state[0]["exp_avg"].clone())
         counts.append(loop.memory.count)
         if now.number == 22:
@@ -61,12 +61,12 @@ def test_a_roll_back_restores_optimisers_and_drops_what_the_pool_took_since():
     assert counts[22] == max(0, min(capacity, counts[19] + 3 * fresh) - 3 * fresh)
 
 
-def test_the_snapshot_survives_the_training_after_it():
+def test_snapshot_does_not_change_with_further_training():
     """Two roll-backs to one snapshot are to the same state, moments of the optimisers included."""
     loop, states = on_mnist(BLIND, 30), []
 
     def watch(now):
-        parts = (loop._learning.state_dict(), loop.synthesizer.state_dict())
+        parts = (loop._student_phase.state_dict(), loop.synthesizer.state_dict())
         states.append([number.clone() for number in every_number(parts)])
         if now.number in (22, 26):
             nan_in_the_student(loop)
@@ -79,20 +79,20 @@ def test_the_snapshot_survives_the_training_after_it():
 
 
 @pytest.mark.parametrize("factor", [math.nan, math.inf])
-def test_images_that_are_no_numbers_are_not_remembered(factor):
+def test_non_finite_images_are_not_stored(factor):
     """Otherwise they would come back from the pool after every roll-back."""
     loop = on_mnist(BLIND, 40)
 
     def explode(loop):
-        draw = loop.synthesizer.fresh
+        draw = loop.synthesizer.draw
         calls = []
 
         def exploded(count, rng):
             calls.append(count)
             draft = draw(count, rng)
-            return Draft(draft.images * factor) if len(calls) == 2 else draft
+            return GeneratedBatch(draft.images * factor) if len(calls) == 2 else draft
 
-        loop.synthesizer.fresh = exploded
+        loop.synthesizer.draw = exploded
 
     patient = Patient(loop, {30}, explode).run()
     assert list(patient.events) == [31]
@@ -100,13 +100,13 @@ def test_images_that_are_no_numbers_are_not_remembered(factor):
     assert torch.isfinite(loop.memory.state_dict()["images"]).all()
 
 
-def test_a_memory_that_learns_is_rolled_back_with_the_networks():
+def test_learning_memory_is_rolled_back():
     loop = make_loop(shrunk(RECIPES["mad"]), Plan(0, 4))
-    loop._look_every = LONGEST
-    start, twins = weights(loop.memory.twin), []
+    loop._measure_every = MAX_INTERVAL
+    start, twins = weights(loop.memory.average), []
 
     def watch(now):
-        twins.append(weights(loop.memory.twin))
+        twins.append(weights(loop.memory.average))
         if now.number == 2:
             nan_in_the_student(loop)
 
@@ -126,7 +126,7 @@ def of_the_contrast_head(loop):
 @pytest.mark.parametrize(
     ("name", "optimizer"), [("pre-dfkd", of_the_vae), ("cmi", of_the_contrast_head)]
 )
-def test_whatever_else_learns_is_gentler_after_a_roll_back_too(name, optimizer):
+def test_roll_back_reduces_all_other_learning_rates(name, optimizer):
     loop, rates = make_loop(shrunk(RECIPES[name]), Plan(0, 4)), []
 
     def watch(now):
@@ -139,15 +139,15 @@ def test_whatever_else_learns_is_gentler_after_a_roll_back_too(name, optimizer):
     assert rates[3] == pytest.approx(0.5 * rates[1])
 
 
-def test_the_average_generator_follows_the_generator_through_its_warm_up():
+def test_average_generator_is_updated_in_the_warm_up():
     loop = make_loop(shrunk(RECIPES["mad"]), Plan(3, 1))
     twins = []
-    loop.run(lambda _: twins.append(weights(loop.memory.twin)))
+    loop.run(lambda _: twins.append(weights(loop.memory.average)))
     assert not torch.equal(twins[0], twins[1])
     assert not torch.equal(twins[1], twins[2])
 
 
-def test_the_running_average_of_the_student_is_rolled_back():
+def test_running_average_of_the_student_is_rolled_back():
     loop = on_mnist(replace(BLIND, average=0.9), 6)
     patient = Patient(loop, {3}, nan_in_the_student).run()
     assert list(patient.events) == [4]

@@ -6,15 +6,16 @@ import torch
 from torch import nn
 
 from dfkd.composition import Adam, Bounded, ExpIncrement, Log1p, Term
-from dfkd.models.forward_pass import LayerStatistics, Look
+from dfkd.models.forward_pass import ForwardPass, LayerStatistics
 from dfkd.recipe import Recipe, RecipeError
-from dfkd.synthesizers.synthesis import Synthesis
+from dfkd.terms.inputs import TermInputs
+from dfkd.terms.stateful import StatefulTerm
+from dfkd.terms.wrappers import wrapped
 from dfkd.training.term_weighting import (
     Weighting,
     WrappedTerm,
     gradient_shares,
     usable_terms,
-    wrapped,
 )
 
 TEACHER = nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1), nn.BatchNorm2d(1))
@@ -28,12 +29,12 @@ def slope(value, wrapper, reference=0.0):
 
 
 @pytest.mark.parametrize("value", [-3.0, 0.0, 2.5])
-def test_plain_leaves_the_value_alone(value):
+def test_no_wrapper_returns_the_value(value):
     assert slope(value, None) == (value, 1.0)
 
 
 @pytest.mark.parametrize(("value", "reference"), [(0.5, 0.0), (-2.0, 0.0), (1.0, 3.0), (3.0, 1.0)])
-def test_exp_increment_and_its_gradient_are_the_exponential_of_the_increase(value, reference):
+def test_exp_increment_value_and_gradient_are_the_exponential(value, reference):
     expected = math.exp(value - reference)
     result, gradient = slope(value, ExpIncrement(), reference)
     assert result == pytest.approx(expected)
@@ -41,7 +42,7 @@ def test_exp_increment_and_its_gradient_are_the_exponential_of_the_increase(valu
 
 
 @pytest.mark.parametrize(("value", "limit"), [(1000.0, 10.0), (-1000.0, -10.0)])
-def test_exp_increment_far_out_is_finite_and_keeps_its_direction(value, limit):
+def test_exp_increment_beyond_its_bound_is_linear(value, limit):
     result, gradient = slope(value, ExpIncrement())
     assert math.isfinite(result)
     assert gradient == pytest.approx(math.exp(limit))
@@ -50,7 +51,7 @@ def test_exp_increment_far_out_is_finite_and_keeps_its_direction(value, limit):
 
 
 @pytest.mark.parametrize("limit", [10.0, -10.0])
-def test_exp_increment_has_no_step_at_its_limit(limit):
+def test_exp_increment_is_continuous_at_its_bound(limit):
     below, at, above = (slope(limit + distance, ExpIncrement()) for distance in (-1e-7, 0.0, 1e-7))
     assert below[0] == pytest.approx(at[0], rel=1e-6) == pytest.approx(above[0], rel=1e-6)
     assert below[1] == pytest.approx(above[1], rel=1e-6)
@@ -60,26 +61,29 @@ def test_exp_increment_has_no_step_at_its_limit(limit):
 @pytest.mark.parametrize(
     ("value", "expected", "gradient"), [(-0.5, -0.5, 1.0), (-7.0, -2.0, 0.0), (3.0, 3.0, 1.0)]
 )
-def test_bounded_stops_an_adversary_at_its_bound(value, expected, gradient):
+def test_bounded_has_no_gradient_below_its_bound(value, expected, gradient):
     assert slope(value, Bounded(bound=2.0)) == (expected, gradient)
 
 
 @pytest.mark.parametrize("value", [0.0, -0.5, -20.0])
-def test_log1p_tames_without_ever_stopping(value):
+def test_log1p_value_and_gradient(value):
     result, gradient = slope(value, Log1p())
     assert result == pytest.approx(-math.log(1 + abs(value)))
     assert gradient == pytest.approx(1 / (1 + abs(value)))
 
 
-class Scripted:
+class Scripted(StatefulTerm):
     """A term that takes given values, each with a gradient to `leaf`."""
 
     def __init__(self, *values):
         self.values = list(values)
         self.leaf = torch.zeros((), dtype=torch.double, requires_grad=True)
 
-    def __call__(self, synthesis):
+    def __call__(self, **inputs):
         return self.leaf + self.values.pop(0)
+
+
+NOTHING = TermInputs(torch.zeros(1, 1, 1, 1), ForwardPass(torch.zeros(1, 2)))
 
 
 def scripted(*values, weight=1.0, stretch=1.0, wrapper=None):
@@ -87,19 +91,19 @@ def scripted(*values, weight=1.0, stretch=1.0, wrapper=None):
     return WrappedTerm(Term("certainty", weight, wrapper=wrapper), compute, stretch)
 
 
-def test_a_share_is_weighted_after_the_wrapper():
-    raw, share = scripted(-5.0, weight=3.0, wrapper=Bounded(2.0))(None)
+def test_weight_is_applied_after_the_wrapper():
+    raw, share = scripted(-5.0, weight=3.0, wrapper=Bounded(2.0))(NOTHING)
     assert raw.item() == -5.0
     assert share.item() == -6.0
 
 
 @pytest.mark.parametrize("refresh", [1, 2, 3])
-def test_the_reference_is_refreshed_every_so_many_calls_without_a_gradient(refresh):
+def test_reference_is_refreshed_at_its_interval_without_a_gradient(refresh):
     values = [1.0, 2.0, 0.5, 3.0, 2.5, 1.5, 4.0]
     term = scripted(*values, weight=2.0, wrapper=ExpIncrement(refresh))
     reference = 0.0
     for number, value in enumerate(values, start=1):
-        raw, share = term(None)
+        raw, share = term(NOTHING)
         expected = 2.0 * math.exp(value - reference)
         assert raw.item() == value
         assert share.item() == pytest.approx(expected)
@@ -111,23 +115,23 @@ def test_the_reference_is_refreshed_every_so_many_calls_without_a_gradient(refre
 
 
 @pytest.mark.parametrize(("stretch", "refresh"), [(0.5, 60), (2.0, 240), (1e-6, 1)])
-def test_the_refresh_is_stretched_with_the_run(stretch, refresh):
+def test_refresh_interval_is_scaled_with_the_run(stretch, refresh):
     term = scripted(*[1.0] * 500, stretch=stretch, wrapper=ExpIncrement(120))
     assert term.refresh == refresh
-    first = [term(None)[1].item() for _ in range(refresh + 1)]
+    first = [term(NOTHING)[1].item() for _ in range(refresh + 1)]
     assert first[:refresh] == pytest.approx([math.e] * refresh)
     assert first[refresh] == pytest.approx(1.0)
 
 
-def test_a_wrapped_term_goes_on_from_a_state():
+def test_wrapped_term_continues_from_its_state():
     values = [1.0, 2.0, 0.5, 3.0, 2.5]
     first = scripted(*values, wrapper=ExpIncrement(2))
     for _ in range(3):
-        first(None)
+        first(NOTHING)
     second = scripted(*values[3:], wrapper=ExpIncrement(2))
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for _ in values[3:]:
-        assert second(None)[1] == first(None)[1]
+        assert second(NOTHING)[1] == first(NOTHING)[1]
 
 
 def views(seed=0):
@@ -138,7 +142,7 @@ def views(seed=0):
         for part, size in ((rows[:, :2], 2), (rows[:, 2:], 1))
     ]
     logits, student = (torch.randn(4, 5, generator=rng) for _ in range(2))
-    return Synthesis(torch.zeros(4, 2, 1, 1), Look(logits, layers), student)
+    return TermInputs(torch.zeros(4, 2, 1, 1), ForwardPass(logits, layers), student)
 
 
 TERMS = (
@@ -150,27 +154,28 @@ TERMS = (
 )
 
 
-def test_terms_that_ask_the_student_wait_for_one():
+def test_terms_that_need_the_student_are_inactive_without_one():
     weighting = Weighting(TERMS, TEACHER)
     alone = [w.term.name for w in weighting.active(student=False)]
     assert alone == ["certainty", "class-balance", "batch-norm-average", "contrast"]
     assert [w.term.name for w in weighting.active(student=True)] == [t.name for t in TERMS]
 
 
-def test_needs_are_those_of_all_terms():
-    assert Weighting(TERMS, TEACHER).needs() == {"student", "batch norm", "views"}
-    assert Weighting(TERMS[:2], TEACHER).needs() == frozenset()
+def test_inputs_are_those_of_all_terms():
+    needed = {"teacher_logits", "student_logits", "statistics"}
+    assert Weighting(TERMS, TEACHER).inputs() == needed
+    assert Weighting(TERMS[:2], TEACHER).inputs() == {"teacher_logits"}
 
 
 def test_options_reach_the_terms():
     weighting = Weighting(TERMS, TEACHER)
-    evenly = Synthesis(torch.zeros(2, 1, 1, 1), Look(torch.zeros(2, 100)))
+    evenly = TermInputs(torch.zeros(2, 1, 1, 1), ForwardPass(torch.zeros(2, 100)))
     raw, share = weighting.wrapped[1](evenly)
     assert raw.item() == pytest.approx(-2.0)
     assert share.item() == pytest.approx(-10.0)
 
 
-def test_what_learns_inside_the_terms_takes_a_step():
+def test_parameters_inside_terms_take_a_step():
     weighting = Weighting(TERMS, TEACHER)
     parameters = weighting.parameters()
     assert sum(p.numel() for p in parameters) == (3 * 4 + 4) + (4 * 4 + 4)
@@ -186,11 +191,11 @@ def one_batch(weighting, seed):
         parameter.grad = None
     loss.backward(inputs=weighting.parameters())
     weighting.step()
-    weighting.settle()
+    weighting.end_batch()
     return loss.item()
 
 
-def test_settling_tells_every_term_that_a_batch_is_done():
+def test_end_batch_reaches_every_term():
     weighting = Weighting(TERMS, TEACHER)
     average, contrast = (w.compute for w in weighting.wrapped[3:])
     for seed in range(3):
@@ -199,7 +204,7 @@ def test_settling_tells_every_term_that_a_batch_is_done():
         assert len(contrast.state_dict()["bank"]) == 2 * (seed + 1)
 
 
-def test_goes_on_from_a_state():
+def test_weighting_continues_from_its_state():
     torch.manual_seed(0)
     first = Weighting(TERMS, TEACHER)
     for seed in range(3):
@@ -212,7 +217,7 @@ def test_goes_on_from_a_state():
         assert one_batch(second, seed) == pytest.approx(one_batch(first, seed), rel=1e-6)
 
 
-def test_a_state_of_other_terms_is_refused():
+def test_state_of_other_terms_is_refused():
     with pytest.raises(ValueError, match="zip"):
         Weighting(TERMS, TEACHER).load_state_dict(Weighting(TERMS[:2], TEACHER).state_dict())
 
@@ -221,7 +226,7 @@ def recipe(*terms):
     return Recipe("given", "none", terms=terms, generator=Adam(1e-3))
 
 
-def test_a_teacher_without_batch_norm_is_served_where_possible_and_else_refused():
+def test_teacher_without_batch_norm_drops_optional_terms_only():
     plain = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     optional = Term("batch-norm", 1.0, where_possible=True)
     sure = Term("certainty", 1.0)
@@ -240,7 +245,7 @@ def test_gradient_shares_of_two_simple_terms_by_hand():
     assert sum(shares.values()) == pytest.approx(1.0)
 
 
-def test_gradient_shares_leave_the_graph_and_the_gradients_as_they_were():
+def test_gradient_shares_do_not_change_graph_or_gradients():
     weight = torch.ones(3, requires_grad=True)
     images = weight * 2
     parts = {"first": images.square().sum(), "second": images.sum()}

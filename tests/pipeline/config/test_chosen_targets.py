@@ -1,4 +1,4 @@
-"""A run's targets: CPUs are compiled for and judged here, engines wait for their device."""
+"""A run's targets: CPUs are compiled for here, engines are built on their device."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def config(folder, **changes):
     return read_run_file(write_run(folder, **changes))
 
 
-def test_cpus_and_engines_are_told_apart(tmp_path):
+def test_targets_are_split_into_local_and_remote_ones(tmp_path):
     names = ["local-cpu", "orin-nano", "arm", "local-gpu", "arm-dotprod@shelf", "thor@lab"]
     names += ["orin-nx-dla1", "orin-nx-dla0@lab"]
     chosen = config(tmp_path, targets=names)
@@ -33,13 +33,13 @@ def test_cpus_and_engines_are_told_apart(tmp_path):
     assert labels[-4:] == ["compile local-cpu", "validate local-cpu", "compile arm", "validate arm"]
 
 
-def test_a_student_for_an_engine_alone_is_judged_on_this_cpu(tmp_path):
+def test_run_without_a_cpu_target_is_judged_on_this_cpu(tmp_path):
     chosen = config(tmp_path, targets=["orin-nano"])
     assert list(cpu_targets(chosen)) == ["local-cpu"]
     assert chain(chosen)[-1].label == "validate local-cpu"
 
 
-def test_an_engine_saturates_nothing(tmp_path):
+def test_only_cpu_targets_decide_the_weight_range(tmp_path):
     full = config(tmp_path, targets=["orin-nano", "x86-vnni"])
     half = config(tmp_path, targets=["orin-nano", "x86-avx2"])
     assert not half_range(full)
@@ -47,7 +47,7 @@ def test_an_engine_saturates_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("targets", "opset", "complaint"),
+    ("targets", "opset", "message"),
     [
         (["orinano"], 17, "targets: unknown target 'orinano'; did you mean 'orin-nano'?"),
         (["arm@"], 17, "targets: 'arm@' has no valid pool; write arm@POOL"),
@@ -58,13 +58,13 @@ def test_an_engine_saturates_nothing(tmp_path):
         (["nano"], 17, "17 is above 13, the highest that TensorRT reads on nano"),
     ],
 )
-def test_a_target_that_cannot_be_is_refused(tmp_path, targets, opset, complaint):
+def test_invalid_target_is_an_input_error(tmp_path, targets, opset, message):
     chosen = config(tmp_path, targets=targets, export={"opset": opset})
     with pytest.raises(InputError) as caught:
         check_targets(chosen)
-    assert complaint in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_the_oldest_devices_take_opset_13(tmp_path):
+def test_oldest_devices_accept_opset_13(tmp_path):
     check_targets(config(tmp_path, targets=["nano", "tx2"], export={"opset": 13}))
     check_targets(config(tmp_path, targets=["xavier-nx", "orin-nano", "thor"]))

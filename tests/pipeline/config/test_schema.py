@@ -15,19 +15,19 @@ def changed(**sections):
     return {**copy.deepcopy(QUICK), **sections}
 
 
-def fault(document):
+def error_of(document):
     with pytest.raises(InputError) as caught:
         check_recipes(parse_run(document, "run.yaml"))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_the_example_is_a_run_file_whose_weights_lie_beside_it():
+def test_weights_of_the_example_are_found_beside_its_run_file():
     config = read_run_file(EXAMPLE / "run.yaml")
     assert config.teacher.weights == str(EXAMPLE / "teacher.safetensors")
 
 
-def test_what_is_set_over_reads_as_if_it_stood_in_the_run_file(tmp_path):
+def test_overrides_replace_values_of_the_run_file(tmp_path):
     distill = {**QUICK["distill"], "recipe": "dafl", "overrides": {"batch": 32}}
     run_file = write_run(tmp_path, distill=distill)
     changes = RunOverrides("/else/t.safetensors", "lenet5", "nayer", ("local-cpu", "thor"), 7, 3)
@@ -54,26 +54,26 @@ def test_what_is_set_over_reads_as_if_it_stood_in_the_run_file(tmp_path):
         (RunOverrides(student="my.nets:Tiny", targets=("arm",)), "quick.my.nets-tiny.arm"),
     ],
 )
-def test_another_product_has_another_name(tmp_path, changes, name):
-    """Or the bundle for one device would take the place of that for another."""
+def test_other_student_or_targets_change_the_name(tmp_path, changes, name):
+    """Otherwise one bundle would replace another."""
     assert read_run_file(write_run(tmp_path), changes).name == name
 
 
-def test_a_run_file_for_engines_that_is_run_for_this_cpu_alone(tmp_path):
+def test_name_when_only_this_cpu_is_left_as_target(tmp_path):
     run_file = write_run(tmp_path, targets=["local-cpu", "thor"])
     assert read_run_file(run_file, RunOverrides(targets=("local-cpu",))).name == "quick.local-cpu"
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         (RunOverrides(student="lenet", targets=()), "targets"),
         (RunOverrides(budget=-1), "distill.budget.steps"),
         (RunOverrides(seed=-1), "seed"),
     ],
 )
-def test_what_is_set_over_is_checked_as_well(tmp_path, changes, says):
-    with pytest.raises(InputError, match=says):
+def test_overrides_are_checked(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
         read_run_file(write_run(tmp_path), changes)
 
 
@@ -86,14 +86,14 @@ def test_what_is_set_over_is_checked_as_well(tmp_path, changes, says):
         (changed(distill={"budget": {"stepps": 1}}), "stepps", "steps"),
     ],
 )
-def test_an_unknown_key_is_named_with_the_nearest_right_one(document, key, nearest):
-    line = fault(document)
+def test_unknown_key_is_named_with_the_nearest_known_one(document, key, nearest):
+    line = error_of(document)
     assert repr(key) in line
     assert repr(nearest) in line
 
 
 @pytest.mark.parametrize(
-    ("section", "value", "says"),
+    ("section", "value", "message"),
     [
         ("distill", {"recipe": "hous"}, "did you mean 'house'"),
         ("distill", {"overrides": {"bach": 3}}, "did you mean 'batch'"),
@@ -116,8 +116,8 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(document, key, neare
         ("device", "tpu", "device"),
     ],
 )
-def test_a_senseless_value_is_refused_with_the_reason(section, value, says):
-    assert says in fault(changed(**{section: value}))
+def test_invalid_value_is_an_input_error_with_the_reason(section, value, message):
+    assert message in error_of(changed(**{section: value}))
 
 
 @pytest.mark.parametrize("count", [2**60, 10**13])
@@ -140,7 +140,7 @@ def test_a_senseless_value_is_refused_with_the_reason(section, value, says):
         "seed",
     ],
 )
-def test_a_count_that_would_fill_the_memory_is_named(key, count):
+def test_too_large_a_count_is_named(key, count):
     document = copy.deepcopy(QUICK)
     *sections, name = key.split(".")
     part = document
@@ -149,7 +149,7 @@ def test_a_count_that_would_fill_the_memory_is_named(key, count):
     if sections[-1:] == ["budget"]:
         part.clear()
     part[name] = count
-    assert f"run.yaml: {key}: Input should be less than" in fault(document)
+    assert f"run.yaml: {key}: Input should be less than" in error_of(document)
 
 
 @pytest.mark.parametrize(
@@ -162,16 +162,16 @@ def test_a_count_that_would_fill_the_memory_is_named(key, count):
         ("gate.images", {"side": 2**40}),
     ],
 )
-def test_so_many_images_of_such_a_size(key, sections):
+def test_images_that_would_fill_the_memory_are_named(key, sections):
     side, classes = sections.pop("side", 224), sections.pop("classes", 10)
     teacher = {**QUICK["teacher"], "classes": classes}
     images = {"shape": [3, side, side], "mean": [0.5] * 3, "std": [0.5] * 3}
-    line = fault(changed(teacher=teacher, input=images, **sections))
+    line = error_of(changed(teacher=teacher, input=images, **sections))
     assert f"{key}: so many images of shape [3, {side}, {side}]" in line
 
 
-def test_what_is_usual_fits():
-    """The largest images of the literature, and as many probes of small ones as anyone took."""
+def test_usual_sizes_are_accepted():
+    """Images of 512 by 512 pixels, and 500,000 small probes."""
     large = {"shape": [3, 512, 512], "mean": [0.5] * 3, "std": [0.5] * 3}
     assert parse_run(changed(input=large), "run.yaml")
     assert parse_run(changed(gate={"images": 500_000}), "run.yaml")
@@ -179,23 +179,23 @@ def test_what_is_usual_fits():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("key", ["mean", "std", "value_range"])
-def test_a_number_that_is_none(key, value):
+def test_number_that_is_not_finite_is_an_input_error(key, value):
     images = {**QUICK["input"], key: [value, value] if key == "value_range" else [value]}
-    assert f"input.{key}" in fault(changed(input=images))
+    assert f"input.{key}" in error_of(changed(input=images))
 
 
-def test_a_run_file_whose_place_has_a_password():
+def test_password_in_the_run_files_url_is_an_input_error():
     with pytest.raises(InputError, match="run file: its URL contains a password"):
         read_run_file("sftp://user:secret@host/run.yaml")
 
 
-def test_class_names_are_one_a_class():
+def test_wrong_number_of_class_names_is_an_input_error():
     teacher = {**QUICK["teacher"], "class_names": ["zero", "one"]}
-    assert "2 class_names for 10 classes" in fault(changed(teacher=teacher))
+    assert "2 class_names for 10 classes" in error_of(changed(teacher=teacher))
 
 
 @given(st.integers(0, 10**6), st.integers(1, 512))
-def test_a_budget_in_images_is_rounded_up_to_whole_batches(images, batch):
+def test_budget_in_images_is_rounded_up_to_whole_batches(images, batch):
     steps = Budget(images=images).student_steps(batch)
     assert steps * batch >= images
     assert (steps - 1) * batch < images
@@ -203,7 +203,7 @@ def test_a_budget_in_images_is_rounded_up_to_whole_batches(images, batch):
 
 
 @pytest.mark.parametrize("content", ["[1, 2", "- a list", "\x00", "just text"])
-def test_what_is_no_run_file_gets_one_line(tmp_path, content):
+def test_file_that_is_not_a_run_file_is_an_input_error(tmp_path, content):
     path = tmp_path / "run.yaml"
     path.write_text(content)
     with pytest.raises(InputError, match=r"run\.yaml") as caught:
@@ -211,6 +211,6 @@ def test_what_is_no_run_file_gets_one_line(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_run_file(tmp_path):
+def test_missing_run_file_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         read_run_file(tmp_path / "none.yaml")

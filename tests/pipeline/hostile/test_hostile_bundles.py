@@ -1,6 +1,6 @@
-"""Bundles whose digests are right and whose files are not what they should be, and foreign graphs.
+"""`datafree-edge validate` on bundles with correct digests and wrong contents.
 
-All through `datafree-edge validate`, as a person would open them.
+It succeeds or raises an InputError of one line.
 """
 
 import io
@@ -37,7 +37,7 @@ COUNT, CLASSES = 12, 3
 
 MODEL = "targets/local-cpu/model.int8.onnx"
 
-TORN = (ROOT / "tests" / "targets" / "lint" / "modelopt_int8.onnx").read_bytes()
+REAL_GRAPH = (ROOT / "tests" / "targets" / "lint" / "modelopt_int8.onnx").read_bytes()
 
 
 def probes():
@@ -78,7 +78,7 @@ GOOD = packed(probes())
 
 
 def written(folder, golden=GOOD, model=None, **changes):
-    """A bundle that is whole by its own digests."""
+    """Write a bundle whose digests are correct."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / MODEL).parent.mkdir(parents=True)
     (folder / MODEL).write_bytes(model or graph())
@@ -96,7 +96,7 @@ def written(folder, golden=GOOD, model=None, **changes):
 
 
 def validated(bundle, model=None):
-    """Whether it came to a verdict."""
+    """Validate a bundle. Return True for a verdict, None after an InputError."""
 
     def judged():
         with pytest.raises(typer.Exit):
@@ -106,13 +106,13 @@ def validated(bundle, model=None):
     return succeeds_or_raises_one_line(judged)
 
 
-def test_a_good_one_is_judged(tmp_path):
+def test_valid_bundle_gets_a_verdict(tmp_path):
     assert validated(written(tmp_path / "bundle"))
 
 
 @st.composite
 def arrays(draw):
-    """Some of another type or shape, missing, or of Python's objects."""
+    """Probes with some arrays missing, or of another type or shape."""
     found = probes()
     for name in draw(st.lists(st.sampled_from(sorted(found)), min_size=1, max_size=2)):
         kind = draw(st.sampled_from(["u1", "f4", ">f4", "f8", "i8", "c8", "U3", "O", "?"]))
@@ -125,14 +125,14 @@ def arrays(draw):
 
 @FUZZ
 @given(mutated(GOOD) | arrays() | st.binary(max_size=60))
-def test_probes_of_anything(content):
+def test_any_probes_are_handled(content):
     with sandbox() as root:
         validated(written(root, golden=content))
 
 
 @FUZZ
-@given(mutated(graph()) | mutated(TORN[:4000]) | mutated(TORN) | st.binary(max_size=60))
-def test_graphs_of_anything(content):
+@given(mutated(graph()) | mutated(REAL_GRAPH[:4000]) | mutated(REAL_GRAPH) | st.binary(max_size=60))
+def test_any_graphs_are_handled(content):
     with sandbox() as root:
         bundle = written(root / "bundle")
         (root / "other.onnx").write_bytes(content)
@@ -140,7 +140,7 @@ def test_graphs_of_anything(content):
         validated(written(root / "bundle", model=content or b"0"))
 
 
-def test_a_graph_that_answers_with_something_else(tmp_path):
+def test_graph_with_wrong_outputs_is_an_input_error(tmp_path):
     bundle = written(tmp_path / "bundle")
     words = helper.make_model(
         helper.make_graph(
@@ -167,8 +167,8 @@ def test_a_graph_that_answers_with_something_else(tmp_path):
             validate(bundle, tmp_path / "other.onnx")
 
 
-def test_a_graph_whose_weights_lie_elsewhere(tmp_path):
-    """ONNX Runtime is not asked to open what lies outside the graph's folder."""
+def test_graph_with_weights_outside_its_folder_is_an_input_error(tmp_path):
+    """ONNX Runtime must not open files outside the graph's folder."""
     (tmp_path / "secret").write_bytes(bytes(4 * 4 * CLASSES))
     model = onnx.load_model_from_string(graph())
     (weights,) = model.graph.initializer
@@ -185,7 +185,7 @@ def test_a_graph_whose_weights_lie_elsewhere(tmp_path):
 @given(
     st.sampled_from([*REQUIRED_KEYS, "files", "gate", "agreement", "confidence", "int8"]), VALUES
 )
-def test_manifests_that_say_anything(name, value):
+def test_any_manifest_values_are_handled(name, value):
     with sandbox() as root:
         gate, target = {"agreement": 0.9, "confidence": 0.95}, {"int8": {"file": MODEL}}
         if name in gate:
@@ -202,12 +202,12 @@ def test_manifests_that_say_anything(name, value):
 
 
 @pytest.mark.parametrize("value", [3, None, [], {}, "x", {"agreement": 2, "confidence": 0.95}])
-def test_a_gate_that_is_none(tmp_path, value):
+def test_invalid_gate_is_an_input_error(tmp_path, value):
     with pytest.raises(InputError, match="no valid agreement"):
         validate(written(tmp_path / "bundle", run={"gate": value}), None)
 
 
-def test_a_bundle_cannot_be_called_out_of_the_store(tmp_path):
+def test_bundle_name_cannot_lead_out_of_the_store(tmp_path):
     bundle, store = written(tmp_path / "bundle", name="../../net"), Store(str(tmp_path / "a/b"))
     assert publish(store, written(tmp_path / "good"), "0" * 64) is PublishResult.RELEASED
     with pytest.raises(InputError, match="not a valid name"):
@@ -215,7 +215,7 @@ def test_a_bundle_cannot_be_called_out_of_the_store(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "bundle", "good"]
 
 
-def test_probes_that_are_few_bytes_until_they_are_unpacked(tmp_path, monkeypatch):
+def test_probes_that_decompress_to_too_many_bytes_are_an_input_error(tmp_path, monkeypatch):
     monkeypatch.setattr("targets.bundle.golden.MAX_FILE_BYTES", 1_000_000)
     content = packed({**probes(), "pixels": np.zeros((20_000, 1, 10, 10), np.uint8)})
     assert len(content) < 10_000

@@ -1,6 +1,6 @@
-"""What comes from outside and means harm, or is broken: one clear error, or it is fine.
+"""Hostile or broken input files are accepted or raise an InputError of one line.
 
-Never a traceback, never a file outside its root, never code that runs.
+They cause no traceback, no file outside the root, and run no code.
 """
 
 import io
@@ -41,7 +41,7 @@ pytestmark = FUZZ_TIMEOUT
 
 @FUZZ
 @given(st.sampled_from([*QUICK, "export", "targets", "seed", "device", "private"]), VALUES)
-def test_run_files_with_a_section_of_anything(section, value):
+def test_any_section_values_are_handled(section, value):
     config = succeeds_or_raises_one_line(lambda: parse_run({**QUICK, section: value}, "run.yaml"))
     if config is not None:
         succeeds_or_raises_one_line(lambda: check_config(config))
@@ -49,7 +49,7 @@ def test_run_files_with_a_section_of_anything(section, value):
 
 @FUZZ
 @given(mutated(yaml.safe_dump(QUICK).encode()))
-def test_run_files_of_broken_text(content):
+def test_broken_run_files_are_handled(content):
     with sandbox() as root:
         (root / "run.yaml").write_bytes(content)
         succeeds_or_raises_one_line(lambda: read_run_file(root / "run.yaml"))
@@ -68,7 +68,7 @@ def test_run_files_of_broken_text(content):
         "name: !!int ''",
     ],
 )
-def test_yaml_that_means_harm(tmp_path, content):
+def test_hostile_yaml_is_an_input_error(tmp_path, content):
     (tmp_path / "run.yaml").write_text(content)
     with pytest.raises(InputError):
         read_run_file(tmp_path / "run.yaml")
@@ -77,7 +77,7 @@ def test_yaml_that_means_harm(tmp_path, content):
 
 @FUZZ
 @given(VALUES | st.fixed_dictionaries({"files": st.dictionaries(NAMES, st.text(max_size=64))}))
-def test_manifests_of_anything(document):
+def test_any_manifests_are_handled(document):
     with sandbox() as root:
         (root / "manifest.json").write_text(json.dumps(document))
         succeeds_or_raises_one_line(lambda: open_bundle(root))
@@ -85,19 +85,18 @@ def test_manifests_of_anything(document):
 
 @FUZZ
 @given(st.dictionaries(NAMES, st.binary(max_size=20), max_size=4), VALUES)
-def test_orders_whose_files_lie_anywhere(files, stray):
-    """What a device lays out never leaves its folder."""
+def test_unpacking_an_order_stays_inside_its_folder(files, stray):
     with sandbox() as root:
         store = Store(str(root / "store"))
 
-        def kept(content):
+        def put(content):
             path = root / "content"
             path.write_bytes(content)
             return store.put(path, "content").sha256
 
-        manifest = {"files": {name: kept(content) for name, content in files.items()}}
+        manifest = {"files": {name: put(content) for name, content in files.items()}}
         for document in (manifest, {"files": stray}, stray):
-            order = kept(json.dumps(document).encode())
+            order = put(json.dumps(document).encode())
             with sandbox() as device:
                 succeeds_or_raises_one_line(lambda order=order, to=device: unpack(store, order, to))
             assert not ESCAPED.exists()
@@ -105,7 +104,7 @@ def test_orders_whose_files_lie_anywhere(files, stray):
 
 @FUZZ
 @given(mutated((EXAMPLE / "teacher.safetensors").read_bytes()))
-def test_broken_safetensors(content):
+def test_broken_safetensors_are_handled(content):
     succeeds_or_raises_one_line(lambda: parse_weights(content, "teacher.safetensors"))
 
 
@@ -117,18 +116,18 @@ def saved(value):
 
 @FUZZ
 @given(mutated(saved({"weight": torch.ones(3, 3), "bias": torch.zeros(3)})) | st.binary())
-def test_broken_state_dicts(content):
+def test_broken_state_dicts_are_handled(content):
     succeeds_or_raises_one_line(lambda: parse_weights(content, "teacher.pt"))
 
 
 @FUZZ
 @given(VALUES)
-def test_files_that_hold_something_else(value):
+def test_torch_files_without_a_state_dict_are_handled(value):
     succeeds_or_raises_one_line(lambda: parse_weights(saved(value), "teacher.pt"))
 
 
 @pytest.mark.parametrize("protocol", range(2, 6))
-def test_pickles_that_run_code_do_not(tmp_path, protocol):
+def test_pickled_code_is_not_run(tmp_path, protocol):
     class Attack:
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "ran"),))
@@ -144,7 +143,7 @@ GRAPH = (ROOT / "tests" / "targets" / "lint" / "modelopt_int8.onnx").read_bytes(
 
 @FUZZ
 @given(mutated(GRAPH[:4000]) | mutated(GRAPH))
-def test_broken_graphs(content):
+def test_broken_graphs_are_handled(content):
     with sandbox() as root:
         (root / "graph.onnx").write_bytes(content)
         try:
@@ -155,7 +154,7 @@ def test_broken_graphs(content):
 
 @FUZZ
 @given(mutated(yaml.safe_dump(QUICK).encode()), st.binary(max_size=50))
-def test_registry_entries_of_anything(run_file, weights):
+def test_broken_registry_entries_are_refused_in_one_line(run_file, weights):
     with sandbox() as root:
         entry = root / "registry" / "net"
         entry.mkdir(parents=True)
@@ -167,7 +166,7 @@ def test_registry_entries_of_anything(run_file, weights):
             assert "\n" not in change.refused
 
 
-def test_a_link_in_a_bundle_leads_nowhere_else(tmp_path):
+def test_link_out_of_a_bundle_is_an_input_error(tmp_path):
     (tmp_path / "secret").write_text("secret")
     bundle = tmp_path / "bundle"
     bundle.mkdir()

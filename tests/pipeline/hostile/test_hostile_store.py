@@ -1,4 +1,4 @@
-"""A store that others can write to: records, logs and checkpoints of anything."""
+"""Hostile records, logs and checkpoints in a store are handled without a traceback."""
 
 import io
 import json
@@ -46,7 +46,7 @@ pytestmark = FUZZ_TIMEOUT
 
 @FUZZ
 @given(mutated(json.dumps({"artifacts": {"a": {"name": "a", "sha256": "0" * 64}}}).encode()))
-def test_broken_records_of_steps(content):
+def test_broken_records_are_handled(content):
     with sandbox() as root:
         store = Store(str(root / "store"))
         store.record("step", "key", StepRecord({}, {}))
@@ -56,8 +56,8 @@ def test_broken_records_of_steps(content):
 
 @FUZZ
 @given(NAMES, st.text(max_size=70) | st.none())
-def test_artifacts_with_names_of_anything(name, sha256):
-    """None stands for an object that is there."""
+def test_any_artifact_names_are_handled(name, sha256):
+    """None stands for the sha256 of a stored object."""
     with sandbox() as outer, sandbox() as root:
         store = Store(str(outer / "store"))
         (outer / "content").write_text("content")
@@ -74,7 +74,7 @@ ARTIFACTS = st.dictionaries(
 
 
 def resealed(document, place):
-    """As one who means harm would."""
+    """Return a document with a valid checksum, as an attacker would write it."""
     if not isinstance(document, dict):
         return document
     return {**document, "seal": digest([place, json.loads(json.dumps(document))])}
@@ -82,8 +82,8 @@ def resealed(document, place):
 
 @FUZZ
 @given(VALUES | st.fixed_dictionaries({"artifacts": VALUES | ARTIFACTS, "notes": VALUES}))
-def test_records_that_say_anything(document):
-    """What is taken for a finished step can be handed on to the next."""
+def test_any_record_values_are_handled(document):
+    """A record that is accepted can be used by the next step."""
     with sandbox() as root:
         store, config = Store(str(root / "store")), read_run_file(write_run(root))
         teacher, distill = chain(config)[:2]
@@ -108,12 +108,12 @@ RELEASES = st.fixed_dictionaries(
     },
     optional={"when": st.just("20260101T000000.000000Z")},
 )
-"""As they should be; a number stands for one of the objects that are there."""
+"""Valid releases; a number stands for one of the stored objects."""
 
 
 @st.composite
 def entries(draw):
-    """Some of them with a field of anything, or nothing like one."""
+    """Releases, some with a wrong field or replaced by any value."""
     found = []
     for release in draw(st.lists(RELEASES, min_size=1, max_size=4)):
         if draw(st.booleans()):
@@ -124,7 +124,7 @@ def entries(draw):
 
 @FUZZ
 @given(entries(), VALUES)
-def test_logs_of_anything(logged, stray):
+def test_any_log_entries_are_handled(logged, stray):
     with sandbox() as root:
         store = Store(str(root / "store"))
         made = make_bundle(root / "made", "good")
@@ -157,8 +157,8 @@ def shown(table):
     return console.file.getvalue()
 
 
-def test_a_release_whose_predecessors_entry_was_deleted(tmp_path):
-    """As a damaged one's error says to do."""
+def test_history_works_after_an_entry_is_deleted(tmp_path):
+    """The error about a damaged entry says to delete it."""
     store = Store(str(tmp_path / "store"))
     made = {letter: make_bundle(tmp_path / letter, letter) for letter in "abc"}
     for each in made.values():
@@ -174,7 +174,7 @@ def test_a_release_whose_predecessors_entry_was_deleted(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["..", "../../escaped", "", "a/b", "."])
-def test_a_log_whose_name_leads_elsewhere(tmp_path, name):
+def test_log_name_cannot_lead_out_of_the_store(tmp_path, name):
     store = Store(str(tmp_path / "a" / "store"))
     for action in (
         lambda: store.append(f"service/{name}", {}),
@@ -185,7 +185,7 @@ def test_a_log_whose_name_leads_elsewhere(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_name_that_is_markup_is_shown_as_it_is(tmp_path):
+def test_name_with_markup_is_shown_unchanged(tmp_path):
     store = Store(str(tmp_path / "store"))
     made = make_bundle(tmp_path / "made", "x", name="[bold]a[")
     publish(store, made, json.loads((made / "manifest.json").read_text())["bundle"])
@@ -209,7 +209,7 @@ GOOD = {
 
 @st.composite
 def checkpoints(draw):
-    """A good one with some parts of anything, or broken bytes of a good one."""
+    """A valid checkpoint with some wrong parts or broken bytes."""
     if draw(st.booleans()):
         return draw(mutated(saved(GOOD)) | st.binary(max_size=60))
     state = dict(GOOD["loop"])
@@ -223,7 +223,7 @@ def checkpoints(draw):
 
 @FUZZ
 @given(checkpoints())
-def test_checkpoints_of_anything(content):
+def test_any_checkpoints_are_handled(content):
     with sandbox() as root:
         workspace = Workspace(Files(str(root)), "checkpoints/step")
         context = SimpleNamespace(workspace=workspace, reporter=Silent())
@@ -239,8 +239,8 @@ def test_checkpoints_of_anything(content):
 
 
 @pytest.mark.parametrize("number", [-(2**60), -2, 2])
-def test_a_round_that_there_is_not(tmp_path, number):
-    """From far below zero the loop would never come to its end."""
+def test_checkpoint_of_an_impossible_round_is_an_input_error(tmp_path, number):
+    """From a round far below zero the loop would not end."""
     workspace = Workspace(Files(str(tmp_path)), "checkpoints/step")
     context = SimpleNamespace(workspace=workspace, reporter=Silent())
     content = saved({**GOOD, "loop": {**GOOD["loop"], "round": number}})

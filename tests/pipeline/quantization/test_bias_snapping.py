@@ -1,4 +1,4 @@
-"""Biases on the grid of integer kernels: torch, float and integer runtimes then answer alike."""
+"""Biases rounded to the grid of integer kernels, so that torch and runtimes agree."""
 
 import copy
 
@@ -31,7 +31,7 @@ def images(count):
 
 
 def network_with_statistics():
-    """An untrained ResNet-20 whose batch norms do something."""
+    """Return an untrained ResNet-20 whose batch norms have random statistics."""
     torch.manual_seed(0)
     network = build("resnet20", SPEC, 10)
     for module in network.modules():
@@ -59,27 +59,28 @@ def graph(network):
 
 
 def levels(network):
+    """Return every bias in steps of its grid."""
     layers, steps = layers_in_call_order(network, images(2)), bias_steps(graph(network))
     return torch.cat(
         [layer.bias / torch.from_numpy(s) for layer, s in zip(layers, steps, strict=True)]
     )
 
 
-def test_every_bias_is_moved_to_the_nearest_step(prepared, snapped):
+def test_every_bias_is_rounded_to_nearest_step(prepared, snapped):
     before, after = levels(prepared), levels(snapped)
     assert (before - before.round()).abs().max() > 0.4
     torch.testing.assert_close(after, after.round(), atol=0.05, rtol=0)
     torch.testing.assert_close(after, before, atol=0.55, rtol=0)
 
 
-def test_twice_is_as_once(snapped):
+def test_snapping_twice_changes_nothing(snapped):
     again = copy.deepcopy(snapped)
     snap_biases(again, images(2))
-    for ours, theirs in zip(again.parameters(), snapped.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
+    for twice, once in zip(again.parameters(), snapped.parameters(), strict=True):
+        torch.testing.assert_close(twice, once, rtol=1e-6, atol=0)
 
 
-def test_layers_come_in_the_order_of_the_pass():
+def test_layers_are_in_order_of_forward_pass():
     class Backwards(nn.Module):
         def __init__(self):
             super().__init__()
@@ -92,15 +93,15 @@ def test_layers_come_in_the_order_of_the_pass():
     assert layers_in_call_order(network, torch.zeros(1, 4)) == [network.first, network.last]
 
 
-def test_torch_and_onnxruntime_answer_alike(snapped, tmp_path):
-    """With integer kernels too, which without the grid move one answer in a hundred."""
+def test_torch_and_onnxruntime_predict_the_same_classes(snapped, tmp_path):
+    """Also with integer kernels, which change 1 % of the predictions without snapping."""
     stored = store_weights_as_int8(graph(snapped))
     onnx.save(stored, tmp_path / "exported.onnx")
     onnx.save(rewrite_for_cpu(copy.deepcopy(stored), X86), tmp_path / "rewritten.onnx")
     x = images(1000)
     with torch.no_grad():
-        meant = snapped(x).numpy()
-    off = predict(open_session(tmp_path / "exported.onnx", optimised=False), x.numpy())
+        expected = snapped(x).numpy()
+    off = predict(open_session(tmp_path / "exported.onnx", optimized=False), x.numpy())
     on = predict(open_session(tmp_path / "rewritten.onnx"), x.numpy())
-    assert (off.argmax(1) == meant.argmax(1)).mean() >= 0.999
-    assert (on.argmax(1) == meant.argmax(1)).mean() >= 0.995
+    assert (off.argmax(1) == expected.argmax(1)).mean() >= 0.999
+    assert (on.argmax(1) == expected.argmax(1)).mean() >= 0.995

@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import load_file
 
 from dfkd.models import build
-from dfkd.models.forward_pass import look
-from dfkd.recipes import HOUSE, ZEROQ
-from dfkd.synthesizers.synthesis import Synthesis
+from dfkd.models.forward_pass import forward_with_features
+from dfkd.recipes.house import HOUSE
+from dfkd.recipes.zeroq import ZEROQ
 from dfkd.terms.batch_norm import batch_norm_of_images
 from dfkd.training.loop import build_generator
 from pipeline.config.run_file import read_run_file
@@ -75,7 +75,9 @@ def test_batch_norm_images_match_teachers_statistics_better_than_noise(tmp_path,
     images, notes = make_batch_norm_images(context, teacher)
 
     def distance(x):
-        return batch_norm_of_images(Synthesis(x, look(teacher, x, ["batch norm"]))).item()
+        return batch_norm_of_images(
+            x, forward_with_features(teacher, x, ["statistics"]).statistics
+        ).item()
 
     assert images.shape == (8, 1, 32, 32)
     assert distance(images) < 0.5 * distance(draw_noise(chosen)[:8])

@@ -1,4 +1,4 @@
-"""Each gap in NNCF that our glue closes, and that the glue closes it."""
+"""Placement, bits, calibration and restoring of fake-quantizers; gaps of NNCF that we close."""
 
 import copy
 
@@ -6,8 +6,6 @@ import nncf
 import pytest
 import torch
 from nncf.torch.function_hook.wrapper import get_hook_storage
-from nncf.torch.quantization import extensions, quantize_functions
-from nncf.torch.quantization.reference import ReferenceQuantizedFunctions
 from torch import nn
 from torch.nn import functional as F
 
@@ -15,7 +13,7 @@ from base.errors import InputError
 from dfkd.images import ImageSpec
 from dfkd.models import build
 from pipeline.export.batch_norm_folding import fold_batch_norms
-from pipeline.quantization import fake_quantizers, quantizer_kernels
+from pipeline.quantization import fake_quantizers
 from pipeline.quantization.fake_quantizers import (
     Scheme,
     describe,
@@ -24,7 +22,6 @@ from pipeline.quantization.fake_quantizers import (
     restore,
     to_torch_quantizers,
 )
-from pipeline.quantization.quantizer_kernels import use_kernels
 
 SPEC = ImageSpec((1, 32, 32), (0.1307,), (0.3081,))
 
@@ -35,6 +32,7 @@ def images():
 
 
 def network(name="lenet5-half-bn"):
+    """Return an untrained network whose batch norms have random statistics."""
     torch.manual_seed(0)
     built = build(name, SPEC, 10)
     with torch.no_grad():
@@ -50,61 +48,7 @@ def prepared(images):
     return prepare(network(), images, Scheme()).eval()
 
 
-def test_folding_keeps_the_answers_and_the_original(images):
-    original = network()
-    before = copy.deepcopy(original.state_dict())
-    copied = fold_batch_norms(original)
-    torch.testing.assert_close(copied(images), original(images), rtol=1e-4, atol=1e-5)
-    assert not any(isinstance(m, nn.BatchNorm2d) for m in copied.modules())
-    torch.testing.assert_close(original.state_dict(), before)
-
-
-def test_a_convolution_called_twice_keeps_its_batch_norms():
-    class Twice(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv = nn.Conv2d(3, 3, 3, padding=1)
-            self.first, self.second = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
-
-        def forward(self, x):
-            return self.second(self.conv(self.first(self.conv(x))))
-
-    shared, x = Twice().eval(), torch.randn(2, 3, 8, 8)
-    shared.first.running_mean.fill_(2)
-    shared.second.running_var.fill_(5)
-    torch.testing.assert_close(fold_batch_norms(shared)(x), shared(x))
-
-
-def test_a_batch_norm_that_stays_keeps_its_statistics_while_the_network_learns():
-    """In a wide ResNet the first norm of a block follows an addition."""
-    torch.manual_seed(0)
-    network_ = build("wrn-16-1", ImageSpec((3, 32, 32), (0.0,) * 3, (1.0,) * 3), 10, width=0.5)
-    copied, x = fold_batch_norms(network_.eval()), torch.randn(4, 3, 32, 32)
-    left = [m for m in copied.modules() if isinstance(m, nn.BatchNorm2d)]
-    assert left
-    before = [norm.running_mean.clone() for norm in left]
-    torch.testing.assert_close(copied.train()(x), network_(x), rtol=1e-4, atol=1e-4)
-    assert all(torch.equal(a, m.running_mean) for a, m in zip(before, left, strict=True))
-    prepared_ = prepare(network_, x, Scheme()).train()
-    assert not any(m.training for m in prepared_.modules() if isinstance(m, nn.BatchNorm2d))
-
-
-def test_a_batch_norm_without_memory_stays():
-    plain = nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3, track_running_stats=False)).eval()
-    x = torch.randn(2, 3, 8, 8)
-    torch.testing.assert_close(fold_batch_norms(plain)(x), plain(x))
-
-
-def test_a_network_that_cannot_be_traced_is_refused():
-    class Moody(nn.Module):
-        def forward(self, x):
-            return x if x.sum() > 0 else -x
-
-    with pytest.raises(InputError, match="cannot be traced"):
-        fold_batch_norms(Moody())
-
-
-def test_every_layer_is_quantized_and_every_activation_is_signed(prepared):
+def test_every_layer_is_quantized_with_signed_activations(prepared):
     found = dict(quantizers(prepared))
     weights = [q for q in found.values() if q.per_channel]
     activations = [q for q in found.values() if not q.per_channel]
@@ -113,8 +57,8 @@ def test_every_layer_is_quantized_and_every_activation_is_signed(prepared):
     assert all(q.signed and (q.level_low, q.level_high) == (-128, 127) for q in activations)
 
 
-def test_gap_nncf_still_counts_from_zero_after_a_relu(images):
-    """When this fails, NNCF has closed the gap: drop the loop over quantizers in `prepare`."""
+def test_gap_nncf_makes_activations_after_relu_unsigned(images):
+    """If this fails, NNCF has closed the gap: delete the loop over quantizers in `_set_bits`."""
     plain = nncf.quantize(
         fold_batch_norms(network()),
         nncf.Dataset([images]),
@@ -123,13 +67,13 @@ def test_gap_nncf_still_counts_from_zero_after_a_relu(images):
     assert not all(q.signed for _, q in quantizers(plain))
 
 
-def test_gap_nncf_still_leaves_batch_norms_unfolded(images):
-    """When this fails, NNCF folds by itself: drop `fold_batch_norms` from `prepare`."""
+def test_gap_nncf_does_not_fold_batch_norms(images):
+    """If this fails, NNCF folds them itself: delete `fold_batch_norms` from `prepare`."""
     plain = nncf.quantize(network(), nncf.Dataset([images]))
     assert any(isinstance(m, nn.BatchNorm2d) for m in plain.modules())
 
 
-def test_half_range_weights_stay_within_64_levels(images):
+def test_half_range_weights_are_within_64_levels(images):
     half = to_torch_quantizers(prepare(network(), images, Scheme(half_range=True)), images[:1])
     weight = half.convnet.c1.weight
     scale = next(
@@ -141,7 +85,7 @@ def test_half_range_weights_stay_within_64_levels(images):
     assert 32 < levels <= 64.01
 
 
-def test_a_layer_left_in_float_is_an_error(prepared):
+def test_layer_left_in_float_is_an_error(prepared):
     broken = copy.deepcopy(prepared)
     storage = get_hook_storage(broken)
     name = next(n for n, _ in storage.named_hooks() if n.startswith("pre_hooks.fc/f6"))
@@ -150,12 +94,12 @@ def test_a_layer_left_in_float_is_an_error(prepared):
         fake_quantizers._require_quantized_layers(broken, ())
 
 
-def test_what_is_described_and_saved_comes_back_the_same(prepared, images):
-    again = restore(network(), describe(prepared), prepared.state_dict())
-    torch.testing.assert_close(again(images), prepared(images), rtol=0, atol=0)
+def test_restored_network_has_equal_logits(prepared, images):
+    restored = restore(network(), describe(prepared), prepared.state_dict())
+    torch.testing.assert_close(restored(images), prepared(images), rtol=0, atol=0)
 
 
-def test_fine_tuning_reaches_weights_and_scales(prepared, images):
+def test_gradients_reach_weights_and_scales(prepared, images):
     tuned = copy.deepcopy(prepared)
     tuned(images).square().sum().backward()
     scales = [q._scale_param_storage for _, q in quantizers(tuned)]
@@ -164,7 +108,7 @@ def test_fine_tuning_reaches_weights_and_scales(prepared, images):
     assert tuned.convnet.c1.weight.grad.abs().sum() > 0
 
 
-def test_without_hooks_there_is_nothing_quantized_to_tune(prepared, images):
+def test_deleting_hooks_removes_all_quantization(prepared, images):
     bare = copy.deepcopy(prepared)
     for name, _ in list(get_hook_storage(bare).named_hooks()):
         get_hook_storage(bare).delete_hook(name)
@@ -172,24 +116,14 @@ def test_without_hooks_there_is_nothing_quantized_to_tune(prepared, images):
     assert not torch.equal(bare(images), prepared(images))
 
 
-def test_a_failed_kernel_build_is_an_error_not_a_slow_run(monkeypatch, images):
-    class NoCompiler:
-        def get(self, name):
-            return getattr(ReferenceQuantizedFunctions, name)
-
-    monkeypatch.setattr(extensions, "QuantizedFunctionsCPU", NoCompiler())
-    with pytest.raises(InputError, match=r"C\+\+ compiler"):
-        prepare(network(), images, Scheme())
-
-
-def test_a_layer_that_is_named_may_stay_in_float(images):
+def test_float_layers_stay_in_float(images):
     network_ = prepare(network(), images, Scheme(float_layers=("fc.f7",)))
     placed = [name for name, q in quantizers(network_) if q.per_channel]
     assert len(placed) == 4
     assert not any("fc/f7" in name for name in placed)
 
 
-def test_bits_of_weights_activations_and_edges(images):
+def test_weights_activations_and_edges_have_bits_of_scheme(images):
     scheme = Scheme(weight_bits=4, activation_bits=5, edge_bits=8)
     found = list(quantizers(prepare(network(), images, scheme)))
     weights = {name: q.num_bits for name, q in found if q.per_channel}
@@ -199,19 +133,19 @@ def test_bits_of_weights_activations_and_edges(images):
     assert sorted(activations) == [5, 5, 5, 8, 8]
 
 
-def test_below_eight_bits_an_activation_after_a_relu_is_unsigned(images):
+def test_below_eight_bits_activations_after_relu_are_unsigned(images):
     found = dict(quantizers(prepare(network(), images, Scheme(weight_bits=4, activation_bits=4))))
     after_relu = [q for name, q in found.items() if "relu" in name]
     assert after_relu
     assert all((q.level_low, q.level_high) == (0, 15) for q in after_relu)
-    taken = next(q for name, q in found.items() if "post_hooks.x" in name or "images" in name)
-    assert (taken.level_low, taken.level_high) == (-128, 127)
+    of_images = next(q for name, q in found.items() if "post_hooks.x" in name or "images" in name)
+    assert (of_images.level_low, of_images.level_high) == (-128, 127)
     weight = next(q for q in found.values() if q.per_channel)
     assert (weight.level_low, weight.level_high) == (-7, 7)
 
 
 def activations(name, scheme):
-    """The fake-quantizers of a small residual network's activations, by place."""
+    """Return the activation quantizers of a small residual network by NNCF's name."""
     spec = ImageSpec((3, 32, 32), (0.5,) * 3, (0.25,) * 3)
     prepared_ = prepare(build(name, spec, 10, 0.25).eval(), torch.randn(8, 3, 32, 32), scheme)
     return {place: q for place, q in quantizers(prepared_) if not q.per_channel}
@@ -219,9 +153,7 @@ def activations(name, scheme):
 
 @pytest.mark.parametrize(("edge_bits", "image"), [(None, 8), (4, 4)])
 @pytest.mark.parametrize(("name", "relus"), [("resnet20", 18), ("wrn-16-1", 12)])
-def test_below_eight_bits_only_images_and_inputs_of_layers_are_quantized(
-    name, relus, edge_bits, image
-):
+def test_below_eight_bits_only_images_and_layer_inputs_are_quantized(name, relus, edge_bits, image):
     found = activations(name, Scheme(4, 4, edge_bits))
     of_image = found.pop("post_hooks.images__0.0")
     assert (of_image.num_bits, of_image.signed) == (image, True)
@@ -233,7 +165,7 @@ def test_below_eight_bits_only_images_and_inputs_of_layers_are_quantized(
 
 
 class Branches(nn.Module):
-    """Two layers take the image pooled, and two give what is concatenated."""
+    """Two layers take the pooled image; the outputs of two layers are concatenated."""
 
     def __init__(self):
         super().__init__()
@@ -247,65 +179,40 @@ class Branches(nn.Module):
 
 
 @pytest.mark.parametrize("float_layers", [(), ("a",)])
-def test_images_have_eight_bits_and_concatenated_inputs_share_their_quantizer(images, float_layers):
+def test_images_have_eight_bits_and_concatenated_inputs_share_a_quantizer(images, float_layers):
     torch.manual_seed(0)
     plain = Branches().eval()
     few = prepare(plain, images, Scheme(4, 4, float_layers=float_layers)).eval()
     inputs = {place: q for place, q in quantizers(few) if not q.per_channel}
     assert [q.num_bits for place, q in inputs.items() if place == "post_hooks.x__0.0"] == [8]
     assert not any("/add" in place or "__add__" in place for place in inputs)
-    again = restore(plain, describe(few), few.state_dict())
-    torch.testing.assert_close(again(images), few(images), rtol=0, atol=0)
+    restored = restore(plain, describe(few), few.state_dict())
+    torch.testing.assert_close(restored(images), few(images), rtol=0, atol=0)
 
 
-def test_a_network_that_lost_quantizers_comes_back():
+def test_network_with_deleted_quantizers_is_restored():
     spec = ImageSpec((3, 32, 32), (0.5,) * 3, (0.25,) * 3)
     plain, seen = build("resnet20", spec, 10, 0.25).eval(), torch.randn(8, 3, 32, 32)
     few = prepare(plain, seen, Scheme(4, 4)).eval()
-    again = restore(plain, describe(few), few.state_dict())
-    assert len(list(quantizers(again))) == len(list(quantizers(few)))
-    torch.testing.assert_close(again(seen), few(seen), rtol=0, atol=0)
+    restored = restore(plain, describe(few), few.state_dict())
+    assert len(list(quantizers(restored))) == len(list(quantizers(few)))
+    torch.testing.assert_close(restored(seen), few(seen), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("name", "summed"), [("resnet20", "/conv2/conv2d/"), ("wrn-16-1", "/add")])
-def test_at_eight_bits_what_goes_into_a_sum_is_quantized_too(name, summed):
+def test_at_eight_bits_inputs_of_sums_are_quantized(name, summed):
     assert sum(summed in place for place in activations(name, Scheme())) >= 3
 
 
 @pytest.mark.parametrize("layer", ["convnet.c1", "fc.f7"])
-def test_an_edge_in_float_has_no_bits_and_gives_them_to_no_other(images, layer):
+def test_edge_layer_in_float_gives_its_bits_to_no_other_layer(images, layer):
     scheme = Scheme(weight_bits=4, activation_bits=4, edge_bits=8, float_layers=(layer,))
     found = [q for _, q in quantizers(prepare(network(), images, scheme))]
     assert sorted(q.num_bits for q in found if q.per_channel) == [4, 4, 4, 8]
     assert sorted(q.num_bits for q in found if not q.per_channel) == [4, 4, 4, 8]
 
 
-def test_fewer_bits_come_back_too(images):
+def test_restored_network_keeps_bits_below_eight(images):
     few = prepare(network(), images, Scheme(weight_bits=3, activation_bits=4)).eval()
-    again = restore(network(), describe(few), few.state_dict())
-    torch.testing.assert_close(again(images), few(images), rtol=0, atol=0)
-
-
-def test_reference_kernels_are_a_choice_and_compute_the_same(images, monkeypatch):
-    monkeypatch.setattr(quantize_functions, "QuantizedFunctionsCPU", None)
-    slow = prepare(network(), images, Scheme(kernels="reference"))
-    assert isinstance(quantize_functions.QuantizedFunctionsCPU, quantizer_kernels._Reference)
-    by_reference, gradients = slow(images), []
-    for kernels in ("reference", "compiled"):
-        use_kernels(torch.device("cpu"), kernels)
-        slow.zero_grad()
-        slow(images).square().sum().backward()
-        gradients.append([p.grad.clone() for p in slow.parameters() if p.grad is not None])
-    torch.testing.assert_close(slow(images), by_reference, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-2, rtol=1e-2)
-
-
-def test_cuda_without_its_compiler_is_an_error_that_names_the_choice(monkeypatch):
-    class NoNvcc:
-        def get(self, name):
-            raise nncf.InstallationError("no nvcc")
-
-    monkeypatch.setattr(extensions, "QuantizedFunctionsCUDA", NoNvcc())
-    monkeypatch.setattr(quantize_functions, "QuantizedFunctionsCUDA", NoNvcc())
-    with pytest.raises(InputError, match=r"quantize\.kernels: reference"):
-        use_kernels(torch.device("cuda"), "compiled")
+    restored = restore(network(), describe(few), few.state_dict())
+    torch.testing.assert_close(restored(images), few(images), rtol=0, atol=0)

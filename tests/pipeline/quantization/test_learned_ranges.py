@@ -1,4 +1,4 @@
-"""Ranges are kept as logarithms while they are learnt, and as they were before and after."""
+"""Ranges are stored as logarithms while they are learned, and restored afterwards."""
 
 import copy
 
@@ -37,77 +37,79 @@ def prepared(network):
     return copy.deepcopy(network)
 
 
-def learnt(network):
+def learned(network):
     return {n: quantizer for n, quantizer in quantizers(network) if quantizer.num_bits < 8}
 
 
 def ranges(network):
-    return {name: quantizer.scale.detach().clone() for name, quantizer in learnt(network).items()}
+    return {name: quantizer.scale.detach().clone() for name, quantizer in learned(network).items()}
 
 
-def test_the_network_means_the_same_before_meanwhile_and_after(prepared, images):
-    before, answers = ranges(prepared), prepared(images)
+def test_logits_and_ranges_are_equal_inside_and_after_context(prepared, images):
+    before, logits = ranges(prepared), prepared(images)
     with logarithmic_ranges(prepared):
-        torch.testing.assert_close(prepared(images), answers)
+        torch.testing.assert_close(prepared(images), logits)
         torch.testing.assert_close(ranges(prepared), before)
-        stored = {n: q._scale_param_storage.detach() for n, q in learnt(prepared).items()}
+        stored = {n: q._scale_param_storage.detach() for n, q in learned(prepared).items()}
         torch.testing.assert_close(stored, {n: scale.log() for n, scale in before.items()})
-    torch.testing.assert_close(prepared(images), answers)
+    torch.testing.assert_close(prepared(images), logits)
     torch.testing.assert_close(ranges(prepared), before)
 
 
-def test_every_range_is_named_and_nothing_else(prepared):
+def test_context_yields_exactly_the_learned_ranges(prepared):
     with logarithmic_ranges(prepared) as rates:
         named = {id(dict(prepared.named_parameters())[name]) for name in rates}
-    few = learnt(prepared).values()
-    assert len(few) == 9  # Weights and inputs of five layers but for the images.
+    few = learned(prepared).values()
+    assert len(few) == 9  # Weights and inputs of five layers, without the images.
     assert named == {id(quantizer._scale_param_storage) for quantizer in few}
     assert set(rates.values()) == {RANGE_LEARNING_RATE}
 
 
 @pytest.mark.parametrize("edge_bits", [None, 8])
-def test_ranges_of_eight_bits_stay_as_they_are(images, edge_bits):
+def test_ranges_of_eight_bits_are_not_learned(images, edge_bits):
     torch.manual_seed(0)
     network = prepare(build("lenet5-half", SPEC, 10).eval(), images, Scheme(4, 4, edge_bits))
     eight = {id(q._scale_param_storage) for _, q in quantizers(network) if q.num_bits == 8}
-    assert len(eight) == (4 if edge_bits else 1)  # Images, and two edges' weights and an input.
+    assert len(eight) == (
+        4 if edge_bits else 1
+    )  # Images; weights and one more input of the two edges.
     with logarithmic_ranges(network) as rates:
         named = dict(network.named_parameters())
         assert not {id(named[name]) for name in rates} & eight
-    whole = prepare(build("lenet5-half", SPEC, 10).eval(), images, Scheme())
-    with logarithmic_ranges(whole) as rates:
+    eight_bits = prepare(build("lenet5-half", SPEC, 10).eval(), images, Scheme())
+    with logarithmic_ranges(eight_bits) as rates:
         assert rates == {}
 
 
-def test_one_step_of_adam_changes_every_range_by_the_same_share(prepared, images):
+def test_one_adam_step_changes_every_range_by_the_same_factor(prepared, images):
     before = ranges(prepared)
     with logarithmic_ranges(prepared) as rates:
         named = dict(prepared.named_parameters())
         optimizer = torch.optim.Adam([named[name] for name in rates], RANGE_LEARNING_RATE)
         prepared(images).square().mean().backward()
-        moved = {n: q._scale_param_storage.grad.abs() > 1e-6 for n, q in learnt(prepared).items()}
+        moved = {n: q._scale_param_storage.grad.abs() > 1e-6 for n, q in learned(prepared).items()}
         optimizer.step()
     assert sum(int(mask.sum()) for mask in moved.values()) > len(moved)
     for name, scale in ranges(prepared).items():
-        share = (scale / before[name]).log().abs()[moved[name]]
-        torch.testing.assert_close(share, torch.full_like(share, 0.01), rtol=1e-2, atol=0)
+        change = (scale / before[name]).log().abs()[moved[name]]
+        torch.testing.assert_close(change, torch.full_like(change, 0.01), rtol=1e-2, atol=0)
 
 
-def test_the_gradient_of_a_logarithm_is_that_of_the_range_times_the_range(prepared, images):
+def test_gradient_of_logarithm_is_gradient_of_range_times_range(prepared, images):
     for _, quantizer in quantizers(prepared):
-        # The largest weight lies on the end of its range, where one rounding decides the gradient.
+        # At the end of a range, where the largest weight is, rounding decides the gradient.
         quantizer._scale_param_storage.data.mul_(0.9)
     prepared(images).square().mean().backward()
-    plain = {n: q._scale_param_storage.grad.clone() for n, q in learnt(prepared).items()}
+    plain = {n: q._scale_param_storage.grad.clone() for n, q in learned(prepared).items()}
     prepared.zero_grad()
     with logarithmic_ranges(prepared):
         prepared(images).square().mean().backward()
-        for name, quantizer in learnt(prepared).items():
+        for name, quantizer in learned(prepared).items():
             expected = plain[name] * quantizer.scale.detach()
             torch.testing.assert_close(quantizer._scale_param_storage.grad, expected)
 
 
-def test_a_failure_meanwhile_leaves_ranges_and_not_logarithms(prepared):
+def test_exception_inside_context_restores_ranges(prepared):
     before = ranges(prepared)
     with pytest.raises(KeyboardInterrupt), logarithmic_ranges(prepared):
         raise KeyboardInterrupt
@@ -115,9 +117,9 @@ def test_a_failure_meanwhile_leaves_ranges_and_not_logarithms(prepared):
 
 
 @given(scale=st.floats(1e-6, 1e6))
-def test_a_range_of_any_size_comes_back(network, scale):
+def test_range_of_any_size_is_restored(network, scale):
     prepared = copy.deepcopy(network)
-    quantizer = next(iter(learnt(prepared).values()))
+    quantizer = next(iter(learned(prepared).values()))
     quantizer._scale_param_storage.data.fill_(scale)
     with logarithmic_ranges(prepared):
         pass
@@ -126,7 +128,7 @@ def test_a_range_of_any_size_comes_back(network, scale):
     )
 
 
-def test_weights_that_are_all_zero_leave_gradients_that_are_numbers(images):
+def test_zero_weights_give_finite_gradients(images):
     torch.manual_seed(0)
     built = build("lenet5-half", SPEC, 10).eval()
     with torch.no_grad():
@@ -139,14 +141,14 @@ def test_weights_that_are_all_zero_leave_gradients_that_are_numbers(images):
         assert all(named[name].isfinite().all() for name in rates)
 
 
-def test_gap_nncf_still_calibrates_no_logarithms():
-    """When this fails, NNCF can be asked for them: drop the switch in `logarithmic`."""
-    for asked in (AdvancedQuantizationParameters, QuantizationParameters):
-        assert not any("log" in name for name in asked.__dataclass_fields__)
+def test_gap_nncf_cannot_calibrate_logarithmic_ranges():
+    """If this fails, NNCF has an option for it: delete `_store` in learned_ranges."""
+    for parameters in (AdvancedQuantizationParameters, QuantizationParameters):
+        assert not any("log" in name for name in parameters.__dataclass_fields__)
 
 
-def test_a_run_resumes_among_logarithms_as_if_it_had_not_stopped(network):
-    def fresh():
+def test_resumed_training_with_logarithmic_ranges_equals_uninterrupted_one(network):
+    def copy_with_context():
         student = copy.deepcopy(network)
         return student, logarithmic_ranges(student)
 
@@ -155,19 +157,19 @@ def test_a_run_resumes_among_logarithms_as_if_it_had_not_stopped(network):
             plan=Plan(1, 4), teacher=mnist_teacher(), student=student, rates=rates, spec=SPEC
         )
 
-    whole, kept = fresh()
+    uninterrupted, context = copy_with_context()
     states = []
-    with kept as rates:
-        run = loop(whole, rates)
+    with context as rates:
+        run = loop(uninterrupted, rates)
         run.run(lambda _: states.append(through_a_file(run.state_dict())))
-    again, kept = fresh()
-    with kept as rates:
-        run = loop(again, rates)
+    resumed, context = copy_with_context()
+    with context as rates:
+        run = loop(resumed, rates)
         run.load_state_dict(states[2])
         run.run()
-    assert torch.equal(weights(again), weights(whole))
+    assert torch.equal(weights(resumed), weights(uninterrupted))
     moved = [
         (a / b).log().abs().max()
-        for a, b in zip(ranges(whole).values(), ranges(network).values(), strict=True)
+        for a, b in zip(ranges(uninterrupted).values(), ranges(network).values(), strict=True)
     ]
     assert 0.02 < max(moved) < 0.2

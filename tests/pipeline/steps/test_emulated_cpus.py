@@ -1,4 +1,4 @@
-"""int8 on CPUs that are not at hand, under QEMU: numbers, never times."""
+"""int8 results on other CPUs, emulated by QEMU. Nothing is timed."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ ARM_CPUS = {
     "cortex-a57": (Cpu("Cortex-A57", "aarch64", "none"), "0xd07", ""),
     "max": (Cpu("Neoverse-N2", "aarch64", "i8mm"), "0xd49", "asimddp i8mm"),
 }
-"""What QEMU plays: the CPU, its part number and the flags that ONNX Runtime reads."""
+"""Emulated CPUs: the CPU, its part number and the flags that ONNX Runtime reads."""
 
 SCRIPT = """
 import sys
@@ -47,7 +47,7 @@ np.save(given, session.run(["logits"], {"images": np.load(taken)})[0])
 
 
 def under(emulator, packages, graph, taken, optimised="on"):
-    """Logits of a graph from ONNX Runtime in an emulated CPU."""
+    """Return the logits of a graph from ONNX Runtime on an emulated CPU."""
     folder = graph.parent
     np.save(folder / "taken.npy", taken)
     files = (graph, folder / "taken.npy", folder / "given.npy", optimised)
@@ -62,14 +62,14 @@ def under(emulator, packages, graph, taken, optimised="on"):
 
 
 def on_haswell(graph, taken):
-    """As ONNX Runtime optimises for a CPU with AVX2 and without VNNI."""
+    """Return logits from a CPU with AVX2 and without VNNI."""
     packages = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
     emulator = (QEMU, "-cpu", "Haswell", str(Path(sys.executable).resolve()))
     return under(emulator, packages, graph, taken)
 
 
 def on_arm(model, graph, taken, optimised):
-    """On one of `ARM_CPUS`, in the root that tests/support/arm_root.sh makes."""
+    """Return logits from one of `ARM_CPUS`, in the root made by tests/support/arm_root.sh."""
     _, part, extra = ARM_CPUS[model]
     root = Path(ARM_ROOT) / "root"
     fields = {
@@ -81,7 +81,7 @@ def on_arm(model, graph, taken, optimised):
         "CPU part": part,
         "CPU revision": "1",
     }
-    # The guest would see this machine's own file, of another architecture, and crash.
+    # Otherwise the guest reads the host's /proc/cpuinfo, of another architecture, and crashes.
     (root / "proc").mkdir(exist_ok=True)
     text = "".join(f"{name}\t: {value}\n" for name, value in fields.items())
     (root / "proc" / "cpuinfo").write_text(text + "\n")
@@ -90,7 +90,7 @@ def on_arm(model, graph, taken, optimised):
 
 
 def graph_for(cpu, path, half_range=False):
-    """A small residual network, quantized, its biases on the integer grid, as `cpu` runs it."""
+    """Write a small quantized residual network, its biases snapped, rewritten for `cpu`."""
     quantized = prepare(network_with_statistics(), images(64), Scheme(half_range=half_range)).eval()
     snap_biases(quantized, images(2))
     graph = export_onnx(to_torch_quantizers(quantized, images(2)), images(2), 17, None)
@@ -98,20 +98,20 @@ def graph_for(cpu, path, half_range=False):
     return path
 
 
-def apart(given, meant):
-    """Mean distance of logits as a share of their mean size."""
+def difference(given, meant):
+    """Return the mean difference of logits as a share of their mean size."""
     return np.abs(given - meant).mean() / np.abs(meant).mean()
 
 
 @pytest.mark.skipif(
     QEMU is None or os.uname().machine != "x86_64", reason="needs qemu-user-static on x86"
 )
-def test_half_range_weights_do_not_saturate_on_avx2_and_full_range_ones_do(tmp_path):
+def test_full_range_weights_saturate_on_avx2_and_half_range_weights_do_not(tmp_path):
     taken, distances = images(16).numpy(), {}
     for half in (True, False):
         path = graph_for(AVX2, tmp_path / "graph.onnx", half)
-        meant = predict(open_session(path, optimised=False), taken)
-        distances[half] = apart(on_haswell(path, taken), meant)
+        meant = predict(open_session(path, optimized=False), taken)
+        distances[half] = difference(on_haswell(path, taken), meant)
     assert distances[True] < 0.02
     assert distances[False] > 5 * distances[True]
 
@@ -121,9 +121,9 @@ def test_half_range_weights_do_not_saturate_on_avx2_and_full_range_ones_do(tmp_p
     reason="needs qemu-user-static, and DATAFREE_EDGE_ARM_ROOT (tests/support/arm_root.sh)",
 )
 @pytest.mark.parametrize("model", ARM_CPUS)
-def test_arm_gives_what_the_graph_means(model, tmp_path):
+def test_arm_gives_the_results_of_the_graph(model, tmp_path):
     taken = images(16).numpy()
     path = graph_for(ARM_CPUS[model][0], tmp_path / "graph.onnx")
-    meant = predict(open_session(path, optimised=False), taken)
+    meant = predict(open_session(path, optimized=False), taken)
     np.testing.assert_array_equal(on_arm(model, path, taken, "off"), meant)
-    assert apart(on_arm(model, path, taken, "on"), meant) < 0.02
+    assert difference(on_arm(model, path, taken, "on"), meant) < 0.02

@@ -1,4 +1,4 @@
-"""Every way to quantize, through the chain: what is tuned, by whom, and what stays."""
+"""Every method of quantization, run through the chain."""
 
 import json
 
@@ -7,13 +7,16 @@ import torch
 from safetensors.torch import load_file
 
 from base.errors import InputError
-from dfkd.needs import ADVERSARIES
-from dfkd.recipes import GDFQ, HOUSE_QUANTIZE, RECIPES
+from dfkd.recipes import RECIPES
+from dfkd.recipes.gdfq import GDFQ
+from dfkd.recipes.house_quantize import HOUSE_QUANTIZE
+from dfkd.terms import ADVERSARIES
 from dfkd.training.budget import Plan
 from pipeline.chain import chain, run_chain
 from pipeline.config.chosen_recipes import frozen_generator_recipe, keeps_generator, warm_up_recipe
 from pipeline.config.recipe_checks import check_recipes
 from pipeline.config.run_file import read_run_file
+from pipeline.roles import GENERATOR
 from pipeline.run import check_run, execute
 from pipeline.store.store import Store
 from tests.pipeline.test_chain import Silent
@@ -31,7 +34,7 @@ SHORT = {"batch": 8, "width": 8, "latent": 16, "warmup_rounds": 2}
 
 
 def quantized(folder, store, *, teacher=None, student="same", **quantize):
-    """(records of all steps, tensors of the last) of a run that ends there."""
+    """Run a chain that ends with `quantize`. Return its records and the quantized tensors."""
     changes = {"teacher": teacher} if teacher else {}
     section = {**QUICK["quantize"], **FOUR_BITS, **quantize}
     config = read_run_file(write_run(folder, student=student, quantize=section, **changes))
@@ -61,7 +64,7 @@ def test_noise_needs_no_generator_and_changes_no_weight(only_calibrated):
     assert same(weights(tensors), teacher)
 
 
-def test_generator_images_change_the_ranges_alone(only_calibrated, tmp_path, quick_store):
+def test_generator_images_change_only_the_ranges(only_calibrated, tmp_path, quick_store):
     records, tensors = quantized(tmp_path, quick_store, method="generator-images")
     assert "fresh_generator" in records
     assert "fine-tuning" not in records["quantize"].notes
@@ -73,10 +76,8 @@ def test_generator_images_change_the_ranges_alone(only_calibrated, tmp_path, qui
     ("bits", "recipe", "moved"),
     [(4, "house-quantize", True), (8, "house-quantize", False), (4, "gdfq", False)],
 )
-def test_ranges_learn_at_rates_of_their_own_where_few_bits_and_adam_ask_for_it(
-    tmp_path, quick_store, bits, recipe, moved
-):
-    """Ten steps of Adam's, from what the same generator calibrated."""
+def test_ranges_are_trained_only_below_8_bits_with_adam(tmp_path, quick_store, bits, recipe, moved):
+    """Ten steps of Adam, from ranges calibrated with the same generator."""
     ranges = {}
     section = {"recipe": recipe, "overrides": SHORT, "budget": {"steps": 10}, "weight_bits": bits}
     for method in ("generator-images", "adversarial"):
@@ -96,7 +97,7 @@ def test_ranges_learn_at_rates_of_their_own_where_few_bits_and_adam_ask_for_it(
     assert (max(shares) > 0.02) == moved, shares
 
 
-def test_batch_norm_images_change_the_ranges_alone(tmp_path, quick_store, monkeypatch):
+def test_batch_norm_images_run_no_fine_tuning(tmp_path, quick_store, monkeypatch):
     records, _ = quantized(
         tmp_path, quick_store, teacher=WITH_BATCH_NORM, method="batch-norm-images"
     )
@@ -114,8 +115,8 @@ def test_batch_norm_images_need_batch_norm(tmp_path):
 
 @pytest.mark.parametrize("student", ["same", QUICK["student"]])
 @pytest.mark.parametrize("method", ["noise", "batch-norm-images", "generator-images", "frozen"])
-def test_an_override_without_effect_is_refused(tmp_path, method, student):
-    """Where the teacher alone is there to learn from, a warm-up makes the images."""
+def test_override_without_effect_is_an_input_error(tmp_path, method, student):
+    """With `student: same`, a warm-up trains the generator that makes the images."""
     section = {"method": method, "overrides": {"warmup_rounds": 3, "batch": 64}}
     changes = {"quantize": section, "student": student, "teacher": WITH_BATCH_NORM}
     config = read_run_file(write_run(tmp_path, **changes))
@@ -127,7 +128,7 @@ def test_an_override_without_effect_is_refused(tmp_path, method, student):
 
 
 @pytest.mark.parametrize("method", ["adversarial", "frozen"])
-def test_the_generator_that_taught_the_student_goes_on(tmp_path, quick_store, method):
+def test_generator_of_the_distillation_is_used_again(tmp_path, quick_store, method):
     student = QUICK["student"]
     records, _ = quantized(tmp_path, quick_store, student=student, method=method)
     assert "fresh_generator" not in records
@@ -137,17 +138,16 @@ def test_the_generator_that_taught_the_student_goes_on(tmp_path, quick_store, me
     assert notes["cost"]["student_steps"] >= 10
 
 
-def test_a_fresh_generator_learns_first(tmp_path, quick_store):
+def test_fresh_generator_is_trained_first(tmp_path, quick_store):
     records, _ = quantized(tmp_path, quick_store, student=QUICK["student"], method="fresh")
     assert records["fresh_generator"].notes["cost"]["images"] == 60 * 32
-    step = next(
-        step for step in chain(read_run_file(tmp_path / "run.yaml")) if step.name == "quantize"
-    )
-    assert "generator" not in step.needs
+    config = read_run_file(tmp_path / "run.yaml")
+    step = next(step for step in chain(config) if step.name == "quantize")
+    assert GENERATOR not in step.needs(config, "")
 
 
-def test_methods_share_the_generator_that_learnt_from_the_teacher_alone(tmp_path):
-    """What a warm-up does not depend on does not make another one."""
+def test_methods_share_the_fresh_generator(tmp_path):
+    """Overrides that the warm-up does not use do not repeat it."""
 
     def generator(**section):
         records, _ = quantized(tmp_path, tmp_path / "store", **section)
@@ -169,10 +169,10 @@ def test_methods_share_the_generator_that_learnt_from_the_teacher_alone(tmp_path
 
 
 @pytest.mark.parametrize("name", [name for name, one in RECIPES.items() if keeps_generator(one)])
-def test_of_every_recipe_the_warm_up_stands_alone(name):
+def test_warm_up_recipe_trains_the_same_generator_as_the_recipe(name):
     recipe = RECIPES[name]
     alone = warm_up_recipe(recipe)
-    # Where every term asks a student there is no warm-up.
+    # If every term needs a student, there is no warm-up.
     rounds = 0 if {term.name for term in recipe.terms} <= ADVERSARIES else 2
     assert warm_up_recipe(alone) == alone
     generators = []
@@ -185,7 +185,7 @@ def test_of_every_recipe_the_warm_up_stands_alone(name):
     assert torch.equal(*generators)
 
 
-def test_the_float_student_may_be_the_teacher(tmp_path, quick_store):
+def test_float_student_can_replace_the_teacher_in_fine_tuning(tmp_path, quick_store):
     student, tensors = QUICK["student"], {}
     for teacher in ("original", "student"):
         folder = tmp_path / teacher
@@ -198,7 +198,7 @@ def test_the_float_student_may_be_the_teacher(tmp_path, quick_store):
     assert not same(tensors["original"], tensors["student"])
 
 
-def test_another_recipes_losses(tmp_path, quick_store):
+def test_fine_tuning_uses_the_terms_of_its_recipe(tmp_path, quick_store):
     records, _ = quantized(
         tmp_path,
         quick_store,
@@ -211,13 +211,13 @@ def test_another_recipes_losses(tmp_path, quick_store):
 
 
 @pytest.mark.parametrize("recipe", [HOUSE_QUANTIZE, GDFQ], ids=lambda recipe: recipe.name)
-def test_a_frozen_generator_is_not_asked_to_be_an_adversary(recipe):
+def test_frozen_generator_recipe_has_no_adversarial_term(recipe):
     frozen = frozen_generator_recipe(recipe)
     assert frozen.schedule.generator_steps == 0
     assert not {term.name for term in frozen.terms} & ADVERSARIES
 
 
-def test_below_eight_bits_nothing_is_exported_and_the_run_says_so(tmp_path, quick_store):
+def test_below_8_bits_the_bundle_has_only_torch_files(tmp_path, quick_store):
     section = {**FOUR_BITS, "method": "noise"}
     config = read_run_file(write_run(tmp_path, student="same", quantize=section))
     manifest = execute(config, Store(str(quick_store)), tmp_path / "bundle", Silent())
@@ -228,14 +228,14 @@ def test_below_eight_bits_nothing_is_exported_and_the_run_says_so(tmp_path, quic
     assert places
 
 
-def test_the_command_line_says_so_too(tmp_path, quick_store):
-    from tests.test_cli import run
+def test_command_line_reports_that_nothing_is_exported_below_8_bits(tmp_path, quick_store):
+    from tests.support.command_line import run_process
 
     section = {**FOUR_BITS, "method": "noise"}
     run_file = write_run(tmp_path, student="same", quantize=section)
-    code, out, err = run("run", run_file, "--output", tmp_path / "out", store=quick_store)
+    code, out, err = run_process("run", run_file, "--output", tmp_path / "out", store=quick_store)
     assert code == 0, err
     assert "below 8 bits nothing is exported" in " ".join(out.split())
-    code, _, err = run("validate", tmp_path / "out", store=quick_store)
+    code, _, err = run_process("validate", tmp_path / "out", store=quick_store)
     assert code == 1
-    assert "no compiled artifact" in err
+    assert "holds no model to validate" in err

@@ -1,4 +1,4 @@
-"""The collector takes what is old and in no bundle, whoever else is at work."""
+"""Garbage collection deletes what is old and in no release, also while others use the store."""
 
 import os
 from datetime import datetime, timedelta, timezone
@@ -21,29 +21,29 @@ def garbage(store):
     return find_garbage(store, timedelta(days=30), objects_in_use(store))
 
 
-def old(monkeypatch, days=40):
-    """As if all that is written so far had been written long ago."""
+def make_old(monkeypatch, days=40):
+    """Make all files look as if they had been written `days` ago."""
     modified = Files.modified
     shift = timedelta(days=days)
     monkeypatch.setattr(Files, "modified", lambda files, place: modified(files, place) - shift)
 
 
-def kept(store, tmp_path, step, content):
+def add_step(store, tmp_path, step, content):
     path = tmp_path / f"{step}.bin"
     path.write_text(content)
     store.record(step, "key", StepRecord({"role": store.put(path, path.name)}, {}))
 
 
-def test_garbage_is_what_is_old_and_in_no_bundle(store, tmp_path, monkeypatch):
+def test_garbage_is_old_and_in_no_release(store, tmp_path, monkeypatch):
     for letter in "ab":
         publish_bundle(store, make_bundle(tmp_path / letter, letter))
-    kept(store, tmp_path, "export", "a")
-    kept(store, tmp_path, "distill", "a student of long ago")
+    add_step(store, tmp_path, "export", "a")
+    add_step(store, tmp_path, "distill", "an old student")
     assert garbage(store) == garbage_module.Garbage((), ())
-    old(monkeypatch)
+    make_old(monkeypatch)
     found = garbage(store)
     assert [record.place for record in found.records] == ["steps/distill/key.json"]
-    assert [file.size_bytes for file in found.objects] == [len("a student of long ago")]
+    assert [file.size_bytes for file in found.objects] == [len("an old student")]
     collect(store, found)
     assert store.recall("distill", "key") is None
     assert store.recall("export", "key") is not None
@@ -51,22 +51,22 @@ def test_garbage_is_what_is_old_and_in_no_bundle(store, tmp_path, monkeypatch):
     assert released_content(store, tmp_path) == "a"
 
 
-def test_what_was_written_again_meanwhile_stays(store, tmp_path, monkeypatch):
-    """A run that finds an old file there puts it in anew, and wins against the collector."""
-    kept(store, tmp_path, "distill", "wanted again")
-    with monkeypatch.context() as long_ago:
-        old(long_ago)
+def test_file_written_again_after_listing_is_not_deleted(store, tmp_path, monkeypatch):
+    """A run may write an old file again between listing and deletion."""
+    add_step(store, tmp_path, "distill", "content")
+    with monkeypatch.context() as patch:
+        make_old(patch)
         found = garbage(store)
     assert len(found.objects) == 1
-    kept(store, tmp_path, "distill", "wanted again")
+    add_step(store, tmp_path, "distill", "content")
     collect(store, found)
     assert store.recall("distill", "key") is not None
 
 
-def test_what_is_asked_for_is_never_garbage(store, tmp_path, monkeypatch):
-    kept(store, tmp_path, "distill", "wanted every week")
-    with monkeypatch.context() as long_ago:
-        old(long_ago)
+def test_recalled_files_are_not_garbage(store, tmp_path, monkeypatch):
+    add_step(store, tmp_path, "distill", "content")
+    with monkeypatch.context() as patch:
+        make_old(patch)
         assert len(garbage(store).objects) == 1
         assert store.recall("distill", "key") is not None
     assert store.recall("distill", "key") is not None
@@ -75,8 +75,8 @@ def test_what_is_asked_for_is_never_garbage(store, tmp_path, monkeypatch):
     assert garbage(store).objects == ()
 
 
-def let_it_age(store, days=40):
-    """All that lies in a store was written long ago."""
+def set_timestamps(store, days=40):
+    """Set the timestamp of everything in a store to `days` ago."""
     then = datetime.now(timezone.utc) - timedelta(days=days)
     for kept in (*store.objects(), *(record for record, _ in store.records())):
         full = store._files._full(kept.place)
@@ -90,7 +90,7 @@ REQUESTS = ("exists", "read", "modified", "refresh")
 
 
 def before_request(monkeypatch, number, does, requests=REQUESTS):
-    """Have something done before such a request to the store; what was asked for so far."""
+    """Call `does` before the nth such request to the store. Return the requests so far."""
     asked = []
 
     def counted(name):
@@ -109,12 +109,12 @@ def before_request(monkeypatch, number, does, requests=REQUESTS):
     return asked
 
 
-def test_a_collector_that_comes_at_any_moment_of_a_recall(store, tmp_path, monkeypatch):
-    """What was recalled is there; what is not all there is not recalled."""
+def test_recall_is_complete_or_none_during_a_collection(store, tmp_path, monkeypatch):
+    """A collection runs before the nth request of a recall."""
     outcomes = []
     for number in range(1, 100):
-        kept(store, tmp_path, "distill", f"content {number}")
-        let_it_age(store)
+        add_step(store, tmp_path, "distill", f"content {number}")
+        set_timestamps(store)
         found = garbage(store)
         assert found.records
         assert found.objects
@@ -132,11 +132,11 @@ def test_a_collector_that_comes_at_any_moment_of_a_recall(store, tmp_path, monke
     assert len(outcomes) > 5
 
 
-def test_a_recall_at_any_moment_of_a_collection(store, tmp_path, monkeypatch):
-    """Before each look that the collector takes at a file."""
+def test_collection_deletes_no_file_that_was_recalled_in_between(store, tmp_path, monkeypatch):
+    """A recall runs before the nth check of a file by the collection."""
     for number in range(1, 100):
-        kept(store, tmp_path, "distill", f"content {number}")
-        let_it_age(store)
+        add_step(store, tmp_path, "distill", f"content {number}")
+        set_timestamps(store)
         found, recalled = garbage(store), []
         with monkeypatch.context() as patch:
             asked = before_request(
@@ -156,10 +156,10 @@ def test_a_recall_at_any_moment_of_a_collection(store, tmp_path, monkeypatch):
     assert number == 3
 
 
-def test_a_collector_that_had_looked_before_and_deletes_after(store, tmp_path, monkeypatch):
-    """Between both the file was made young, which it did not see."""
-    kept(store, tmp_path, "distill", "x")
-    let_it_age(store)
+def test_recall_returns_none_if_a_file_is_deleted_after_its_refresh(store, tmp_path, monkeypatch):
+    """The collection checked the file before the refresh and deletes it after."""
+    add_step(store, tmp_path, "distill", "x")
+    set_timestamps(store)
     refresh = Files.refresh
 
     def renewed_and_deleted(files, place):
@@ -171,12 +171,12 @@ def test_a_collector_that_had_looked_before_and_deletes_after(store, tmp_path, m
     assert store.recall("distill", "key") is None
 
 
-def test_two_collectors_at_once(store, tmp_path, monkeypatch):
-    """Whichever comes in between, at any request of the other's; neither complains."""
+def test_two_collections_at_once_do_not_fail(store, tmp_path, monkeypatch):
+    """One collection runs before the nth request of the other."""
     deleted = []
     for number in range(1, 100):
-        kept(store, tmp_path, "distill", f"content {number}")
-        let_it_age(store)
+        add_step(store, tmp_path, "distill", f"content {number}")
+        set_timestamps(store)
         other = garbage(store)
         with monkeypatch.context() as patch:
             asked = before_request(
@@ -192,26 +192,26 @@ def test_two_collectors_at_once(store, tmp_path, monkeypatch):
     assert deleted[:3] == [1, 1, 1]
 
 
-def test_a_half_written_file_goes_when_it_is_old(tmp_path, monkeypatch):
+def test_unfinished_old_file_is_garbage(tmp_path, monkeypatch):
     store = Store(str(tmp_path / "store"))
-    kept(store, tmp_path, "distill", "x")
+    add_step(store, tmp_path, "distill", "x")
     (half := tmp_path / "store" / "objects" / "ab").mkdir()
     (half / "abc.123.part").write_text("half")
-    old(monkeypatch)
+    make_old(monkeypatch)
     names = [entry.place for entry in garbage(store).objects]
     assert "objects/ab/abc.123.part" in names
 
 
-def test_a_file_that_is_put_in_again_is_young_again(tmp_path, monkeypatch):
+def test_putting_an_old_file_again_refreshes_its_timestamp(tmp_path, monkeypatch):
     store = Store(str(tmp_path / "store"))
-    kept(store, tmp_path, "distill", "x")
+    add_step(store, tmp_path, "distill", "x")
     before = [entry.modified for entry in store.objects()]
-    old(monkeypatch, days=2)
-    kept(store, tmp_path, "distill", "x")
+    make_old(monkeypatch, days=2)
+    add_step(store, tmp_path, "distill", "x")
     after = [entry.modified + timedelta(days=2) for entry in store.objects()]
     assert after > before
 
 
-def test_nothing_young_is_ever_garbage(store):
+def test_too_short_an_age_is_an_input_error(store):
     with pytest.raises(InputError, match="1 days is too short; use at least 7"):
         find_garbage(store, timedelta(days=1), set())

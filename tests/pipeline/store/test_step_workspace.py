@@ -1,4 +1,4 @@
-"""Files of a step that is not finished: what is kept, and what shows that somebody works at it."""
+"""Files of an unfinished step: what is kept, and the heartbeat of the process that runs it."""
 
 import time
 
@@ -13,14 +13,14 @@ def step(tmp_path):
     return Store(str(tmp_path / "store")).workspace("distill", "ab" * 32)
 
 
-def test_a_step_that_writes_nothing_shows_life_while_it_is_worked_on(step, monkeypatch):
+def test_heartbeat_changes_write_times_until_it_ends(step, monkeypatch):
     monkeypatch.setattr(step_workspace, "HEARTBEAT_S", 0.05)
     seen = [step.write_times()]
     with step.heartbeat():
         for _ in range(3):
             deadline = time.monotonic() + 10
             while step.write_times() == seen[-1]:
-                assert time.monotonic() < deadline, "no sign of life"
+                assert time.monotonic() < deadline, "no heartbeat"
                 time.sleep(0.01)
             seen.append(step.write_times())
     after = step.write_times()
@@ -28,7 +28,7 @@ def test_a_step_that_writes_nothing_shows_life_while_it_is_worked_on(step, monke
     assert step.write_times() == after
 
 
-def test_what_works_goes_on_where_no_sign_can_be_kept(step, tmp_path):
+def test_heartbeat_that_cannot_be_written_does_not_stop_the_step(step, tmp_path):
     (tmp_path / "store").rename(tmp_path / "aside")
     (tmp_path / "store").write_text("no folder")
     with step.heartbeat():
@@ -36,7 +36,7 @@ def test_what_works_goes_on_where_no_sign_can_be_kept(step, tmp_path):
     assert done
 
 
-def test_a_finished_step_leaves_nothing(step, tmp_path):
+def test_clear_deletes_all_files(step, tmp_path):
     (tmp_path / "state").write_bytes(b"1")
     with step.heartbeat():
         step.save("state", tmp_path / "state")

@@ -25,7 +25,7 @@ def objects(tmp_path):
     return [p for p in (tmp_path / "store" / "objects").rglob("*") if p.is_file()]
 
 
-def test_what_goes_in_comes_out_and_twice_is_once(store, artifact, tmp_path):
+def test_same_content_is_stored_once_and_read_back(store, artifact, tmp_path):
     (tmp_path / "b.bin").write_bytes(b"content")
     assert store.put(tmp_path / "b.bin", "b.bin").sha256 == artifact.sha256
     assert len(objects(tmp_path)) == 1
@@ -33,7 +33,7 @@ def test_what_goes_in_comes_out_and_twice_is_once(store, artifact, tmp_path):
     assert store.get(artifact, tmp_path / "out").read_bytes() == b"content"
 
 
-def test_damage_is_noticed_and_leaves_nothing(store, artifact, tmp_path):
+def test_damaged_object_is_an_input_error_and_leaves_no_file(store, artifact, tmp_path):
     objects(tmp_path)[0].write_bytes(b"contend")
     (tmp_path / "out").mkdir()
     with pytest.raises(InputError, match="damaged"):
@@ -41,7 +41,7 @@ def test_damage_is_noticed_and_leaves_nothing(store, artifact, tmp_path):
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_step_is_recalled_only_while_all_it_made_is_there(store, artifact, tmp_path):
+def test_step_is_recalled_only_if_all_its_files_exist(store, artifact, tmp_path):
     record = StepRecord({"role": artifact}, {"seconds": 3})
     assert store.recall("step", "key") is None
     store.record("step", "key", record)
@@ -54,7 +54,7 @@ def test_a_step_is_recalled_only_while_all_it_made_is_there(store, artifact, tmp
         store.get(artifact, tmp_path / "out")
 
 
-def test_what_is_there_already_is_not_fetched_again_and_half_a_file_is(store, artifact, tmp_path):
+def test_get_keeps_a_complete_file_and_replaces_a_partial_one(store, artifact, tmp_path):
     (tmp_path / "out").mkdir()
     half = tmp_path / "out" / "a.bin"
     half.write_bytes(b"cont")
@@ -64,9 +64,7 @@ def test_what_is_there_already_is_not_fetched_again_and_half_a_file_is(store, ar
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.bin"]
 
 
-def test_a_transfer_that_breaks_leaves_nothing_under_the_final_name(
-    store, artifact, tmp_path, monkeypatch
-):
+def test_failed_transfer_leaves_no_file(store, artifact, tmp_path, monkeypatch):
     def breaks(source, target):
         Path(target).write_bytes(b"cont")
         raise ConnectionResetError
@@ -78,31 +76,30 @@ def test_a_transfer_that_breaks_leaves_nothing_under_the_final_name(
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_whatever_a_far_store_raises_is_an_error_of_the_system(artifact, tmp_path, monkeypatch):
-    class TheirError(Exception):
+def test_exception_of_a_remote_store_becomes_an_os_error(artifact, tmp_path, monkeypatch):
+    class LibraryError(Exception):
         pass
 
     def breaks(place, **_):
-        raise TheirError("nobody answers")
+        raise LibraryError("nobody answers")
 
-    far = Store("memory://far")
-    monkeypatch.setattr(far._files._fs, "cat_file", breaks)
-    with pytest.raises(StoreUnreachableError, match=r"nobody answers.*memory://far"):
-        far.recall("step", "key")
+    remote = Store("memory://remote")
+    monkeypatch.setattr(remote._files._fs, "cat_file", breaks)
+    with pytest.raises(StoreUnreachableError, match=r"nobody answers.*memory://remote"):
+        remote.recall("step", "key")
 
 
 @pytest.mark.parametrize(
     "content", ["", "[]", "{}", '{"artifacts": 3}', '{"artifacts": {"a": {}}}']
 )
-def test_a_damaged_record_is_named(store, artifact, tmp_path, content):
+def test_damaged_record_is_named_in_the_error(store, artifact, tmp_path, content):
     store.record("step", "key", StepRecord({"role": artifact}, {}))
     (tmp_path / "store" / "steps" / "step" / "key.json").write_text(content)
     with pytest.raises(InputError, match=r"key\.json is damaged"):
         store.recall("step", "key")
 
 
-def test_a_record_that_points_at_another_object_is_damaged(store, artifact, tmp_path):
-    """No step reads one file for another."""
+def test_record_edited_to_another_object_is_damaged(store, artifact, tmp_path):
     (tmp_path / "other").write_bytes(b"other")
     other = store.put(tmp_path / "other", "other")
     store.record("step", "key", StepRecord({"role": artifact}, {"curve": [0.1, float("nan")]}))
@@ -113,7 +110,7 @@ def test_a_record_that_points_at_another_object_is_damaged(store, artifact, tmp_
         store.recall("step", "key")
 
 
-def test_a_record_that_lies_under_another_key_is_damaged(store, artifact, tmp_path):
+def test_record_moved_to_another_key_is_damaged(store, artifact, tmp_path):
     store.record("step", "key", StepRecord({"role": artifact}, {}))
     path = tmp_path / "store" / "steps" / "step" / "key.json"
     path.rename(path.with_name("another.json"))
@@ -121,14 +118,14 @@ def test_a_record_that_lies_under_another_key_is_damaged(store, artifact, tmp_pa
         store.recall("step", "another")
 
 
-def test_a_record_too_large_to_be_one_is_not_read(store, artifact, monkeypatch):
+def test_record_above_the_size_limit_is_not_read(store, artifact, monkeypatch):
     store.record("step", "key", StepRecord({"role": artifact}, {"curve": [0.5] * 100}))
     monkeypatch.setattr("pipeline.store.storage.MAX_SMALL_BYTES", 100)
     with pytest.raises(InputError, match=r"key\.json is larger than 100 bytes; delete it"):
         store.recall("step", "key")
 
 
-def test_a_write_that_breaks_off_leaves_nothing_under_a_final_name(store, tmp_path, monkeypatch):
+def test_failed_write_leaves_no_object(store, tmp_path, monkeypatch):
     (tmp_path / "a.bin").write_bytes(b"content")
 
     def disk_full(source, target):
@@ -141,7 +138,7 @@ def test_a_write_that_breaks_off_leaves_nothing_under_a_final_name(store, tmp_pa
     assert not objects(tmp_path)
 
 
-def test_two_writers_of_the_same_content(store, tmp_path):
+def test_concurrent_writers_of_the_same_content_store_it_once(store, tmp_path):
     (tmp_path / "a.bin").write_bytes(bytes(1_000_000))
     made: list[Artifact] = []
     threads = [
@@ -157,7 +154,7 @@ def test_two_writers_of_the_same_content(store, tmp_path):
     assert len(objects(tmp_path)) == 1
 
 
-def test_any_fsspec_url_will_do(tmp_path):
+def test_root_can_be_an_fsspec_url(tmp_path):
     store = Store("memory://somewhere")
     (tmp_path / "a.bin").write_bytes(b"x")
     made = store.put(tmp_path / "a.bin", "c.bin")
@@ -167,7 +164,7 @@ def test_any_fsspec_url_will_do(tmp_path):
 
 
 @pytest.mark.parametrize("copies", [True, False])
-def test_what_is_asked_for_again_is_young_again_wherever_it_lies(tmp_path, monkeypatch, copies):
+def test_recall_refreshes_timestamps_in_a_remote_store(tmp_path, monkeypatch, copies):
     store = Store(f"memory://{tmp_path.name}-{copies}")
     (tmp_path / "a.bin").write_bytes(b"x")
     made = store.put(tmp_path / "a.bin", "a.bin")
@@ -184,6 +181,6 @@ def test_what_is_asked_for_again_is_young_again_wherever_it_lies(tmp_path, monke
     assert store.read(made.sha256) == b"x"
 
 
-def test_a_root_that_cannot_be_written():
+def test_root_that_cannot_be_written_is_an_input_error():
     with pytest.raises(InputError, match="cannot be written"):
         Store("/proc/nowhere")

@@ -1,4 +1,4 @@
-"""The store over S3, with a stand-in for the service: two who write the same, one who reads."""
+"""The store over S3, with a local stand-in: two writers of the same content and a reader."""
 
 import hashlib
 import itertools
@@ -39,7 +39,7 @@ for number in range({STEPS}):
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    """A session in which S3 is moto's server on loopback."""
+    """Provide a session whose S3 endpoint is a moto server on this machine."""
     port = free_port()
     here = f"http://127.0.0.1:{port}"
     session = Session(
@@ -73,8 +73,8 @@ def writer(service, store, who, folder):
     )
 
 
-def seen(store):
-    """What a reader finds: the steps that are whole, and the log's length."""
+def state_of(store):
+    """Return the complete steps and the length of the log."""
     whole = set()
     for number in range(STEPS):
         record = store.recall("step", f"{number:064x}")
@@ -84,18 +84,18 @@ def seen(store):
     return whole, len(store.entries("service/net"))
 
 
-def test_two_writers_and_a_reader(service, store, tmp_path):
+def test_reader_sees_only_whole_steps_while_two_writers_work(service, store, tmp_path):
     writers = [writer(service, store, who, tmp_path) for who in ("one", "other")]
-    looks = [seen(store)]
+    states = [state_of(store)]
     while any(each.poll() is None for each in writers):
-        looks.append(seen(store))
-    looks.append(seen(store))
+        states.append(state_of(store))
+    states.append(state_of(store))
     assert [each.returncode for each in writers] == [0, 0]
-    for (whole, told), (whole_later, told_later) in itertools.pairwise(looks):
-        assert whole <= whole_later
-        assert told <= told_later
-    assert any(0 < len(whole) < STEPS for whole, _ in looks), "the reader saw no middle"
-    assert looks[-1] == (set(range(STEPS)), 2 * STEPS)
+    for (whole, logged), (later, logged_later) in itertools.pairwise(states):
+        assert whole <= later
+        assert logged <= logged_later
+    assert any(0 < len(whole) < STEPS for whole, _ in states), "no intermediate state was seen"
+    assert states[-1] == (set(range(STEPS)), 2 * STEPS)
     entries = store.entries("service/net")
     for who in ("one", "other"):
         assert [e["number"] for e in entries if e["by"] == who] == list(range(STEPS))
@@ -103,7 +103,7 @@ def test_two_writers_and_a_reader(service, store, tmp_path):
     assert {Path(kept.place).name for kept in store.objects()} == digests
 
 
-def test_a_damaged_object_is_found_by_its_digest(store, tmp_path):
+def test_damaged_object_is_found_by_its_digest(store, tmp_path):
     (tmp_path / "file").write_bytes(b"content")
     made = store.put(tmp_path / "file", "file")
     (tmp_path / "file").write_bytes(b"another")
@@ -113,8 +113,8 @@ def test_a_damaged_object_is_found_by_its_digest(store, tmp_path):
         store.read(made.sha256)
 
 
-def test_what_is_asked_for_again_is_young_again(store, tmp_path, monkeypatch):
-    """S3 copies no file onto itself, and knows no other way to touch one."""
+def test_recall_refreshes_timestamps(store, tmp_path, monkeypatch):
+    """S3 cannot copy an object onto itself."""
     (tmp_path / "file").write_bytes(b"asked for")
     made = store.put(tmp_path / "file", "file")
     store.record("old", "key", StepRecord({"made": made}, {}))

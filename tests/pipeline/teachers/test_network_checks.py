@@ -132,7 +132,7 @@ OTHER_FAMILY = {"student": {"architecture": "resnet20"}}
             OTHER_FAMILY,
             "adversarial",
             {"overrides": {"stages": 1.0}, "teacher": "original"},
-            "one registry family, not lenet5 and resnet20",
+            "one family of architectures, not lenet5 and resnet20",
         ),
     ],
 )

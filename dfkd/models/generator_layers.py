@@ -1,0 +1,119 @@
+"""Trunks and heads of generator networks."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from dfkd.images import ImageSpec
+
+
+class Clamp(nn.Module):
+    """Batch norm, then the value range of real images; starts with the spread of normalized data.
+
+    Args:
+        spec: The images to draw.
+    """
+
+    def __init__(self, spec: ImageSpec) -> None:
+        super().__init__()
+        self.spec, self.centre = spec, nn.BatchNorm2d(spec.shape[0])
+
+    def forward(self, drawn: Tensor) -> Tensor:
+        """Return normalized images within `value_range` for (N, C, H, W)."""
+        return self.spec.clamp(self.centre(drawn))
+
+
+class Sigmoid(nn.Module):
+    """A sigmoid to the value range, then the teacher's normalization (CMI).
+
+    Args:
+        spec: The images to draw.
+    """
+
+    def __init__(self, spec: ImageSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, drawn: Tensor) -> Tensor:
+        """Return normalized images within `value_range` for (N, C, H, W)."""
+        low, high = self.spec.value_range
+        return self.spec.normalise(low + (high - low) * drawn.sigmoid())
+
+
+def _tanh(spec: ImageSpec) -> nn.Module:
+    """Tanh, then a batch norm without affine parameters: already in normalized space (DAFL)."""
+    return nn.Sequential(nn.Tanh(), nn.BatchNorm2d(spec.shape[0], affine=False))
+
+
+def _free(spec: ImageSpec) -> nn.Module:
+    """A batch norm with affine parameters only: not bounded (ZSKT)."""
+    return nn.BatchNorm2d(spec.shape[0])
+
+
+HEADS: dict[str, Callable[[ImageSpec], nn.Module]] = {
+    "clamp": Clamp,
+    "sigmoid": Sigmoid,
+    "tanh": _tanh,
+    "free": _free,
+}
+"""The last layers of a generator, by name."""
+
+
+def _block(inputs: int, outputs: int, eps: float) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        nn.BatchNorm2d(outputs, eps=eps),
+        nn.LeakyReLU(0.2),
+    )
+
+
+def pixel_shuffle(width: int, channels: int, doublings: int, eps: float) -> nn.Sequential:
+    """Return a trunk that works at half resolution and ends in a pixel shuffle (Shi et al. 2016).
+
+    Args:
+        width: Channels of the hidden layers.
+        channels: Channels of the images.
+        doublings: How often the base grid is doubled.
+        eps: Of the hidden batch norms.
+    """
+    layers: list[nn.Module] = []
+    for _ in range(max(0, doublings - 1)):
+        layers += [nn.Upsample(scale_factor=2), _block(width, width, eps)]
+    head = channels * (4 if doublings else 1)
+    layers += [_block(width, width, eps), nn.Conv2d(width, head, 3, padding=1)]
+    if doublings:
+        layers.append(nn.PixelShuffle(2))
+    return nn.Sequential(*layers)
+
+
+def upsample(width: int, channels: int, doublings: int, eps: float) -> nn.Sequential:
+    """Return DAFL's trunk: nearest upsampling and 3x3 convolutions up to full resolution.
+
+    Args:
+        width: Channels of the hidden layers; the last one has half of it.
+        channels: Channels of the images.
+        doublings: How often the base grid is doubled.
+        eps: Of the hidden batch norms.
+    """
+    layers: list[nn.Module] = []
+    inputs = width
+    for step in range(doublings):
+        outputs = width if step + 1 < doublings else max(1, width // 2)
+        layers += [nn.Upsample(scale_factor=2), _block(inputs, outputs, eps)]
+        inputs = outputs
+    return nn.Sequential(*layers, nn.Conv2d(inputs, channels, 3, padding=1))
+
+
+TRUNKS: dict[str, Callable[[int, int, int, float], nn.Sequential]] = {
+    "pixel-shuffle": pixel_shuffle,
+    "upsample": upsample,
+}
+"""The layers from the base grid to the image, before the head, by name."""
+
+
+def initialize_small(trunk: nn.Sequential) -> None:
+    """Set convolution weights uniform in [-0.08, 0.08] and biases to 0 (PRE-DFKD's code)."""
+    for layer in [m for m in trunk.modules() if isinstance(m, nn.Conv2d)]:
+        nn.init.uniform_(layer.weight, -0.08, 0.08)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)

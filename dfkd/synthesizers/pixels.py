@@ -1,0 +1,85 @@
+"""Optimization of the pixels towards class labels, without a generator (DeepInversion)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dfkd.composition import Composition
+from dfkd.images import ImageSpec
+from dfkd.optimizers import make_optimizer
+from dfkd.synthesizers.protocol import GeneratedBatch, SynthesizerContext, balanced_labels
+
+
+def build(recipe: Composition, context: SynthesizerContext) -> "PixelSynthesizer":
+    """Return the synthesizer of a recipe."""
+    return PixelSynthesizer(recipe, context.spec, context.classes, context.device)
+
+
+class PixelSynthesizer:
+    """Optimizes normal noise towards balanced labels and gives the images of the smallest loss.
+
+    Args:
+        recipe: The recipe.
+        spec: The images.
+        classes: Number of classes.
+        device: Where images are made.
+    """
+
+    def __init__(
+        self, recipe: Composition, spec: ImageSpec, classes: int, device: torch.device
+    ) -> None:
+        self.recipe, self.spec, self.classes, self.device = recipe, spec, classes, device
+        self.factor = 1.0
+        self.images, self.labels = torch.empty(0), torch.empty(0)
+        self.optimizer: torch.optim.Optimizer
+        self._best: tuple[float, Tensor] | None = None
+
+    def noise(self, count: int, rng: torch.Generator) -> Tensor:
+        """Return the initial images (count, C, H, W)."""
+        return torch.randn(count, *self.spec.shape, generator=rng)
+
+    def targets(self, count: int, rng: torch.Generator) -> Tensor:
+        """Return the labels (count,)."""
+        return balanced_labels(count, self.classes, rng)
+
+    def begin(self, count: int, rng: torch.Generator) -> None:
+        """Draw initial images and labels and make the optimizer of a batch."""
+        self.images = self.noise(count, rng).to(self.device).requires_grad_()
+        self.labels = self.targets(count, rng).to(self.device)
+        rate = self.recipe.generator.lr * self.factor
+        self.optimizer = make_optimizer(self.recipe.generator, [self.images], rate)
+        self._best = None
+
+    def batch(self) -> GeneratedBatch:
+        """Return the present images."""
+        return GeneratedBatch(self.images, self.labels)
+
+    def parameters(self) -> list[Tensor]:
+        """Return the images."""
+        return [self.images]
+
+    @torch.no_grad()
+    def step(self, loss: Tensor) -> None:
+        """Record the images if their loss is the smallest so far, then take one step."""
+        value = loss.item()
+        if self._best is None or value < self._best[0]:
+            self._best = (value, self.images.detach().clone())
+        self.optimizer.step()
+        self.images.copy_(self.in_range(self.images))
+
+    def in_range(self, images: Tensor) -> Tensor:
+        """Return the images clamped to the value range."""
+        return self.spec.clamp(images)
+
+    def finish(self) -> GeneratedBatch:
+        """Return the images of the smallest loss, clamped to the value range."""
+        assert self._best is not None
+        return GeneratedBatch(self.spec.clamp(self._best[1]), self.labels)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return an empty state: nothing lasts longer than a batch."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore nothing."""

@@ -1,0 +1,95 @@
+"""Optimization of the pixels towards soft labels (ZSKD's data impressions, Nayak et al. 2019)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dfkd.composition import Composition
+from dfkd.images import ImageSpec
+from dfkd.models.forward_pass import last_linear
+from dfkd.synthesizers.pixels import PixelSynthesizer
+from dfkd.synthesizers.protocol import SynthesizerContext, balanced_labels
+
+CONCENTRATIONS = (1.0, 0.1)
+"""Scales of ZSKD's Dirichlet distributions; each is used for half of a batch."""
+
+
+def build(recipe: Composition, context: SynthesizerContext) -> "SoftLabelPixelSynthesizer":
+    """Return the synthesizer of a recipe."""
+    return SoftLabelPixelSynthesizer(
+        recipe, context.teacher, context.spec, context.classes, context.device
+    )
+
+
+class SoftLabelPixelSynthesizer(PixelSynthesizer):
+    """Optimizes uniform noise towards soft labels from a Dirichlet distribution.
+
+    Args:
+        recipe: The recipe.
+        teacher: The weights of its last layer show which classes are similar.
+        spec: The images.
+        classes: Number of classes.
+        device: Where images are made.
+    """
+
+    def __init__(
+        self,
+        recipe: Composition,
+        teacher: nn.Module,
+        spec: ImageSpec,
+        classes: int,
+        device: torch.device,
+    ) -> None:
+        super().__init__(recipe, spec, classes, device)
+        self.similarity = class_similarity(last_linear(teacher).weight.detach().float())
+
+    def noise(self, count: int, rng: torch.Generator) -> Tensor:
+        """Return the initial images (count, C, H, W), uniform over the value range."""
+        low, high = self.spec.value_range
+        raw = low + (high - low) * torch.rand(count, *self.spec.shape, generator=rng)
+        return self.spec.normalise(raw)
+
+    def targets(self, count: int, rng: torch.Generator) -> Tensor:
+        """Return soft labels (count, K) around classes in turn."""
+        return dirichlet_targets(self.similarity, balanced_labels(count, self.classes, rng))
+
+    def in_range(self, images: Tensor) -> Tensor:
+        """Return each image stretched to the whole value range, as in the published code."""
+        raw = self.spec.denormalise(images)
+        low, high = self.spec.value_range
+        least = raw.amin((1, 2, 3), keepdim=True)
+        most = raw.amax((1, 2, 3), keepdim=True)
+        scaled = (raw - least) / (most - least).clamp_min(1e-12)
+        return self.spec.normalise(low + (high - low) * scaled)
+
+
+def class_similarity(weight: Tensor) -> Tensor:
+    """Return the cosine similarity of the rows of a weight, each row scaled to [0, 1].
+
+    Args:
+        weight: (K, F), of the teacher's last layer.
+
+    Returns:
+        (K, K).
+    """
+    rows = F.normalize(weight, dim=1)
+    cosine = rows @ rows.T
+    low = cosine.amin(1, keepdim=True)
+    high = cosine.amax(1, keepdim=True)
+    return (cosine - low) / (high - low).clamp_min(1e-12)
+
+
+def dirichlet_targets(similarity: Tensor, classes: Tensor) -> Tensor:
+    """Return soft labels y ~ Dir(beta C_i + 1e-4), (N, K), from torch's global random state.
+
+    beta is the first of `CONCENTRATIONS` for the first half of the batch, the second for the rest.
+
+    Args:
+        similarity: (K, K), from `class_similarity`.
+        classes: (N,), the i of each label.
+    """
+    first, second = CONCENTRATIONS
+    count = len(classes)
+    scale = torch.where(torch.arange(count) < (count + 1) // 2, first, second)
+    concentration = scale[:, None] * similarity.cpu()[classes] + 1e-4
+    return torch.distributions.Dirichlet(concentration).sample()

@@ -1,0 +1,65 @@
+"""The table of synthesizers. A new one needs one row here, its description and its file."""
+
+from dataclasses import dataclass
+
+from dfkd.composition import (
+    AnySynthesizer,
+    FreshGenerator,
+    KeptGenerator,
+    MetaGenerator,
+    NoisyLayer,
+    PixelOptimization,
+    SoftLabelPixels,
+)
+from dfkd.references import module_of
+
+
+@dataclass(frozen=True)
+class SynthesizerEntry:
+    """An implementation of a synthesizer.
+
+    Attributes:
+        build: Reference to a function (recipe, `SynthesizerContext`) -> synthesizer.
+        build_generator: Reference to a function (recipe, spec, classes, embeddings) -> network,
+            for the generator that lasts throughout the run; "" where there is none.
+        networks: Modules with the networks that it uses.
+    """
+
+    build: str
+    build_generator: str = ""
+    networks: tuple[str, ...] = ()
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that implement it."""
+        return (module_of(self.build), *self.networks)
+
+
+_GENERATOR = ("dfkd.models.generator_layers", "dfkd.models.generators")
+
+SYNTHESIZERS: dict[type[AnySynthesizer], SynthesizerEntry] = {
+    KeptGenerator: SynthesizerEntry(
+        "dfkd.synthesizers.kept_generator:build",
+        "dfkd.synthesizers.kept_generator:build_generator",
+        _GENERATOR,
+    ),
+    FreshGenerator: SynthesizerEntry(
+        "dfkd.synthesizers.fresh_generator:build",
+        networks=("dfkd.synthesizers.per_batch", *_GENERATOR),
+    ),
+    MetaGenerator: SynthesizerEntry(
+        "dfkd.synthesizers.meta_generator:build",
+        "dfkd.synthesizers.kept_generator:build_generator",
+        ("dfkd.synthesizers.kept_generator", "dfkd.synthesizers.per_batch", *_GENERATOR),
+    ),
+    NoisyLayer: SynthesizerEntry(
+        "dfkd.synthesizers.noisy_layer:build",
+        "dfkd.synthesizers.noisy_layer:build_generator",
+        ("dfkd.models.noisy_layer_generator", "dfkd.synthesizers.per_batch", *_GENERATOR),
+    ),
+    PixelOptimization: SynthesizerEntry("dfkd.synthesizers.pixels:build"),
+    SoftLabelPixels: SynthesizerEntry(
+        "dfkd.synthesizers.soft_label_pixels:build", networks=("dfkd.synthesizers.pixels",)
+    ),
+}
+"""Every synthesizer by the class of its description."""

@@ -1,0 +1,67 @@
+"""The tensors of one synthesized batch that terms are computed from."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dfkd.models.forward_pass import ForwardPass, LayerStatistics
+
+
+@dataclass(frozen=True)
+class TermInputs:
+    """A synthesized batch, with one forward pass of the teacher and one of the student.
+
+    Attributes:
+        images: (N, C, H, W), normalized.
+        teacher: The teacher's pass, with statistics and features where a term needs them.
+        student_logits: (N, K); None in a warm-up.
+        labels: (N,) class labels or (N, K) soft labels; None for an unconditional generator.
+        latents: (N, latent); None without a generator.
+    """
+
+    images: Tensor
+    teacher: ForwardPass
+    student_logits: Tensor | None = None
+    labels: Tensor | None = None
+    latents: Tensor | None = None
+
+    @property
+    def teacher_logits(self) -> Tensor:
+        """(N, K)."""
+        return self.teacher.logits
+
+    @property
+    def statistics(self) -> list[LayerStatistics]:
+        """Of the inputs of the teacher's batch norms."""
+        return self.teacher.statistics
+
+    @property
+    def features(self) -> Tensor | None:
+        """(N, F), the inputs of the teacher's last linear layer."""
+        return self.teacher.features
+
+    @property
+    def soft_labels(self) -> Tensor | None:
+        """(N, K); the labels of a synthesizer that chooses soft ones."""
+        return self.labels
+
+    def selected(self, mask: Tensor) -> "TermInputs":
+        """Return the networks' outputs for the images where `mask` (N,) is true.
+
+        `images` stay complete: terms on pixels refer to the batch as drawn (TA-DFKD).
+        """
+        teacher = ForwardPass(
+            self.teacher.logits[mask],
+            [
+                LayerStatistics(s.means[mask], s.variances[mask], s.stored_mean, s.stored_variance)
+                for s in self.teacher.statistics
+            ],
+            None if self.teacher.features is None else self.teacher.features[mask],
+        )
+
+        def part(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value[mask]
+
+        return TermInputs(
+            self.images, teacher, part(self.student_logits), part(self.labels), part(self.latents)
+        )

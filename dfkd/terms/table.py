@@ -1,0 +1,120 @@
+"""The table of terms and wrappers. A new term needs one row here and its function."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dfkd.composition import AnyWrapper, Bounded, ExpIncrement, Log1p
+
+Input = Literal[
+    "images",
+    "teacher_logits",
+    "statistics",
+    "features",
+    "student_logits",
+    "labels",
+    "soft_labels",
+    "latents",
+]
+"""Attributes of `dfkd.terms.inputs.TermInputs`."""
+
+
+@dataclass(frozen=True)
+class TermEntry:
+    """A term and what it needs.
+
+    Attributes:
+        function: Reference to a function of the inputs and options; for a stateful term, to a
+            class of `dfkd.terms.stateful.StatefulTerm`.
+        inputs: Names of the arguments that come from the batch.
+        stateful: Whether `function` is a class whose objects keep state between batches.
+        never_positive: Whether no value can be above 0, as the wrapper Log1p requires.
+        two_views: Whether the first half of the batch must be global views of the images, the
+            second half local views.
+        compares: What of a whole batch is compared, so that no image may be dropped; else "".
+        balances_classes: Whether it is redundant when the labels are chosen, hence balanced.
+    """
+
+    function: str
+    inputs: tuple[Input, ...]
+    stateful: bool = False
+    never_positive: bool = False
+    two_views: bool = False
+    compares: str = ""
+    balances_classes: bool = False
+
+    @property
+    def needs_student(self) -> bool:
+        """Whether it compares teacher and student, hence has no value in a warm-up."""
+        return "student_logits" in self.inputs
+
+    @property
+    def needs_batch_norm(self) -> bool:
+        """Whether the teacher must have batch norm."""
+        return "statistics" in self.inputs
+
+
+BOTH: tuple[Input, ...] = ("teacher_logits", "student_logits")
+
+TERMS: dict[str, TermEntry] = {
+    "certainty": TermEntry("dfkd.terms.certainty:certainty", ("teacher_logits",)),
+    "label-certainty": TermEntry(
+        "dfkd.terms.certainty:label_certainty", ("teacher_logits", "labels")
+    ),
+    "soft-label": TermEntry("dfkd.terms.certainty:soft_label", ("teacher_logits", "soft_labels")),
+    "entropy": TermEntry("dfkd.terms.certainty:entropy", ("teacher_logits",)),
+    "class-balance": TermEntry(
+        "dfkd.terms.certainty:class_balance", ("teacher_logits",), balances_classes=True
+    ),
+    "activation": TermEntry("dfkd.terms.certainty:activation", ("features",)),
+    "batch-norm": TermEntry("dfkd.terms.batch_norm:batch_norm", ("statistics",)),
+    "batch-norm-l2": TermEntry("dfkd.terms.batch_norm:batch_norm_l2", ("statistics",)),
+    "batch-norm-kl": TermEntry("dfkd.terms.batch_norm:batch_norm_kl", ("statistics",)),
+    "batch-norm-mse": TermEntry("dfkd.terms.batch_norm:batch_norm_mse", ("statistics",)),
+    "batch-norm-of-images": TermEntry(
+        "dfkd.terms.batch_norm:batch_norm_of_images", ("images", "statistics")
+    ),
+    "batch-norm-average": TermEntry(
+        "dfkd.terms.batch_norm_average:BatchNormAverage", ("statistics",), stateful=True
+    ),
+    "adversary": TermEntry("dfkd.terms.adversary:adversary", BOTH, never_positive=True),
+    "adversary-l1": TermEntry("dfkd.terms.adversary:adversary_l1", BOTH, never_positive=True),
+    "adversary-js": TermEntry("dfkd.terms.adversary:adversary_js", BOTH),
+    "adversary-while-agreed": TermEntry(
+        "dfkd.terms.adversary:adversary_while_agreed", BOTH, never_positive=True
+    ),
+    "difficulty-margin": TermEntry("dfkd.terms.disagreement:difficulty_margin", BOTH),
+    "disagreement-label": TermEntry(
+        "dfkd.terms.disagreement:disagreement_label", (*BOTH, "labels")
+    ),
+    "agreement-label": TermEntry("dfkd.terms.disagreement:agreement_label", (*BOTH, "labels")),
+    "inter-sample": TermEntry(
+        "dfkd.terms.diversity:inter_sample", ("images", "teacher_logits"), compares="halves"
+    ),
+    "metric": TermEntry("dfkd.terms.diversity:metric", ("features", "labels")),
+    "mode-seeking": TermEntry(
+        "dfkd.terms.diversity:mode_seeking", ("features", "labels", "latents")
+    ),
+    "contrast": TermEntry(
+        "dfkd.terms.contrast:Contrast",
+        ("statistics",),
+        stateful=True,
+        two_views=True,
+        compares="pairs of views",
+    ),
+    "total-variation": TermEntry("dfkd.terms.pixels:total_variation", ("images",)),
+    "image-norm": TermEntry("dfkd.terms.pixels:image_norm", ("images",)),
+}
+"""Every term by its name in a recipe."""
+
+ADVERSARIES = frozenset(name for name, entry in TERMS.items() if entry.needs_student)
+"""The terms that need a student."""
+
+LABELLED = frozenset(name for name, entry in TERMS.items() if "labels" in entry.inputs)
+"""The terms that need class labels."""
+
+WRAPPERS: dict[type[AnyWrapper], str] = {
+    ExpIncrement: "dfkd.terms.wrappers:exp_increment",
+    Bounded: "dfkd.terms.wrappers:bounded",
+    Log1p: "dfkd.terms.wrappers:log1p",
+}
+"""A function (value, wrapper, reference) -> value for every kind of wrapper."""
