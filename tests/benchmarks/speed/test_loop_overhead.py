@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.speed import loop_overhead
 from benchmarks.speed.loop_overhead import PlainTraining, build_loop
-from dfkd.recipes import HOUSE
+from dfkd.recipes.house import HOUSE
 
 SMALL = HOUSE.overridden({"batch": 16, "memory": 128, "student_steps": 6})
 """The memory is full after two rounds."""
