@@ -85,7 +85,7 @@ def modules_of(name: str) -> tuple[str, ...]:
 
     Examples:
         >>> modules_of("resnet20")
-        ('dfkd.models.construction', 'dfkd.models.cifar_resnet')
+        ('dfkd.models.cifar_resnet', 'dfkd.models.construction')
         >>> modules_of("my.module:make")
         ()
     """

@@ -5,7 +5,7 @@ from typing import Any
 from prefect import State
 from prefect.client.schemas.objects import TaskRun
 
-from targets.tensorrt.diagnosis.failures import BuildError
+from targets.tensorrt.diagnosis.failure import BuildError
 
 
 def _is_transient(_: Any, __: TaskRun, state: State[Any]) -> bool:

@@ -5,13 +5,8 @@ from dataclasses import dataclass
 
 from base.errors import InputError
 from pipeline.config.schema import RunConfig
-from targets.catalogue.catalogue import (
-    CpuTarget,
-    JetsonTarget,
-    Target,
-    UnknownTargetError,
-    find_target,
-)
+from targets.catalogue.catalogue import UnknownTargetError, find_target
+from targets.catalogue.target_types import CpuTarget, JetsonTarget, Target
 
 HERE = "local-cpu"
 

@@ -1,8 +1,15 @@
-"""Parts of a run file, as JSON, for the settings of a step."""
+"""Parts of a run file, as JSON, for the settings of a step, and the modules that they choose."""
 
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
+from dfkd.memory import MEMORIES
+from dfkd.models import ARCHITECTURES, modules_of
+from dfkd.recipe import Recipe
+from dfkd.student_loss import OBJECTIVES, UPDATES
+from dfkd.synthesizers import SYNTHESIZERS
+from dfkd.terms import TERMS, WRAPPERS
 from pipeline.config.schema import RunConfig
 from pipeline.store.code_digest import factory_digest
 
@@ -16,7 +23,7 @@ def sections(config: RunConfig, *names: str) -> dict[str, Any]:
 def teacher_network(config: RunConfig) -> dict[str, Any]:
     """Return the teacher's section without its weights: their path must not change a key."""
     section = config.teacher.model_dump(mode="json", exclude={"weights"})
-    return {**section, "factory": factory_digest(config.teacher.architecture)}
+    return {**section, "definition": _definition(config.teacher.architecture)}
 
 
 def student_network(config: RunConfig) -> Any:
@@ -24,7 +31,39 @@ def student_network(config: RunConfig) -> Any:
     if config.student == "same":
         return "same"
     section = config.student.model_dump(mode="json")
-    return {**section, "factory": factory_digest(config.student.architecture)}
+    return {**section, "definition": _definition(config.student.architecture)}
+
+
+def teacher_modules(config: RunConfig) -> tuple[str, ...]:
+    """Return the modules that define the teacher's architecture."""
+    return modules_of(config.teacher.architecture)
+
+
+def network_modules(config: RunConfig) -> tuple[str, ...]:
+    """Return the modules that define the architectures of teacher and student."""
+    student = config.teacher if config.student == "same" else config.student
+    return (*teacher_modules(config), *modules_of(student.architecture))
+
+
+def _definition(architecture: str) -> Any:
+    """Return what an architecture's name stands for, beside the code of its modules."""
+    if architecture in ARCHITECTURES:
+        return asdict(ARCHITECTURES[architecture])
+    return factory_digest(architecture) or f"torchvision {metadata.version('torchvision')}"
+
+
+def recipe_data(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as data, with the rows of its parts in the tables of dfkd."""
+    wrappers = [term.wrapper for term in recipe.terms if term.wrapper is not None]
+    rows = [
+        *(asdict(TERMS[term.name]) for term in recipe.terms),
+        *(WRAPPERS[type(wrapper)] for wrapper in wrappers),
+        asdict(SYNTHESIZERS[type(recipe.synthesizer)]),
+        asdict(MEMORIES[type(recipe.memory)]) if recipe.memory else None,
+        OBJECTIVES[type(recipe.objective)],
+        UPDATES[type(recipe.update)] if recipe.update else None,
+    ]
+    return {**recipe.as_data(), "rows": rows}
 
 
 def torch_settings(config: RunConfig) -> dict[str, Any]:

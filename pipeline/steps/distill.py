@@ -8,6 +8,8 @@ from typing import Any
 from pipeline.config.chosen_recipes import chosen_recipe, keeps_generator
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
+    network_modules,
+    recipe_data,
     sections,
     student_network,
     teacher_network,
@@ -28,13 +30,24 @@ def _settings(config: RunConfig, _: str) -> dict[str, Any]:
         **sections(config, "input", "seed"),
         "teacher": teacher_network(config),
         "student": student_network(config),
-        "recipe": recipe.as_data(),
+        "recipe": recipe_data(recipe),
         "student_steps": config.distill.budget.student_steps(recipe.schedule.batch),
         "torch": torch_settings(config),
     }
 
 
-STEP = Step(name="distill", needs=always(TEACHER), makes=_makes, settings=_settings)
+def _modules(config: RunConfig) -> tuple[str, ...]:
+    recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    return (*recipe.modules(), *network_modules(config))
+
+
+STEP = Step(
+    name="distill",
+    needs=always(TEACHER),
+    makes=_makes,
+    settings=_settings,
+    modules=_modules,
+)
 
 
 def run(context: StepContext) -> StepResult:

@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
+    network_modules,
     sections,
     student_network,
     teacher_network,
@@ -27,6 +28,7 @@ STEP = Step(
     needs=always(TEACHER, STUDENT, QUANTIZED, QUANTIZERS),
     makes=always(*GRAPHS.values()),
     settings=_settings,
+    modules=network_modules,
 )
 
 

@@ -5,21 +5,35 @@ It is a step of its own so that all methods that quantize with the same generato
 
 from typing import Any
 
+from dfkd.recipe import Recipe
 from pipeline.config.chosen_recipes import chosen_recipe, warm_up_recipe
 from pipeline.config.schema import RunConfig
-from pipeline.config.step_settings import sections, teacher_network, torch_settings
+from pipeline.config.step_settings import (
+    network_modules,
+    recipe_data,
+    sections,
+    teacher_network,
+    torch_settings,
+)
 from pipeline.roles import FRESH_GENERATOR, TEACHER
 from pipeline.step_types import Step, StepContext, StepResult, always
 
 
+def _recipe(config: RunConfig) -> Recipe:
+    return warm_up_recipe(chosen_recipe(config.quantize.recipe, config.quantize.overrides))
+
+
 def _settings(config: RunConfig, _: str) -> dict[str, Any]:
-    recipe = chosen_recipe(config.quantize.recipe, config.quantize.overrides)
     return {
         **sections(config, "input", "seed"),
         "teacher": teacher_network(config),
-        "recipe": warm_up_recipe(recipe).as_data(),
+        "recipe": recipe_data(_recipe(config)),
         "torch": torch_settings(config),
     }
+
+
+def _modules(config: RunConfig) -> tuple[str, ...]:
+    return (*_recipe(config).modules(), *network_modules(config))
 
 
 STEP = Step(
@@ -27,6 +41,7 @@ STEP = Step(
     needs=always(TEACHER),
     makes=always(FRESH_GENERATOR),
     settings=_settings,
+    modules=_modules,
 )
 
 

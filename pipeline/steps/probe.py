@@ -4,7 +4,13 @@ from typing import Any
 
 from dfkd.recipes.held_out import HELD_OUT
 from pipeline.config.schema import RunConfig
-from pipeline.config.step_settings import sections, teacher_network, torch_settings
+from pipeline.config.step_settings import (
+    recipe_data,
+    sections,
+    teacher_modules,
+    teacher_network,
+    torch_settings,
+)
 from pipeline.roles import GOLDEN, TEACHER
 from pipeline.step_types import Step, StepContext, StepResult, always
 
@@ -14,12 +20,22 @@ def _settings(config: RunConfig, _: str) -> dict[str, Any]:
         **sections(config, "input", "seed"),
         "gate": config.gate.model_dump(include={"images", "generators", "rounds"}),
         "teacher": teacher_network(config),
-        "recipe": HELD_OUT.as_data(),
+        "recipe": recipe_data(HELD_OUT),
         "torch": torch_settings(config),
     }
 
 
-STEP = Step(name="probe", needs=always(TEACHER), makes=always(GOLDEN), settings=_settings)
+def _modules(config: RunConfig) -> tuple[str, ...]:
+    return (*HELD_OUT.modules(), *teacher_modules(config))
+
+
+STEP = Step(
+    name="probe",
+    needs=always(TEACHER),
+    makes=always(GOLDEN),
+    settings=_settings,
+    modules=_modules,
+)
 
 
 def run(context: StepContext) -> StepResult:

@@ -7,6 +7,8 @@ from dfkd.recipes.zeroq import ZEROQ
 from pipeline.config.chosen_recipes import fine_tuning_recipe, needs_fresh_generator
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
+    network_modules,
+    recipe_data,
     sections,
     student_network,
     teacher_network,
@@ -36,7 +38,7 @@ def _settings(config: RunConfig, _: str) -> dict[str, Any]:
         **sections(config, "input", "seed", "quantize"),
         "teacher": teacher_network(config),
         "student": student_network(config),
-        "recipes": [recipe.as_data() for recipe in _recipes(config)],
+        "recipes": [recipe_data(recipe) for recipe in _recipes(config)],
         "student_steps": section.budget.student_steps(recipe.schedule.batch),
         "exported": section.exported,
         "tunes": section.tunes,
@@ -45,11 +47,17 @@ def _settings(config: RunConfig, _: str) -> dict[str, Any]:
     }
 
 
+def _modules(config: RunConfig) -> tuple[str, ...]:
+    parts = [module for recipe in _recipes(config) for module in recipe.modules()]
+    return (*parts, *network_modules(config))
+
+
 STEP = Step(
     name="quantize",
     needs=_needs,
     makes=always(QUANTIZED, QUANTIZERS),
     settings=_settings,
+    modules=_modules,
 )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from base.errors import InputError
 from pipeline.config.schema import RunConfig
-from pipeline.config.step_settings import sections, teacher_network
+from pipeline.config.step_settings import sections, teacher_modules, teacher_network
 from pipeline.roles import TEACHER
 from pipeline.step_types import Step, StepContext, StepResult, always
 from pipeline.teachers.weights_file import read_weights, weights_digest
@@ -19,7 +19,13 @@ def _settings(config: RunConfig, _: str) -> dict[str, Any]:
     }
 
 
-STEP = Step(name="teacher", needs=always(), makes=always(TEACHER), settings=_settings)
+STEP = Step(
+    name="teacher",
+    needs=always(),
+    makes=always(TEACHER),
+    settings=_settings,
+    modules=teacher_modules,
+)
 
 
 def run(context: StepContext) -> StepResult:

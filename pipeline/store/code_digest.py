@@ -33,16 +33,23 @@ BY_VALUE = frozenset(
         "pipeline.config.sections",
         "pipeline.config.chosen_recipes",
         "pipeline.config.recipe_checks",
+        "pipeline.store.code_digest",
+        "pipeline.store.syntax",
         "dfkd.recipe",
+        "dfkd.recipes",
     }
 )
-"""Excluded: they decide what a run's settings and recipes are, and a step's key holds those."""
+"""Excluded, with all modules in them: they decide what a run's settings, recipes and digests are,
+and a step's key holds those."""
 
 REPORTING = frozenset({"pipeline.reporter"})
 """Excluded: progress changes no result."""
 
-TABLES: frozenset[str] = frozenset()
-"""Excluded: they list parts. A step's key holds the modules of the parts that its run chose."""
+TABLES = frozenset(
+    f"dfkd.{package}.table"
+    for package in ("models", "terms", "memory", "synthesizers", "student_loss")
+)
+"""Excluded: they list parts. A step's key holds the rows and modules of the parts that it uses."""
 
 ENTRY = "run"
 """The function of a step's module whose code counts."""
@@ -83,7 +90,7 @@ def _source_text(file: Path) -> str:
     content = file.read_bytes()
     try:
         return syntax_text(ast.parse(content))
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError):
         return content.decode(errors="replace")
 
 
@@ -106,10 +113,15 @@ def closure(*modules: str) -> set[str]:
     found, waiting = set[str](), list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in found | BY_VALUE | REPORTING | TABLES:
+        if name not in found and not _is_excluded(name):
             found.add(name)
             waiting += _imports(name)
     return found
+
+
+def _is_excluded(name: str) -> bool:
+    package = name.rpartition(".")[0]
+    return bool({name, package} & BY_VALUE) or name in REPORTING | TABLES
 
 
 def _hashed(texts: Iterable[tuple[str, str]]) -> str:

@@ -1,1 +1,3 @@
-"""The files of a bundle as a device reads them: manifest, golden inputs, verdict."""
+"""The files of a bundle that a device reads: manifest, golden inputs, verdict."""
+
+__all__ = ["bundle_files", "golden", "verdict"]

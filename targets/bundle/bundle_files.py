@@ -1,4 +1,4 @@
-"""A bundle as a device sees it: checked against its manifest, file by file."""
+"""Open a bundle and check its files against its manifest."""
 
 import json
 from pathlib import Path
@@ -8,45 +8,46 @@ from base.file_digest import file_digest
 from base.untrusted_files import PARSE_ERRORS, is_inside
 
 Manifest = dict[str, Any]
+"""The parsed content of manifest.json."""
 
 MANIFEST, SIGNATURE, REPORT_PAGE = "manifest.json", "manifest.sig", "report.html"
 
 
 class BundleError(ValueError):
-    """No bundle, or a damaged one."""
+    """A folder is not a bundle, or a damaged one."""
 
 
 def named_files(manifest: Manifest) -> dict[str, str]:
-    """The sha256 of every file that a manifest names, the report among them.
+    """Return the SHA-256 of every file that a manifest lists, including the report.
 
     Raises:
-        One of PARSE_ERRORS: When it names none.
+        One of PARSE_ERRORS: If the manifest is malformed.
     """
     files = {str(name): str(sha256) for name, sha256 in manifest["files"].items()}
     return files | ({REPORT_PAGE: str(manifest["report"])} if manifest.get("report") else {})
 
 
 def open_bundle(folder: Path) -> Manifest:
-    """Read a bundle's manifest and check every file against it.
+    """Read a bundle's manifest and check every listed file.
 
     Raises:
-        BundleError: When it is no bundle, or a file is missing, changed or outside the folder.
+        BundleError: If it is not a bundle, or a file is missing, changed or outside the folder.
     """
     try:
         manifest: Manifest = json.loads((folder / MANIFEST).read_text())
         files = named_files(manifest)
     except (OSError, *PARSE_ERRORS):
         raise BundleError(
-            f"{folder}: no bundle (its manifest.json is missing or damaged)"
+            f"{folder}: not a bundle (its manifest.json is missing or damaged)"
         ) from None
     for name, sha256 in files.items():
         path = folder / name
         if not is_inside(folder, name):
             raise BundleError(f"{folder}: the manifest names a file outside the bundle: {name!r}")
         if not path.is_file():
-            raise BundleError(f"{folder}: {name} is missing; run again")
+            raise BundleError(f"{folder}: {name} is missing; run the pipeline again")
         if file_digest(path) != sha256:
             raise BundleError(
-                f"{folder}: {name} is not the file the manifest describes; do not use it"
+                f"{folder}: {name} does not match its digest in the manifest; do not use it"
             )
     return manifest

@@ -1,4 +1,4 @@
-"""golden.npz: probe images with the teacher's answers, for checking an artifact anywhere."""
+"""golden.npz: probe images with the teacher's logits, to check an artifact on any machine."""
 
 import dataclasses
 import zipfile
@@ -19,20 +19,21 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 GOLDEN = "golden.npz"
 
 MAX_CHUNK_VALUES = 2_000_000
-"""Of a chunk's images: all activations of so many fit into a small Jetson's memory."""
+"""Most pixel values in one chunk, so that all activations fit into a small Jetson's memory."""
 
 
 @dataclass(frozen=True)
 class Golden:
-    """Probe images as a camera would deliver them, and what the teacher says to them.
+    """Probe images as raw pixels, with the teacher's logits for them.
 
     Attributes:
         pixels: (N, C, H, W) uint8; 0 and 255 are the ends of `value_range`.
-        mean: (C,), std: (C,): the normalisation, in raw units.
+        mean: (C,) mean of the normalization, in raw units.
+        std: (C,) standard deviation of the normalization, in raw units.
         value_range: (2,) raw values of pixel 0 and pixel 255.
-        teacher_logits: (N, K) float32, of the normalised pixels.
-        generator: (N,) index of the held-out generator that drew each.
-        asked: (N,) the class that generator was asked for.
+        teacher_logits: (N, K) float32, for the normalized images.
+        generator: (N,) index of the held-out generator that drew each image.
+        asked: (N,) the class that the generator was conditioned on.
     """
 
     pixels: NDArray[np.uint8]
@@ -45,21 +46,21 @@ class Golden:
 
     @property
     def images(self) -> NDArray[np.float32]:
-        """(N, C, H, W) float32, as the teacher and every exported graph take them."""
+        """(N, C, H, W) float32 normalized images, as the teacher and exported graphs take them."""
         low, high = self.value_range
         raw = low + (high - low) * self.pixels.astype(np.float32) / 255
         column = (1, -1, 1, 1)
-        normalised = (raw - self.mean.reshape(column)) / self.std.reshape(column)
-        images: NDArray[np.float32] = normalised.astype(np.float32)
+        normalized = (raw - self.mean.reshape(column)) / self.std.reshape(column)
+        images: NDArray[np.float32] = normalized.astype(np.float32)
         return images
 
     @property
     def chunk_size(self) -> int:
-        """How many of them a small Jetson can put through a network at a time."""
+        """Number of images that a small Jetson can process in one batch."""
         return max(1, min(500, MAX_CHUNK_VALUES // int(self.pixels[0].size)))
 
     def subset(self, count: int) -> "Golden":
-        """So many of them, evenly out of all; all when there are no more."""
+        """Return `count` probes at even spacing, or all of them if there are no more."""
         if count >= len(self.pixels):
             return self
         chosen = np.linspace(0, len(self.pixels) - 1, count).astype(np.int64)
@@ -67,56 +68,57 @@ class Golden:
         return dataclasses.replace(self, **{name: vars(self)[name][chosen] for name in per_image})
 
     def save(self, path: Path) -> None:
-        """Write an .npz file; the same content gives the same bytes."""
+        """Write an .npz file; equal content gives equal bytes."""
         np.savez_compressed(path, **vars(self))
 
 
 def full_batches(images: NDArray[Pixel], size: int) -> Iterator[NDArray[Pixel]]:
-    """Images (N, ...) in batches of a size, the last filled up with the first image."""
+    """Yield images (N, ...) in batches of one size; the first image pads the last batch."""
     for start in range(0, len(images), size):
         part = images[start : start + size]
         yield np.concatenate([part, np.repeat(images[:1], size - len(part), 0)])
 
 
 def load_bundle_golden(bundle: Path) -> Golden:
-    """A bundle's probes.
+    """Read a bundle's probes.
 
     Raises:
-        BundleError: When it was made to keep them private, or they are none.
-        OSError: When they cannot be read.
+        BundleError: If the bundle has none because its run file says `private: true`, or if the
+            file is damaged.
+        OSError: If the file cannot be read.
     """
     if not (bundle / GOLDEN).exists():
-        raise BundleError(f"{bundle}: holds no probes to judge by, its run file says private: true")
+        raise BundleError(f"{bundle}: contains no probes, because its run file says private: true")
     return load_golden(bundle / GOLDEN)
 
 
 def load_golden(path: Path) -> Golden:
-    """Read a file that `Golden.save` wrote; nothing in it is unpickled.
+    """Read a file that `Golden.save` wrote, without unpickling anything.
 
     Raises:
-        BundleError: When it is no such file, or takes more than MAX_FILE_BYTES bytes unpacked.
-        OSError: When it cannot be opened.
+        BundleError: If it is not such a file, or larger than MAX_FILE_BYTES uncompressed.
+        OSError: If it cannot be opened.
     """
     with path.open("rb") as file:
         try:
             size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
             if size > MAX_FILE_BYTES:
-                raise ValueError(f"unpacked it takes {size:,} bytes, more than {MAX_FILE_BYTES:,}")
+                raise ValueError(f"{size:,} bytes uncompressed, more than {MAX_FILE_BYTES:,}")
             file.seek(0)
             with np.load(file, allow_pickle=False) as arrays:
                 golden = Golden(**{name: arrays[name] for name in Golden.__dataclass_fields__})
             _check_layout(golden)
-        except Exception as error:  # Of zipfile, of zlib, of NumPy, and MemoryError for a claim.
+        except Exception as error:  # From zipfile, zlib and NumPy; MemoryError for a false size.
             why = one_line(str(error) or type(error).__name__)
             raise BundleError(f"{path}: not a golden.npz ({why})") from None
     return golden
 
 
 def _check_layout(golden: Golden) -> None:
-    """Refuse arrays that do not fit one another.
+    """Check the types and shapes of all arrays.
 
     Raises:
-        ValueError: With the first that does not.
+        ValueError: If an array is wrong; the message names it.
     """
     count, channels = (*golden.pixels.shape, 0, 0)[:2]
     classes = (*golden.teacher_logits.shape, 0, 0)[1]
@@ -129,7 +131,7 @@ def _check_layout(golden: Golden) -> None:
         "generator": (np.int64, (count,)),
         "asked": (np.int64, (count,)),
     }
-    for name, (kind, shape) in layout.items():
+    for name, (dtype, shape) in layout.items():
         array = vars(golden)[name]
-        if array.dtype != kind or array.shape != shape or not array.size:
+        if array.dtype != dtype or array.shape != shape or not array.size:
             raise ValueError(f"{name} is {array.dtype} of shape {list(array.shape)}")

@@ -1,7 +1,6 @@
-"""The verdict: does the compiled student answer as the teacher does, and how sure is that?
+"""The verdict: agreement of the compiled student with the teacher on synthetic probes.
 
-It says agreement with the teacher on synthetic probes, never accuracy. No torch here: the same
-verdict can be had on a device.
+Agreement is not accuracy. This module needs no torch, so a device computes the same verdict.
 """
 
 import math
@@ -17,7 +16,7 @@ from targets.bundle.golden import Golden
 
 
 class Outcome(str, Enum):
-    """Pass, fail, or not enough probes to tell."""
+    """Pass, fail, or too few probes to decide."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -31,27 +30,28 @@ class Outcome(str, Enum):
 
     @property
     def exit_code(self) -> int:
-        """What the command line exits with."""
+        """Exit code of the command line."""
         return {"pass": 0, "fail": 2, "inconclusive": 3}[self.value]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How often student and teacher agree on probe images, and what follows.
+    """How often student and teacher predict the same class, and the outcome.
 
     Attributes:
         outcome: The verdict.
-        agreed: Images on which both give the same answer.
-        images: All images.
-        agreement: Their ratio, 0 to 1.
-        low: Lower end of its Wilson interval.
+        agreed: Number of images for which both predict the same class.
+        images: Number of images.
+        agreement: agreed / images, 0 to 1.
+        low: Lower end of the agreement's Wilson interval.
         high: Upper end.
-        confidence: Of the interval.
-        threshold: What was asked for before the run.
+        confidence: Confidence level of the interval.
+        threshold: The required agreement, set in the run file.
         per_generator: Agreement on the images of each held-out generator.
-        per_class: Agreement on the images the teacher puts in each class; None where it puts none.
-        teacher_confidence: Mean of the teacher's largest probability; near 1, the probes are easy.
-        teacher_histogram: The teacher's answers, counted per class.
+        per_class: Agreement on the images that the teacher assigns to each class; None for a class
+            without images.
+        teacher_confidence: Mean of the teacher's largest probability; near 1, probes are easy.
+        teacher_histogram: Number of images that the teacher assigns to each class.
     """
 
     outcome: Outcome
@@ -68,36 +68,45 @@ class Verdict:
     teacher_histogram: list[int]
 
     def as_json(self) -> dict[str, Any]:
-        """For a JSON file."""
+        """Return the verdict as values for a JSON file."""
         return asdict(self)
 
 
 def wilson(agreed: int, images: int, confidence: float) -> tuple[float, float]:
-    """Wilson's score interval for a proportion (Wilson 1927)."""
+    """Return Wilson's score interval for a proportion (Wilson 1927).
+
+    Args:
+        agreed: Number of successes.
+        images: Number of trials.
+        confidence: Confidence level, 0 to 1.
+
+    Returns:
+        Lower and upper end.
+    """
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = agreed / images
     middle = share + z * z / (2 * images)
     reach = z * math.sqrt(share * (1 - share) / images + z * z / (4 * images * images))
     scale = 1 + z * z / images
     low, high = (middle - reach) / scale, (middle + reach) / scale
-    # At a share of 0 or 1 one end is exact, and rounding may push it past.
+    # At a share of 0 or 1 one end is exact, but rounding could push it beyond.
     return max(0.0, min(low, share)), min(1.0, max(high, share))
 
 
 def judge(
     golden: Golden, student_logits: NDArray[np.float32], threshold: float, confidence: float
 ) -> Verdict:
-    """Compare a student's answers with the teacher's.
+    """Compare a student's predictions with the teacher's.
 
     Args:
         golden: The probes.
-        student_logits: (N, K), from the compiled artifact, on `golden.images`.
-        threshold: The agreement asked for.
-        confidence: Of the interval.
+        student_logits: (N, K), from the compiled artifact, for `golden.images`.
+        threshold: The required agreement.
+        confidence: Confidence level of the interval.
 
     Returns:
-        Pass when the interval lies at or above the threshold, fail when it lies below or the
-        student answers with NaN, inconclusive when it holds the threshold.
+        Pass if the interval is at or above the threshold; fail if it is below, or if a logit is not
+        finite; inconclusive if the threshold is inside the interval.
     """
     teacher = golden.teacher_logits.argmax(1)
     finite = np.isfinite(student_logits).all()

@@ -1,1 +1,10 @@
-"""The catalogue of targets, what this machine is, and what it cannot run faster than."""
+"""What targets exist, which one this machine is, and how fast it can be at most."""
+
+__all__ = [
+    "catalogue",
+    "device_detection",
+    "instruction_sets",
+    "roofline",
+    "tables",
+    "target_types",
+]

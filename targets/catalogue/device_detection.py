@@ -1,4 +1,4 @@
-"""What builds an engine here: a Jetson and which target it is, or a machine with a GPU."""
+"""Detect the device that builds engines here: a Jetson module, or a machine with a GPU."""
 
 import json
 import os
@@ -9,43 +9,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from targets.catalogue.catalogue import JetPack, JetsonTarget, jetsons
+from targets.catalogue.catalogue import jetsons
+from targets.catalogue.target_types import JetPack, JetsonTarget
 
 CAPABILITIES_WITHOUT_INT8 = ("5.0", "5.2", "5.3", "6.0", "6.2")
 """Compute capabilities without the integer dot product that TensorRT's int8 kernels need."""
 
-
 UNKNOWN = "unknown"
-"""A fact that a device does not tell."""
+"""The value of a fact that the device does not report."""
 
 SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
-"""Where commands like nvpmodel lie, which the PATH of a service or of a plain user may lack."""
+"""Folders of commands such as nvpmodel; they may be missing from the PATH of a service."""
 
 
 class NoDeviceError(RuntimeError):
-    """This machine is not what an engine was to be built on."""
+    """This machine is not the device that an engine should be built on."""
 
 
 class NotAJetsonError(NoDeviceError):
-    """This machine is no Jetson, or one that the catalogue does not know."""
+    """This machine is not a Jetson, or not one in the catalogue."""
 
 
 class NoGpuError(NoDeviceError):
-    """This machine has no GPU that NVIDIA's driver knows."""
+    """NVIDIA's driver reports no GPU on this machine."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A Jetson or another GPU, as an engine's fingerprint knows it.
+    """A Jetson or another GPU, with the facts that an engine's fingerprint needs.
 
     Attributes:
-        target: Its name in the catalogue; of a GPU that is no Jetson, its own: "nvidia-l4".
-        l4t: Board support package, e.g. "36.4.3"; of another GPU, its driver.
-        jetpack: The catalogue's name for that generation of JetPacks; "" without.
-        cuda: Version of CUDA; "unknown" where its files do not tell.
+        target: Its name in the catalogue, or the name of another GPU: "nvidia-l4".
+        l4t: Version of the board support package, e.g. "36.4.3"; the driver of another GPU.
+        jetpack: Name of its JetPack generation in the catalogue; "" if it is not a Jetson.
+        cuda: CUDA version; "unknown" if its files do not contain it.
         compute_capability: Of the GPU.
-        power_mode: As nvpmodel calls it; "" where there is none, "unknown" where it does not tell.
-        opset: The highest ONNX opset that its TensorRT reads; None where the parser has to say.
+        power_mode: Its name in nvpmodel; "" if it has none, "unknown" if nvpmodel prints none.
+        opset: The highest ONNX opset that its TensorRT reads; None if that is unknown.
         has_int8: Whether TensorRT has int8 kernels for it.
     """
 
@@ -60,18 +60,18 @@ class Device:
 
     @property
     def unknown_facts(self) -> tuple[str, ...]:
-        """What an engine depends on and this device does not tell: nobody sees it change."""
+        """Names of the unknown fields that an engine depends on: changes would go unnoticed."""
         return tuple(name for name in ("cuda", "power_mode") if getattr(self, name) == UNKNOWN)
 
 
 def this_jetson(root: Path = Path("/")) -> Device:
-    """Read what this device is.
+    """Detect which Jetson this machine is.
 
     Args:
-        root: Where its files are; the commands are those of the machine.
+        root: Root of the file system to read; commands are always those of this machine.
 
     Raises:
-        NotAJetsonError: Saying what is missing.
+        NotAJetsonError: If it is not a known Jetson; the message names what is missing.
     """
     target, l4t = _target(root), _l4t(root)
     jetpack = _jetpack(l4t, target)
@@ -88,16 +88,19 @@ def this_jetson(root: Path = Path("/")) -> Device:
 
 
 def this_gpu(root: Path = Path("/")) -> Device:
-    """Read what GPU this machine has: the first, as CUDA counts them.
+    """Detect this machine's GPU, the first one in CUDA's order.
+
+    Args:
+        root: Root of the file system to read.
 
     Raises:
-        NoGpuError: When the driver tells of none.
+        NoGpuError: If the driver reports none.
     """
-    asked = ("nvidia-smi", "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
-    lines = command_output(asked).strip().splitlines()
+    query = ("nvidia-smi", "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
+    lines = command_output(query).strip().splitlines()
     fields = [field.strip() for field in lines[0].split(",")] if lines else []
     if len(fields) != 3 or not re.fullmatch(r"\d+\.\d+", fields[1]):
-        raise NoGpuError("nvidia-smi tells of no GPU; install NVIDIA's driver")
+        raise NoGpuError("nvidia-smi reports no GPU; install NVIDIA's driver")
     name, capability, driver = fields
     return Device(
         target=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),
@@ -112,18 +115,20 @@ def this_gpu(root: Path = Path("/")) -> Device:
 
 
 def _target(root: Path) -> JetsonTarget:
-    """By the part number in the device tree; the model string names the carrier, not the module."""
+    """Match the part number in the device tree; the model string names only the carrier board."""
     path = root / "proc/device-tree/compatible"
     if not path.exists():
-        raise NotAJetsonError("this machine is no Jetson: it has no /proc/device-tree/compatible")
+        raise NotAJetsonError(
+            "this machine is not a Jetson: /proc/device-tree/compatible is missing"
+        )
     text = path.read_text()
     parts = set(re.findall(r"p\d{4}-\d{4}", text))
-    fitting = [target for target in jetsons() if parts & set(target.parts)]
-    if not fitting:
+    matching = [target for target in jetsons() if parts & set(target.part_numbers)]
+    if not matching:
         named = ", ".join(sorted(parts)) or "no part number"
-        raise NotAJetsonError(f"the catalogue knows no module of this device ({named})")
+        raise NotAJetsonError(f"this Jetson is not in the catalogue ({named})")
     is_super = "-super" in text
-    return next((target for target in fitting if target.super_firmware == is_super), fitting[0])
+    return next((target for target in matching if target.super_firmware == is_super), matching[0])
 
 
 def _l4t(root: Path) -> str:
@@ -131,15 +136,17 @@ def _l4t(root: Path) -> str:
     text = path.read_text() if path.exists() else ""
     found = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", text)
     if not found:
-        raise NotAJetsonError("this Jetson's release is unknown: /etc/nv_tegra_release lacks it")
+        raise NotAJetsonError("the L4T release is unknown: /etc/nv_tegra_release does not name it")
     return f"{found[1]}.{found[2]}"
 
 
 def _jetpack(l4t: str, module: JetsonTarget) -> JetPack:
-    """The last of the module's JetPacks that is not newer than this release."""
+    """Return the newest of the module's JetPacks that is not newer than this L4T release."""
     older = [jetpack for jetpack in module.jetpacks if _numbers(jetpack.l4t) <= _numbers(l4t)]
     if not older:
-        raise NotAJetsonError(f"{module.title} with L4T {l4t}: older than any JetPack known here")
+        raise NotAJetsonError(
+            f"{module.title} with L4T {l4t}: older than every JetPack in the catalogue"
+        )
     return older[-1]
 
 
@@ -148,7 +155,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def cuda_version(root: Path) -> str:
-    """From the toolkit's own file; JSON since CUDA 11.1, text before."""
+    """Return the version in the CUDA toolkit's own file: JSON since 11.1, text before."""
     folder = root / "usr/local/cuda"
     try:
         if (folder / "version.json").exists():
@@ -160,15 +167,15 @@ def cuda_version(root: Path) -> str:
 
 
 def power_mode() -> str:
-    """As nvpmodel calls it; "unknown" where it does not tell."""
+    """Return the current power mode as nvpmodel names it, or "unknown"."""
     found = re.search(r"NV Power Mode:\s*(\S+)", command_output(("nvpmodel", "-q")))
     return found[1] if found else UNKNOWN
 
 
 def command_output(command: Sequence[str], timeout_s: float = 30.0) -> str:
-    """What a command prints; "" where it is missing, fails or takes too long."""
-    places = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS))
-    program = shutil.which(command[0], path=places)
+    """Return what a command prints, or "" if it is missing, cannot run or takes too long."""
+    folders = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS))
+    program = shutil.which(command[0], path=folders)
     if program is None:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""What this CPU can do with int8."""
+"""The int8 instructions of this CPU."""
 
 import platform
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Cpu:
-    """A CPU as far as int8 kernels care.
+    """The properties of a CPU that int8 kernels depend on.
 
     Attributes:
-        model: Its name.
+        model: Its model name.
         machine: "x86_64", "aarch64", ...
-        int8: The best int8 instructions it has: "vnni", "avx2", "i8mm", "dotprod" or "none".
+        int8: Its best int8 instructions: "vnni", "avx2", "i8mm", "dotprod" or "none".
     """
 
     model: str
@@ -22,24 +22,32 @@ class Cpu:
 
     @property
     def is_x86(self) -> bool:
-        """Whether it multiplies unsigned by signed bytes."""
+        """Whether its int8 instructions multiply unsigned by signed bytes."""
         return self.machine in ("x86_64", "AMD64")
 
     @property
     def saturates(self) -> bool:
-        """x86 without VNNI adds pairs of products in 16 bits: full-range weights overflow."""
+        """Whether full-range weights can overflow.
+
+        x86 without VNNI adds pairs of products in 16 bits.
+        """
         return self.is_x86 and self.int8 != "vnni"
 
 
 @cache
 def this_cpu(cpuinfo: str = "/proc/cpuinfo") -> Cpu:
-    """The CPU this process runs on."""
+    """Return the CPU that this process runs on."""
     path = Path(cpuinfo)
     return parse_cpuinfo(path.read_text() if path.exists() else "", platform.machine())
 
 
 def parse_cpuinfo(text: str, machine: str) -> Cpu:
-    """A CPU from Linux's description of it; without one nothing is assumed of its int8."""
+    """Read a CPU's properties from the text of /proc/cpuinfo.
+
+    Args:
+        text: The file's content; without feature flags, int8 is "none".
+        machine: The architecture, as `platform.machine()` returns it.
+    """
     fields: dict[str, str] = {}
     for line in text.splitlines():
         name, _, value = line.partition(":")

@@ -1,6 +1,7 @@
-"""What a network cannot be faster than on a device, from arithmetic, memory and launches alone.
+"""Lower bounds on latency from arithmetic, memory traffic and kernel launches.
 
-A floor, never a latency: real kernels stay well above it. Williams, Waterman, Patterson (2009).
+A bound is never a prediction: real kernels are well above it. Roofline model: Williams, Waterman,
+Patterson (2009).
 """
 
 import math
@@ -12,28 +13,29 @@ import onnx
 import onnxruntime as ort
 from onnx import ModelProto, NodeProto
 
-from targets.catalogue.catalogue import JetsonTarget, PowerMode, jetsons
+from targets.catalogue.catalogue import jetsons
+from targets.catalogue.target_types import JetsonTarget, PowerMode
 from targets.graph.topology import LAYER_OPERATORS, Array, Graph, output_axis
 
 LAUNCH_US = 2.0
-"""The least time between the starts of two kernels in one stream; an assumption, not a reading."""
+"""Assumed minimum time between the starts of two kernels in one stream, in microseconds."""
 
 WEIGHT_BYTES = {"int8": 1, "fp16": 2}
-"""Of a weight."""
+"""Size of one weight."""
 
 POOLING_OPERATORS = ("GlobalAveragePool", "AveragePool", "MaxPool", "ReduceMean")
-"""Operators beside the layers that take a kernel of their own."""
+"""Operators that need a kernel of their own, besides the layers."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What one pass asks of a device.
+    """The work of one forward pass.
 
     Attributes:
-        macs: Multiplications with their additions, in convolutions and linear layers.
-        weights: Numbers in those layers.
-        values: Numbers that come in as images and go out as logits.
-        kernels: Layers and poolings; everything else is assumed to be fused into them.
+        macs: Multiply-accumulates in convolutions and linear layers.
+        weights: Number of weights in those layers.
+        values: Number of input values and logits.
+        kernels: Number of layers and poolings; all other operators are assumed to be fused.
     """
 
     macs: int
@@ -44,12 +46,12 @@ class Workload:
 
 @dataclass(frozen=True)
 class LatencyBound:
-    """The three bounds of a pass, in milliseconds.
+    """The three lower bounds on one forward pass, in milliseconds.
 
     Attributes:
-        arithmetic: At the device's dense peak.
-        memory: Weights, images and logits through DRAM once; activations stay on the chip.
-        launch: One kernel a layer, one after another.
+        arithmetic: Time at the device's dense peak.
+        memory: Time to move weights, images and logits through DRAM once; activations stay on chip.
+        launch: Time to start one kernel after another.
     """
 
     arithmetic: float
@@ -58,22 +60,27 @@ class LatencyBound:
 
     @property
     def milliseconds(self) -> float:
-        """The largest of them."""
+        """The largest of the three."""
         return max(self.arithmetic, self.memory, self.launch)
 
     @property
     def bound(self) -> str:
-        """Its name."""
+        """The name of the largest."""
         return max(("arithmetic", "memory", "launch"), key=lambda name: float(getattr(self, name)))
 
 
 def workload_of(model: ModelProto, batch: int = 1) -> Workload:
-    """What a float graph asks for at a batch size.
+    """Count the work of a float graph at a batch size.
 
-    Shapes are those of a run in ONNX Runtime: inference alone does not follow computed padding.
+    Shapes come from a run in ONNX Runtime, because static inference does not follow computed
+    padding.
+
+    Args:
+        model: A float32 graph with one input.
+        batch: Number of images.
 
     Raises:
-        ValueError: When a layer's weights are not constant.
+        ValueError: If a layer's weights are not constant.
     """
     graph = Graph(model)
     shapes = _shapes(model, graph, batch)
@@ -89,26 +96,29 @@ def workload_of(model: ModelProto, batch: int = 1) -> Workload:
     return Workload(macs, weights, sum(_size(shapes[name]) for name in ends), kernels)
 
 
-def latency_bound(asked: Workload, tera: float, gigabytes: float, precision: str) -> LatencyBound:
-    """The bounds on a device.
+def latency_bound(
+    workload: Workload, peak_tops: float, bandwidth_gb_s: float, precision: str
+) -> LatencyBound:
+    """Return the lower bounds on a device.
 
     Args:
-        asked: The network's demand.
-        tera: Dense peak at this precision, in 10^12 operations a second; a MAC is two.
-        gigabytes: DRAM bandwidth, in 10^9 bytes a second.
+        workload: The network's work.
+        peak_tops: Dense peak at this precision, in 10^12 operations per second; a
+            multiply-accumulate is two operations.
+        bandwidth_gb_s: DRAM bandwidth, in 10^9 bytes per second.
         precision: "int8" or "fp16", of the weights; images and logits are float32.
     """
-    moved = asked.weights * WEIGHT_BYTES[precision] + asked.values * 4
+    moved = workload.weights * WEIGHT_BYTES[precision] + workload.values * 4
     return LatencyBound(
-        arithmetic=2 * asked.macs / (tera * 1e12) * 1e3,
-        memory=moved / (gigabytes * 1e9) * 1e3,
-        launch=asked.kernels * LAUNCH_US / 1e3,
+        arithmetic=2 * workload.macs / (peak_tops * 1e12) * 1e3,
+        memory=moved / (bandwidth_gb_s * 1e9) * 1e3,
+        launch=workload.kernels * LAUNCH_US / 1e3,
     )
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a floor holds.
+    """The device and precision that a bound holds for.
 
     Attributes:
         target: The module.
@@ -121,47 +131,54 @@ class Setting:
     precision: str
 
 
-def latency_bounds(asked: Workload) -> Iterator[tuple[Setting, LatencyBound]]:
-    """The bounds on every Jetson in its fastest mode, in every precision that it has."""
+def latency_bounds(workload: Workload) -> Iterator[tuple[Setting, LatencyBound]]:
+    """Yield the bounds on every Jetson in its fastest mode, in each precision it supports."""
     for target in jetsons():
-        yield from latency_bounds_on(asked, target, target.modes[:1])
+        yield from latency_bounds_on(workload, target, target.modes[:1])
 
 
 def latency_bounds_on(
-    asked: Workload, target: JetsonTarget, modes: Sequence[PowerMode]
+    workload: Workload, target: JetsonTarget, modes: Sequence[PowerMode]
 ) -> Iterator[tuple[Setting, LatencyBound]]:
-    """The bounds on one Jetson in power modes of its, in every precision that it has."""
+    """Yield the bounds on one Jetson in some of its power modes, in each precision it supports."""
     for mode in modes:
         for precision in ("int8", "fp16") if target.has_int8 else ("fp16",):
-            tera, gigabytes = target.peak_tops(precision, mode), target.bandwidth_gb_s(mode)
-            yield Setting(target, mode, precision), latency_bound(asked, tera, gigabytes, precision)
+            peak, bandwidth = target.peak_tops(precision, mode), target.bandwidth_gb_s(mode)
+            bound = latency_bound(workload, peak, bandwidth, precision)
+            yield Setting(target, mode, precision), bound
 
 
 def _shapes(model: ModelProto, graph: Graph, batch: int) -> dict[str, tuple[int, ...]]:
-    """Of the layers' inputs and outputs and of the graph's, at a batch size."""
+    """Return the shapes of the graph's ends and of all layers' inputs and outputs."""
     (images,) = model.graph.input
-    kind = onnx.helper.tensor_dtype_to_np_dtype(images.type.tensor_type.elem_type)
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(images.type.tensor_type.elem_type)
     rest = (axis.dim_value for axis in images.type.tensor_type.shape.dim[1:])
-    taken = np.zeros((batch, *rest), kind)
+    zeros = np.zeros((batch, *rest), dtype)
     wanted = {name for layer in graph.layers() for name in (layer.input[0], layer.output[0])}
     names = sorted((wanted | graph.outputs) - {images.name})
-    seen = ModelProto()
-    seen.CopyFrom(model)
-    del seen.graph.output[:]
-    seen.graph.output.extend(
+    observed = ModelProto()
+    observed.CopyFrom(model)
+    del observed.graph.output[:]
+    observed.graph.output.extend(
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
     )
-    session = ort.InferenceSession(seen.SerializeToString(), providers=["CPUExecutionProvider"])
-    given = session.run(names, {images.name: taken})
-    return {images.name: taken.shape, **{n: v.shape for n, v in zip(names, given, strict=True)}}
+    session = ort.InferenceSession(observed.SerializeToString(), providers=["CPUExecutionProvider"])
+    values = session.run(names, {images.name: zeros})
+    return {images.name: zeros.shape, **{n: v.shape for n, v in zip(names, values, strict=True)}}
 
 
-def _macs(layer: NodeProto, weights: Array, given: tuple[int, ...], taken: tuple[int, ...]) -> int:
-    """Each output is a sum over the weights of its channel; a transposed one, each input."""
+def _macs(
+    layer: NodeProto, weights: Array, output: tuple[int, ...], images: tuple[int, ...]
+) -> int:
+    """Count a layer's multiply-accumulates.
+
+    Each output value is a sum over its channel's weights. In a transposed convolution each input
+    value is multiplied with all weights of its channel.
+    """
     if layer.op_type == "ConvTranspose":
-        return _size(taken) * int(weights[0].size)
+        return _size(images) * int(weights[0].size)
     channels = int(weights.shape[output_axis(layer)])
-    return _size(given) * (int(weights.size) // channels)
+    return _size(output) * (int(weights.size) // channels)
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -1,16 +1,9 @@
-"""What people read of the catalogue, as plain text: the device side has nothing to draw with."""
+"""The catalogue as plain-text tables for the command line."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from targets.catalogue.catalogue import (
-    CpuTarget,
-    GpuTarget,
-    JetsonTarget,
-    PowerMode,
-    Target,
-    targets_by_name,
-)
+from targets.catalogue.catalogue import targets_by_name
 from targets.catalogue.roofline import (
     LAUNCH_US,
     Setting,
@@ -18,6 +11,7 @@ from targets.catalogue.roofline import (
     latency_bounds_on,
     workload_of,
 )
+from targets.catalogue.target_types import CpuTarget, GpuTarget, JetsonTarget, PowerMode, Target
 from targets.graph.graph_file import read_graph
 
 MODE_COLUMNS = ("power mode", "GPU MHz", "SMs", "int8 TOPS", "fp16 TFLOPS", "GB/s")
@@ -27,15 +21,15 @@ SOFTWARE_COLUMNS = ("JetPack", "L4T", "CUDA", "TensorRT", "Python", "opset", "ac
 
 
 def target_list() -> str:
-    """Every target on a line."""
-    rows = [("name", "what it is", "int8", "JetPacks")]
+    """Return a table with one line per target."""
+    rows = [("name", "description", "int8", "JetPacks")]
     for name, target in targets_by_name().items():
         if name != target.name:
             continue
         if isinstance(target, JetsonTarget):
-            also = f" ({', '.join(target.also)})" if target.also else ""
+            aliases = f" ({', '.join(target.aliases)})" if target.aliases else ""
             jetpacks = f"{target.jetpacks[0].name} to {target.jetpacks[-1].name}"
-            rows.append((name + also, target.title, _int8(target), jetpacks))
+            rows.append((name + aliases, target.title, _int8(target), jetpacks))
         else:
             int8 = target.cpu.int8 if isinstance(target, CpuTarget) else ""
             rows.append((name, target.title, int8, ""))
@@ -43,19 +37,19 @@ def target_list() -> str:
 
 
 def target_card(target: Target) -> str:
-    """All that is known of a target; a ? behind a fact nobody has checked."""
+    """Return everything known about a target; "?" follows an unverified fact."""
     if not isinstance(target, JetsonTarget):
         return _card_without_peaks(target)
     facts = [
-        ("what it is", "title", target.title),
-        ("part numbers", "parts", ", ".join(target.parts) or "unknown"),
+        ("description", "title", target.title),
+        ("part numbers", "part_numbers", ", ".join(target.part_numbers) or "unknown"),
         ("GPU", "architecture", f"{target.architecture.name}, {target.compute_capability}"),
         ("memory", "memory_gb", f"{target.memory_gb:g} GB, {target.memory_bits} bit"),
         ("int8", "int8", _int8(target)),
         ("accelerators", "dla", target.dla or "none"),
         ("source", "source", target.source),
     ]
-    lines = [(what, _marked(said, field in target.unverified)) for what, field, said in facts]
+    lines = [(label, _marked(text, field in target.unverified)) for label, field, text in facts]
     modes: list[Sequence[str]] = [MODE_COLUMNS]
     modes += [_mode(target, mode) for mode in target.modes]
     software: list[Sequence[str]] = [SOFTWARE_COLUMNS]
@@ -70,66 +64,63 @@ def target_card(target: Target) -> str:
         )
         for jetpack in target.jetpacks
     ]
-    note = "peaks are dense and of the GPU alone; ? marks what was checked against no document"
+    note = "peaks are dense and count the GPU only; ? marks unverified facts"
     parts = [_aligned(lines), _aligned(modes), _aligned(software), note]
     return "\n\n".join([target.name, *parts])
 
 
 def roofline_table(graph: Path, batch: int, only: Target | None = None) -> str:
-    """What a graph cannot be faster than; a ? behind a figure that nobody has checked.
+    """Return a table of lower bounds on a graph's latency; "?" follows an unverified figure.
 
     Args:
         graph: A float32 graph.
-        batch: Images at a time.
+        batch: Number of images per forward pass.
         only: A Jetson to show in each of its power modes; None for every Jetson in its fastest.
 
     Raises:
-        ValueError: When the one target has no peaks to divide by.
+        ValueError: If `only` is not a Jetson: its peak is unknown.
     """
     if only is not None and not isinstance(only, JetsonTarget):
         raise ValueError(
-            f"{only.name}: no peak is known of it, so no floor either; time it on such a machine: "
-            f"python -m targets compile BUNDLE --target {only.name}"
+            f"{only.name}: its peak throughput is unknown, so there is no lower bound; measure it "
+            f"on such a machine: python -m targets compile BUNDLE --target {only.name}"
         )
-    asked = workload_of(read_graph(graph), batch)
-    found = latency_bounds(asked) if only is None else latency_bounds_on(asked, only, only.modes)
+    workload = workload_of(read_graph(graph), batch)
+    if only is None:
+        bounds = latency_bounds(workload)
+    else:
+        bounds = latency_bounds_on(workload, only, only.modes)
     rows: list[Sequence[str]] = [(*SETTING_COLUMNS, *BOUND_COLUMNS)]
-    for place, floor in found:
-        least = _marked(f"{floor.milliseconds:.4f}", _guessed(place))
-        bounds = (f"{bound:.4f}" for bound in (floor.arithmetic, floor.memory, floor.launch))
-        where = (place.target.name, place.mode.name, place.precision)
-        rows.append((*where, least, floor.bound, *bounds))
+    for setting, bound in bounds:
+        least = _marked(f"{bound.milliseconds:.4f}", _is_unverified(setting))
+        each = (f"{value:.4f}" for value in (bound.arithmetic, bound.memory, bound.launch))
+        where = (setting.target.name, setting.mode.name, setting.precision)
+        rows.append((*where, least, bound.bound, *each))
     assumptions = (
-        f"{asked.macs:,} MACs, {asked.weights:,} weights, {asked.kernels} kernels at batch {batch}."
-        "\nFloors, not latencies: the dense peak of the GPU, weights and images through memory "
-        f"once,\nactivations on the chip, {LAUNCH_US:g} us a kernel (assumed)."
+        f"{workload.macs:,} MACs, {workload.weights:,} weights, {workload.kernels} kernels at "
+        f"batch {batch}.\nLower bounds, not latencies: dense peak of the GPU, weights and images "
+        f"through memory once,\nactivations on the chip, {LAUNCH_US:g} us per kernel (assumed)."
     )
     if only is None:
-        left_out = [
-            name for name, each in targets_by_name().items() if not isinstance(each, JetsonTarget)
-        ]
-        assumptions += f"\nNo peaks are known of {', '.join(left_out)}: no floors."
+        others = [n for n, each in targets_by_name().items() if not isinstance(each, JetsonTarget)]
+        assumptions += f"\nNo lower bounds for {', '.join(others)}: their peaks are unknown."
     return f"{_aligned(rows)}\n\n{assumptions}"
 
 
 def _card_without_peaks(target: CpuTarget | GpuTarget) -> str:
     unverified = target.unverified if isinstance(target, CpuTarget) else ()
-    lines = [("what it is", _marked(target.title, "title" in unverified))]
+    lines = [("description", _marked(target.title, "title" in unverified))]
     if isinstance(target, CpuTarget):
-        here = (
-            "this machine is one"
-            if target.matches_this_machine
-            else "this machine is none: not timed here"
-        )
-        lines += [("int8", target.cpu.int8), ("here", here)]
+        here = "same int8 instructions" if target.matches_this_machine else "other: not timed here"
+        lines += [("int8", target.cpu.int8), ("this machine", here)]
     lines.append(("source", target.source))
     return f"{target.name}\n\n{_aligned(lines)}"
 
 
-def _guessed(place: Setting) -> bool:
-    """Whether a floor there rests on a fact checked against no document."""
-    target = place.target
-    return "modes" in target.unverified or place.precision in target.architecture.unverified
+def _is_unverified(setting: Setting) -> bool:
+    """Whether a bound depends on an unverified fact."""
+    target = setting.target
+    return "modes" in target.unverified or setting.precision in target.architecture.unverified
 
 
 def _int8(target: JetsonTarget) -> str:
@@ -138,20 +129,21 @@ def _int8(target: JetsonTarget) -> str:
 
 
 def _mode(target: JetsonTarget, mode: PowerMode) -> Sequence[str]:
-    guessed = "modes" in target.unverified
+    unverified = "modes" in target.unverified
     int8 = f"{target.peak_tops('int8', mode):.1f}"
+    fp16 = f"{target.peak_tops('fp16', mode):.2f}"
     figures = (
-        _marked(f"{mode.gpu_mhz:g}", guessed),
-        _marked(str(mode.sms), guessed),
-        _marked(int8, _guessed(Setting(target, mode, "int8"))) if target.has_int8 else "none",
-        _marked(f"{target.peak_tops('fp16', mode):.2f}", _guessed(Setting(target, mode, "fp16"))),
-        _marked(f"{target.bandwidth_gb_s(mode):.1f}", guessed),
+        _marked(f"{mode.gpu_mhz:g}", unverified),
+        _marked(str(mode.sms), unverified),
+        _marked(int8, _is_unverified(Setting(target, mode, "int8"))) if target.has_int8 else "none",
+        _marked(fp16, _is_unverified(Setting(target, mode, "fp16"))),
+        _marked(f"{target.bandwidth_gb_s(mode):.1f}", unverified),
     )
     return (mode.name, *figures)
 
 
-def _marked(said: str, unverified: bool) -> str:
-    return f"{said}?" if unverified else said
+def _marked(text: str, unverified: bool) -> str:
+    return f"{text}?" if unverified else text
 
 
 def _aligned(rows: Iterable[Sequence[str]]) -> str:

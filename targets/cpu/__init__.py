@@ -1,1 +1,3 @@
-"""ONNX Runtime on a CPU: compile a graph, open a session, time it."""
+"""Compile, run and time graphs with ONNX Runtime on a CPU."""
+
+__all__ = ["compile", "session"]

@@ -1,4 +1,4 @@
-"""ONNX Runtime on this machine's CPU: compile, open, time."""
+"""Compile, open and time graphs with ONNX Runtime on this machine's CPU."""
 
 import statistics
 import time
@@ -26,7 +26,7 @@ FLOAT_KERNELS = {"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul"}
 
 
 class ProviderError(RuntimeError):
-    """ONNX Runtime did not give the execution provider that was asked for."""
+    """ONNX Runtime did not use the requested execution provider."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class CompiledGraph:
     """A graph compiled for this CPU.
 
     Attributes:
-        path: The optimised graph.
-        layers: Name and kernel of every convolution and linear layer, in their order.
+        path: The optimized graph.
+        layers: Name and kernel of every convolution and linear layer, in order.
     """
 
     path: Path
@@ -43,34 +43,45 @@ class CompiledGraph:
 
     @property
     def integer_layers(self) -> int:
-        """How many of them run on integer kernels."""
+        """Number of layers that run on integer kernels."""
         return sum(kernel in INTEGER_KERNELS for _, kernel in self.layers)
 
 
 def cpu_fingerprint(cpu: Cpu) -> dict[str, str]:
-    """What a compiled graph and its timings depend on."""
+    """Return what a compiled graph and its timings depend on."""
     return {"cpu": cpu.model, "int8": cpu.int8, "onnxruntime": ort.__version__}
 
 
 def rewrite_for_cpu(model: ModelProto, cpu: Cpu) -> ModelProto:
-    """A Q/DQ graph in the form that a CPU runs fastest, in place; every value stays the same.
+    """Rewrite a Q/DQ graph into the fastest form for a CPU; every value stays the same.
 
-    x86 wants unsigned activations; ARM multiplies signed bytes as fast.
+    x86 needs unsigned activations. ARM multiplies signed bytes just as fast.
+
+    Args:
+        model: Changed in place.
+        cpu: The CPU that will run it.
+
+    Returns:
+        The same model.
     """
     with_integer_relus(model)
     return with_unsigned_activations(model) if cpu.is_x86 else model
 
 
-def rewrite_graph_file(graph: Path, handed: Path, cpu: Cpu) -> Path:
-    """Write a graph as `rewritten` makes it; one without Q/DQ stays as it is."""
-    onnx.save(rewrite_for_cpu(read_graph(graph), cpu), handed)
-    return handed
+def rewrite_graph_file(graph: Path, rewritten: Path, cpu: Cpu) -> Path:
+    """Write the result of `rewrite_for_cpu` to a new file and return its path."""
+    onnx.save(rewrite_for_cpu(read_graph(graph), cpu), rewritten)
+    return rewritten
 
 
 def compile_graph(graph: Path, compiled: Path) -> CompiledGraph:
-    """Write the graph as ONNX Runtime fuses it for a CPU, and tell what became integer.
+    """Write a graph after ONNX Runtime's fusions, and list which layers became integer.
 
-    Layout changes that hold for one CPU only are left to the moment of loading.
+    Layout optimizations are left for load time, because they hold for one CPU only.
+
+    Args:
+        graph: The graph to compile.
+        compiled: The file to write.
     """
     options = _options()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
@@ -81,30 +92,36 @@ def compile_graph(graph: Path, compiled: Path) -> CompiledGraph:
     return CompiledGraph(compiled, [(n.name, n.op_type) for n in nodes if n.op_type in kernels])
 
 
-def open_session(graph: Path, optimised: bool = True) -> ort.InferenceSession:
-    """A session on the CPU, one thread, and on nothing else.
+def open_session(graph: Path, optimized: bool = True) -> ort.InferenceSession:
+    """Open a graph for single-threaded inference on the CPU.
 
     Args:
         graph: An ONNX file with input `images` and output `logits`.
-        optimised: False runs the graph as written, the reference for what it means.
+        optimized: False runs the graph as written, as a reference for its values.
 
     Raises:
-        ProviderError: When ONNX Runtime would run it elsewhere.
+        ProviderError: If ONNX Runtime would run it elsewhere.
     """
     options = _options()
-    if not optimised:
+    if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return _open(graph, options)
 
 
 def predict_golden(session: ort.InferenceSession, golden: Golden) -> Logits:
-    """Logits (N, K) for the probes, as pixels where the graph normalises them itself."""
+    """Return logits (N, K) for the probes; a graph with its own normalization gets pixels."""
     takes_pixels = session.get_inputs()[0].type == "tensor(uint8)"
     return predict(session, golden.pixels if takes_pixels else golden.images)
 
 
 def predict(session: ort.InferenceSession, images: Images, batch: int = 100) -> Logits:
-    """Logits (N, K) for images (N, C, H, W); a graph of a fixed batch is run so many at a time."""
+    """Return logits (N, K) for images (N, C, H, W).
+
+    Args:
+        session: An opened graph.
+        images: Normalized float32 images, or uint8 pixels if the graph normalizes.
+        batch: Images per run, unless the graph has a fixed batch size.
+    """
     fixed = session.get_inputs()[0].shape[0]
     size = fixed if isinstance(fixed, int) else min(batch, len(images))
     parts = [session.run(["logits"], {"images": part})[0] for part in full_batches(images, size)]
@@ -112,21 +129,21 @@ def predict(session: ort.InferenceSession, images: Images, batch: int = 100) -> 
 
 
 def time_interleaved(
-    graphs: dict[str, Path], image: Images, repeats: int = 100
+    graphs: dict[str, Path], images: Images, repeats: int = 100
 ) -> dict[str, float]:
-    """Median milliseconds a run of each graph, measured in turns so that noise hits all alike.
+    """Return each graph's median milliseconds per run; runs alternate to share noise equally.
 
     Args:
-        graphs: By name.
-        image: The batch (N, C, H, W) to run.
-        repeats: Runs of each graph, after a tenth as many to warm up.
+        graphs: Graph files by name.
+        images: The batch (N, C, H, W) to run.
+        repeats: Timed runs of each graph, after a tenth as many warm-up runs.
     """
     sessions = {name: open_session(path) for name, path in graphs.items()}
     times: dict[str, list[float]] = {name: [] for name in graphs}
     for turn in range(repeats + repeats // 10):
         for name, session in sessions.items():
             started = time.perf_counter()
-            session.run(["logits"], {"images": image})
+            session.run(["logits"], {"images": images})
             if turn >= repeats // 10:
                 times[name].append(1000 * (time.perf_counter() - started))
     return {name: statistics.median(values) for name, values in times.items()}

@@ -1,4 +1,4 @@
-"""Reading ONNX files that anyone may have written: bounded, and from their own folder only."""
+"""Read ONNX files from untrusted sources: bounded in size, and only from the file's own folder."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,83 +13,89 @@ from onnx.external_data_helper import (
 )
 
 MAX_GRAPH_BYTES = 2 << 30
-"""Bytes of a graph with all its tensors: more does protobuf not take."""
+"""Largest size of a graph with all its tensors; protobuf accepts no more."""
 
 
 def read_graph(path: Path) -> ModelProto:
-    """A model with all its tensors, also those that lie in files beside it.
+    """Read a model with all its tensors, including those in files beside it.
+
+    Args:
+        path: An ONNX file.
 
     Raises:
-        OSError: When it cannot be read.
-        ValueError: When it is no ONNX file, is too large, or a tensor lies outside its folder or
-            beyond the end of its file.
+        OSError: If the file cannot be read.
+        ValueError: If it is not an ONNX file or too large, or if a tensor is outside its folder or
+            beyond the end of its data file.
     """
     if not path.is_file() and path.exists():
-        raise ValueError(f"{path}: no file")
+        raise ValueError(f"{path}: not a file")
     size = path.stat().st_size
     if size > MAX_GRAPH_BYTES:
-        raise ValueError(f"{path}: larger than {MAX_GRAPH_BYTES:,} bytes")
+        raise ValueError(f"{path}: {size:,} bytes, more than {MAX_GRAPH_BYTES:,}")
     try:
-        # By its content: the format that its name suggests may be one of text.
+        # The file extension must not select another format, such as text.
         model = onnx.load(path, format="protobuf", load_external_data=False)
     except DecodeError:
         raise ValueError(f"{path}: not an ONNX file") from None
     if not model.graph.node:
-        # An empty file reads as an empty model.
-        raise ValueError(f"{path}: not an ONNX file, or one without a single node")
-    outside = [tensor for tensor in _all_tensors(model) if uses_external_data(tensor)]
-    if size + sum(_bytes_of(tensor, path) for tensor in outside) > MAX_GRAPH_BYTES:
-        raise ValueError(f"{path}: larger than {MAX_GRAPH_BYTES:,} bytes with its tensors")
-    for tensor in outside:
+        # An empty file parses as an empty model.
+        raise ValueError(f"{path}: not an ONNX file, or one without nodes")
+    external = [tensor for tensor in _all_tensors(model) if uses_external_data(tensor)]
+    total = size + sum(_external_bytes(tensor, path) for tensor in external)
+    if total > MAX_GRAPH_BYTES:
+        raise ValueError(f"{path}: {total:,} bytes with its tensors, more than {MAX_GRAPH_BYTES:,}")
+    for tensor in external:
         try:
             load_external_data_for_tensor(tensor, str(path.parent))
         except onnx.checker.ValidationError as error:
-            # It takes no links, also such as lead to where they may.
+            # onnx refuses every link, even one that stays inside the folder.
             raise ValueError(f"{path}: {str(error).splitlines()[0]}") from None
     return model
 
 
 def _all_tensors(model: ModelProto) -> Iterator[TensorProto]:
-    yield from _tensors(model.graph)
+    yield from _graph_tensors(model.graph)
     for function in model.functions:
-        yield from _of_nodes(function.node)
+        yield from _node_tensors(function.node)
     for info in model.training_info:
-        yield from _tensors(info.initialization)
-        yield from _tensors(info.algorithm)
+        yield from _graph_tensors(info.initialization)
+        yield from _graph_tensors(info.algorithm)
 
 
-def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
+def _graph_tensors(graph: GraphProto) -> Iterator[TensorProto]:
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
-    yield from _of_nodes(graph.node)
+    yield from _node_tensors(graph.node)
 
 
-def _of_nodes(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
+def _node_tensors(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
     for node in nodes:
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)
             for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
                 yield from (sparse.values, sparse.indices)
             for inner in (attribute.g, *attribute.graphs):
-                # An attribute that is no graph has an empty one.
-                yield from _tensors(inner) if inner.node or inner.initializer else ()
+                # An attribute of another type has an empty graph.
+                yield from _graph_tensors(inner) if inner.node or inner.initializer else ()
 
 
-def _bytes_of(tensor: TensorProto, path: Path) -> int:
-    """What a tensor takes of a file beside the graph."""
-    told = ExternalDataInfo(tensor)
+def _external_bytes(tensor: TensorProto, path: Path) -> int:
+    """Return how many bytes of its data file a tensor occupies."""
+    info = ExternalDataInfo(tensor)
     folder = path.parent.resolve()
     try:
-        place = (folder / told.location).resolve()
-        is_there = place.is_relative_to(folder) and place.is_file()
-    except (OSError, RuntimeError, ValueError):  # Links in a circle, names that are none.
-        is_there = False
-    if not is_there:
-        raise ValueError(f"{path}: there is no {told.location!r} beside it for {tensor.name!r}")
-    # Some versions read them as numbers, others leave the text.
-    size, offset = place.stat().st_size, int(told.offset or 0)
-    length = int(told.length) if told.length else size - offset
+        data_file = (folder / info.location).resolve()
+        exists = data_file.is_relative_to(folder) and data_file.is_file()
+    except (OSError, RuntimeError, ValueError):  # Circular links, invalid names.
+        exists = False
+    if not exists:
+        raise ValueError(
+            f"{path}: tensor {tensor.name!r} needs {info.location!r}, which is not beside it"
+        )
+    # Some versions of onnx parse these as numbers, others keep the text.
+    size, offset = data_file.stat().st_size, int(info.offset or 0)
+    length = int(info.length) if info.length else size - offset
     if not 0 <= offset <= offset + length <= size:
-        raise ValueError(f"{path}: {tensor.name!r} lies beyond the end of {told.location!r}")
+        raise ValueError(f"{path}: {tensor.name!r} is beyond the end of {info.location!r}")
     return length

@@ -1,14 +1,19 @@
-"""Weights of a Q/DQ graph, stored as the int8 values they stand for."""
+"""Store the weights of a Q/DQ graph as int8."""
 
 import numpy as np
 from onnx import ModelProto, numpy_helper
 
 
 def store_weights_as_int8(model: ModelProto) -> ModelProto:
-    """Replace QuantizeLinear on a constant by the constant it makes; the DequantizeLinear stays.
+    """Replace every QuantizeLinear on a constant by its result; the DequantizeLinear stays.
 
-    The graph means exactly the same and is about a quarter of the size. The model is changed in
-    place and returned.
+    The graph computes exactly the same values and is about a quarter of the size.
+
+    Args:
+        model: A Q/DQ graph; changed in place.
+
+    Returns:
+        The same model.
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}

@@ -1,7 +1,7 @@
-"""What TensorRT refuses: the rules of explicit int8 quantization, one function each.
+"""Rules of explicit int8 quantization whose violation makes TensorRT refuse a graph.
 
-Sources: TensorRT's developer guide, "Working with Quantized Types"; on zero points the issues
-NVIDIA/TensorRT 2081, 2644, 2774, 4698.
+Sources: TensorRT developer guide, "Working with Quantized Types"; for zero points, issues
+NVIDIA/TensorRT 2081, 2644, 2774 and 4698.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,11 +18,11 @@ INTEGER_OPERATORS = {
     "MatMulInteger",
     "DynamicQuantizeLinear",
 }
-"""Operators that carry integers themselves; TensorRT's parser has none of them."""
+"""Operators on integer tensors, which TensorRT's parser does not support."""
 
 
-def no_identity(graph: Graph) -> Iterator[Finding]:
-    """TensorRT 8 wants scales and weights as initialisers, with nothing between."""
+def no_identity_on_constants(graph: Graph) -> Iterator[Finding]:
+    """Scales and weights are initializers: TensorRT 8 accepts no Identity after them."""
     for node in graph.nodes:
         if node.op_type != "Identity" or not graph.is_weight(node.input[0]):
             continue
@@ -30,58 +30,60 @@ def no_identity(graph: Graph) -> Iterator[Finding]:
             user.op_type in (*QDQ_OPERATORS, *LAYER_OPERATORS)
             for user in graph.consumers.get(node.output[0], [])
         ):
-            yield error(node, "no Identity on a constant: TensorRT 8 refuses it", "fold it")
+            yield error(
+                node, "Identity on a constant, which TensorRT 8 refuses", "remove the Identity"
+            )
 
 
 def no_integer_operators(graph: Graph) -> Iterator[Finding]:
-    """Integer arithmetic is said by Q/DQ around float operators."""
+    """Integer arithmetic is expressed by Q/DQ around float operators."""
     for node in graph.nodes:
         if node.op_type in INTEGER_OPERATORS:
-            yield error(node, f"{node.op_type} is not supported", "export QuantizeLinear pairs")
+            yield error(node, f"unsupported operator {node.op_type}", "export pairs of Q and DQ")
 
 
 def constant_scales(graph: Graph) -> Iterator[Finding]:
-    """Scales are constants, positive and finite."""
+    """Scales are positive, finite constants."""
     for node in quantizers(graph):
         scale = graph.constants.get(node.input[1])
         if scale is None:
-            yield error(node, "the scale is a constant", "store it as an initialiser")
+            yield error(node, "the scale is not a constant", "store it as an initializer")
         elif not (np.isfinite(scale).all() and (scale > 0).all()):
-            yield error(node, "the scale is positive and finite", "calibrate again")
+            yield error(node, "the scale is not positive and finite", "calibrate again")
 
 
 def zero_points(graph: Graph) -> Iterator[Finding]:
-    """Symmetric and signed: every zero point is an int8 0."""
+    """Quantization is symmetric and signed: every zero point is an int8 0."""
     for node in quantizers(graph):
         if len(node.input) < 3:
             if node.op_type == "QuantizeLinear" and not attribute(node, "output_dtype"):
-                yield error(node, "a missing zero point means uint8", "give an int8 one of 0")
+                yield error(node, "no zero point, which means uint8", "add an int8 zero point of 0")
             continue
         zero = graph.constants.get(node.input[2])
         if zero is not None and zero.dtype == np.int32:
             continue
         if zero is None or zero.dtype != np.int8 or zero.any():
-            yield error(node, "the zero point is int8 and 0", "quantize symmetrically and signed")
+            yield error(node, "the zero point is not an int8 0", "use symmetric signed ranges")
 
 
 def float_bias(graph: Graph) -> Iterator[Finding]:
-    """A bias stays in float; TensorRT's DequantizeLinear takes no int32."""
+    """Biases stay in float: TensorRT's DequantizeLinear accepts no int32."""
     for node in quantizers(graph):
         values = graph.constants.get(node.input[0])
         if values is not None and values.dtype == np.int32:
-            yield error(node, "a bias stays in float", "export without quantizing biases")
+            yield error(node, "the bias is quantized", "keep biases in float")
 
 
 def activations_per_tensor(graph: Graph) -> Iterator[Finding]:
-    """One scale for a tensor of activations."""
+    """Activations have one scale per tensor."""
     for node in quantizers(graph):
         scale = graph.constants.get(node.input[1])
         if scale is not None and scale.size > 1 and not graph.is_weight(node.input[0]):
-            yield error(node, "activations have one scale a tensor", "quantize per tensor")
+            yield error(node, "activations with several scales", "quantize activations per tensor")
 
 
 def weights_per_output_channel(graph: Graph) -> Iterator[Finding]:
-    """Scales of weights lie along the output channels."""
+    """Weights have one scale per output channel, or one in all."""
     for layer in graph.layers():
         weight = graph.produced_by(layer.input[1], "DequantizeLinear")
         if weight is None or not graph.is_weight(weight.output[0]):
@@ -92,14 +94,18 @@ def weights_per_output_channel(graph: Graph) -> Iterator[Finding]:
         axis, wanted = attribute(weight, "axis", 1), output_axis(layer)
         if axis != wanted:
             yield error(
-                layer, f"weights are scaled along axis {wanted}", "quantize per output channel"
+                layer,
+                f"weight scales along axis {axis}, not {wanted}",
+                "quantize per output channel",
             )
         if graph.opset < 13:
-            yield error(weight, "a scale for each channel needs opset 13", "export with opset 13")
+            yield error(
+                weight, "per-channel scales below opset 13", "export with opset 13 or newer"
+            )
 
 
 def constant_weights(graph: Graph) -> Iterator[Finding]:
-    """TensorRT 8 quantizes weights when it builds, so they must be there."""
+    """Quantized weights are constants: TensorRT 8 quantizes them during the build."""
     for layer in graph.layers():
         weight = graph.produced_by(layer.input[1], "DequantizeLinear")
         if (
@@ -107,30 +113,32 @@ def constant_weights(graph: Graph) -> Iterator[Finding]:
             and not graph.is_weight(weight.output[0])
             and layer.op_type != "MatMul"
         ):
-            yield error(layer, "quantized weights are constants", "store them as initialisers")
+            yield error(
+                layer, "the quantized weights are not constants", "store them as initializers"
+            )
 
 
-def pairs(graph: Graph) -> Iterator[Finding]:
-    """What is quantized is dequantized at once: the pair says int8, the operators stay float."""
+def dequantize_after_quantize(graph: Graph) -> Iterator[Finding]:
+    """Every Q is followed by a DQ directly; all other operators take float tensors."""
     for node in graph.nodes:
         if node.op_type == "QuantizeLinear":
             users = graph.consumers.get(node.output[0], [])
             if not users or any(user.op_type != "DequantizeLinear" for user in users):
-                yield error(node, "a DequantizeLinear follows", "export QuantizeLinear pairs")
+                yield error(node, "no DequantizeLinear follows", "export pairs of Q and DQ")
 
 
 def no_double(graph: Graph) -> Iterator[Finding]:
-    """TensorRT has no float64."""
+    """There is no float64: TensorRT does not support it."""
     for node in graph.nodes:
         if any(
             name in graph.constants and graph.constants[name].dtype == np.float64
             for name in node.input
         ):
-            yield error(node, "no float64", "store its constants as float32")
+            yield error(node, "float64 constant", "store it as float32")
 
 
 ERROR_RULES: tuple[Callable[[Graph], Iterator[Finding]], ...] = (
-    no_identity,
+    no_identity_on_constants,
     no_integer_operators,
     constant_scales,
     zero_points,
@@ -138,6 +146,6 @@ ERROR_RULES: tuple[Callable[[Graph], Iterator[Finding]], ...] = (
     activations_per_tensor,
     weights_per_output_channel,
     constant_weights,
-    pairs,
+    dequantize_after_quantize,
     no_double,
 )

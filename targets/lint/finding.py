@@ -1,4 +1,4 @@
-"""What a rule finds."""
+"""The result of a lint rule."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,35 +11,35 @@ from targets.graph.topology import QDQ_OPERATORS, Graph, node_name
 
 @dataclass(frozen=True)
 class Finding:
-    """One breach of a rule.
+    """One problem in a graph.
 
     Attributes:
-        severity: "error" (TensorRT refuses it) or "warning" (it will be slower).
-        node: The node's name, or its output where it has none.
-        rule: What is asked for.
-        remedy: What to do about it.
+        severity: "error" if TensorRT refuses the graph, "warning" if the engine will be slower.
+        node: The node's name, or its output's if it has none.
+        problem: What is wrong.
+        remedy: How to fix it.
     """
 
     severity: Literal["error", "warning"]
     node: str
-    rule: str
+    problem: str
     remedy: str
 
     def __str__(self) -> str:
-        """One line."""
-        return f'{self.severity}: {self.node}: against "{self.rule}"; {self.remedy}'
+        """Return the finding as one line."""
+        return f"{self.severity}: {self.problem}: {self.node}; {self.remedy}"
 
 
-def error(node: NodeProto, rule: str, remedy: str) -> Finding:
-    """TensorRT refuses it."""
-    return Finding("error", node_name(node), rule, remedy)
+def error(node: NodeProto, problem: str, remedy: str) -> Finding:
+    """Return a finding that makes TensorRT refuse the graph."""
+    return Finding("error", node_name(node), problem, remedy)
 
 
-def warning(node: NodeProto, rule: str, remedy: str) -> Finding:
-    """The engine will be slower."""
-    return Finding("warning", node_name(node), rule, remedy)
+def warning(node: NodeProto, problem: str, remedy: str) -> Finding:
+    """Return a finding that makes the engine slower."""
+    return Finding("warning", node_name(node), problem, remedy)
 
 
 def quantizers(graph: Graph) -> Iterator[NodeProto]:
-    """Every QuantizeLinear and DequantizeLinear."""
+    """Yield every QuantizeLinear and DequantizeLinear."""
     return (node for node in graph.nodes if node.op_type in QDQ_OPERATORS)

@@ -1,1 +1,3 @@
-"""What runs on a Jetson: checks before a build, compiling a bundle, reports, serving files."""
+"""What runs on a device: checks before a build, compiling a bundle, reports, serving files."""
+
+__all__ = ["build_environment", "compile_bundle"]

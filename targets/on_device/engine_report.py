@@ -1,4 +1,4 @@
-"""What a device says of the engines it built: in JSON, beside them, and on its way back."""
+"""The report on a device's engines: a JSON file beside them that is also sent back."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,39 +13,40 @@ from targets.tensorrt.recommendation import MIN_GRAPH_AGREEMENT, CheckedEngine, 
 
 def engine_report(
     checked: dict[Precision, CheckedEngine],
-    advice: Recommendation,
+    recommendation: Recommendation,
     device: Device,
     checks: Sequence[Check],
 ) -> dict[str, Any]:
-    """What a bundle's manifest says in place of `pending`.
+    """Return the entry that replaces `pending` in a bundle's manifest.
 
     Args:
-        checked: The engines.
-        advice: Which to deploy.
-        device: Where they were built, its power mode among what it says.
-        checks: What preflight saw, the clocks among it.
+        checked: The engines with their measurements.
+        recommendation: Which to deploy.
+        device: Where they were built, including its power mode.
+        checks: The preflight results, including the clocks.
     """
     return {
         "engine": "built",
         "device": dataclasses.asdict(device),
         "preflight": [dataclasses.asdict(check) for check in checks],
-        "recommended": advice.precision,
-        "because": advice.because,
+        "recommended": recommendation.precision,
+        "because": recommendation.because,
         "engines": {precision: _entry(each) for precision, each in checked.items()},
     }
 
 
 def _entry(checked: CheckedEngine) -> dict[str, Any]:
-    table, shares = checked.engine.table, checked.engine.shares
+    engine = checked.engine
+    layers, placement = engine.layers, engine.placement
     return {
-        "file": checked.engine.path.name,
-        "reused": checked.engine.reused,
+        "file": engine.path.name,
+        "reused": engine.reused,
         "milliseconds": checked.milliseconds,
         "throttling": dataclasses.asdict(checked.throttling),
-        "batch": checked.engine.options.batch,
-        "workspace_mib": checked.engine.options.workspace_mib,
-        "typing": checked.engine.options.typing,
-        "fingerprint": checked.engine.fingerprint.digest,
+        "batch": engine.options.batch,
+        "workspace_mib": engine.options.workspace_mib,
+        "typing": engine.options.typing,
+        "fingerprint": engine.fingerprint.digest,
         "same_answer_as_graph": {
             "share": checked.same_answer,
             "low": checked.same_low,
@@ -54,11 +55,11 @@ def _entry(checked: CheckedEngine) -> dict[str, Any]:
             "passed": checked.matches_graph,
         },
         "verdict": checked.verdict.as_json(),
-        "dla_core": checked.engine.options.dla_core,
-        "on_dla": list(shares.on_dla) if shares else None,
-        "fell_back_to_gpu": list(shares.on_gpu) if shares else None,
-        "layers": [dataclasses.asdict(layer) for layer in table],
-        "layers_in_float": float_layers(table),
-        "layers_untold": opaque_layers(table),
-        "reformats": len(reformat_layers(table)),
+        "dla_core": engine.options.dla_core,
+        "on_dla": list(placement.on_dla) if placement else None,
+        "fell_back_to_gpu": list(placement.on_gpu) if placement else None,
+        "layers": [dataclasses.asdict(layer) for layer in layers],
+        "layers_in_float": float_layers(layers),
+        "layers_untold": opaque_layers(layers),
+        "reformats": len(reformat_layers(layers)),
     }

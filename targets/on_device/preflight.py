@@ -1,4 +1,4 @@
-"""Before a build: is this device ready, and if not, what is missing and what helps."""
+"""Check before a build whether the device is ready, and what to fix if it is not."""
 
 import re
 import shutil
@@ -6,7 +6,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from targets.catalogue.catalogue import JetsonTarget
 from targets.catalogue.device_detection import (
     UNKNOWN,
     NoGpuError,
@@ -17,29 +16,31 @@ from targets.catalogue.device_detection import (
     this_gpu,
     this_jetson,
 )
+from targets.catalogue.target_types import JetsonTarget
 from targets.tensorrt.builders.bindings import VERSION_SCRIPT, parse_version
 from targets.tensorrt.builders.trtexec import find_trtexec
-from targets.tensorrt.diagnosis.failures import BuildError, diagnose
+from targets.tensorrt.diagnosis.diagnose import diagnose
+from targets.tensorrt.diagnosis.failure import BuildError
 
-FREE_MEMORY_GB = 1.5
-"""A build of a small network wants about so much; the GPU shares it with everything else."""
+MIN_FREE_MEMORY_GB = 1.5
+"""Memory that the build of a small network needs; CPU and GPU share it."""
 
-FREE_DISK_GB = 1.0
+MIN_FREE_DISK_GB = 1.0
 
-ALWAYS_REBUILT = "every engine is built again, as nobody sees whether it changed"
+ALWAYS_REBUILT = "every build starts from scratch, because a change would go unnoticed"
 
 ROOT = Path("/")
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at.
+    """The result of one check.
 
     Attributes:
-        name: What.
-        state: "ok", "warning" (a build will do, its timings may not) or "error".
-        found: What was seen.
-        remedy: What to do when it is not ok.
+        name: What was checked.
+        state: "ok", "warning" (a build works, its timings may be off) or "error".
+        found: What was found.
+        remedy: What to do if it is not ok.
     """
 
     name: str
@@ -48,18 +49,18 @@ class Check:
     remedy: str = ""
 
     def __str__(self) -> str:
-        """One line."""
+        """Return the result as one line."""
         rest = "" if self.state == "ok" else f"; {self.remedy}"
         return f"{self.state:<7} {self.name}: {self.found}{rest}"
 
 
 def preflight(target: JetsonTarget | None, folder: Path, root: Path = ROOT) -> list[Check]:
-    """Look at everything a build needs.
+    """Check everything that a build needs.
 
     Args:
-        target: What the device should be; None for the machine's own GPU.
+        target: The Jetson that this machine should be; None for the machine's own GPU.
         folder: Where the engine will be written.
-        root: Where the system's files are.
+        root: Root of the file system to read.
     """
     return [
         _gpu() if target is None else _device(target, root),
@@ -72,7 +73,7 @@ def preflight(target: JetsonTarget | None, folder: Path, root: Path = ROOT) -> l
 
 
 def is_ready(checks: list[Check]) -> bool:
-    """Whether a build can start."""
+    """Return whether a build can start."""
     return not any(check.state == "error" for check in checks)
 
 
@@ -86,7 +87,7 @@ def _device(target: JetsonTarget, root: Path) -> Check:
             "device",
             "error",
             f"this is {device.target}, not {target.name}",
-            f"use --target {device.target}; engines of one are mistuned on the other",
+            f"use --target {device.target}; an engine is optimized for one module",
         )
     return Check("device", "ok", f"{device.target}, L4T {device.l4t}, JetPack {device.jetpack}")
 
@@ -103,36 +104,36 @@ def _gpu() -> Check:
 
 
 def _tensorrt() -> list[Check]:
-    """trtexec, and whether the Python bindings import, which build then.
+    """Check trtexec and the Python bindings, and report which of them builds.
 
-    A library that they miss is a build's end. Bindings of another version than trtexec do not
-    build: what they made would open in nothing else on this device.
+    A missing library in the bindings is an error. Bindings of another version than trtexec do not
+    build, because no other program on this device could open their engines.
     """
     try:
         trtexec = find_trtexec()
     except BuildError as error:
         checks = [Check("trtexec", "error", error.failure.diagnosis, error.failure.remedy)]
-        return [*checks, *_library(command_output((sys.executable, "-c", VERSION_SCRIPT)))]
+        return [*checks, *_missing_library(command_output((sys.executable, "-c", VERSION_SCRIPT)))]
     number = ".".join(map(str, trtexec.version))
     checks = [Check("trtexec", "ok", f"TensorRT {number}, {trtexec.path}")]
-    said = command_output((sys.executable, "-c", VERSION_SCRIPT))
-    version = parse_version(said)
-    missing = _library(said)
+    output = command_output((sys.executable, "-c", VERSION_SCRIPT))
+    version = parse_version(output)
+    missing = _missing_library(output)
     if missing:
         return [*checks, *missing]
     if version is None:
-        return [*checks, Check("tensorrt", "ok", "Python does not import it; trtexec builds")]
-    own = ".".join(map(str, version))
+        return [*checks, Check("tensorrt", "ok", "no Python bindings; trtexec builds")]
+    imported = ".".join(map(str, version))
     if version != trtexec.version:
-        found = f"Python imports {own}, trtexec is {number}: trtexec builds"
-        remedy = f"to load engines in this Python, give it the system's TensorRT {number}"
+        found = f"Python imports {imported}, trtexec is {number}: trtexec builds"
+        remedy = f"to load engines in this Python, install the system's TensorRT {number} in it"
         return [*checks, Check("tensorrt", "warning", found, remedy)]
-    return [*checks, Check("tensorrt", "ok", f"Python imports {own}, which builds")]
+    return [*checks, Check("tensorrt", "ok", f"the Python bindings {imported} build")]
 
 
-def _library(said: str) -> list[Check]:
-    """The library that an import of TensorRT missed, if that was all it missed."""
-    failure = diagnose(said, 1, "what `import tensorrt` says")
+def _missing_library(output: str) -> list[Check]:
+    """Return an error if the import of TensorRT failed for lack of the DLA library."""
+    failure = diagnose(output, 1, "the output of `import tensorrt`")
     if failure.kind != "no-dla-library":
         return []
     return [Check("tensorrt", "error", failure.diagnosis, failure.remedy)]
@@ -142,10 +143,10 @@ def _power_mode(target: JetsonTarget) -> Check:
     mode = power_mode()
     if mode == UNKNOWN:
         remedy = f"run as root; until then {ALWAYS_REBUILT}"
-        return Check("power mode", "warning", "nvpmodel does not tell", remedy)
+        return Check("power mode", "warning", "nvpmodel does not report it", remedy)
     fastest = target.modes[0].name
     if mode != fastest:
-        remedy = f"timings will be those of {mode}; the fastest is {fastest} (nvpmodel -m)"
+        remedy = f"timings are valid for {mode} only; the fastest is {fastest} (nvpmodel -m)"
         return Check("power mode", "warning", mode, remedy)
     return Check("power mode", "ok", mode)
 
@@ -153,37 +154,36 @@ def _power_mode(target: JetsonTarget) -> Check:
 def _cuda(root: Path) -> Check:
     version = cuda_version(root)
     if version == UNKNOWN:
-        remedy = f"install CUDA's toolkit; until then {ALWAYS_REBUILT}"
-        return Check("cuda", "warning", "/usr/local/cuda does not tell its version", remedy)
+        remedy = f"install the CUDA toolkit; until then {ALWAYS_REBUILT}"
+        return Check("cuda", "warning", "no version in /usr/local/cuda", remedy)
     return Check("cuda", "ok", version)
 
 
 def _clocks() -> Check:
-    """The GPU's clock is held when its least, greatest and present rate are one."""
-    said = command_output(("jetson_clocks", "--show"))
+    """Check that the GPU clock is locked: minimum, maximum and current frequency are equal."""
+    output = command_output(("jetson_clocks", "--show"))
     pattern = r"^\S*gpu\S*\s+MinFreq=(\d+)\s+MaxFreq=(\d+)\s+CurrentFreq=(\d+)"
-    found = re.search(pattern, said, re.MULTILINE | re.IGNORECASE)
+    found = re.search(pattern, output, re.MULTILINE | re.IGNORECASE)
     if not found:
-        return Check("clocks", "warning", "jetson_clocks does not tell", "run it as root")
+        return Check("clocks", "warning", "jetson_clocks does not report them", "run it as root")
     if len(set(found.groups())) > 1:
-        megahertz = [int(rate) // 10**6 for rate in found.groups()]
-        seen = f"the GPU runs at {megahertz[2]} of {megahertz[0]} to {megahertz[1]} MHz"
-        return Check("clocks", "warning", seen, "hold them: sudo jetson_clocks")
-    return Check("clocks", "ok", f"the GPU is held at {int(found[2]) // 10**6} MHz")
+        low, high, current = (int(frequency) // 10**6 for frequency in found.groups())
+        state = f"the GPU runs at {current} MHz, range {low} to {high} MHz"
+        return Check("clocks", "warning", state, "lock the clocks: sudo jetson_clocks")
+    return Check("clocks", "ok", f"the GPU is locked at {int(found[2]) // 10**6} MHz")
 
 
 def _memory(root: Path) -> Check:
     text = (root / "proc/meminfo").read_text()
     found = re.search(r"MemAvailable:\s+(\d+) kB", text)
     free = int(found[1]) * 1024 / 1e9 if found else 0.0
-    state = "ok" if free >= FREE_MEMORY_GB else "warning"
-    return Check(
-        "memory", state, f"{free:.1f} GB free", f"a build wants {FREE_MEMORY_GB} GB: stop what runs"
-    )
+    state = "ok" if free >= MIN_FREE_MEMORY_GB else "warning"
+    remedy = f"a build needs {MIN_FREE_MEMORY_GB} GB: stop other programs"
+    return Check("memory", state, f"{free:.1f} GB free", remedy)
 
 
 def _disk(folder: Path) -> Check:
-    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(existing).free / 1e9
-    state = "ok" if free >= FREE_DISK_GB else "error"
-    return Check("disk", state, f"{free:.1f} GB free", f"{folder} needs {FREE_DISK_GB} GB")
+    state = "ok" if free >= MIN_FREE_DISK_GB else "error"
+    return Check("disk", state, f"{free:.1f} GB free", f"{folder} needs {MIN_FREE_DISK_GB} GB")

@@ -1,1 +1,1 @@
-"""The self-test of a device: everything this project would do there, tried once."""
+"""Try every build step on a device with a small network, and write a report."""

@@ -1,7 +1,7 @@
-"""A bundle of a small residual network with random weights, made on the spot for a selftest.
+"""Write a bundle of a small residual network with random weights for a selftest.
 
-Its teacher is its own float form, so that every engine should agree with it; how fast it is says
-nothing of any other network.
+The teacher is the network's own float graph, so every engine should agree with it. Its speed says
+nothing about other networks.
 """
 
 import copy
@@ -24,18 +24,21 @@ from targets.graph.residual_additions import unquantize_convolution_branches
 SHAPE = (3, 32, 32)
 CHANNELS, CLASSES = 32, 10
 
+SELFTEST_OPSET = 13
+"""The newest opset that the TensorRT of every JetPack reads."""
+
 PROBE_COUNT = 1000
-"""So many that an engine which answers as its graph on 99 of 100 is known to be good enough."""
+"""Enough to prove that an engine which matches its graph on 99 % of the probes is good enough."""
 
 Array = NDArray[np.float32]
 
 
 def write_selftest_bundle(folder: Path, opset: int) -> None:
-    """Write graphs in every form, probes and a manifest.
+    """Write all forms of the graph, probes and a manifest.
 
     Args:
         folder: An empty folder.
-        opset: For all graphs but those that need 19.
+        opset: Opset of the graphs; those with float16 scales have 19.
     """
     rng = np.random.default_rng(0)
     blocks = rng.integers(0, 256, (PROBE_COUNT, 3, 4, 4), np.uint8)
@@ -51,14 +54,14 @@ def write_selftest_bundle(folder: Path, opset: int) -> None:
         np.zeros(PROBE_COUNT, np.int64),
         np.zeros(PROBE_COUNT, np.int64),
     )
-    # Without a bias that takes their mean away, random networks give one answer to everything.
+    # Without a bias that removes the mean, a random network predicts one class for all images.
     weights["bias"] = -_activations(_network(weights, {}, opset), probes.images)["logits"].mean(0)
     in_float = _network(weights, {}, opset)
-    seen = _activations(in_float, probes.images)
-    vars(probes)["teacher_logits"][:] = seen["logits"]
-    scales = {name: float(np.abs(values).max() / 127) for name, values in seen.items()}
-    pairs = _network(weights, scales, opset)
-    fused = unquantize_convolution_branches(copy.deepcopy(pairs))
+    observed = _activations(in_float, probes.images)
+    vars(probes)["teacher_logits"][:] = observed["logits"]
+    scales = {name: float(np.abs(values).max() / 127) for name, values in observed.items()}
+    quantized = _network(weights, scales, opset)
+    fused = unquantize_convolution_branches(copy.deepcopy(quantized))
     stored = store_weights_as_int8(copy.deepcopy(fused))
     forms = {
         "fp32": in_float,
@@ -66,7 +69,7 @@ def write_selftest_bundle(folder: Path, opset: int) -> None:
         "int8": stored,
         "int8-float-weights": fused,
         "int8-fp16": in_half_precision(stored),
-        "int8-cpu": store_weights_as_int8(pairs),
+        "int8-cpu": store_weights_as_int8(quantized),
     }
     (folder / "graphs").mkdir(parents=True)
     for role, model in forms.items():
@@ -77,33 +80,40 @@ def write_selftest_bundle(folder: Path, opset: int) -> None:
 
 
 def _weights(rng: np.random.Generator) -> dict[str, Array]:
-    def drawn(*shape: int) -> Array:
+    def normal(*shape: int) -> Array:
         spread = (2 / np.prod(shape[1:])) ** 0.5
         return (spread * rng.normal(size=shape)).astype(np.float32)
 
     return {
-        "first": drawn(CHANNELS, 3, 3, 3),
-        "second": drawn(CHANNELS, CHANNELS, 3, 3),
-        "third": drawn(CHANNELS, CHANNELS, 3, 3),
-        "last": drawn(CLASSES, CHANNELS),
+        "first": normal(CHANNELS, 3, 3, 3),
+        "second": normal(CHANNELS, CHANNELS, 3, 3),
+        "third": normal(CHANNELS, CHANNELS, 3, 3),
+        "last": normal(CLASSES, CHANNELS),
         "bias": np.zeros(CLASSES, np.float32),
     }
 
 
 def _network(weights: dict[str, Array], scales: dict[str, float], opset: int) -> ModelProto:
-    """One residual block between a convolution and a linear layer; Q/DQ where there is a scale."""
+    """Return one residual block between a convolution and a linear layer.
+
+    Args:
+        weights: Weights by layer name.
+        scales: Scales of the activations to quantize; {} for a float graph.
+        opset: The graph's opset.
+    """
     nodes: list[Any] = []
     constants: dict[str, NDArray[Any]] = {}
 
     def pair(tensor: str, scale: NDArray[Any], **axis: Any) -> str:
         zero = np.zeros(scale.shape, np.int8)
-        ends = [f"{tensor}_scale", f"{tensor}_zero"]
-        constants.update(zip(ends, (scale, zero), strict=True))
-        for kind, taken, made in (
+        parameters = [f"{tensor}_scale", f"{tensor}_zero"]
+        constants.update(zip(parameters, (scale, zero), strict=True))
+        for operator, source, output in (
             ("QuantizeLinear", tensor, f"{tensor}_q"),
             ("DequantizeLinear", f"{tensor}_q", f"{tensor}_dq"),
         ):
-            nodes.append(helper.make_node(kind, [taken, *ends], [made], name=made, **axis))
+            inputs = [source, *parameters]
+            nodes.append(helper.make_node(operator, inputs, [output], name=output, **axis))
         return f"{tensor}_dq"
 
     def activation(tensor: str) -> str:
@@ -111,22 +121,23 @@ def _network(weights: dict[str, Array], scales: dict[str, float], opset: int) ->
             return tensor
         return pair(tensor, np.array(scales[tensor], np.float32))
 
-    def layer(name: str, tensor: str, made: str) -> None:
+    def layer(name: str, tensor: str, output: str) -> None:
         weight = weights[name]
         constants[name] = weight
-        taken = name
+        weight_input = name
         if scales:
             largest = np.abs(weight).reshape(len(weight), -1).max(1)
-            taken = pair(name, (largest / 127).astype(np.float32), axis=0)
-        kind, rest = "Conv", []
+            weight_input = pair(name, (largest / 127).astype(np.float32), axis=0)
+        operator, bias = "Conv", []
         options: dict[str, Any] = {"pads": [1] * 4}
         if weight.ndim == 2:
-            kind, options, rest = "Gemm", {"transB": 1}, ["bias"]
+            operator, options, bias = "Gemm", {"transB": 1}, ["bias"]
             constants["bias"] = weights["bias"]
-        nodes.append(helper.make_node(kind, [tensor, taken, *rest], [made], name=made, **options))
+        inputs = [tensor, weight_input, *bias]
+        nodes.append(helper.make_node(operator, inputs, [output], name=output, **options))
 
-    def step(kind: str, taken: list[str], made: str) -> None:
-        nodes.append(helper.make_node(kind, taken, [made], name=made))
+    def step(operator: str, inputs: list[str], output: str) -> None:
+        nodes.append(helper.make_node(operator, inputs, [output], name=output))
 
     layer("first", activation("images"), "a")
     step("Relu", ["a"], "b")
@@ -150,16 +161,16 @@ def _network(weights: dict[str, Array], scales: dict[str, float], opset: int) ->
 
 
 def _activations(model: ModelProto, images: Array) -> dict[str, Array]:
-    """What every tensor that may be quantized holds for the probes."""
-    seen = copy.deepcopy(model)
+    """Return the values of every quantizable tensor for the probes."""
+    observed = copy.deepcopy(model)
     names = ["b", "d", "e", "g", "i"]
-    seen.graph.output.extend(
+    observed.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )
-    session = ort.InferenceSession(seen.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(observed.SerializeToString(), providers=["CPUExecutionProvider"])
     names = ["logits", *names]
-    given = session.run(names, {"images": images})
-    return {"images": images, **dict(zip(names, given, strict=True))}
+    values = session.run(names, {"images": images})
+    return {"images": images, **dict(zip(names, values, strict=True))}
 
 
 def _manifest(folder: Path, opset: int) -> dict[str, Any]:

@@ -1,1 +1,3 @@
-"""TensorRT engines: planned, built, timed, inspected and known again. Nothing here imports it."""
+"""TensorRT engines: plan, build, time, inspect and recommend. Nothing here imports TensorRT."""
+
+__all__ = ["diagnosis", "options"]

@@ -1,7 +1,8 @@
-"""An engine from a bundle's graph, on the device that will run it, once for each fingerprint."""
+"""Build an engine from a bundle's graph, or reuse one with the same fingerprint."""
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from targets.catalogue.device_detection import Device
 from targets.graph.graph_file import read_graph
 from targets.graph.topology import Graph
 from targets.tensorrt.builders.choose import Builder
-from targets.tensorrt.diagnosis.failures import BuildError, Failure
-from targets.tensorrt.dla.lowering import parse_placement
+from targets.tensorrt.diagnosis.failure import BuildError, Failure
+from targets.tensorrt.dla.placement import parse_placement
 from targets.tensorrt.engine import Engine, load_engine, write_sidecar
 from targets.tensorrt.fingerprint import Fingerprint, options_text
 from targets.tensorrt.layers import DetailsMissingError, Layer, layer_summary, parse_layers
@@ -31,17 +32,17 @@ from targets.tensorrt.options import (
 from targets.tensorrt.timing_cache import timing_cache
 
 BUILD_TIMEOUT_S = 3600.0
-"""The longest a build may take; minutes are usual on a small Jetson."""
+"""Time limit of a build; minutes are normal on a small Jetson."""
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One way to the engine.
+    """One typing mode to try.
 
     Attributes:
-        options: With its typing.
-        graph: That it takes.
-        fingerprint: Of what it leads to.
+        options: The options with this typing mode.
+        graph: The graph to build from.
+        fingerprint: Of the resulting engine.
     """
 
     options: Options
@@ -53,49 +54,52 @@ class _Attempt:
 
 
 def build(
-    builder: Builder, device: Device, graphs: Path, wanted: Options, folder: Path, notify: Notify
+    builder: Builder, device: Device, graphs: Path, options: Options, folder: Path, notify: Notify
 ) -> Engine:
-    """Build an engine, or find that an earlier build made the very same one.
+    """Build an engine, or reuse an earlier one with the same fingerprint.
 
-    Ways of typing are tried in turn, the next only when TensorRT refuses the graph; which one it
-    became stands in the engine's options and in what is said. An engine that an earlier build made
-    in any of these ways is found before one is tried: what refused the better way then does now.
+    Typing modes are tried in order, the next one only if TensorRT refuses the graph. The engine's
+    options and a message name the mode. An earlier engine of any mode is reused first, because a
+    mode that failed then would fail again.
 
     Args:
-        builder: Of this device.
+        builder: This device's builder.
         device: This device.
         graphs: The bundle's folder of graphs.
-        wanted: The engine, whose `typing` is this function's to choose.
-        folder: Where engines, their sidecars and logs go.
-        notify: Where to say what happens.
+        options: The engine to build; this function chooses `typing`.
+        folder: Where to write the engine, its sidecar and the log.
+        notify: Receives progress messages.
 
     Raises:
-        BuildError: When no way leads to an engine.
-        UnsupportedError: When the graph is above what this device's parser reads.
+        BuildError: If no typing mode produces an engine.
+        UnsupportedError: If the graph's opset is too high for this device.
     """
-    path = folder / f"student.{wanted.precision}.engine"
-    ways = [
-        _way(builder, device, graphs, dataclasses.replace(wanted, typing=typing))
-        for typing in typing_modes(builder.version, wanted.dla_core)
+    path = folder / f"student.{options.precision}.engine"
+    attempts = [
+        _attempt(builder, device, graphs, dataclasses.replace(options, typing=typing))
+        for typing in typing_modes(builder.version, options.dla_core)
     ]
-    known = _reusable(path, device, [way.fingerprint for way in ways], notify)
-    if known is not None:
-        return known
-    log = folder / f"build.{wanted.precision}.log"
+    reusable = _reusable(path, device, [attempt.fingerprint for attempt in attempts], notify)
+    if reusable is not None:
+        return reusable
+    log = folder / f"build.{options.precision}.log"
     log.unlink(missing_ok=True)
-    for way in ways:
-        _note(log, f"{way}: {way.graph.name}, TensorRT {way.fingerprint.tensorrt}")
+    for attempt in attempts:
+        _add_heading(
+            log, f"{attempt}: {attempt.graph.name}, TensorRT {attempt.fingerprint.tensorrt}"
+        )
         try:
-            return _build(builder, device, way, path, log, notify)
+            return _build(builder, device, attempt, path, log, notify)
         except (BuildError, UnsupportedError) as error:
-            _note(log, f"no engine: {error}")
-            if way is ways[-1] or (isinstance(error, BuildError) and error.failure.transient):
+            _add_heading(log, f"no engine: {error}")
+            transient = isinstance(error, BuildError) and error.failure.transient
+            if attempt is attempts[-1] or transient:
                 raise
-            notify(f"{way}: {error}; trying the other way")
-    raise AssertionError("there is always a way of typing")
+            notify(f"{attempt}: {error}; trying the next typing mode")
+    raise AssertionError("there is at least one typing mode")
 
 
-def _way(builder: Builder, device: Device, graphs: Path, options: Options) -> _Attempt:
+def _attempt(builder: Builder, device: Device, graphs: Path, options: Options) -> _Attempt:
     graph = graphs / f"student.{graph_role(options, builder.version)}.onnx"
     fingerprint = Fingerprint(
         graph=file_digest(graph),
@@ -111,82 +115,90 @@ def _way(builder: Builder, device: Device, graphs: Path, options: Options) -> _A
 
 
 def _reusable(
-    path: Path, device: Device, asked: list[Fingerprint], notify: Notify
+    path: Path, device: Device, wanted: Sequence[Fingerprint], notify: Notify
 ) -> Engine | None:
-    """The engine that is there, when it is one of those asked for; why it is not, is said."""
-    known = load_engine(path)
-    if known is None:
+    """Return the existing engine if it has a wanted fingerprint; otherwise report why not."""
+    existing = load_engine(path)
+    if existing is None:
         return None
     if device.unknown_facts:
-        # Two unknowns are not the same.
+        # Two unknown values are not equal.
         facts = " and ".join(device.unknown_facts)
-        notify(f"{path.name}: built again, this device does not tell whether its {facts} changed")
+        notify(f"{path.name}: rebuilding, because this device does not report its {facts}")
         return None
-    if known.fingerprint in asked:
-        notify(f"{path.name}: built before, nothing changed")
-        return known
-    differences = min((each.differences(known.fingerprint) for each in asked), key=len)
-    notify(f"{path.name}: built again ({', '.join(differences)})")
+    if existing.fingerprint in wanted:
+        notify(f"{path.name}: unchanged, reused")
+        return existing
+    differences = min((each.differences(existing.fingerprint) for each in wanted), key=len)
+    notify(f"{path.name}: rebuilding ({', '.join(differences)})")
     return None
 
 
-def _note(log: Path, line: str) -> None:
-    """A log holds every way that was tried, each under its own head."""
+def _add_heading(log: Path, line: str) -> None:
+    """Append a heading to the log, which contains every attempt."""
     with log.open("a") as file:
         file.write(f"=== {line} ===\n")
 
 
 def _build(
-    builder: Builder, device: Device, way: _Attempt, path: Path, log: Path, notify: Notify
+    builder: Builder, device: Device, attempt: _Attempt, path: Path, log: Path, notify: Notify
 ) -> Engine:
-    model, options = read_graph(way.graph), way.options
+    model, options = read_graph(attempt.graph), attempt.options
     if device.opset is not None:
         check_opset(Graph(model).opset, device.opset, f"JetPack {device.jetpack}")
-    shape = _shape(model)
+    shape = _input_shape(model)
     part = path.with_name(f".{path.stem}.part")
     with timing_cache(device, builder.version, part.with_suffix(".cache"), notify) as cache:
-        places = BuildFiles(
-            way.graph, part, cache, part.with_suffix(".layers"), times=part.with_suffix(".times")
+        files = BuildFiles(
+            attempt.graph,
+            part,
+            cache,
+            part.with_suffix(".layers"),
+            times=part.with_suffix(".times"),
         )
         try:
-            builder.build(options, places, shape, log, BUILD_TIMEOUT_S)
-            if not places.engine.exists() or not places.engine.stat().st_size:
+            builder.build(options, files, shape, log, BUILD_TIMEOUT_S)
+            if not files.engine.exists() or not files.engine.stat().st_size:
                 raise BuildError(
-                    Failure("no-engine", "the build left no engine", f"see {log.name}")
+                    Failure("no-engine", "the build produced no engine", f"see {log.name}")
                 )
-            table = _table(places.layers, path, notify)
-            replace_durably(places.engine, path)
+            layers = _read_layers(files.layers, path, notify)
+            replace_durably(files.engine, path)
         finally:
-            places.engine.unlink(missing_ok=True)
-            places.layers.unlink(missing_ok=True)
-    if table:
-        notify(f"{path.name}: {layer_summary(table)}")
-    found = None if options.dla_core is None else parse_placement(log.read_text(errors="replace"))
+            files.engine.unlink(missing_ok=True)
+            files.layers.unlink(missing_ok=True)
+    if layers:
+        notify(f"{path.name}: {layer_summary(layers)}")
+    placement = None
     if options.dla_core is not None:
-        notify(f"{path.name}: {found or 'this TensorRT does not tell what runs on the DLA'}")
-    engine = Engine(path, way.fingerprint, options, shape, table, reused=False, shares=found)
+        placement = parse_placement(log.read_text(errors="replace"))
+        unknown = "this TensorRT does not report which layers run on the DLA"
+        notify(f"{path.name}: {placement or unknown}")
+    engine = Engine(
+        path, attempt.fingerprint, options, shape, layers, reused=False, placement=placement
+    )
     write_sidecar(engine)
     return engine
 
 
-def _shape(model: ModelProto) -> Shape:
+def _input_shape(model: ModelProto) -> Shape:
     (images,) = model.graph.input
     return tuple(axis.dim_value or None for axis in images.type.tensor_type.shape.dim)
 
 
-def _table(made: Path, engine: Path, notify: Notify) -> list[Layer]:
-    """The engine's layers; none where this TensorRT wrote none, names only, or nonsense.
+def _read_layers(written: Path, engine: Path, notify: Notify) -> list[Layer]:
+    """Keep the inspector's file beside the engine and return its layers.
 
-    The inspector's own words stay beside the engine.
+    The list is empty if the file is missing, contains names only, or is unreadable.
     """
     kept = engine.with_suffix(".layers.json")
     kept.unlink(missing_ok=True)
-    if made.exists():
-        replace_durably(made, kept)
+    if written.exists():
+        replace_durably(written, kept)
     try:
         return parse_layers(json.loads(kept.read_text()))
     except (FileNotFoundError, DetailsMissingError):
-        notify("this TensorRT tells no types of layers")
+        notify("this TensorRT reports no layer types")
     except (ValueError, KeyError, TypeError, AttributeError):
-        notify(f"{kept.name}: the table of layers cannot be read")
+        notify(f"{kept.name}: unreadable layer table")
     return []

@@ -1,4 +1,4 @@
-"""What an engine depends on: the same fingerprint, no rebuild; any difference, a new engine."""
+"""Everything that an engine depends on; a changed fingerprint means that it must be rebuilt."""
 
 import dataclasses
 import hashlib
@@ -9,17 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """All that two builds must share for one engine to stand for both.
+    """The facts that must be equal for an engine to be reused.
 
     Attributes:
-        graph: sha256 of the ONNX file.
-        tensorrt: Its version.
-        cuda: Its version.
+        graph: SHA-256 of the ONNX file.
+        tensorrt: TensorRT version.
+        cuda: CUDA version.
         compute_capability: Of the GPU.
-        device: The module's model; engines are tuned to it, not to its compute capability alone.
-        l4t: The board support package.
-        power_mode: As nvpmodel calls it.
-        options: What the builder was told, as JSON.
+        device: The module's name; engines are optimized for the module, not only its GPU.
+        l4t: Version of the board support package.
+        power_mode: Its name in nvpmodel.
+        options: The builder's options, as JSON.
     """
 
     graph: str
@@ -33,12 +33,12 @@ class Fingerprint:
 
     @property
     def digest(self) -> str:
-        """One name for all of it."""
+        """SHA-256 of all fields."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def differences(self, other: "Fingerprint") -> list[str]:
-        """The fields in which another one differs, for people."""
+        """Return "FIELD: OTHER VALUE -> VALUE" for every field that differs."""
         return [
             f"{field.name}: {getattr(other, field.name)} -> {getattr(self, field.name)}"
             for field in dataclasses.fields(self)
@@ -47,5 +47,5 @@ class Fingerprint:
 
 
 def options_text(options: Any) -> str:
-    """A builder's options as one comparable string."""
+    """Return a builder's options as a comparable JSON string."""
     return json.dumps(dataclasses.asdict(options), sort_keys=True)

@@ -1,4 +1,4 @@
-"""What an engine is made of, from the inspector's JSON, in the dialects of 8, 10 and 11."""
+"""The layers of an engine, from the JSON of TensorRT's inspector, versions 8, 10 and 11."""
 
 import re
 from collections import Counter
@@ -10,16 +10,16 @@ TYPE_PATTERNS = (
     ("fp16", re.compile(r"fp16|half", re.IGNORECASE)),
     ("fp32", re.compile(r"fp32|float", re.IGNORECASE)),
 )
-"""Written in many ways: "Thirty-two wide channel vectorized row major Int8 format", "Half"."""
+"""Types have many spellings: "Thirty-two wide channel vectorized row major Int8 format", "Half"."""
 
 WEIGHTED_PATTERN = re.compile(r"conv|gemm|matmul|matrixmultiply|fullyconnected", re.IGNORECASE)
 
 OPAQUE_PATTERN = re.compile(r"foreignnode|myelin", re.IGNORECASE)
-"""Many layers given as one to another compiler, of which the inspector tells nothing."""
+"""Names of layers that another compiler fused; the inspector shows no details of them."""
 
 
 class DetailsMissingError(ValueError):
-    """The inspector gave names only: the engine was built without detailed profiling verbosity."""
+    """The inspector lists names only: the engine was built without detailed profiling verbosity."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Layer:
     """A layer of an engine, after fusion.
 
     Attributes:
-        name: Its name, of all that was fused into it.
-        kind: As the inspector calls it.
-        tactic: The kernel chosen, where it says so.
+        name: The names of all fused operators.
+        kind: The inspector's layer type.
+        tactic: The chosen kernel; "" if the inspector does not list it.
         takes: Type of its first input: "int8", "fp16", "fp32" or "other".
         gives: Type of its first output.
     """
@@ -48,53 +48,53 @@ class Layer:
 
     @property
     def opaque(self) -> bool:
-        """Whether it stands for layers of which nothing is told."""
+        """Whether it contains fused layers without details."""
         named = OPAQUE_PATTERN.search(self.kind) or OPAQUE_PATTERN.search(self.name)
         return not self.reformats and bool(named)
 
     @property
     def reformats(self) -> bool:
-        """Whether it only changes type or layout."""
+        """Whether it only changes type or memory layout."""
         return self.kind.lower() == "reformat" or self.name.startswith("Reformatting CopyNode")
 
 
 def parse_layers(document: dict[str, Any]) -> list[Layer]:
-    """The layers of an engine, in its order.
+    """Return the layers of an engine, in order.
 
     Args:
-        document: What `get_engine_information` or `--exportLayerInfo` gives, parsed.
+        document: Parsed JSON from `get_engine_information` or `--exportLayerInfo`.
 
     Raises:
-        DetailsMissingError: When it holds names only.
+        DetailsMissingError: If it contains names only.
     """
     rows = document["Layers"]
     if any(isinstance(row, str) for row in rows):
-        raise DetailsMissingError("the inspector's table holds names only")
+        raise DetailsMissingError("the inspector's layer table contains names only")
     return [_layer(row) for row in rows]
 
 
 def float_layers(table: list[Layer]) -> list[str]:
-    """Names of the convolutions and linear layers that do not work on int8."""
+    """Return the names of convolutions and linear layers with a non-int8 input."""
     return [layer.name for layer in table if layer.weighted and layer.takes != "int8"]
 
 
 def reformat_layers(table: list[Layer]) -> list[str]:
-    """Names of the layers that only change type or layout."""
+    """Return the names of layers that only change type or memory layout."""
     return [layer.name for layer in table if layer.reformats]
 
 
 def opaque_layers(table: list[Layer]) -> list[str]:
-    """Names of the layers inside which nobody can look."""
+    """Return the names of layers without details."""
     return [layer.name for layer in table if layer.opaque]
 
 
 def layer_summary(table: list[Layer]) -> str:
-    """One line for a log: how many layers of which type, how many reformats."""
+    """Return one line for a log: the number of layers per type and of reformats."""
     types = Counter(layer.takes for layer in table if layer.weighted)
     counted = ", ".join(f"{types[name]} {name}" for name in sorted(types))
     line = f"layers with weights: {counted or 'none'}; reformats: {len(reformat_layers(table))}"
     closed = opaque_layers(table)
-    return f"{line}; untold: what is inside {', '.join(closed)}" if closed else line
+    return f"{line}; no details of {', '.join(closed)}" if closed else line
 
 
 def _layer(row: dict[str, Any]) -> Layer:
@@ -104,6 +104,6 @@ def _layer(row: dict[str, Any]) -> Layer:
 
 
 def _type(tensor: dict[str, Any]) -> str:
-    """11 has a field for the type; before, it stands in the description of the format."""
+    """Read the type: a field of its own since 11, part of the format's description before."""
     text = tensor.get("DataType") or tensor.get("Datatype") or tensor.get("Format/Datatype", "")
     return next((name for name, pattern in TYPE_PATTERNS if pattern.search(text)), "other")

@@ -1,4 +1,4 @@
-"""Which of two engines to deploy: the faster one that passed, and why."""
+"""Recommend which of two engines to deploy: the faster one that passed."""
 
 from dataclasses import dataclass
 
@@ -9,31 +9,31 @@ from targets.tensorrt.options import Precision
 from targets.tensorrt.throttling import Throttling
 
 MIN_SPEEDUP = 1.05
-"""int8 is recommended when it is faster than float16 by this factor: less is noise."""
+"""int8 is recommended if it is at least this much faster than float16; less is noise."""
 
 MIN_GRAPH_AGREEMENT = 0.98
-"""Share of probes on which an engine must be known to answer as its graph does in ONNX Runtime.
+"""Share of probes on which an engine must predict the same class as its graph in ONNX Runtime.
 
-Known, as for the gate: the whole interval lies above, so that few probes pass nothing that many
-would not. Both round differently, so that closeness of numbers is no test
-(NVIDIA/Model-Optimizer#869) and ties move an answer here and there; a wrong scale or a broken
-kernel moves far more. Not 0.99: that no engine could show on the 200 probes that the time allows an
-engine of a fixed batch of one (200 of 200 are known to be 0.981).
+The lower end of the confidence interval must reach it, so that few probes cannot pass by chance.
+Predictions are compared because the logits differ by rounding (NVIDIA/Model-Optimizer#869), and
+rounding ties change a few predictions. A wrong scale or a broken kernel changes many more. The
+value is not 0.99, because an engine with a fixed batch of one runs only 200 probes, and even
+200 of 200 prove no more than 0.981.
 """
 
 
 @dataclass(frozen=True)
 class CheckedEngine:
-    """An engine with what it was seen to do.
+    """An engine with its measurements.
 
     Attributes:
         engine: The engine.
-        milliseconds: Median of the GPU's time for a batch.
-        same_answer: Share of the probes answered as its graph answers in ONNX Runtime.
+        milliseconds: Median GPU time per batch.
+        same_answer: Share of probes with the same prediction as its graph in ONNX Runtime.
         same_low: Lower end of that share's Wilson interval.
         same_high: Upper end.
-        verdict: Against the teacher.
-        throttling: What held the device back while it was timed.
+        verdict: Agreement with the teacher.
+        throttling: What slowed the device while the engine was timed.
     """
 
     engine: Engine
@@ -46,21 +46,21 @@ class CheckedEngine:
 
     @property
     def matches_graph(self) -> bool:
-        """Whether it is known to answer as its graph does."""
+        """Whether it predicts what its graph predicts."""
         return self.same_low >= MIN_GRAPH_AGREEMENT
 
     @property
     def undecided(self) -> bool:
-        """Whether one of both questions is still open."""
-        undecided = self.same_low < MIN_GRAPH_AGREEMENT <= self.same_high
-        return undecided or self.verdict.outcome == Outcome.INCONCLUSIVE
+        """Whether more probes could change a result."""
+        graph_undecided = self.same_low < MIN_GRAPH_AGREEMENT <= self.same_high
+        return graph_undecided or self.verdict.outcome == Outcome.INCONCLUSIVE
 
     @property
     def passed(self) -> bool:
-        """Whether it may be deployed; one for an accelerator on which nothing runs may not."""
-        runs_there = self.engine.shares is None or bool(self.engine.shares.on_dla)
-        agrees = self.verdict.outcome == Outcome.PASS and self.matches_graph
-        return agrees and runs_there
+        """Whether it may be deployed; one for an accelerator must run there at least in part."""
+        placement = self.engine.placement
+        runs_on_device = placement is None or bool(placement.on_dla)
+        return self.verdict.outcome == Outcome.PASS and self.matches_graph and runs_on_device
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Recommendation:
     """Which engine to deploy.
 
     Attributes:
-        precision: "int8", "fp16", or None when neither passed.
-        because: Why.
+        precision: "int8", "fp16", or None if neither passed.
+        because: The reason.
     """
 
     precision: Precision | None
@@ -77,7 +77,7 @@ class Recommendation:
 
 
 def recommend(checked: dict[Precision, CheckedEngine]) -> Recommendation:
-    """The faster engine that agrees with the teacher, and why."""
+    """Return the faster engine among those that passed."""
     passed = [precision for precision in checked if checked[precision].passed]
     if not passed:
         return Recommendation(None, "no engine passed")
@@ -90,27 +90,23 @@ def recommend(checked: dict[Precision, CheckedEngine]) -> Recommendation:
     ratio = checked["fp16"].milliseconds / checked["int8"].milliseconds
     if ratio >= MIN_SPEEDUP:
         return Recommendation("int8", f"{ratio:.2f} times as fast as float16, and it passed")
-    return Recommendation(
-        "fp16", f"int8 is {ratio:.2f} times as fast: {_why(checked['int8'].engine)}"
-    )
+    why = _why_not_faster(checked["int8"].engine)
+    return Recommendation("fp16", f"int8 is {ratio:.2f} times as fast: {why}")
 
 
-def _why(engine: Engine) -> str:
-    """What keeps an int8 engine from being faster, as far as its layers tell."""
-    if not engine.table:
-        return "this TensorRT names no layers' types"
-    floats, between, closed = (
-        float_layers(engine.table),
-        reformat_layers(engine.table),
-        opaque_layers(engine.table),
-    )
+def _why_not_faster(engine: Engine) -> str:
+    """Return what keeps an int8 engine from being faster, as far as its layers show."""
+    if not engine.layers:
+        return "this TensorRT reports no layer types"
+    in_float, reformats = float_layers(engine.layers), reformat_layers(engine.layers)
+    opaque = opaque_layers(engine.layers)
     reasons = []
-    if floats:
-        reasons.append(f"{len(floats)} layers stayed in float ({', '.join(floats)})")
-    if between:
-        reasons.append(f"{len(between)} reformats between")
-    if closed:
-        reasons.append(f"TensorRT does not tell what is inside {', '.join(closed)}")
-    if not any(layer.weighted for layer in engine.table) and not closed:
-        reasons.append("its table names no layer with weights")
+    if in_float:
+        reasons.append(f"{len(in_float)} layers run in float ({', '.join(in_float)})")
+    if reformats:
+        reasons.append(f"{len(reformats)} reformat layers")
+    if opaque:
+        reasons.append(f"TensorRT gives no details of {', '.join(opaque)}")
+    if not any(layer.weighted for layer in engine.layers) and not opaque:
+        reasons.append("its layer table contains no layer with weights")
     return "; ".join(reasons) or "all its layers are int8, the network is too small to gain"

@@ -1,7 +1,6 @@
-"""What held a Jetson back while something was timed: its supply, or heat.
+"""Detect whether a Jetson was slowed by its power supply or by heat while it was timed.
 
-Linux tells both under /sys. Not known is not the same as never: where there is no such file it is
-None and not 0.
+Linux reports both under /sys. A missing file means "unknown" and gives None, never 0.
 """
 
 from collections.abc import Sequence
@@ -11,39 +10,40 @@ from pathlib import Path
 ROOT = Path("/")
 
 HARMLESS_COOLING = ("fan", "hot-surface-alert")
-"""Cooling devices at work that cost no speed. [M]: names of a Jetson's others are cpufreq-cpu0,
-devfreq-17000000.gpu, gpu-throttle-alert and the like; on a Nano cpu-balanced, gpu-balanced."""
+"""Active cooling devices that cost no speed. Unverified: the names of a Jetson's other devices are
+cpufreq-cpu0, devfreq-17000000.gpu, gpu-throttle-alert and similar; cpu-balanced and gpu-balanced on
+a Nano."""
 
 
 @dataclass(frozen=True)
 class Throttling:
-    """What was seen.
+    """What slowed the device during a measurement.
 
     Attributes:
-        over_current: Events that the supply's sensors counted; None where nothing counts them.
-        slowed_for_heat: What Linux held back for heat; None where nothing tells.
+        over_current: Number of over-current events at the supply; None if nothing counts them.
+        slowed_for_heat: Active cooling devices that reduce speed; None if unknown.
     """
 
     over_current: int | None
     slowed_for_heat: tuple[str, ...] | None
 
     @property
-    def seen(self) -> bool:
-        """Whether anything was."""
+    def occurred(self) -> bool:
+        """Whether the device was slowed, as far as known."""
         return bool(self.over_current or self.slowed_for_heat)
 
     def __str__(self) -> str:
-        """A few words."""
-        words = [f"{self.over_current} times by its supply"] if self.over_current else []
-        words += [f"for heat ({', '.join(self.slowed_for_heat)})"] if self.slowed_for_heat else []
-        return " and ".join(words) or "never, as far as it tells"
+        """Return the reasons in a few words."""
+        words = [f"{self.over_current} over-current events"] if self.over_current else []
+        words += [f"heat ({', '.join(self.slowed_for_heat)})"] if self.slowed_for_heat else []
+        return " and ".join(words) or "none detected"
 
 
 def over_current_events(root: Path = ROOT) -> int | None:
-    """Over-current events since the start, by the counters of NVIDIA's soctherm_oc driver.
+    """Return the number of over-current events since boot, from NVIDIA's soctherm_oc driver.
 
     Args:
-        root: Where the system's files are.
+        root: Root of the file system to read.
     """
     counts = []
     for name in (root / "sys/class/hwmon").glob("hwmon*/name"):
@@ -54,7 +54,11 @@ def over_current_events(root: Path = ROOT) -> int | None:
 
 
 def heat_limited_devices(root: Path = ROOT) -> tuple[str, ...] | None:
-    """What is held back at this moment: cooling devices, fans apart, whose state is not 0."""
+    """Return the cooling devices that reduce speed now: those with a state above 0, except fans.
+
+    Args:
+        root: Root of the file system to read.
+    """
     states = {}
     for device in sorted((root / "sys/class/thermal").glob("cooling_device*")):
         kind, state = _text(device / "type"), _text(device / "cur_state")
@@ -65,21 +69,26 @@ def heat_limited_devices(root: Path = ROOT) -> tuple[str, ...] | None:
     return tuple(
         name
         for name, state in states.items()
-        if state and not any(k in name for k in HARMLESS_COOLING)
+        if state and not any(harmless in name for harmless in HARMLESS_COOLING)
     )
 
 
 def throttled_since(events: int | None, root: Path = ROOT) -> Throttling:
-    """What was seen since the counters stood at `events`; heat as it is at this moment."""
+    """Return the throttling since an earlier reading; heat is the state at this moment.
+
+    Args:
+        events: The earlier result of `over_current_events`.
+        root: Root of the file system to read.
+    """
     now = over_current_events(root)
     counted = None if events is None or now is None else now - events
     return Throttling(counted, heat_limited_devices(root))
 
 
-def combine(seen: Sequence[Throttling]) -> Throttling:
-    """Of several runs; what is not known of one is not known of all."""
-    counts = [each.over_current for each in seen]
-    slowed = [each.slowed_for_heat for each in seen]
+def combine(runs: Sequence[Throttling]) -> Throttling:
+    """Return the throttling of several runs; a value unknown in one run is unknown in total."""
+    counts = [each.over_current for each in runs]
+    slowed = [each.slowed_for_heat for each in runs]
     known = [count for count in counts if count is not None]
     names = [name for each in slowed if each is not None for name in each]
     return Throttling(
@@ -89,7 +98,7 @@ def combine(seen: Sequence[Throttling]) -> Throttling:
 
 
 def _text(path: Path) -> str:
-    """What a file of /sys says; "" where it cannot be read, as some only can as root."""
+    """Return a /sys file's text, or "" if it is unreadable: some need root."""
     try:
         return path.read_text().strip()
     except (OSError, ValueError):

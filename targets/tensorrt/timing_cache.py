@@ -1,7 +1,7 @@
-"""What TensorRT timed here, kept for the next build: seconds in place of minutes.
+"""TensorRT's timing cache: a later build reuses kernel timings and takes seconds, not minutes.
 
-One file for each device, TensorRT, CUDA and power mode, and for all bundles: a new student has many
-of the old one's layers.
+There is one file per device, TensorRT, CUDA and power mode. All bundles share it, because a new
+student has many layers of the previous one.
 """
 
 import re
@@ -20,45 +20,48 @@ from targets.catalogue.device_detection import Device
 def timing_cache(
     device: Device, version: tuple[int, ...], scratch: Path, notify: Notify
 ) -> Iterator[Path]:
-    """Lend a copy to a build, and keep what the build made of it when that succeeds.
+    """Give a build a copy of the cache, and save the updated copy if the build succeeds.
 
-    Of two builds that end at once the last one's timings are kept: the other's are lost, not mixed.
-    A device that does not tell its CUDA or power mode starts cold: they may have been others.
+    If two builds end at the same time, the last one's cache is saved. A device whose CUDA version
+    or power mode is unknown starts without a cache, since they may have changed.
 
     Args:
         device: This device.
-        version: TensorRT's.
-        scratch: Where the copy goes; it is gone afterwards.
-        notify: Where to say that nothing could be kept.
+        version: TensorRT's version.
+        scratch: Path of the copy; it is deleted afterwards.
+        notify: Receives a warning if the cache cannot be saved.
+
+    Yields:
+        The path of the copy.
     """
-    kept = None if device.unknown_facts else _place(device, version)
+    saved = None if device.unknown_facts else _cache_path(device, version)
     try:
-        if kept is not None and kept.exists():
-            shutil.copyfile(kept, scratch)
+        if saved is not None and saved.exists():
+            shutil.copyfile(saved, scratch)
         yield scratch
-        if kept is not None and scratch.exists():
-            _keep(scratch, kept, notify)
+        if saved is not None and scratch.exists():
+            _save(scratch, saved, notify)
     finally:
         scratch.unlink(missing_ok=True)
 
 
-def _place(device: Device, version: tuple[int, ...]) -> Path:
+def _cache_path(device: Device, version: tuple[int, ...]) -> Path:
     number = ".".join(map(str, version))
     facts = [device.target, f"tensorrt-{number}", f"cuda-{device.cuda}", device.power_mode]
     name = "-".join(re.sub(r"[^\w.]+", "-", fact) for fact in facts if fact)
     return Path.home() / ".cache" / "datafree-edge" / "timing" / f"{name}.cache"
 
 
-def _keep(made: Path, kept: Path, notify: Notify) -> None:
-    beside = kept.with_name(f".{kept.name}.{uuid.uuid4().hex}.part")
+def _save(updated: Path, saved: Path, notify: Notify) -> None:
+    temporary = saved.with_name(f".{saved.name}.{uuid.uuid4().hex}.part")
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(made, beside)
-        replace_durably(beside, kept)
+        saved.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(updated, temporary)
+        replace_durably(temporary, saved)
     except OSError as error:
-        # The engine is there all the same; only the next build is slower.
-        notify(f"warning: the timings of this build could not be kept in {kept} ({error.strerror})")
+        # The engine is complete; only the next build is slower.
+        notify(f"warning: the timing cache could not be saved: {saved} ({error.strerror})")
     finally:
-        # Where it could not be written it may not be removable either.
+        # A file that cannot be written may not be removable either.
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)

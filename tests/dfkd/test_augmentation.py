@@ -19,27 +19,27 @@ def numbered(count=2, channels=3, height=12, width=9):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(4, 1, 28, 28), (3, 3, 32, 32), (2, 2, 20, 33)], ids=str)
-def test_shapes_stay_and_two_views_double_the_batch(kind, shape):
+def test_only_two_views_changes_the_shape(kind, shape):
     count = 2 * shape[0] if kind == "two-views" else shape[0]
     for seed in range(5):
         assert augmented(torch.randn(shape), kind, rng(seed)).shape == (count, *shape[1:])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_draw_gives_the_same_images(kind):
+def test_equal_random_states_give_equal_images(kind):
     images = numbered()
     for seed in range(5):
         assert torch.equal(augmented(images, kind, rng(seed)), augmented(images, kind, rng(seed)))
 
 
 @pytest.mark.parametrize("kind", ["roll", "crop-flip", "two-views"])
-def test_another_draw_gives_other_images(kind):
+def test_different_random_states_give_different_images(kind):
     images, source = numbered(), rng()
     seen = {tuple(augmented(images, kind, source).flatten().tolist()) for _ in range(10)}
     assert len(seen) > 5
 
 
-def test_none_leaves_the_images_alone():
+def test_none_returns_the_images():
     images = numbered()
     assert augmented(images, "none", rng()) is images
 
@@ -51,7 +51,7 @@ def test_roll_keeps_the_pixels_of_each_channel():
         assert torch.equal(rolled.flatten(2).sort(2).values, images.flatten(2).sort(2).values)
 
 
-def test_roll_shifts_by_every_amount_up_to_its_limit_and_no_further():
+def test_roll_shifts_by_every_amount_up_to_its_limit():
     image = torch.zeros(1, 1, 12, 12)
     image[0, 0, 6, 6] = 1.0
     source = rng()
@@ -86,14 +86,14 @@ def test_crop_flip_is_one_shift_and_flip_for_the_whole_batch():
     assert {flipped for _, _, flipped in seen} == {False, True}
 
 
-def test_two_views_are_global_ones_first_and_local_ones_second():
+def test_two_views_are_global_views_then_local_ones():
     images = numbered()
     both = augmented(images, "two-views", rng(3))
     assert torch.equal(both[:2], augmented(images, "crop-flip", rng(3)))
     assert not torch.equal(both[:2], both[2:])
 
 
-def test_local_views_show_a_part_of_the_image_and_nothing_else():
+def test_local_views_show_a_part_of_the_image():
     ramp = torch.linspace(0, 1, 32).view(1, 1, 1, 32).expand(1, 1, 32, 32)
     source, widths = rng(), []
     for _ in range(60):
@@ -106,7 +106,7 @@ def test_local_views_show_a_part_of_the_image_and_nothing_else():
     assert max(widths) > 0.9
 
 
-def test_local_views_of_a_tiny_image():
+def test_local_views_of_a_tiny_image_are_finite():
     for seed in range(20):
         assert augmented(torch.ones(2, 1, 1, 2), "two-views", rng(seed))[2:].eq(1).all()
 
@@ -118,7 +118,7 @@ def test_gradient_reaches_every_image(kind):
     assert (images.grad.flatten(1).norm(dim=1) > 0).all()
 
 
-def test_half_are_blends_of_that_half_and_the_rest_stays():
+def test_first_half_is_blended_and_the_rest_unchanged():
     images = torch.arange(8.0).view(8, 1, 1, 1).expand(8, 2, 3, 3)
     result = blended(images, rng())
     share = torch.rand(4, 1, 1, 1, generator=rng())
@@ -129,7 +129,7 @@ def test_half_are_blends_of_that_half_and_the_rest_stays():
     assert torch.equal(result[4:], images[4:])
 
 
-def test_blends_stay_within_the_range_and_have_gradients():
+def test_blends_are_in_range_and_have_gradients():
     images = torch.rand(16, 1, 4, 4, requires_grad=True)
     result = blended(images, rng(1))
     assert images.min() <= result.min() and result.max() <= images.max()
@@ -138,6 +138,6 @@ def test_blends_stay_within_the_range_and_have_gradients():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_a_batch_too_small_to_blend_is_left_alone(count):
+def test_batch_too_small_to_blend_is_unchanged(count):
     images = torch.rand(count, 1, 2, 2)
     torch.testing.assert_close(blended(images, rng()), images)

@@ -20,7 +20,7 @@ EVERY = [*RECIPES.values(), HELD_OUT]
 
 
 @pytest.mark.parametrize("recipe", EVERY, ids=lambda r: r.name)
-def test_every_part_a_recipe_names_exists(recipe):
+def test_every_part_of_a_recipe_exists(recipe):
     assert {term.name for term in recipe.terms} <= TERMS.keys()
     network = getattr(recipe.synthesizer, "network", GeneratorNetwork())
     assert network.trunk in TRUNKS
@@ -29,7 +29,7 @@ def test_every_part_a_recipe_names_exists(recipe):
     assert recipe.citation
 
 
-def test_the_probes_come_from_another_architecture_than_the_lessons():
+def test_held_out_generator_differs_from_the_house_generator():
     ours, theirs = HELD_OUT.synthesizer, HOUSE.synthesizer
     assert ours.network.trunk != theirs.network.trunk
     assert bool(ours.conditioning) != bool(theirs.conditioning)
@@ -45,7 +45,7 @@ def test_overrides_reach_schedule_optimizers_terms_and_sizes():
     assert HOUSE.memory.capacity == 20_000
 
 
-def test_several_numbers_of_one_part_at_once():
+def test_several_settings_of_one_part_can_be_overridden():
     changed = HOUSE.overridden({"batch": 32, "student_steps": 7, "width": 8, "latent": 16})
     assert (changed.schedule.batch, changed.schedule.student_steps) == (32, 7)
     assert (changed.synthesizer.network.width, changed.synthesizer.network.latent) == (8, 16)
@@ -83,7 +83,7 @@ def test_overriding_a_setting_changes_its_attribute_and_nothing_else(name):
     assert changed_paths(recipe, changed) == {setting.path}
 
 
-def test_the_names_of_the_numbers():
+def test_settings_have_the_documented_names():
     assert set(SETTINGS) == {
         "batch",
         "generator_steps",
@@ -105,12 +105,12 @@ def test_the_names_of_the_numbers():
     }
 
 
-def test_no_term_is_called_as_a_number_is():
+def test_no_term_has_the_name_of_a_setting():
     assert not set(SETTINGS) & (TERMS.keys())
 
 
 @pytest.mark.parametrize("recipe", EVERY, ids=lambda r: r.name)
-def test_settings_are_all_that_may_be_overridden(recipe):
+def test_settings_and_idle_cover_all_overrides(recipe):
     assert set(recipe.settings) | set(recipe.idle) == {*SETTINGS, *(t.name for t in recipe.terms)}
     assert not set(recipe.settings) & set(recipe.idle)
     assert recipe.overridden(recipe.settings) == recipe
@@ -131,7 +131,7 @@ def test_settings_are_all_that_may_be_overridden(recipe):
         ("dfad", "temperature", "LogitL1 has no temperature"),
     ],
 )
-def test_a_number_of_a_part_that_is_not_used_is_refused(name, setting, reason):
+def test_overriding_an_unused_setting_is_an_error(name, setting, reason):
     with pytest.raises(RecipeError, match=f"{setting} has no effect: .*{reason}"):
         RECIPES[name].overridden({setting: 1})
 
@@ -145,7 +145,7 @@ def test_a_number_of_a_part_that_is_not_used_is_refused(name, setting, reason):
         ("mb-dfkd", {"memory", "replay_share", "rounds"}),
     ],
 )
-def test_what_a_recipe_uses_is_not_idle(name, used):
+def test_used_settings_are_not_idle(name, used):
     assert used <= RECIPES[name].settings.keys()
 
 
@@ -178,7 +178,7 @@ def test_what_a_recipe_uses_is_not_idle(name, used):
         ({"temperature": 0.0}, "temperature"),
     ],
 )
-def test_senseless_overrides_are_refused_with_the_reason(overrides, reason):
+def test_invalid_overrides_are_refused_with_the_reason(overrides, reason):
     with pytest.raises(RecipeError, match=reason):
         HOUSE.overridden(overrides)
 
@@ -214,7 +214,7 @@ def test_overrides_that_do_not_suit_a_recipe_are_refused_with_the_reason(name, o
         max_size=4,
     )
 )
-def test_an_override_is_taken_whole_or_refused(overrides):
+def test_override_is_applied_completely_or_refused(overrides):
     try:
         changed = HOUSE.overridden(overrides)
     except RecipeError:
@@ -228,18 +228,18 @@ def test_an_override_is_taken_whole_or_refused(overrides):
         assert found == value
 
 
-def test_a_whole_number_may_come_as_a_float_and_stays_whole():
+def test_whole_number_given_as_float_becomes_int():
     changed = HOUSE.overridden({"batch": 32.0})
     assert changed.schedule.batch == 32
     assert isinstance(changed.schedule.batch, int)
 
 
-def test_no_memory_is_fine_when_every_step_has_a_fresh_batch():
+def test_recipe_without_memory_is_valid_if_every_step_has_a_fresh_batch():
     schedule = Schedule(fresh_batches=20, student_steps=20)
     Recipe("plain", "none", terms=(Term("certainty", 1.0),), schedule=schedule)
 
 
-def test_a_recipe_is_checked_when_it_is_made_and_when_it_is_changed():
+def test_recipe_is_validated_on_construction_and_replacement():
     with pytest.raises(RecipeError, match="update MetaStep needs replayed images"):
         Recipe("wrong", "none", terms=(Term("certainty", 1.0),), update=MetaStep())
     with pytest.raises(RecipeError, match="update MetaStep needs fresh images"):
@@ -248,7 +248,7 @@ def test_a_recipe_is_checked_when_it_is_made_and_when_it_is_changed():
         replace(RECIPES["lra"], objective=SoftKl(attention=1.0))
 
 
-def test_a_recipe_is_never_changed_in_place():
+def test_recipe_is_immutable():
     for part in ("schedule", "memory", "synthesizer", "student"):
         name = fields(getattr(HOUSE, part))[0].name
         with pytest.raises(AttributeError):

@@ -190,7 +190,7 @@ COMMON = {
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_terms_weights_and_options(name):
+def test_terms_agree_with_the_publication(name):
     recipe, known = RECIPES[name], KNOWN[name]
     found = {term.name: term.weight for term in recipe.terms}
     assert found.keys() == known.terms.keys()
@@ -201,7 +201,7 @@ def test_terms_weights_and_options(name):
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_memory_objective_and_update(name):
+def test_memory_objective_and_update_agree_with_the_publication(name):
     recipe, known = RECIPES[name], KNOWN[name]
     assert class_of(recipe.memory) is known.memory
     assert class_of(recipe.update) is known.update
@@ -216,7 +216,7 @@ def test_memory_objective_and_update(name):
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_schedule(name):
+def test_schedule_agrees_with_the_publication(name):
     recipe, known = RECIPES[name], KNOWN[name]
     schedule = recipe.schedule
     if known.ratio:
@@ -229,7 +229,7 @@ def test_schedule(name):
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_synthesizer(name):
+def test_synthesizer_agrees_with_the_publication(name):
     recipe, known = RECIPES[name], KNOWN[name]
     synthesizer = recipe.synthesizer
     assert type(synthesizer) is known.kind
@@ -247,7 +247,7 @@ def test_synthesizer(name):
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_optimizers(name):
+def test_optimizers_agree_with_the_publication(name):
     recipe, known = RECIPES[name], KNOWN[name]
     rate, kind = known.generator
     assert agrees(recipe.generator.lr, rate)
@@ -265,19 +265,19 @@ def test_optimizers(name):
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_what_else_is_known(name):
+def test_further_attributes_agree_with_the_publication(name):
     for path, value in KNOWN[name].extra.items():
         assert attribute(RECIPES[name], path) == value, path
 
 
-def test_lra_differs_from_its_replay_in_the_update_and_the_batch_alone():
+def test_lra_differs_from_pre_dfkd_in_update_and_batch_only():
     lra, replay = RECIPES["lra"], RECIPES["pre-dfkd"]
     same = ("terms", "synthesizer", "memory", "objective", "generator", "student", "selection")
     assert all(getattr(lra, part) == getattr(replay, part) for part in same)
     assert 0 < lra.update.inner_lr <= 0.1
 
 
-def test_the_pool_of_a_growing_method_holds_all_that_is_ever_made():
+def test_pool_of_a_growing_method_holds_all_images():
     for name in ("cmi", "fast-datafree", "nayer", "zskd", "deepinversion", "adi"):
         recipe = RECIPES[name]
         counts = recipe.schedule
@@ -286,22 +286,22 @@ def test_the_pool_of_a_growing_method_holds_all_that_is_ever_made():
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_citation_with_a_year(name):
+def test_citation_has_a_year(name):
     assert re.search(r"\b20[12]\d\b", RECIPES[name].citation)
 
 
 @pytest.mark.parametrize("name", UNVERIFIED)
-def test_what_is_unverified_or_ours_is_said(name):
+def test_unverified_methods_have_notes(name):
     assert RECIPES[name].notes
     assert all(note.strip() for note in RECIPES[name].notes)
 
 
 @pytest.mark.parametrize("name", ["rdskd", "de-dfkd", "mad", "ta-dfkd", "lra", "dfq-akd", "adi"])
-def test_what_is_ours_is_called_ours(name):
+def test_own_choices_are_marked_in_the_notes(name):
     assert any("Ours" in note for note in RECIPES[name].notes)
 
 
-def test_a_reported_figure_says_where_it_is_from():
+def test_reported_figures_name_their_source():
     for recipe in RECIPES.values():
         for pair, figure in recipe.reported.items():
             assert pair
@@ -322,23 +322,23 @@ def students():
     return results
 
 
-def test_every_recipe_teaches_the_student(students):
+def test_every_recipe_trains_the_student(students):
     for name, (before, after) in students.items():
         assert torch.isfinite(after).all(), name
         assert not torch.equal(before, after), name
 
 
-def test_no_two_recipes_give_the_same_student_from_one_seed(students):
+def test_recipes_give_different_students_from_one_seed(students):
     starts = [before for before, _ in students.values()]
     assert all(torch.equal(starts[0], start) for start in starts)
     seen = {}
     for name, (_, after) in students.items():
-        twin = next((other for other, theirs in seen.items() if torch.equal(theirs, after)), None)
-        assert twin is None, f"{name} and {twin}"
+        equal = next((other for other, theirs in seen.items() if torch.equal(theirs, after)), None)
+        assert equal is None, f"{name} and {equal}"
         seen[name] = after
 
 
-def test_zeroq_makes_one_batch_for_calibration():
+def test_zeroq_is_internal_and_makes_one_batch():
     assert [(t.name, t.weight) for t in ZEROQ.terms] == [("batch-norm-of-images", 1.0)]
     assert ZEROQ.synthesizer == PixelOptimization(steps=500)
     assert ZEROQ.generator.lr == 0.5

@@ -23,3 +23,18 @@ def test_links_lead_to_existing_files_and_headings(page):
         target = ROOT / path if path else ROOT / page
         assert target.exists(), f"{page}: {path}"
         assert not anchor or anchor in anchors(target.read_text()), f"{page}: {path}#{anchor}"
+
+
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+MENTIONED = re.compile(
+    r"`((?:base|dfkd|pipeline|targets|flows|benchmarks|tests|docs|examples)/[\w./-]*)`"
+)
+
+
+@pytest.mark.parametrize(
+    "page", [*(ROOT / name for name in PAGES), *DOCS], ids=lambda path: path.name
+)
+def test_mentioned_files_and_folders_exist(page):
+    made = {"docs/generated/", "docs/_build/index.html"}
+    for path in set(MENTIONED.findall(page.read_text())) - made:
+        assert (ROOT / path).exists(), f"{page.name}: {path}"

@@ -12,7 +12,7 @@ from pipeline.releases.engine_orders import ENGINE_STEP
 from pipeline.store.step_record import StepRecord
 from pipeline.store.store import Store
 from targets.catalogue.catalogue import find_target
-from targets.on_device.compile_bundle import build_environment
+from targets.on_device.build_environment import build_environment
 
 ORIN = {
     "device": {

@@ -104,7 +104,7 @@ def test_exported_forms_agree(finished):
     for form in FORMS:
         path = bundle / f"graphs/student.{form}.onnx"
         assert not errors(lint(path)), form
-        logits[form] = predict(open_session(path, optimised=False), golden.images[:500])
+        logits[form] = predict(open_session(path, optimized=False), golden.images[:500])
     answers = {form: values.argmax(1) for form, values in logits.items()}
     assert (answers["fp32"] == answers["int8"]).mean() > 0.9
     assert not np.array_equal(logits["fp32"], logits["int8"])
@@ -324,5 +324,5 @@ class TestDamagedBundles:
     @pytest.mark.parametrize("content", ["", "[]", "{}", "{"])
     def test_damaged_manifest(self, bundle, content):
         (bundle / "manifest.json").write_text(content)
-        with pytest.raises(InputError, match="no bundle"):
+        with pytest.raises(InputError, match="not a bundle"):
             open_bundle(bundle)

@@ -1,19 +1,26 @@
-"""Small Q/DQ graphs, right and wrong."""
+"""Small Q/DQ graphs, valid and invalid."""
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 ZERO, SCALE = np.int8(0), np.float32(0.05)
 
 
 def node(kind, inputs, outputs, **attributes):
-    """A node named after what it makes."""
+    """Return a node named after its output."""
     return helper.make_node(kind, inputs, outputs, name=f"{outputs[0]}_node", **attributes)
 
 
 class Builder:
-    """Puts a graph together node by node; every method returns the name of what it makes."""
+    """Builds a graph node by node; every method returns the name of the new tensor.
+
+    Args:
+        seed: Of the random weights.
+        largest_level: The largest int8 level of a weight. With 63, kernels that add products in
+            16 bits do not overflow, so results do not depend on the CPU's instruction set.
+    """
 
     def __init__(self, seed=0, largest_level=127):
         self.nodes, self.constants, self.largest_level = [], {}, largest_level
@@ -31,27 +38,27 @@ class Builder:
         return output
 
     def pair(self, tensor, scale=SCALE, zero=ZERO, **attributes):
-        """Q and DQ on a tensor."""
-        ends = [self.constant(np.asarray(scale)), self.constant(np.asarray(zero))]
-        quantized = self.add("QuantizeLinear", tensor, *ends, **attributes)
-        return self.add("DequantizeLinear", quantized, *ends, **attributes)
+        """Add Q and DQ to a tensor."""
+        parameters = [self.constant(np.asarray(scale)), self.constant(np.asarray(zero))]
+        quantized = self.add("QuantizeLinear", tensor, *parameters, **attributes)
+        return self.add("DequantizeLinear", quantized, *parameters, **attributes)
 
     def weight(self, shape, axis=0):
-        """Float weights with Q and DQ, a scale for each channel along an axis."""
+        """Add float weights with Q and DQ, with one scale per channel along an axis."""
         values = self.rng.normal(size=shape).astype(np.float32)
         others = tuple(i for i in range(len(shape)) if i != axis)
         scale = (np.abs(values).max(others) / self.largest_level).astype(np.float32)
         return self.pair(self.constant(values), scale, np.zeros(shape[axis], np.int8), axis=axis)
 
     def convolution(self, tensor, channels, outputs, kernel=3, **attributes):
-        """A convolution with quantized weights and a float bias; the input as it is."""
+        """Add a convolution with quantized weights and a float bias; its input is not changed."""
         bias = self.constant(self.rng.normal(size=outputs).astype(np.float32))
         weight = self.weight((outputs, channels, kernel, kernel))
         pads = [kernel // 2] * 4
         return self.add("Conv", tensor, weight, bias, pads=pads, **attributes)
 
     def finish(self, tensor, channels, opset=17):
-        """Pool a tensor to logits and check the model."""
+        """Pool a tensor to logits and return the checked model."""
         pooled = self.add("GlobalAveragePool", tensor)
         self.nodes.append(node("Flatten", [pooled], ["logits"]))
         return model(self.nodes, self.constants, channels, opset)
@@ -72,7 +79,7 @@ def quantized_convolution(
     outputs=32,
     opset=17,
 ):
-    """images -> Q -> DQ -> Conv (weight -> Q -> DQ) -> logits, with one thing changed."""
+    """Return images -> Q -> DQ -> Conv (weight -> Q -> DQ) -> logits, with optional defects."""
     rng = np.random.default_rng(seed)
     weight = rng.normal(size=(outputs, 3, 3, 3)).astype(np.float32)
     if weight_scale is None:
@@ -87,13 +94,17 @@ def quantized_convolution(
         "bias": rng.normal(size=outputs).astype(np.float32),
     }
     zero = [] if omit_zero else ["zero"]
-    weight_ends = ["weight_scale", "weight_zero"]
+    weight_parameters = ["weight_scale", "weight_zero"]
     axis = {} if opset < 13 else {"axis": weight_axis}
     nodes = [
         helper.make_node("QuantizeLinear", ["images", "scale", *zero], ["q"], name="quantize"),
         helper.make_node("DequantizeLinear", ["q", "scale", *zero], ["dq"], name="dequantize"),
-        helper.make_node("QuantizeLinear", ["weight", *weight_ends], ["wq"], name="wq", **axis),
-        helper.make_node("DequantizeLinear", ["wq", *weight_ends], ["wdq"], name="wdq", **axis),
+        helper.make_node(
+            "QuantizeLinear", ["weight", *weight_parameters], ["wq"], name="wq", **axis
+        ),
+        helper.make_node(
+            "DequantizeLinear", ["wq", *weight_parameters], ["wdq"], name="wdq", **axis
+        ),
         helper.make_node("Conv", ["dq", "wdq", "bias"], ["y"], name="conv", pads=[1, 1, 1, 1]),
         helper.make_node("GlobalAveragePool", ["y"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["logits"]),
@@ -102,7 +113,7 @@ def quantized_convolution(
 
 
 def residual(seed=0, channels=32, on_branch=False, on_identity=True, relu=True):
-    """Convolutions and an identity around two of them, quantized as TensorRT likes it."""
+    """Return a residual block, quantized for TensorRT by default."""
     build = Builder(seed)
     x = build.convolution(build.pair("images"), 3, channels)
     bare = build.add("Relu", x)
@@ -117,7 +128,7 @@ def residual(seed=0, channels=32, on_branch=False, on_identity=True, relu=True):
 
 
 def model(nodes, constants, classes=32, opset=17):
-    """A checked model from images (batch, 3, 8, 8) to logits."""
+    """Return a checked model from images (batch, 3, 8, 8) to logits."""
     graph = helper.make_graph(
         nodes,
         "graph",
@@ -125,7 +136,17 @@ def model(nodes, constants, classes=32, opset=17):
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", classes])],
         [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    result = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     if opset >= 13:
-        onnx.checker.check_model(made)
-    return made
+        onnx.checker.check_model(result)
+    return result
+
+
+def run_graph(model, images, output="logits"):
+    """Return an output of a model in memory, computed without optimizations."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return session.run([output], {"images": images})[0]

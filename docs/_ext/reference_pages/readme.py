@@ -3,9 +3,8 @@
 import re
 
 from dfkd.recipe import Recipe
-from dfkd.recipes import RECIPES
 from reference_pages.markdown import table
-from reference_pages.recipes import needs_batch_norm
+from reference_pages.recipes import needs_batch_norm, recipes_in_order
 from reference_pages.scores import NOT_MEASURED, final_accuracy
 
 BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
@@ -27,7 +26,7 @@ def with_methods(readme: str) -> str:
 def _methods() -> str:
     header = ("method", "paper", "needs batch norm", "LeNet-5 with batch norm", "LeNet-5")
     rows = []
-    for recipe in RECIPES.values():
+    for recipe in recipes_in_order():
         scores = (_score(recipe, "lenet5-bn"), _score(recipe, "lenet5"))
         needs = "yes" if needs_batch_norm(recipe) else "no"
         rows.append((f"`{recipe.name}`", paper(recipe.citation), needs, *scores))

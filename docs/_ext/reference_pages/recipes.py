@@ -7,15 +7,22 @@ from typing import Any
 from dfkd.compatibility import lacking_batch_norm
 from dfkd.recipe import Recipe
 from dfkd.recipes import RECIPES
+from pipeline.config.sections import DistillSection
 from reference_pages.markdown import code, table
 from reference_pages.scores import by_cell, final_accuracy, measured_rows, spread
 
-TEXT_FIELDS = ("name", "citation", "reported", "notes")
+TEXT_FIELDS = ("name", "citation", "role", "reported", "notes")
 
 
 def needs_batch_norm(recipe: Recipe) -> bool:
     """Return whether a teacher without batch norm is refused."""
     return lacking_batch_norm(recipe) is not None
+
+
+def recipes_in_order() -> list[Recipe]:
+    """Return all recipes that a run file can name, the default one first."""
+    default = DistillSection().recipe
+    return sorted(RECIPES.values(), key=lambda recipe: recipe.name != default)
 
 
 def methods_table(page_links: str) -> str:
@@ -25,7 +32,8 @@ def methods_table(page_links: str) -> str:
         page_links: The link of a recipe's page, with `{name}` in it.
     """
     rows = []
-    for name, recipe in RECIPES.items():
+    for recipe in recipes_in_order():
+        name = recipe.name
         rows.append(
             (
                 f"[{name}]({page_links.format(name=name)})",

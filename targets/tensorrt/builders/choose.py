@@ -1,4 +1,4 @@
-"""What builds engines on a device: TensorRT's Python bindings, or its trtexec."""
+"""Choose what builds engines on this device: TensorRT's Python bindings or trtexec."""
 
 from pathlib import Path
 from typing import Protocol
@@ -9,23 +9,23 @@ from targets.tensorrt.options import BuildFiles, Options, Shape
 
 
 class Builder(Protocol):
-    """The Python bindings where they import, trtexec elsewhere."""
+    """Builds engines: `Bindings` or `Trtexec`."""
 
     @property
     def version(self) -> tuple[int, ...]:
-        """TensorRT's, as numbers."""
+        """TensorRT's version numbers."""
 
     def build(
-        self, options: Options, places: BuildFiles, shape: Shape, log: Path, timeout_s: float
+        self, options: Options, files: BuildFiles, shape: Shape, log: Path, timeout_s: float
     ) -> None:
-        """Build an engine at `places.engine`, its layer table at `places.layers`."""
+        """Build an engine at `files.engine` and its layer table at `files.layers`."""
 
 
 def choose_builder(trtexec: Trtexec) -> Builder:
-    """The Python bindings where they are of trtexec's own TensorRT, else trtexec.
+    """Return the Python bindings if they have trtexec's TensorRT version, else trtexec.
 
-    trtexec times and checks whatever was built, and its TensorRT is the system's, which DeepStream
-    and Triton load: an engine of another version, say from pip, would open in none of them.
+    trtexec belongs to the system's TensorRT, which DeepStream and Triton load. They could not open
+    an engine of another version, for example of a TensorRT from pip.
     """
     bindings = find_bindings()
     return bindings if bindings is not None and bindings.version == trtexec.version else trtexec

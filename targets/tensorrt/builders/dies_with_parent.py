@@ -1,9 +1,9 @@
-"""Becomes another program, which Linux kills as soon as the one that started it is gone.
+"""Run a command that Linux kills as soon as its parent process ends.
 
 python dies_with_parent.py PARENT COMMAND...
 
-A program of its own, not a function run between fork and exec: that may hang where the parent has
-threads, as a Prefect worker has. It takes none of this project's modules, so it starts at once.
+This is a separate program, because code between fork and exec can deadlock if the parent has
+threads, as a Prefect worker has. It imports no module of this project, so it starts quickly.
 """
 
 import ctypes
@@ -12,20 +12,20 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
-"""From linux/prctl.h; it survives an exec."""
+"""From linux/prctl.h; the setting survives an exec."""
 
 
 def main(parent: str, *command: str) -> int:
-    """Never comes back where the command can be run.
+    """Replace this process by a command; return an exit code only if that fails.
 
     Args:
-        parent: Process id of the one that starts this.
-        command: What to become.
+        parent: Process id of the expected parent.
+        command: The command to run.
     """
     unused = [ctypes.c_ulong(0)] * 3
     if ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), *unused):
-        print("[W] this system cannot end a build with what started it", flush=True)
-    # It may have died before it was asked for: then nothing comes any more.
+        print("[W] this system cannot stop a build when its parent ends", flush=True)
+    # If the parent ended before prctl, no signal will come.
     if os.getppid() != int(parent):
         return 1
     try:

@@ -1,4 +1,4 @@
-"""A program run under a time limit, its words kept, its end told apart."""
+"""Run a program with a time limit and a log, and diagnose its failure."""
 
 import os
 import signal
@@ -7,20 +7,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from targets.tensorrt.diagnosis.failures import BuildError, diagnose, diagnose_timeout
+from targets.tensorrt.diagnosis.diagnose import diagnose, diagnose_timeout
+from targets.tensorrt.diagnosis.failure import BuildError
 
 LAUNCHER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("dies_with_parent.py")))
+"""Command prefix that ties a program's life to its parent's."""
 
 
 def run_logged(command: Sequence[str], log: Path, timeout_s: float) -> None:
-    """Run a program; all that it prints goes to the end of a log, also while it runs.
+    """Run a program and append its output to a log while it runs.
 
-    Whatever ends this process's wait, the program and its children end with it; when this process
-    is killed outright, the program is killed by Linux, so that no orphan writes what the next try
-    writes. Linux goes by the thread that started it, and that is the one which waits here.
+    If this function is interrupted, the program and its children are killed. If this process is
+    killed, Linux kills the program, so that no orphan writes the files of the next attempt. Linux
+    watches the thread that started the program, which is the one that waits here.
+
+    Args:
+        command: Program and arguments.
+        log: File to append to.
+        timeout_s: Time limit.
 
     Raises:
-        BuildError: When it fails, is killed, or takes longer than it may.
+        BuildError: If the program fails, is killed, or exceeds the time limit.
     """
     with log.open("ab") as file:
         file.seek(0, os.SEEK_END)
@@ -40,7 +47,7 @@ def run_logged(command: Sequence[str], log: Path, timeout_s: float) -> None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     if code != 0:
-        said = log.read_bytes()[start:].decode(errors="replace")
+        output = log.read_bytes()[start:].decode(errors="replace")
         if code is None:
-            raise BuildError(diagnose_timeout(said, timeout_s))
-        raise BuildError(diagnose(said, code, log.name))
+            raise BuildError(diagnose_timeout(output, timeout_s))
+        raise BuildError(diagnose(output, code, log.name))

@@ -1,4 +1,4 @@
-"""TensorRT's own command: found, asked what it knows, run under a time limit, its answers read."""
+"""TensorRT's command trtexec: find it, run it with a time limit, read its output files."""
 
 import json
 import re
@@ -13,27 +13,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from targets.tensorrt.builders.process import run_logged
-from targets.tensorrt.diagnosis.failures import BuildError, Failure, diagnose
-from targets.tensorrt.options import BuildFiles, Options, Shape, build_arguments
+from targets.tensorrt.builders.trtexec_arguments import build_arguments
+from targets.tensorrt.diagnosis.diagnose import diagnose
+from targets.tensorrt.diagnosis.failure import BuildError, Failure
+from targets.tensorrt.options import BuildFiles, Options, Shape
 
 INSTALL_PATHS = ("/usr/src/tensorrt/bin/trtexec", "/opt/tensorrt/bin/trtexec")
-"""Where JetPack and NVIDIA's containers put it, beside the PATH."""
+"""Where JetPack and NVIDIA's containers install it, besides the PATH."""
+
+HELP_TIMEOUT_S = 60.0
 
 NO_TRTEXEC = Failure(
     "no-trtexec",
-    "TensorRT's trtexec is nowhere to be found",
-    "install the package tensorrt, or put trtexec on the PATH",
+    "TensorRT's trtexec was not found",
+    "install the package tensorrt, or add the folder of trtexec to the PATH",
 )
+
+READ_ERRORS = (OSError, ValueError, KeyError, TypeError, StopIteration)
 
 
 @dataclass(frozen=True)
 class Trtexec:
-    """A trtexec of some version.
+    """An installed trtexec.
 
     Attributes:
         path: The program.
-        version: TensorRT's, as numbers: (8, 2, 1).
-        flags: What its help lists.
+        version: TensorRT's version numbers: (8, 2, 1).
+        flags: The flags that its help lists.
     """
 
     path: str
@@ -41,52 +47,54 @@ class Trtexec:
     flags: frozenset[str]
 
     def run(self, arguments: Sequence[str], log: Path, timeout_s: float) -> None:
-        """Run it; all that it prints goes to a log, also while it runs.
+        """Run it and append its output to a log while it runs.
 
         Raises:
-            BuildError: When it fails, is killed, or takes longer than it may.
+            BuildError: If it fails, is killed, or exceeds the time limit.
         """
         run_logged([self.path, *arguments], log, timeout_s)
 
     def build(
-        self, options: Options, places: BuildFiles, shape: Shape, log: Path, timeout_s: float
+        self, options: Options, files: BuildFiles, shape: Shape, log: Path, timeout_s: float
     ) -> None:
-        """Build an engine, without a run.
+        """Build an engine without running it.
 
         Raises:
-            BuildError: When there is none in the end.
-            UnsupportedError: When this trtexec lacks a flag that the engine needs.
+            BuildError: If the build fails.
+            UnsupportedError: If this trtexec lacks a flag that the engine needs.
         """
-        self.run(build_arguments(options, places, shape, self.flags), log, timeout_s)
+        self.run(build_arguments(options, files, shape, self.flags), log, timeout_s)
 
 
 def find_trtexec() -> Trtexec:
-    """The trtexec of this machine.
+    """Return this machine's trtexec.
 
     Raises:
-        BuildError: When there is none, or it does not answer.
+        BuildError: If there is none, or it does not work.
     """
     path = shutil.which("trtexec") or next((p for p in INSTALL_PATHS if Path(p).exists()), None)
     if path is None:
         raise BuildError(NO_TRTEXEC)
     try:
-        asked = subprocess.run([path, "--help"], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [path, "--help"], capture_output=True, text=True, timeout=HELP_TIMEOUT_S
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BuildError(
-            Failure("no-trtexec", f"{path} does not answer ({error})", "install tensorrt again")
+            Failure("no-trtexec", f"{path} does not respond ({error})", "reinstall tensorrt")
         ) from None
-    said = asked.stdout + asked.stderr
-    flags = frozenset(re.findall(r"^\s+(--\w+)", said, re.MULTILINE))
-    version = parse_banner(said)
+    output = done.stdout + done.stderr
+    flags = frozenset(re.findall(r"^\s+(--\w+)", output, re.MULTILINE))
+    version = parse_banner(output)
     if version is None or "--onnx" not in flags:
-        raise BuildError(diagnose(said, asked.returncode or 1, f"what {path} --help says"))
+        raise BuildError(diagnose(output, done.returncode or 1, f"the output of {path} --help"))
     return Trtexec(path, version, flags)
 
 
 def parse_banner(text: str) -> tuple[int, ...] | None:
-    """The version out of `[TensorRT v8201]`, `[TensorRT v100300]`; None where there is none.
+    """Return the version in `[TensorRT v8201]` or `[TensorRT v100300]`, or None.
 
-    Two digits each for minor and patch since 10, a digit for the minor before.
+    Minor and patch have two digits each since version 10; before, the minor has one digit.
     """
     found = re.search(r"\[TensorRT v(\d+)\]", text)
     if not found:
@@ -98,10 +106,10 @@ def parse_banner(text: str) -> tuple[int, ...] | None:
 
 
 def read_median_ms(path: Path) -> float:
-    """The median of the GPU's milliseconds a batch, from `--exportTimes`.
+    """Return the median GPU milliseconds per batch from an `--exportTimes` file.
 
     Raises:
-        BuildError: When the file cannot be read.
+        BuildError: If the file is unreadable.
     """
     try:
         runs = json.loads(path.read_text())
@@ -111,10 +119,10 @@ def read_median_ms(path: Path) -> float:
 
 
 def read_logits(path: Path, count: int) -> NDArray[np.float32]:
-    """Logits (N, K) from `--exportOutput`.
+    """Return logits (N, K) from an `--exportOutput` file for `count` images.
 
     Raises:
-        BuildError: When the file cannot be read.
+        BuildError: If the file is unreadable.
     """
     try:
         rows = json.loads(path.read_text())
@@ -124,14 +132,11 @@ def read_logits(path: Path, count: int) -> NDArray[np.float32]:
         raise BuildError(_unreadable(path, error)) from None
 
 
-READ_ERRORS = (OSError, ValueError, KeyError, TypeError, StopIteration)
+def write_images(images: NDArray[np.generic], path: Path) -> None:
+    """Write images as raw bytes in row-major order, the format of `--loadInputs`."""
+    path.write_bytes(np.ascontiguousarray(images).tobytes())
 
 
 def _unreadable(path: Path, error: Exception) -> Failure:
-    why = f"trtexec wrote a {path.name} that cannot be read ({type(error).__name__})"
-    return Failure("garbage", why, "report it with its log", transient=True)
-
-
-def write_images(images: NDArray[np.generic], path: Path) -> None:
-    """Images as `--loadInputs` takes them: raw, row by row."""
-    path.write_bytes(np.ascontiguousarray(images).tobytes())
+    why = f"trtexec wrote an unreadable {path.name} ({type(error).__name__})"
+    return Failure("garbage", why, "report it together with the log", transient=True)

@@ -1,1 +1,3 @@
-"""Causes of failed builds, read from TensorRT logs."""
+"""Turn TensorRT's logs into a diagnosis and a fix."""
+
+__all__ = ["failure"]

@@ -1,6 +1,6 @@
-"""What TensorRT's ONNX parser refused, node by node, from a log.
+"""Find the nodes that TensorRT's ONNX parser refused in a log.
 
-trtexec prints of every node that it cannot read (onnx-tensorrt, ModelImporter.cpp; as quoted in
+trtexec prints for every node that it cannot parse (onnx-tensorrt, ModelImporter.cpp; quoted in
 NVIDIA/TensorRT#1775 for 8.0, open-mmlab/mmdeploy#2758 for 10):
 
     [E] [TRT] ModelImporter.cpp:720: While parsing node number 2 [Custom -> "41"]:
@@ -9,7 +9,7 @@ NVIDIA/TensorRT#1775 for 8.0, open-mmlab/mmdeploy#2758 for 10):
     [E] [TRT] ModelImporter.cpp:726: ERROR: builtin_op_importers.cpp:4643 In function import...:
     [8] Assertion failed: creator && "Plugin not found, are the plugin name, version, ...?"
 
-The build through Python says it in the same words, so that one reader reads both.
+A build with the Python bindings prints the same format.
 """
 
 import re
@@ -27,17 +27,17 @@ REASON_PATTERNS = (
 )
 
 MESSAGE_PATTERN = re.compile(r'&& "([^"]+)"')
-"""What an assertion says beside its condition."""
+"""The message of an assertion, after its condition."""
 
 
 @dataclass(frozen=True)
 class ParserError:
-    """A node that TensorRT cannot read.
+    """A node that TensorRT cannot parse.
 
     Attributes:
-        node: Its number in the graph; -1 for an error of none.
+        node: Its index in the graph; -1 for an error that concerns no node.
         op: Its operator.
-        output: Its first output; "" where it has none.
+        output: Its first output; "" if it has none.
         reason: Why.
     """
 
@@ -47,21 +47,21 @@ class ParserError:
     reason: str
 
     def __str__(self) -> str:
-        """A few words."""
+        """Return the node and the reason in a few words."""
         if self.node < 0:
             return self.reason
-        made = f' -> "{self.output}"' if self.output else ""
-        return f"node {self.node} ({self.op}{made}): {self.reason}"
+        arrow = f' -> "{self.output}"' if self.output else ""
+        return f"node {self.node} ({self.op}{arrow}): {self.reason}"
 
 
 def parser_error_line(node: int, op: str, output: str, reason: str) -> str:
-    """A line of a log that `parser_errors` reads."""
+    """Return a log line that `parser_errors` can read."""
     line = f'While parsing node number {node} [{op} -> "{output}"]: ERROR: {one_line(reason)}'
     return f"[E] {line}"
 
 
 def parser_errors(log: str) -> list[ParserError]:
-    """Every node that a log names, once, with the first reason given for it."""
+    """Return every node that a log names, once, with the first reason for it."""
     found = list(NODE_PATTERN.finditer(log))
     errors: dict[int | str, ParserError] = {}
     for index, match in enumerate(found):

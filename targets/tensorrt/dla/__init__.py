@@ -1,1 +1,1 @@
-"""Graphs and scales for the deep-learning accelerator (DLA)."""
+"""Graphs and calibration caches for a deep-learning accelerator (DLA)."""

@@ -1,8 +1,9 @@
-"""Linear layers as the convolutions that they are, for an accelerator that knows no others.
+"""Replace linear layers by convolutions, the only layers that TensorRT can scale on a DLA.
 
-TensorRT's parser wraps a Gemm in shuffles and constants without a name in the ONNX graph, which no
-cache of scales can reach. A Gemm on a flattened map (N, C, H, W) is a convolution with a kernel of
-H x W, and on what that gives one of 1 x 1; the map is flattened after the last of them instead.
+TensorRT's parser surrounds a Gemm with shuffles and constants that have no name in the ONNX graph,
+so a calibration cache cannot contain their scales. A Gemm on a flattened feature map (N, C, H, W)
+is a convolution with an H x W kernel, and the Gemms after it are 1 x 1 convolutions. The map is
+flattened after the last of them instead.
 """
 
 import numpy as np
@@ -14,69 +15,66 @@ from targets.graph.topology import Graph, attribute, node_name, output_axis
 Shapes = dict[str, tuple[int, ...]]
 
 MAX_KERNEL_SIDE = 32
-"""The largest side of a kernel that an accelerator takes (NVIDIA's DLA layer restrictions)."""
+"""The largest kernel side that a DLA supports (NVIDIA's DLA layer restrictions)."""
 
 
 def linear_layers_to_convolutions(model: ModelProto) -> dict[str, str]:
-    """Make linear layers that follow a map convolutions, in place.
+    """Replace linear layers on flattened feature maps by convolutions.
+
+    A Gemm with a scaled product, or one that does not follow a flattened map, stays.
 
     Args:
-        model: Without Q/DQ. A Gemm that scales its product, or that does not follow a flattened
-            map, stays.
+        model: A graph without Q/DQ; changed in place.
 
     Returns:
-        By the name of a vector that is flattened now, that of the map which it was made of: both
-        hold the same values.
+        For each vector that is flattened now, the name of the feature map with the same values.
     """
     graph, shapes = Graph(model), _shapes(model)
     flattened: dict[str, str] = {}
     nodes = graph.nodes
     for flatten in graph.nodes:
-        row = _row(graph, flatten, shapes)
-        layers = [node for node in row if node.op_type == "Gemm"]
+        sequence = _linear_sequence(graph, flatten, shapes)
+        layers = [node for node in sequence if node.op_type == "Gemm"]
         if not layers:
             continue
         kernel = shapes[flatten.input[0]][1:]
         for layer in layers:
-            kernel = (_convolution(model, graph, layer, kernel), 1, 1)
-        row[0].input[0] = flatten.input[0]
-        last = row[-1].output[0]
-        flattened[last] = row[-1].output[0] = f"{last}.map"
+            kernel = (_to_convolution(model, graph, layer, kernel), 1, 1)
+        sequence[0].input[0] = flatten.input[0]
+        last = sequence[-1].output[0]
+        flattened[last] = sequence[-1].output[0] = f"{last}.map"
         end = helper.make_node("Flatten", [f"{last}.map"], [last], name=f"{last}.flatten", axis=1)
-        place = next(i for i, node in enumerate(nodes) if node is row[-1])
-        nodes = [*nodes[: place + 1], end, *nodes[place + 1 :]]
+        position = next(i for i, node in enumerate(nodes) if node is sequence[-1])
+        nodes = [*nodes[: position + 1], end, *nodes[position + 1 :]]
         nodes = [node for node in nodes if node is not flatten]
     kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
     model.graph.node.extend(kept)
-    # What shapes were noted are those of vectors.
+    # The recorded shapes are those of the vectors.
     del model.graph.value_info[:]
     return flattened
 
 
-def _row(graph: Graph, flatten: NodeProto, shapes: Shapes) -> list[NodeProto]:
-    """The linear layers and ReLUs that follow one another from a flattened map on."""
+def _linear_sequence(graph: Graph, flatten: NodeProto, shapes: Shapes) -> list[NodeProto]:
+    """Return the consecutive linear layers and ReLUs after a flattened map, up to a layer."""
     before = shapes.get(flatten.input[0], ()) if flatten.input else ()
     after = shapes.get(flatten.output[0], ())
     is_flat = len(before) == 4 and after == (before[0], int(np.prod(before[1:])))
-    if (
-        not is_flat
-        or max(before[2:]) > MAX_KERNEL_SIDE
-        or graph.only_consumer(flatten.input[0]) is None
-    ):
+    too_large = is_flat and max(before[2:]) > MAX_KERNEL_SIDE
+    if not is_flat or too_large or graph.only_consumer(flatten.input[0]) is None:
         return []
-    row: list[NodeProto] = []
+    sequence: list[NodeProto] = []
     node = graph.only_consumer(flatten.output[0])
     while node is not None and (node.op_type == "Relu" or _is_plain(graph, node)):
-        row.append(node)
+        sequence.append(node)
         node = graph.only_consumer(node.output[0])
-    while row and row[-1].op_type != "Gemm":
-        row.pop()
-    return row
+    while sequence and sequence[-1].op_type != "Gemm":
+        sequence.pop()
+    return sequence
 
 
 def _is_plain(graph: Graph, node: NodeProto) -> bool:
-    """Whether a node multiplies by constant weights, adds a constant bias, and no more."""
+    """Whether a node only multiplies by constant weights and adds a constant bias."""
     return (
         node.op_type == "Gemm"
         and all(name in graph.constants for name in node.input[1:])
@@ -86,13 +84,15 @@ def _is_plain(graph: Graph, node: NodeProto) -> bool:
     )
 
 
-def _convolution(model: ModelProto, graph: Graph, layer: NodeProto, kernel: tuple[int, ...]) -> int:
-    """Turn a linear layer into one, in place; how many channels it gives."""
+def _to_convolution(
+    model: ModelProto, graph: Graph, layer: NodeProto, kernel: tuple[int, ...]
+) -> int:
+    """Turn a linear layer into a convolution in place and return its output channels."""
     weights = graph.constants[layer.input[1]]
     rows = weights if output_axis(layer) == 0 else weights.T
     name = f"{node_name(layer)}.kernel"
-    shaped = np.ascontiguousarray(rows).reshape(len(rows), *kernel)
-    model.graph.initializer.append(numpy_helper.from_array(shaped, name))
+    reshaped = np.ascontiguousarray(rows).reshape(len(rows), *kernel)
+    model.graph.initializer.append(numpy_helper.from_array(reshaped, name))
     layer.input[1] = name
     layer.op_type = "Conv"
     del layer.attribute[:]

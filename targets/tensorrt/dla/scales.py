@@ -1,4 +1,4 @@
-"""A quantized student's scales, out of its graph, as TensorRT reads them beside a float one."""
+"""Extract a quantized student's scales and write them as TensorRT's calibration cache."""
 
 import struct
 
@@ -20,61 +20,66 @@ from targets.graph.topology import (
 from targets.tensorrt.options import UnsupportedError
 
 Scales = dict[str, float]
-"""Of a tensor, by its name: a value is its scale times -127 to 127."""
+"""Scale by tensor name; a tensor's range is -127 to 127 times its scale."""
 
 MIN_RANGE = 1e-6
-"""A tensor that is zero throughout still needs a scale above zero."""
+"""Range of a tensor that is zero everywhere: a scale must be positive."""
 
 
 def float_tensors(model: ModelProto) -> set[str]:
-    """What layers with float weights give: without a scale there they stay in float."""
+    """Return the outputs of layers with float weights; without a scale they stay in float.
+
+    Outputs of ReLUs and data movements on such tensors are included.
+    """
     graph = Graph(model)
     found: set[str] = set()
     for node in graph.nodes:
-        kept = (
+        is_float_layer = (
             node.op_type in LAYER_OPERATORS
             and graph.produced_by(node.input[1], *QDQ_OPERATORS) is None
         )
-        if kept or (node.op_type in ("Relu", *MOVEMENT_OPERATORS) and node.input[0] in found):
+        follows = node.op_type in ("Relu", *MOVEMENT_OPERATORS) and node.input[0] in found
+        if is_float_layer or follows:
             found.update(node.output)
     return found
 
 
 def remove_quantizers(model: ModelProto) -> Scales:
-    """Take all Q and DQ out, in place; weights keep the values that they stand for.
+    """Remove all Q and DQ in place; weights keep their dequantized values.
 
     Returns:
-        The scales of the tensors that were quantized; the larger one where a tensor had two.
+        The scales of the tensors that were quantized; the larger one if a tensor had two.
 
     Raises:
-        UnsupportedError: When a pair is not symmetric with one constant scale, or ends the graph.
+        UnsupportedError: If a Q/DQ pair is not symmetric, has no constant scalar scale, or is the
+            graph's output.
     """
     graph = Graph(store_weights_as_int8(model))
     scales: Scales = {}
-    stands_for: dict[str, str] = {}
+    original: dict[str, str] = {}
     for node in graph.nodes:
         if node.op_type != "DequantizeLinear":
             continue
         if node.input[0] in graph.constants:
-            values = numpy_helper.from_array(_weights(graph, node), node.output[0])
+            values = numpy_helper.from_array(_dequantized(graph, node), node.output[0])
             model.graph.initializer.append(values)
             continue
         quantize = graph.produced_by(node.input[0], "QuantizeLinear")
         scale = graph.scale_of(node)
         zero = graph.constants.get(node.input[2]) if len(node.input) > 2 else None
-        ends = node.output[0] in graph.outputs
-        if quantize is None or scale is None or ends or (zero is not None and zero.any()):
+        is_output = node.output[0] in graph.outputs
+        if quantize is None or scale is None or is_output or (zero is not None and zero.any()):
             raise UnsupportedError(
-                f"{node_name(node)}: no symmetric pair with one constant scale inside the graph; "
-                "build for the GPU"
+                f"{node_name(node)}: not a symmetric Q/DQ pair with one constant scale inside the "
+                "graph; build for the GPU"
             )
-        tensor = stands_for.get(quantize.input[0], quantize.input[0])
-        stands_for[node.output[0]] = tensor
+        tensor = original.get(quantize.input[0], quantize.input[0])
+        original[node.output[0]] = tensor
         scales[tensor] = max(scale, scales.get(tensor, 0.0))
     kept = [node for node in graph.nodes if node.op_type not in QDQ_OPERATORS]
     for node in kept:
         for index, name in enumerate(node.input):
-            node.input[index] = stands_for.get(name, name)
+            node.input[index] = original.get(name, name)
     del model.graph.node[:]
     model.graph.node.extend(kept)
     remove_unused_initializers(model)
@@ -82,45 +87,60 @@ def remove_quantizers(model: ModelProto) -> Scales:
 
 
 def propagate_scales(model: ModelProto, scales: Scales) -> None:
-    """Give what only moves or cuts values the scale of what it leads to or comes from, in place.
+    """Copy scales across operators that only move or clip values, in place.
 
-    Back from a tensor only where nothing else uses what it was made from: another user may need
-    the values that were cut.
+    A scale is copied from an output to an input only if the input has no other consumer: another
+    one may need the values that are clipped.
+
+    Args:
+        model: A graph without Q/DQ.
+        scales: The known scales; extended.
     """
     graph = Graph(model)
     for node in reversed(graph.nodes):
-        alone = graph.only_consumer(node.input[0]) is not None if node.input else False
-        if node.op_type in ("Relu", *MOVEMENT_OPERATORS) and node.output[0] in scales and alone:
+        unshared = graph.only_consumer(node.input[0]) is not None if node.input else False
+        if node.op_type in ("Relu", *MOVEMENT_OPERATORS) and node.output[0] in scales and unshared:
             scales.setdefault(node.input[0], scales[node.output[0]])
     for node in graph.nodes:
         if node.op_type in MOVEMENT_OPERATORS and node.input[0] in scales:
             scales.setdefault(node.output[0], scales[node.input[0]])
 
 
-def observed_scales(model: ModelProto, but: set[str], golden: Golden) -> Scales:
-    """Scales of all tensors but some: a tensor's largest value on the probes is 127."""
-    (taken,) = model.graph.input
-    wanted = [name for node in model.graph.node for name in node.output if name not in but]
-    watched = ModelProto()
-    watched.CopyFrom(model)
+def observed_scales(model: ModelProto, excluded: set[str], golden: Golden) -> Scales:
+    """Return scales from the probes: a tensor's largest absolute value becomes level 127.
+
+    Args:
+        model: A graph without Q/DQ.
+        excluded: Names of tensors to skip.
+        golden: The probes.
+    """
+    (graph_input,) = model.graph.input
+    wanted = [name for node in model.graph.node for name in node.output if name not in excluded]
+    observed = ModelProto()
+    observed.CopyFrom(model)
     known = {output.name for output in model.graph.output}
-    watched.graph.output.extend(ValueInfoProto(name=n) for n in wanted if n not in known)
-    session = ort.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
+    observed.graph.output.extend(ValueInfoProto(name=n) for n in wanted if n not in known)
+    session = ort.InferenceSession(observed.SerializeToString(), providers=["CPUExecutionProvider"])
     is_float = session.get_inputs()[0].type == "tensor(float)"
     images = golden.images if is_float else golden.pixels
-    size = taken.type.tensor_type.shape.dim[0].dim_value or min(golden.chunk_size, len(images))
-    largest = {taken.name: np.abs(images).max()} if is_float and taken.name not in but else {}
+    fixed = graph_input.type.tensor_type.shape.dim[0].dim_value
+    size = fixed or min(golden.chunk_size, len(images))
+    largest = {}
+    if is_float and graph_input.name not in excluded:
+        largest[graph_input.name] = np.abs(images).max()
     for batch in full_batches(images, size):
-        for name, value in zip(wanted, session.run(wanted, {taken.name: batch}), strict=True):
+        for name, value in zip(wanted, session.run(wanted, {graph_input.name: batch}), strict=True):
             if value.dtype == np.float32:
                 largest[name] = max(largest.get(name, 0.0), np.abs(value).max())
     return {name: max(float(value), MIN_RANGE) / 127 for name, value in largest.items()}
 
 
 def calibration_cache_text(scales: Scales, version: tuple[int, ...]) -> str:
-    """Scales as TensorRT's own calibrators write them: the bits of each float32, in hex.
+    """Return scales in the format of TensorRT's calibrators: each float32 as its bits in hex.
 
-    The first line names TensorRT's version, by which a cache of another one is refused.
+    Args:
+        scales: Scale by tensor name.
+        version: TensorRT's version, for the first line; TensorRT rejects another version's cache.
     """
     major, minor, patch = (*version, 0, 0)[:3]
     number = major * 10_000 + minor * 100 + patch
@@ -132,15 +152,15 @@ def calibration_cache_text(scales: Scales, version: tuple[int, ...]) -> str:
 
 
 def remove_unused_initializers(model: ModelProto) -> None:
-    """Drop initialisers that no node reads, in place."""
+    """Remove initializers that no node uses, in place."""
     used = {name for node in model.graph.node for name in node.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
 
 
-def _weights(graph: Graph, node: NodeProto) -> NDArray[np.float32]:
-    """What a DequantizeLinear makes of stored levels."""
+def _dequantized(graph: Graph, node: NodeProto) -> NDArray[np.float32]:
+    """Return the values that a DequantizeLinear computes from constant levels."""
     levels, scale = (graph.constants[name].astype(np.float32) for name in node.input[:2])
     if scale.ndim:
         shape = [1] * levels.ndim

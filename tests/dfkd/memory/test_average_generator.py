@@ -11,18 +11,18 @@ from tests.support.tiny import CPU, make_loop, shrunk, through_a_file, weights
 RECIPE = shrunk(RECIPES["mad"])
 
 
-def test_the_average_after_two_rounds_is_exact():
+def test_average_after_two_rounds_by_hand():
     loop = make_loop(RECIPE, Plan(0, 2))
-    # The running statistics move when the twin draws too, so weights alone are compared.
+    # Drawing changes the running statistics, so only the weights are compared.
     seen = [[p.detach().clone() for p in loop.generator.parameters()]]
     loop.run(lambda _: seen.append([p.detach().clone() for p in loop.generator.parameters()]))
-    for first, second, third, twin in zip(*seen, loop.memory.average.parameters(), strict=True):
+    for first, second, third, average in zip(*seen, loop.memory.average.parameters(), strict=True):
         expected = 0.95 * (0.95 * first + 0.05 * second) + 0.05 * third
-        torch.testing.assert_close(twin.detach(), expected, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(average.detach(), expected, rtol=1e-5, atol=1e-7)
         assert not torch.equal(first, third)
 
 
-def test_statistics_are_averaged_too_and_counts_are_not():
+def test_batch_norm_statistics_are_averaged_but_counts_are_not():
     loop = make_loop(RECIPE, Plan(0, 1))
     memory, generator = loop.memory, loop.generator
     for module in generator.modules():
@@ -36,7 +36,7 @@ def test_statistics_are_averaged_too_and_counts_are_not():
 
 
 @pytest.mark.parametrize(("decay", "follows"), [(0.0, True), (1.0, False)])
-def test_the_ends_of_the_decay(decay, follows):
+def test_decay_of_zero_and_one(decay, follows):
     loop = make_loop(RECIPE, Plan(0, 1))
     memory = AverageGeneratorMemory(loop.synthesizer, loop._teacher, decay)
     before = weights(memory.average)
@@ -48,7 +48,7 @@ def test_the_ends_of_the_decay(decay, follows):
     assert torch.equal(weights(memory.average), before) != follows
 
 
-def test_the_twin_is_a_copy_and_its_drawing_leaves_the_generator_alone():
+def test_sampling_does_not_change_the_generator():
     loop = make_loop(RECIPE, Plan(0, 1))
     before = weights(loop.generator)
     drawn = loop.memory.sample(6, torch.Generator().manual_seed(0))
@@ -59,7 +59,7 @@ def test_the_twin_is_a_copy_and_its_drawing_leaves_the_generator_alone():
     torch.testing.assert_close(drawn.logits, loop._teacher.network(drawn.images))
 
 
-def test_draws_from_the_average_and_not_from_the_generator():
+def test_samples_come_from_the_average():
     loop = make_loop(RECIPE, Plan(0, 1))
     first = loop.memory.sample(6, torch.Generator().manual_seed(0)).images
     with torch.no_grad():
@@ -69,13 +69,13 @@ def test_draws_from_the_average_and_not_from_the_generator():
     assert torch.equal(first, second)
 
 
-def test_is_there_from_the_first_step_and_learns():
+def test_average_samples_from_the_first_step():
     memory = make_loop(RECIPE, Plan(0, 1)).memory
     assert memory.sample(2, torch.Generator().manual_seed(0)) is not None
     assert memory.learns
 
 
-def test_a_resumed_average_goes_on_bit_for_bit():
+def test_resumed_average_equals_an_uninterrupted_one():
     loop = make_loop(RECIPE, Plan(0, 2))
     loop.run()
     other = AverageGeneratorMemory(loop.synthesizer, loop._teacher, 0.95)

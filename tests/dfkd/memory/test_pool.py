@@ -18,7 +18,7 @@ def numbered(start, count):
 
 @settings(deadline=None)
 @given(st.integers(1, 20), st.lists(st.integers(1, 9), min_size=1, max_size=12), st.booleans())
-def test_holds_the_latest_and_pairs_images_with_their_logits(capacity, batches, resume):
+def test_pool_holds_the_latest_images_with_their_logits(capacity, batches, resume):
     pool, total = PoolMemory(capacity), 0
     for count in batches:
         count = min(count, capacity)
@@ -35,7 +35,7 @@ def test_holds_the_latest_and_pairs_images_with_their_logits(capacity, batches, 
     assert pool.count == min(capacity, total)
 
 
-def test_every_remembered_image_can_be_recalled_and_no_other():
+def test_samples_cover_exactly_the_stored_images():
     pool = PoolMemory(5)
     for start in range(0, 12, 3):
         pool.store(numbered(start, 3))
@@ -43,13 +43,13 @@ def test_every_remembered_image_can_be_recalled_and_no_other():
     assert set(drawn.images.flatten().tolist()) == {7.0, 8.0, 9.0, 10.0, 11.0}
 
 
-def test_a_half_full_pool_recalls_no_empty_place():
+def test_half_full_pool_samples_no_empty_slot():
     pool = PoolMemory(100)
     pool.store(numbered(1, 3))
     assert pool.sample(300, torch.Generator().manual_seed(0)).images.min() >= 1
 
 
-def test_recall_follows_its_random_state_and_its_count():
+def test_sample_depends_on_random_state_and_count():
     pool = PoolMemory(8)
     pool.store(numbered(0, 8))
     first, second, third = (
@@ -60,7 +60,7 @@ def test_recall_follows_its_random_state_and_its_count():
     assert len(first) == 5
 
 
-def test_memory_does_not_grow():
+def test_storage_does_not_grow():
     pool = PoolMemory(8)
     pool.store(numbered(0, 4))
     place = pool._images.data_ptr()
@@ -70,7 +70,7 @@ def test_memory_does_not_grow():
     assert len(pool._images) == 8
 
 
-def test_images_are_kept_in_half_precision_and_come_back_as_logits_are():
+def test_images_are_stored_in_half_precision():
     pool = PoolMemory(4)
     pool.store(LabelledBatch(torch.full((2, 1, 1, 1), 0.1), torch.full((2, 3), 0.1)))
     drawn = pool.sample(1, torch.Generator().manual_seed(0))
@@ -79,17 +79,17 @@ def test_images_are_kept_in_half_precision_and_come_back_as_logits_are():
     assert drawn.logits[0, 0].item() == torch.tensor(0.1).item()
 
 
-def test_what_was_remembered_does_not_follow_later_changes():
-    pool, lesson = PoolMemory(4), numbered(1, 2)
-    pool.store(lesson)
-    lesson.images.zero_()
-    lesson.logits.zero_()
+def test_stored_images_are_copies():
+    pool, labelled_batch = PoolMemory(4), numbered(1, 2)
+    pool.store(labelled_batch)
+    labelled_batch.images.zero_()
+    labelled_batch.logits.zero_()
     drawn = pool.sample(20, torch.Generator().manual_seed(0))
     assert drawn.images.min() >= 1
     assert drawn.logits.min() >= 1
 
 
-def test_a_checkpoint_holds_no_more_than_is_remembered(tmp_path):
+def test_checkpoint_holds_only_the_stored_images(tmp_path):
     pool = PoolMemory(10_000)
     pool.store(numbered(0, 4))
     torch.save(pool.state_dict(), tmp_path / "state.pt")
@@ -97,7 +97,7 @@ def test_a_checkpoint_holds_no_more_than_is_remembered(tmp_path):
 
 
 @pytest.mark.parametrize("rounds", [1, 5])
-def test_a_resumed_pool_goes_on_over_the_oldest(rounds):
+def test_resumed_pool_replaces_the_oldest_images(rounds):
     pool = PoolMemory(8)
     for start in range(rounds):
         pool.store(numbered(3 * start, 3))
@@ -110,7 +110,7 @@ def test_a_resumed_pool_goes_on_over_the_oldest(rounds):
     assert pool.count == other.count
 
 
-def test_nothing_to_recall_before_the_first_batch():
+def test_sample_of_an_empty_pool_is_none():
     pool = PoolMemory(4)
     assert pool.sample(1, torch.Generator()) is None
     other = PoolMemory(4)
@@ -118,7 +118,7 @@ def test_nothing_to_recall_before_the_first_batch():
     assert other.sample(1, torch.Generator()) is None
 
 
-def test_neither_attention_nor_the_end_of_a_round_changes_it():
+def test_observe_and_end_round_do_not_change_the_pool():
     pool = PoolMemory(4)
     pool.observe(numbered(0, 2), 0, torch.Generator())
     pool.end_round(numbered(0, 2))
@@ -132,7 +132,7 @@ def test_neither_attention_nor_the_end_of_a_round_changes_it():
     after=st.lists(st.integers(1, 5), max_size=6),
     again=st.lists(st.integers(1, 5), max_size=3),
 )
-def test_what_came_after_the_mark_is_dropped_and_nothing_else(capacity, before, after, again):
+def test_images_stored_after_the_mark_are_dropped(capacity, before, after, again):
     pool, number = PoolMemory(capacity), 0
 
     def remember(sizes):

@@ -26,20 +26,20 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_parameter_counts_are_those_of_the_papers(name):
+def test_parameter_counts_agree_with_the_papers(name):
     network = build(name, GREY if "lenet" in name else COLOUR, 10)
     assert sum(p.numel() for p in network.parameters()) == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("width", [0.5, 1.0])
-def test_every_architecture_answers_with_one_logit_a_class(name, width):
+def test_every_architecture_returns_one_logit_for_each_class(name, width):
     spec = GREY if "lenet" in name else COLOUR
     logits = build(name, spec, 7, width).eval()(torch.randn(2, *spec.shape))
     assert logits.shape == (2, 7)
 
 
-def test_lenet_takes_28_by_padding_and_refuses_what_it_cannot_take():
+def test_lenet_accepts_28_and_32_pixels_only():
     small = ImageSpec((1, 28, 28), (0.5,), (0.5,))
     assert build("lenet5", small, 10)(torch.randn(2, 1, 28, 28)).shape == (2, 10)
     for shape in ((1, 40, 40), (1, 32, 28)):

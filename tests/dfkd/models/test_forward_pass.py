@@ -57,7 +57,7 @@ def test_statistics_are_those_of_torch_over_images_and_positions():
         torch.testing.assert_close(layer.variance, inputs.var((0, 2, 3), unbiased=False))
 
 
-def test_variance_counts_what_lies_between_images():
+def test_variance_includes_differences_between_images():
     net = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten()).eval()
     flat = torch.tensor([1.0, 5.0]).view(2, 1, 1, 1).expand(2, 1, 2, 2)
     (layer,) = forward_with_features(net, flat, ["statistics"]).statistics
@@ -66,7 +66,7 @@ def test_variance_counts_what_lies_between_images():
     assert layer.variance.item() == 4.0
 
 
-def test_each_image_has_statistics_of_its_own():
+def test_each_image_has_its_own_statistics():
     net, drawn = network(), images()
     whole = forward_with_features(net, drawn, ["statistics"]).statistics[1]
     for index in range(len(drawn)):
@@ -75,7 +75,7 @@ def test_each_image_has_statistics_of_its_own():
         torch.testing.assert_close(whole.variances[index], alone.variance)
 
 
-def test_stored_statistics_are_the_networks_own():
+def test_stored_statistics_are_those_of_the_network():
     net = network()
     net[1].running_mean.fill_(2.0)
     net[1].running_var.fill_(3.0)
@@ -85,7 +85,7 @@ def test_stored_statistics_are_the_networks_own():
     assert seen[1].stored_mean is net[4].running_mean
 
 
-def test_the_order_is_that_of_execution():
+def test_statistics_are_in_the_order_of_execution():
     class Backwards(nn.Module):
         def __init__(self):
             super().__init__()
@@ -99,13 +99,13 @@ def test_the_order_is_that_of_execution():
     assert seen[0].stored_mean is net.first.running_mean
 
 
-def test_logits_are_the_networks_whatever_is_kept():
+def test_logits_do_not_depend_on_the_recording():
     net, drawn = build("resnet20", GREY, 5, width=0.25).eval(), torch.randn(2, 1, 32, 32)
     assert torch.equal(forward_with_features(net, drawn).logits, net(drawn))
     assert torch.equal(forward_with_features(net, drawn, EVERYTHING).logits, net(drawn))
 
 
-def test_keeps_nothing_that_was_not_asked_for():
+def test_only_the_needed_outputs_are_recorded():
     seen = forward_with_features(
         build("resnet20", GREY, 5, width=0.25).eval(), torch.randn(2, 1, 32, 32)
     )
@@ -123,13 +123,13 @@ def test_features_are_the_input_of_the_last_linear_layer():
 
 
 @pytest.mark.parametrize("name", ["lenet5-bn", "resnet20", "resnet18", "wrn-16-1"])
-def test_features_of_the_registry_lead_to_the_logits(name):
+def test_features_of_every_architecture_give_the_logits(name):
     net = build(name, GREY, 5, width=0.25).eval()
     seen = forward_with_features(net, torch.randn(2, 1, 32, 32), ["features"])
     torch.testing.assert_close(last_linear(net)(seen.features), seen.logits)
 
 
-def test_a_network_without_linear_layer_has_no_features():
+def test_network_without_linear_layer_is_refused_for_features():
     with pytest.raises(RecipeError, match="linear"):
         forward_with_features(network(), images(), ["features"])
 
@@ -157,7 +157,7 @@ def test_attention_maps_shrink_from_stage_to_stage(name, spec, sides):
 
 
 @pytest.mark.parametrize("name", ["resnet20", "resnet18", "wrn-16-1"])
-def test_the_last_attention_map_is_what_the_features_are_pooled_from(name):
+def test_last_map_is_pooled_to_the_features(name):
     net = build(name, COLOUR, 5, width=0.25).eval()
     seen = forward_with_features(net, torch.randn(2, 3, 32, 32), ["maps", "features"])
     last = seen.maps[-1]
@@ -166,7 +166,7 @@ def test_the_last_attention_map_is_what_the_features_are_pooled_from(name):
     torch.testing.assert_close(seen.features, last.mean((2, 3)))
 
 
-def test_a_network_that_names_no_layers_to_compare_is_refused():
+def test_network_without_compared_layers_is_refused_for_maps():
     with pytest.raises(RecipeError, match="compares stages"):
         forward_with_features(network(), images(), ["maps"])
 
@@ -189,7 +189,7 @@ def test_gradient_of_features_and_maps_reaches_the_images():
         assert (drawn.grad.flatten(1).norm(dim=1) > 0).all()
 
 
-def test_hooks_are_gone_afterwards():
+def test_hooks_are_removed():
     net = build("resnet20", GREY, 5, width=0.25).eval()
     seen = forward_with_features(net, torch.randn(2, 1, 32, 32), EVERYTHING)
     assert seen.statistics
@@ -197,7 +197,7 @@ def test_hooks_are_gone_afterwards():
 
 
 @pytest.mark.parametrize("needs", [("statistics",), ("features",), ("statistics", "features")])
-def test_hooks_are_gone_even_after_an_error(needs):
+def test_hooks_are_removed_after_an_error(needs):
     net = classifier()
     with pytest.raises(RuntimeError):
         forward_with_features(net, torch.randn(1, 5, 8, 8), needs)
@@ -205,18 +205,18 @@ def test_hooks_are_gone_even_after_an_error(needs):
 
 
 @pytest.mark.parametrize("missing", ["features", "maps"])
-def test_hooks_are_gone_when_something_that_is_needed_is_missing(missing):
+def test_hooks_are_removed_when_a_need_is_missing(missing):
     net = network()
     with pytest.raises(RecipeError):
         forward_with_features(net, images(), ["statistics", missing])
     assert hooks(net) == 0
 
 
-def test_a_batch_norm_without_memory_does_not_count():
+def test_batch_norm_without_stored_statistics_is_ignored():
     assert not batch_norms(nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)))
 
 
-def test_kept_statistics_are_those_of_the_masked_images_alone():
+def test_selected_statistics_are_those_of_the_masked_images():
     net, drawn = classifier(), images(6)
     mask = torch.tensor([True, False, True, True, False, False])
     whole = TermInputs(
@@ -242,7 +242,7 @@ def test_kept_statistics_are_those_of_the_masked_images_alone():
     assert kept.images is drawn
 
 
-def test_kept_leaves_out_what_is_not_there():
+def test_selected_inputs_leave_missing_parts_missing():
     net, drawn = classifier(), images()
     kept = TermInputs(drawn, forward_with_features(net, drawn)).selected(
         torch.tensor([True, False, True, False])
@@ -251,7 +251,7 @@ def test_kept_leaves_out_what_is_not_there():
     assert kept.teacher.statistics == []
 
 
-def test_the_gradient_of_what_is_kept_leaves_the_other_images_alone():
+def test_selected_inputs_have_no_gradient_to_other_images():
     net, drawn = classifier(), images().requires_grad_()
     mask = torch.tensor([True, False, True, False])
     kept = TermInputs(drawn, forward_with_features(net, drawn, ["statistics"])).selected(mask)

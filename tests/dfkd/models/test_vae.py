@@ -16,7 +16,7 @@ def vae(shape=(3, 32, 32), **options):
 
 @pytest.mark.parametrize("trunk", TRUNKS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_shapes_and_gradients(trunk, shape):
+def test_vae_shapes_and_gradients(trunk, shape):
     model, images = vae(shape, trunk=trunk), torch.randn(4, *shape)
     drawn, mean, log_variance = model(images)
     assert drawn.shape == images.shape
@@ -26,18 +26,18 @@ def test_shapes_and_gradients(trunk, shape):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_the_decoder_draws_from_the_prior():
+def test_decoder_draws_from_the_prior():
     drawn = vae().eval().decoder(torch.randn(5, 6))
     assert drawn.shape == (5, 3, 32, 32)
     assert drawn.isfinite().all()
 
 
 @pytest.mark.parametrize("images", [torch.zeros(2, 3, 32, 32), 1e4 * torch.ones(2, 3, 32, 32)])
-def test_flat_and_bright_images_are_finite(images):
+def test_vae_of_extreme_images_is_finite(images):
     assert all(part.isfinite().all() for part in vae()(images))
 
 
-def test_the_encoder_scales_each_column_to_unit_length():
+def test_encoder_scales_each_column_to_unit_length():
     model, images = vae().eval(), torch.rand(2, 3, 32, 32) + 0.1
     columns = torch.rand(2, 3, 1, 32) + 0.5
     rows = torch.rand(2, 3, 32, 1) + 0.5
@@ -48,7 +48,7 @@ def test_the_encoder_scales_each_column_to_unit_length():
     assert (model.encode(images * rows)[0] - mean).abs().max() > 1e-3
 
 
-def test_the_latent_is_drawn_with_the_encoders_mean_and_deviation():
+def test_latent_is_drawn_with_the_encoders_mean_and_deviation():
     model = vae().eval()
     with torch.no_grad():
         for head, value in ((model.mean, 3.0), (model.log_variance, 2 * torch.tensor(0.5).log())):
@@ -62,7 +62,7 @@ def test_the_latent_is_drawn_with_the_encoders_mean_and_deviation():
     assert seen[0].std().item() == pytest.approx(0.5, abs=0.05)
 
 
-def test_the_encoder_of_a_wide_one_is_that_of_the_published_code():
+def test_wide_encoder_has_the_published_sizes():
     model = vae(latent=1000, width=128)
     first, second = model.encoder[0], model.encoder[3]
     assert tuple(first.weight.shape) == (64, 3, 3, 3)

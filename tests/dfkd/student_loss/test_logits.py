@@ -58,7 +58,7 @@ def test_difference_entropy_by_hand():
     assert value.item() == pytest.approx(-4 * sum(entropies) / 2)
 
 
-def test_difference_entropy_does_not_see_a_constant_and_has_a_true_gradient():
+def test_difference_entropy_ignores_constants_and_has_a_correct_gradient():
     temperature = 3.0
     student = torch.randn(3, 4, dtype=torch.double, requires_grad=True)
     teacher = torch.randn(3, 4, dtype=torch.double)
@@ -79,7 +79,7 @@ def test_attention_distance_by_hand():
     assert both.item() == pytest.approx(2 * expected)
 
 
-def test_attention_distance_compares_where_and_neither_scale_nor_channels():
+def test_attention_distance_ignores_scale_and_channels():
     teacher = torch.randn(2, 4, 3, 3)
     student = 5 * teacher.repeat(1, 2, 1, 1)
     assert attention_distance([student], [teacher]).item() == pytest.approx(0.0, abs=1e-10)

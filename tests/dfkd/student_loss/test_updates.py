@@ -1,4 +1,4 @@
-"""The student's updates against gradients by hand."""
+"""The losses of student steps against gradients by hand."""
 
 import copy
 
@@ -23,14 +23,14 @@ def linear(seed=0):
     return nn.Linear(4, 3).double()
 
 
-def lesson(count, seed):
+def labelled_batch(count, seed):
     torch.manual_seed(seed)
     return LabelledBatch(
         torch.randn(count, 4, dtype=torch.double), 2 * torch.randn(count, 3, dtype=torch.double)
     )
 
 
-NEW, REPLAYED = lesson(6, 1), lesson(4, 2)
+NEW, REPLAYED = labelled_batch(6, 1), labelled_batch(4, 2)
 
 
 def gradients(student, objective, update, new=NEW, replayed=REPLAYED):
@@ -79,14 +79,14 @@ def close(ours, theirs):
     torch.testing.assert_close(torch.cat([g.flatten() for g in ours]), theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_the_gradient_by_hand_is_one():
+def test_kl_gradient_of_the_test_agrees_with_finite_differences():
     theta = flat(linear())
     torch.testing.assert_close(
         kl_gradient(theta, NEW), differences(lambda t: kl(t, NEW), theta), rtol=1e-6, atol=1e-8
     )
 
 
-def test_plain_takes_both_as_one_batch():
+def test_without_update_new_and_replayed_images_are_one_batch():
     student = linear()
     ours = gradients(student, SOFT, None)
     close(ours, kl_gradient(flat(student), NEW.joined(REPLAYED)))
@@ -95,7 +95,7 @@ def test_plain_takes_both_as_one_batch():
     close(ours, 0.6 * kl_gradient(theta, NEW) + 0.4 * kl_gradient(theta, REPLAYED))
 
 
-def test_plain_by_hand_on_logit_l1():
+def test_without_update_logit_l1_gradient_by_hand():
     student = linear()
     both = NEW.joined(REPLAYED)
     signs = (student(both.images) - both.logits).sign().detach() / both.logits.numel()
@@ -104,7 +104,7 @@ def test_plain_by_hand_on_logit_l1():
     torch.testing.assert_close(bias, signs.sum(0), rtol=1e-5, atol=1e-7)
 
 
-def test_two_source_adds_the_losses_and_not_the_images():
+def test_two_source_adds_the_losses():
     student = linear()
     theta = flat(student)
     ours = gradients(student, SOFT, TwoSource(replay_weight=0.7))
@@ -112,13 +112,13 @@ def test_two_source_adds_the_losses_and_not_the_images():
 
 
 @pytest.mark.parametrize("update", [None, TwoSource(), META, FIRST_ORDER])
-def test_with_one_source_alone_every_update_is_the_plain_loss(update):
+def test_every_update_of_one_source_is_the_objective(update):
     student = linear()
     close(gradients(student, SOFT, update, replayed=None), kl_gradient(flat(student), NEW))
     close(gradients(student, SOFT, update, new=None), kl_gradient(flat(student), REPLAYED))
 
 
-def test_meta_is_the_loss_on_both_plus_the_replayed_loss_after_a_virtual_step():
+def test_meta_step_loss_is_joint_loss_plus_replayed_loss_after_a_virtual_step():
     student = linear()
     theta = flat(student)
     stepped = theta - META.inner_lr * kl_gradient(theta, NEW)
@@ -127,7 +127,7 @@ def test_meta_is_the_loss_on_both_plus_the_replayed_loss_after_a_virtual_step():
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_meta_gradient_by_finite_differences_and_by_the_hessian():
+def test_meta_step_gradient_by_finite_differences_and_by_the_hessian():
     student = linear()
     theta = flat(student)
 
@@ -144,7 +144,7 @@ def test_meta_gradient_by_finite_differences_and_by_the_hessian():
     close(ours, kl_gradient(theta, NEW.joined(REPLAYED)) + chained)
 
 
-def test_first_order_leaves_the_curvature_out():
+def test_first_order_meta_step_ignores_the_curvature():
     student = linear()
     theta = flat(student)
     later = kl_gradient(theta - META.inner_lr * kl_gradient(theta, NEW), REPLAYED)
@@ -155,7 +155,7 @@ def test_first_order_leaves_the_curvature_out():
     assert distance > 0.05 * second.norm()
 
 
-def test_without_curvature_both_orders_are_the_same():
+def test_both_orders_agree_without_curvature():
     """Logit L1 of a linear student is linear piece by piece."""
     student = linear()
     second, first = gradients(student, L1, META), gradients(student, L1, FIRST_ORDER)
@@ -163,14 +163,14 @@ def test_without_curvature_both_orders_are_the_same():
         torch.testing.assert_close(a, b)
 
 
-def test_a_virtual_step_of_no_length_counts_the_replayed_loss_once_more():
+def test_meta_step_with_zero_inner_lr_adds_the_replayed_loss():
     student = linear()
     theta = flat(student)
     ours = gradients(student, SOFT, MetaStep(inner_lr=0.0))
     close(ours, kl_gradient(theta, NEW.joined(REPLAYED)) + kl_gradient(theta, REPLAYED))
 
 
-def test_meta_by_hand_on_logit_l1():
+def test_meta_step_logit_l1_gradient_by_hand():
     """One weight: theta' = theta - lr sign(theta - t_new); the rest is signs too."""
     student = nn.Linear(1, 1, bias=False).double()
     with torch.no_grad():
@@ -187,7 +187,7 @@ def test_meta_by_hand_on_logit_l1():
 
 
 class MetaTestAlone(StudentObjective):
-    """A pupil that finds no fault with both batches together."""
+    """An objective without the loss on both batches together."""
 
     def distance(self, ours, theirs):
         if len(ours) == len(self.joined):
@@ -198,23 +198,21 @@ class MetaTestAlone(StudentObjective):
 @pytest.mark.parametrize("architecture", ["lenet5-half", "lenet5-half-bn"])
 @pytest.mark.parametrize("objective", [SOFT, L1], ids=["soft-kl", "logit-l1"])
 @pytest.mark.parametrize("update", [META, FIRST_ORDER], ids=["second order", "first order"])
-def test_the_meta_test_loss_alone_reaches_every_tensor_of_the_student(
-    architecture, objective, update
-):
+def test_meta_test_loss_has_a_gradient_for_every_parameter(architecture, objective, update):
     """In the published code its gradient was None for every tensor."""
     torch.manual_seed(0)
     student = build(architecture, SPEC, 10).train()
     new = LabelledBatch(torch.randn(6, *SPEC.shape), torch.randn(6, 10))
     replayed = LabelledBatch(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
-    pupil = MetaTestAlone(student, objective)
-    pupil.joined = new.joined(replayed).images
-    step_loss(pupil, update, new, replayed).backward()
+    meta_test = MetaTestAlone(student, objective)
+    meta_test.joined = new.joined(replayed).images
+    step_loss(meta_test, update, new, replayed).backward()
     for name, parameter in student.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_a_step_of_meta_is_another_than_a_plain_one():
+def test_meta_step_differs_from_a_joint_step():
     students = []
     for update in (None, META, FIRST_ORDER):
         student = linear()
@@ -227,20 +225,20 @@ def test_a_step_of_meta_is_another_than_a_plain_one():
     assert not torch.allclose(students[1], students[2])
 
 
-def test_the_virtual_step_leaves_parameters_and_statistics_as_one_pass_in_train_mode_does():
+def test_virtual_step_changes_no_parameters_or_statistics():
     torch.manual_seed(0)
     student = build("lenet5-half-bn", SPEC, 10).train()
-    twin = copy.deepcopy(student)
+    copied = copy.deepcopy(student)
     new = LabelledBatch(torch.randn(6, *SPEC.shape), torch.randn(6, 10))
     replayed = LabelledBatch(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
     step_loss(StudentObjective(student, SOFT), META, new, replayed).backward()
-    twin(new.joined(replayed).images)
-    assert torch.equal(weights(student), weights(twin))
+    copied(new.joined(replayed).images)
+    assert torch.equal(weights(student), weights(copied))
     assert student.convnet.bn1.num_batches_tracked == 1
 
 
-def test_the_virtual_student_is_in_train_mode_too():
-    """Batch norm with the replayed batch's own statistics, or the answers would be others'."""
+def test_virtual_student_is_in_train_mode():
+    """Batch norm must use the statistics of the replayed batch."""
     torch.manual_seed(0)
     student = build("lenet5-half-bn", SPEC, 10).train()
     for _ in range(3):
@@ -249,14 +247,14 @@ def test_the_virtual_student_is_in_train_mode_too():
     replayed = LabelledBatch(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
     still = MetaStep(inner_lr=0.0)
     loss = step_loss(StudentObjective(copy.deepcopy(student), L1), still, new, replayed).item()
-    alone = copy.deepcopy(student)
+    copied = copy.deepcopy(student)
     both = new.joined(replayed)
-    expected = (alone(both.images) - both.logits).abs().mean()
-    expected += (alone(replayed.images) - replayed.logits).abs().mean()
+    expected = (copied(both.images) - both.logits).abs().mean()
+    expected += (copied(replayed.images) - replayed.logits).abs().mean()
     assert loss == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_the_virtual_step_is_one_of_gradient_descent_and_attached():
+def test_virtual_step_is_differentiable_gradient_descent():
     student = linear()
     theta = dict(student.named_parameters())
     loss = (student(NEW.images) ** 2).mean()
@@ -267,7 +265,7 @@ def test_the_virtual_step_is_one_of_gradient_descent_and_attached():
     assert torch.equal(theta["weight"], linear().weight)
 
 
-def test_frozen_parameters_take_no_virtual_step():
+def test_virtual_step_leaves_frozen_parameters():
     student = linear()
     student.bias.requires_grad_(False)
     step_loss(StudentObjective(student, SOFT), META, NEW, REPLAYED).backward()
@@ -276,7 +274,7 @@ def test_frozen_parameters_take_no_virtual_step():
 
 
 @pytest.mark.parametrize("compared", ["attention", "stages"])
-def test_maps_are_compared_with_their_weight(compared):
+def test_feature_maps_are_compared_with_their_weight(compared):
     torch.manual_seed(0)
     student = build("lenet5-half-bn", SPEC, 10).train()
     images, logits = torch.randn(4, *SPEC.shape), torch.randn(4, 10)
@@ -284,8 +282,8 @@ def test_maps_are_compared_with_their_weight(compared):
 
     def loss(weight):
         objective = SoftKl(temperature=1.0, **{compared: weight})
-        pupil = StudentObjective(copy.deepcopy(student), objective)
-        return step_loss(pupil, None, LabelledBatch(images, logits, maps), None).item()
+        objective = StudentObjective(copy.deepcopy(student), objective)
+        return step_loss(objective, None, LabelledBatch(images, logits, maps), None).item()
 
     plain, one, two = loss(0.0), loss(1.0), loss(2.0)
     assert one > plain

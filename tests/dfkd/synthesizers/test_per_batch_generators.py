@@ -94,11 +94,11 @@ def values(network):
     return [p.detach().clone() for p in network.parameters()]
 
 
-def alike(first, second):
+def equal_tensors(first, second):
     return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_balanced_labels_go_on_in_turn_from_any_class():
+def test_balanced_labels_are_the_classes_in_turn():
     source, starts = rng(), []
     for _ in range(300):
         labels = balanced_labels(8, 3, source)
@@ -112,13 +112,13 @@ def test_balanced_labels_go_on_in_turn_from_any_class():
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_a_draft_shows_the_classes_in_turn(make):
+def test_batch_has_the_classes_in_turn(make):
     synthesizer = make()
     synthesizer.begin(8, rng())
-    draft = synthesizer.batch()
-    assert draft.images.shape == (8, 1, 8, 8)
-    assert torch.equal(draft.labels, balanced_labels(8, 3, rng()))
-    (gradient,) = torch.autograd.grad(draft.images.square().sum(), synthesizer.parameters()[0])
+    batch = synthesizer.batch()
+    assert batch.images.shape == (8, 1, 8, 8)
+    assert torch.equal(batch.labels, balanced_labels(8, 3, rng()))
+    (gradient,) = torch.autograd.grad(batch.images.square().sum(), synthesizer.parameters()[0])
     assert gradient.abs().sum() > 0
 
 
@@ -126,13 +126,13 @@ def test_a_draft_shows_the_classes_in_turn(make):
 @pytest.mark.parametrize(
     ("losses", "best"), [((3.0, 1.0, 2.0), 1), ((1.0, 2.0, 3.0), 0), ((2.0, 1.0, 1.0), 1)]
 )
-def test_the_best_draft_is_kept(make, losses, best):
+def test_finish_returns_the_images_of_the_smallest_loss(make, losses, best):
     synthesizer = make()
     synthesizer.begin(6, rng())
-    drafts = [push(synthesizer, loss, seed) for seed, loss in enumerate(losses)]
+    batches = [push(synthesizer, loss, seed) for seed, loss in enumerate(losses)]
     done = synthesizer.finish()
-    assert torch.equal(done.images, drafts[best])
-    assert not any(torch.equal(drafts[i], drafts[best]) for i in range(3) if i != best)
+    assert torch.equal(done.images, batches[best])
+    assert not any(torch.equal(batches[i], batches[best]) for i in range(3) if i != best)
     assert not done.images.requires_grad
     assert torch.equal(done.labels, balanced_labels(6, 3, rng()))
 
@@ -140,9 +140,7 @@ def test_the_best_draft_is_kept(make, losses, best):
 @pytest.mark.parametrize("make", [fresh, meta])
 @pytest.mark.parametrize("conditioning", [None, "product"])
 @pytest.mark.parametrize(("losses", "best"), [((3.0, 1.0, 2.0), 1), ((1.0, 2.0, 3.0), 0)])
-def test_the_best_draft_is_kept_with_the_latents_it_was_drawn_from(
-    make, conditioning, losses, best
-):
+def test_finish_returns_the_latents_of_the_returned_images(make, conditioning, losses, best):
     synthesizer = make(latent_lr=0.25, conditioning=conditioning)
     synthesizer.begin(6, rng())
     latents, networks = [], []
@@ -155,12 +153,12 @@ def test_the_best_draft_is_kept_with_the_latents_it_was_drawn_from(
     assert not any(torch.equal(latents[i], latents[best]) for i in range(3) if i != best)
     assert not done.latents.requires_grad
     # The three belong together: the network of that step draws the same images once more.
-    told = done.labels if conditioning else None
-    assert torch.equal(networks[best](done.latents, told), done.images)
+    conditional = done.labels if conditioning else None
+    assert torch.equal(networks[best](done.latents, conditional), done.images)
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_every_class_has_its_turn_when_a_batch_is_smaller_than_their_number(make):
+def test_small_batches_reach_every_class(make):
     synthesizer, source, seen = make(), rng(), set()
     for _ in range(10):
         synthesizer.begin(2, source)
@@ -170,19 +168,19 @@ def test_every_class_has_its_turn_when_a_batch_is_smaller_than_their_number(make
 
 @pytest.mark.parametrize("make", ALL)
 @pytest.mark.parametrize("finished", [False, True])
-def test_the_best_of_an_earlier_batch_is_forgotten_even_if_it_was_broken_off(make, finished):
+def test_best_images_of_an_interrupted_batch_are_dropped(make, finished):
     synthesizer = make()
     synthesizer.begin(6, rng())
     push(synthesizer, loss=0.1)
     if finished:
         synthesizer.finish()
     synthesizer.begin(6, rng(1))
-    draft = push(synthesizer, loss=9.0)
-    assert torch.equal(synthesizer.finish().images, draft)
+    batch = push(synthesizer, loss=9.0)
+    assert torch.equal(synthesizer.finish().images, batch)
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_a_step_changes_what_is_drawn(make):
+def test_step_changes_the_images(make):
     synthesizer = make()
     synthesizer.begin(6, rng())
     before = push(synthesizer, loss=1.0)
@@ -190,7 +188,7 @@ def test_a_step_changes_what_is_drawn(make):
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_latents_are_standard_normal_and_the_same_for_the_same_draw(make):
+def test_latents_are_standard_normal_and_reproducible(make):
     drawn = []
     for seed in (4, 4, 5):
         synthesizer = make()
@@ -204,7 +202,7 @@ def test_latents_are_standard_normal_and_the_same_for_the_same_draw(make):
 
 
 @pytest.mark.parametrize("make", [fresh, meta])
-def test_latents_learn_at_a_rate_of_their_own_or_not_at_all(make):
+def test_latents_have_their_own_learning_rate(make):
     for rate in (0.0, 0.25):
         description = Sgd(0.5, momentum=0.0, policy=ConstantRate())
         synthesizer = make(description, latent_lr=rate)
@@ -222,7 +220,7 @@ def test_latents_learn_at_a_rate_of_their_own_or_not_at_all(make):
 
 @pytest.mark.parametrize("make", [fresh, meta])
 @pytest.mark.parametrize("conditioning", [None, "product"])
-def test_a_generator_may_be_told_the_class(make, conditioning):
+def test_conditioning_adds_a_class_embedding(make, conditioning):
     synthesizer = make(conditioning=conditioning)
     synthesizer.begin(6, rng())
     assert (synthesizer.network().embedding is not None) == bool(conditioning)
@@ -230,7 +228,7 @@ def test_a_generator_may_be_told_the_class(make, conditioning):
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_the_draft_is_drawn_with_the_norms_of_the_batch(make):
+def test_batch_is_drawn_in_train_mode(make):
     synthesizer = make()
     synthesizer.begin(6, rng())
     synthesizer.network().eval()
@@ -238,37 +236,37 @@ def test_the_draft_is_drawn_with_the_norms_of_the_batch(make):
     assert synthesizer.network().training
 
 
-def test_a_fresh_generator_is_born_for_each_batch():
+def test_each_batch_has_a_new_generator():
     synthesizer = fresh()
     synthesizer.begin(6, rng())
     first = synthesizer.network()
     synthesizer.begin(6, rng())
     assert synthesizer.network() is not first
-    assert not alike(values(first), values(synthesizer.network()))
+    assert not equal_tensors(values(first), values(synthesizer.network()))
     assert synthesizer.state_dict() == {}
     synthesizer.load_state_dict({})
 
 
-def test_the_meta_generator_waits_while_its_clone_learns():
+def test_meta_generator_is_unchanged_until_finish():
     synthesizer = meta()
     before = values(synthesizer.generator)
     synthesizer.begin(6, rng())
-    assert alike(values(synthesizer.network()), before)
+    assert equal_tensors(values(synthesizer.network()), before)
     for seed in range(STEPS):
         push(synthesizer, loss=1.0, seed=seed)
-    assert alike(values(synthesizer.generator), before)
-    assert not alike(values(synthesizer.network()), before)
+    assert equal_tensors(values(synthesizer.generator), before)
+    assert not equal_tensors(values(synthesizer.network()), before)
     synthesizer.finish()
-    assert not alike(values(synthesizer.generator), before)
+    assert not equal_tensors(values(synthesizer.generator), before)
 
 
-def test_the_meta_generators_gradient_is_the_sum_of_its_clones():
+def test_meta_gradient_is_the_sum_of_the_copys_gradients():
     synthesizer = meta(latent_lr=0.1)
     synthesizer.begin(6, rng())
     sums = [torch.zeros_like(p) for p in synthesizer.generator.parameters()]
     for step in range(STEPS):
-        draft = synthesizer.batch()
-        loss = (draft.images * (step + 1)).square().sum()
+        batch = synthesizer.batch()
+        loss = (batch.images * (step + 1)).square().sum()
         for parameter in synthesizer.parameters():
             parameter.grad = None
         loss.backward(inputs=synthesizer.parameters())
@@ -280,7 +278,7 @@ def test_the_meta_generators_gradient_is_the_sum_of_its_clones():
     assert sums[0].abs().sum() > 0
 
 
-def test_the_meta_generators_step_is_as_many_times_larger_as_its_clone_took():
+def test_meta_learning_rate_is_multiplied_by_the_steps():
     synthesizer = meta(Sgd(0.01, momentum=0.0, policy=ConstantRate()))
     synthesizer.factor = 0.5
     before = values(synthesizer.generator)
@@ -293,36 +291,38 @@ def test_the_meta_generators_step_is_as_many_times_larger_as_its_clone_took():
         torch.testing.assert_close(new.detach(), old - 0.01 * STEPS * 0.5 * total)
 
 
-def test_the_meta_generators_gradients_do_not_pile_up_over_batches():
+def test_meta_gradients_do_not_accumulate_over_batches():
     synthesizer = meta()
     for batch in range(2):
         synthesizer.begin(6, rng(batch))
         push(synthesizer, loss=1.0, seed=batch)
         expected = [p.grad for p in synthesizer.network().parameters()]
         own = [p.grad.clone() for p in synthesizer.generator.parameters()]
-        assert alike(own, expected)
+        assert equal_tensors(own, expected)
         synthesizer.finish()
 
 
-def test_the_meta_generator_now_and_then_draws_its_first_layers_anew():
+def test_meta_generator_renews_its_first_layers():
     synthesizer = meta(renew_every=2)
     renewed = []
     for batch in range(5):
         before = copy.deepcopy(synthesizer.generator)
         synthesizer.begin(6, rng(batch))
-        renewed.append(not alike(values(before.project), values(synthesizer.generator.project)))
-        # A norm that is drawn anew is neutral; one that has learnt is not.
+        renewed.append(
+            not equal_tensors(values(before.project), values(synthesizer.generator.project))
+        )
+        # A norm that was just initialized is neutral; a trained one is not.
         first_norm = synthesizer.generator.normalise
         assert bool((first_norm.weight == 1).all()) == (batch == 0 or renewed[-1])
-        assert alike(values(before.trunk), values(synthesizer.generator.trunk))
-        assert alike(values(synthesizer.network()), values(synthesizer.generator))
+        assert equal_tensors(values(before.trunk), values(synthesizer.generator.trunk))
+        assert equal_tensors(values(synthesizer.network()), values(synthesizer.generator))
         push(synthesizer, loss=1.0, seed=batch)
         synthesizer.finish()
     assert renewed == [False, False, True, False, True]
 
 
 @pytest.mark.parametrize("make", [meta, noisy])
-def test_goes_on_from_a_state(make):
+def test_per_batch_synthesizer_continues_from_its_state(make):
     description = Adam(0.01, policy=ConstantRate())
     first, second = make(description, renew_every=2), make(description, renew_every=2)
 
@@ -340,30 +340,30 @@ def test_goes_on_from_a_state(make):
         assert torch.equal(batch(second, seed), batch(first, seed))
 
 
-def test_the_noisy_layer_is_drawn_anew_for_each_batch_and_the_rest_goes_on():
+def test_only_the_noisy_layer_is_initialized_for_each_batch():
     synthesizer = noisy()
     synthesizer.begin(6, rng())
     push(synthesizer, loss=1.0)
     synthesizer.finish()
     layers, trunk = values(synthesizer.generator.noisy), values(synthesizer.generator.trunk)
     synthesizer.begin(6, rng())
-    assert not alike(values(synthesizer.generator.noisy), layers)
-    assert alike(values(synthesizer.generator.trunk), trunk)
+    assert not equal_tensors(values(synthesizer.generator.noisy), layers)
+    assert equal_tensors(values(synthesizer.generator.trunk), trunk)
 
 
-def test_the_noisy_layer_learns_and_the_embeddings_do_not():
+def test_noisy_layer_is_trained_but_embeddings_are_not():
     synthesizer = noisy()
     synthesizer.begin(6, rng())
     embeddings = synthesizer.generator.embeddings.clone()
     layers = values(synthesizer.generator.noisy)
     for seed in range(STEPS):
         push(synthesizer, loss=1.0, seed=seed)
-    assert not alike(values(synthesizer.generator.noisy), layers)
+    assert not equal_tensors(values(synthesizer.generator.noisy), layers)
     assert torch.equal(synthesizer.generator.embeddings, embeddings)
     assert not any(p is synthesizer.generator.embeddings for p in synthesizer.parameters())
 
 
-def test_the_noisy_generator_now_and_then_is_drawn_anew_as_a_whole():
+def test_noisy_layer_generator_is_renewed():
     synthesizer = noisy(renew_every=2)
     renewed = []
     for batch in range(5):
@@ -443,7 +443,7 @@ def test_no_two_images_of_a_batch_share_class_and_noisy_layer():
         assert len(images.flatten(1).unique(dim=0)) == batch
 
 
-def test_given_embeddings_take_the_place_of_random_ones():
+def test_given_embeddings_are_used():
     made = recipe(NoisyLayer)
     embeddings = torch.randn(3, 7)
     assert torch.equal(build_generator(made, SPEC, 3, embeddings).embeddings, embeddings)

@@ -37,9 +37,9 @@ PIXELS = Recipe(
     schedule=Schedule(batch=8, fresh_batches=0),
     generator=Adam(0.5, policy=ConstantRate()),
 )
-IMPRESSIONS = replace(
+SOFT_LABEL_PIXELS = replace(
     PIXELS,
-    name="impressions",
+    name="soft_label_pixels",
     terms=(Term("soft-label", 1.0),),
     synthesizer=SoftLabelPixels(steps=3),
 )
@@ -54,14 +54,14 @@ def pixels(recipe=PIXELS):
     return PixelSynthesizer(recipe, SPEC, 3, CPU)
 
 
-def impressions():
-    return SoftLabelPixelSynthesizer(IMPRESSIONS, TEACHER, SPEC, 3, CPU)
+def soft_label_pixels():
+    return SoftLabelPixelSynthesizer(SOFT_LABEL_PIXELS, TEACHER, SPEC, 3, CPU)
 
 
 def push(synthesizer, loss, seed=0):
     """One step along a random gradient, with a loss of our choice."""
-    draft = synthesizer.batch()
-    before = draft.images.detach().clone()
+    batch = synthesizer.batch()
+    before = batch.images.detach().clone()
     (images,) = synthesizer.parameters()
     images.grad = torch.randn(images.shape, generator=rng(seed))
     synthesizer.step(torch.tensor(loss))
@@ -74,15 +74,15 @@ def assert_within_range(images):
     assert raw.max() <= 1 + 1e-6
 
 
-@pytest.mark.parametrize("make", [pixels, impressions])
-def test_the_draft_is_what_is_optimised(make):
+@pytest.mark.parametrize("make", [pixels, soft_label_pixels])
+def test_batch_returns_the_optimized_pixels(make):
     synthesizer = make()
     synthesizer.begin(5, rng())
-    draft = synthesizer.batch()
-    assert draft.images.shape == (5, *SPEC.shape)
-    assert draft.images.requires_grad
-    assert draft.images is synthesizer.parameters()[0]
-    assert draft.latents is None
+    batch = synthesizer.batch()
+    assert batch.images.shape == (5, *SPEC.shape)
+    assert batch.images.requires_grad
+    assert batch.images is synthesizer.parameters()[0]
+    assert batch.latents is None
 
 
 def test_labels_are_classes_in_turn():
@@ -93,14 +93,14 @@ def test_labels_are_classes_in_turn():
     assert torch.equal(labels, (labels[0] + torch.arange(8)) % 3)
 
 
-def test_noise_is_normal_and_the_same_for_the_same_draw():
+def test_noise_is_normal_and_reproducible():
     drawn = pixels().noise(500, rng(1))
     assert drawn.mean().abs() < 0.05
     assert abs(drawn.std() - 1) < 0.05
     assert torch.equal(drawn, pixels().noise(500, rng(1)))
 
 
-@pytest.mark.parametrize("make", [pixels, impressions])
+@pytest.mark.parametrize("make", [pixels, soft_label_pixels])
 def test_images_stay_within_the_value_range(make):
     synthesizer = make()
     synthesizer.begin(6, rng())
@@ -110,37 +110,37 @@ def test_images_stay_within_the_value_range(make):
     assert_within_range(synthesizer.finish().images)
 
 
-def test_pixels_that_are_within_the_range_are_not_moved_by_it():
+def test_pixels_within_the_range_are_unchanged():
     inside = SPEC.normalise(torch.rand(4, *SPEC.shape, generator=rng()))
     torch.testing.assert_close(pixels().in_range(inside), inside)
 
 
-@pytest.mark.parametrize("make", [pixels, impressions])
+@pytest.mark.parametrize("make", [pixels, soft_label_pixels])
 @pytest.mark.parametrize(
     ("losses", "best"), [((3.0, 1.0, 2.0), 1), ((1.0, 2.0, 3.0), 0), ((2.0, 1.0, 1.0), 1)]
 )
-def test_the_best_draft_is_kept(make, losses, best):
+def test_finish_returns_the_images_of_the_smallest_loss(make, losses, best):
     synthesizer = make()
     synthesizer.begin(4, rng())
-    drafts = [push(synthesizer, loss, seed) for seed, loss in enumerate(losses)]
+    batches = [push(synthesizer, loss, seed) for seed, loss in enumerate(losses)]
     done = synthesizer.finish()
-    torch.testing.assert_close(done.images, SPEC.clamp(drafts[best]))
-    assert not any(torch.equal(drafts[i], drafts[best]) for i in range(3) if i != best)
+    torch.testing.assert_close(done.images, SPEC.clamp(batches[best]))
+    assert not any(torch.equal(batches[i], batches[best]) for i in range(3) if i != best)
     assert not done.images.requires_grad
     assert done.labels is synthesizer.labels
 
 
-def test_the_best_of_an_earlier_batch_is_forgotten():
+def test_best_images_of_an_earlier_batch_are_dropped():
     synthesizer = pixels()
     synthesizer.begin(4, rng())
     push(synthesizer, loss=0.1)
     synthesizer.finish()
     synthesizer.begin(4, rng(1))
-    draft = push(synthesizer, loss=9.0)
-    torch.testing.assert_close(synthesizer.finish().images, SPEC.clamp(draft))
+    batch = push(synthesizer, loss=9.0)
+    torch.testing.assert_close(synthesizer.finish().images, SPEC.clamp(batch))
 
 
-def test_a_step_is_the_recipes_times_the_loops_factor():
+def test_step_size_is_learning_rate_times_factor():
     description = Sgd(0.5, momentum=0.0, policy=ConstantRate())
     synthesizer = pixels(replace(PIXELS, generator=description))
     synthesizer.factor = 0.1
@@ -151,16 +151,16 @@ def test_a_step_is_the_recipes_times_the_loops_factor():
     torch.testing.assert_close(synthesizer.batch().images.detach(), expected)
 
 
-def test_the_loss_falls_when_it_is_real():
+def test_optimization_reduces_a_real_loss():
     synthesizer = pixels(replace(PIXELS, generator=Adam(0.05, policy=ConstantRate())))
     synthesizer.begin(6, rng())
     torch.manual_seed(0)
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(40, 3))
     losses = []
     for _ in range(20):
-        draft = synthesizer.batch()
-        loss = nn.functional.cross_entropy(teacher(draft.images), draft.labels)
-        (draft.images.grad,) = torch.autograd.grad(loss, draft.images)
+        batch = synthesizer.batch()
+        loss = nn.functional.cross_entropy(teacher(batch.images), batch.labels)
+        (batch.images.grad,) = torch.autograd.grad(loss, batch.images)
         synthesizer.step(loss)
         losses.append(loss.item())
     done = synthesizer.finish()
@@ -169,19 +169,19 @@ def test_the_loss_falls_when_it_is_real():
     assert final == pytest.approx(min(losses), rel=1e-4)
 
 
-def test_impressions_start_uniform_over_the_value_range():
-    raw = SPEC.denormalise(impressions().noise(500, rng()))
+def test_soft_label_pixels_start_uniform_over_the_value_range():
+    raw = SPEC.denormalise(soft_label_pixels().noise(500, rng()))
     assert raw.min() >= -1e-6
     assert raw.max() <= 1 + 1e-6
     for quantile in (0.1, 0.5, 0.9):
         assert (raw < quantile).float().mean().item() == pytest.approx(quantile, abs=0.02)
 
 
-def test_impressions_are_stretched_over_the_whole_range_one_by_one():
+def test_soft_label_pixels_are_stretched_to_the_whole_range_separately():
     images = torch.randn(4, *SPEC.shape, generator=rng()) * torch.tensor([0.1, 1, 5, 20.0]).view(
         4, 1, 1, 1
     )
-    raw = SPEC.denormalise(impressions().in_range(images))
+    raw = SPEC.denormalise(soft_label_pixels().in_range(images))
     torch.testing.assert_close(raw.amin((1, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0.0)
     torch.testing.assert_close(raw.amax((1, 2, 3)), torch.ones(4), atol=1e-5, rtol=0.0)
     # An image keeps the order of its raw pixels.
@@ -189,17 +189,17 @@ def test_impressions_are_stretched_over_the_whole_range_one_by_one():
     assert torch.equal(before, after)
 
 
-def test_a_flat_impression_stays_finite():
-    assert impressions().in_range(torch.ones(1, *SPEC.shape)).isfinite().all()
+def test_constant_image_stays_finite():
+    assert soft_label_pixels().in_range(torch.ones(1, *SPEC.shape)).isfinite().all()
 
 
-def test_impressions_read_the_teachers_last_layer():
+def test_similarity_comes_from_the_teachers_last_layer():
     expected = class_similarity(TEACHER[1].weight.detach())
-    torch.testing.assert_close(impressions().similarity, expected)
+    torch.testing.assert_close(soft_label_pixels().similarity, expected)
 
 
 @pytest.mark.parametrize("shape", [(2, 5), (10, 84), (100, 64)], ids=str)
-def test_similarity_is_scaled_to_zero_and_one_with_oneself_at_the_top(shape):
+def test_similarity_is_scaled_to_zero_and_one(shape):
     similarity = class_similarity(torch.randn(shape, generator=rng()))
     assert similarity.shape == (shape[0], shape[0])
     assert similarity.min() >= 0
@@ -235,7 +235,7 @@ def test_dirichlet_targets_follow_the_similarity():
         torch.testing.assert_close(mean, expected[own], atol=0.03, rtol=0.0)
 
 
-def test_the_second_scale_makes_the_second_half_markedly_more_peaked():
+def test_second_half_of_a_batch_is_more_peaked():
     torch.manual_seed(0)
     similarity = class_similarity(torch.randn(10, 16))
     targets = dirichlet_targets(similarity, torch.arange(2_000) % 10)
@@ -244,9 +244,9 @@ def test_the_second_scale_makes_the_second_half_markedly_more_peaked():
     assert peaked > broad + 0.2
 
 
-def test_dirichlet_targets_are_about_the_class_of_each_label():
+def test_dirichlet_targets_are_largest_at_the_class_of_each_label():
     torch.manual_seed(0)
-    # With nothing alike but itself, a class has (almost) all the mass of its own targets.
+    # A class that is similar to itself only has almost all the mass of its targets.
     classes = [3, 3, 0, 4, 1, 1, 2, 0, 4]
     assert dirichlet_targets(torch.eye(5), torch.tensor(classes)).argmax(1).tolist() == classes
 
@@ -265,7 +265,7 @@ def concentrations(monkeypatch):
 
 
 @pytest.mark.parametrize(("count", "broad"), [(6, 3), (5, 3), (1, 1)])
-def test_the_first_half_is_drawn_at_the_first_scale(concentrations, count, broad):
+def test_first_half_of_a_batch_has_the_first_scale(concentrations, count, broad):
     similarity = class_similarity(torch.randn(4, 3, generator=rng()))
     classes = torch.arange(count) % 4
     dirichlet_targets(similarity, classes)
@@ -275,19 +275,19 @@ def test_the_first_half_is_drawn_at_the_first_scale(concentrations, count, broad
 
 
 @pytest.mark.parametrize("count", [4, 10])
-def test_every_class_is_drawn_at_both_scales_over_several_small_batches(concentrations, count):
-    synthesizer = SoftLabelPixelSynthesizer(IMPRESSIONS, nn.Linear(8, 10), SPEC, 10, CPU)
+def test_every_class_gets_both_scales_over_small_batches(concentrations, count):
+    synthesizer = SoftLabelPixelSynthesizer(SOFT_LABEL_PIXELS, nn.Linear(8, 10), SPEC, 10, CPU)
     synthesizer.similarity = torch.eye(10)
     source = rng()
     for _ in range(60):
         synthesizer.begin(count, source)
-    # With nothing alike but itself, the largest concentration is at the class, and is the scale.
+    # A class that is similar to itself only has the largest concentration, which is the scale.
     largest, asked = torch.cat(concentrations).max(1)
     seen = set(zip(asked.tolist(), (largest > 0.5).tolist(), strict=True))
     assert seen == set(product(range(10), (False, True)))
 
 
-def test_every_class_has_its_turn_when_a_batch_is_smaller_than_their_number():
+def test_small_batches_reach_every_class():
     synthesizer, source, seen = pixels(), rng(), set()
     for _ in range(10):
         synthesizer.begin(2, source)
@@ -295,8 +295,8 @@ def test_every_class_has_its_turn_when_a_batch_is_smaller_than_their_number():
     assert seen == {0, 1, 2}
 
 
-def test_impressions_ask_for_soft_answers():
-    synthesizer = impressions()
+def test_soft_label_pixels_have_soft_labels():
+    synthesizer = soft_label_pixels()
     torch.manual_seed(0)
     synthesizer.begin(7, rng())
     labels = synthesizer.batch().labels
@@ -304,8 +304,8 @@ def test_impressions_ask_for_soft_answers():
     torch.testing.assert_close(labels.sum(1), torch.ones(7))
 
 
-@pytest.mark.parametrize("make", [pixels, impressions])
-def test_nothing_lasts_beyond_a_batch(make):
+@pytest.mark.parametrize("make", [pixels, soft_label_pixels])
+def test_state_between_batches_is_empty(make):
     synthesizer = make()
     assert synthesizer.state_dict() == {}
     synthesizer.load_state_dict({})

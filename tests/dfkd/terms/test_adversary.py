@@ -35,11 +35,11 @@ def js_by_hand(teacher, student, temperature, clamp, over_batch):
 
 
 @pytest.mark.parametrize("term", [adversary, adversary_l1, adversary_while_agreed])
-def test_worst_on_a_twin_and_better_when_they_differ(term):
+def test_adversaries_are_largest_for_equal_networks(term):
     teacher = draw(5, 7)
-    twin = term(teacher, student_logits=teacher).item()
-    assert twin == pytest.approx(0.0, abs=1e-12)
-    assert term(teacher, student_logits=0.5 * teacher).item() < twin - 0.01
+    of_equals = term(teacher, student_logits=teacher).item()
+    assert of_equals == pytest.approx(0.0, abs=1e-12)
+    assert term(teacher, student_logits=0.5 * teacher).item() < of_equals - 0.01
 
 
 @pytest.mark.parametrize("term", [adversary, adversary_l1, adversary_while_agreed, adversary_js])
@@ -73,7 +73,7 @@ def test_adversary_l1_is_the_negative_mean_difference():
     torch.testing.assert_close(through_teacher, -through_student)
 
 
-def test_adversary_while_agreed_leaves_out_where_the_student_differs():
+def test_adversary_while_agreed_ignores_images_with_different_predictions():
     teacher = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 2.0]], dtype=torch.double)
     student = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 3.0]], dtype=torch.double)
     p, q = teacher.softmax(1), student.softmax(1)
@@ -120,14 +120,14 @@ def test_adversary_js_element_mean_is_k_times_weaker_than_batch_mean(classes):
     torch.testing.assert_close(strong, classes * weak)
 
 
-def test_adversary_js_is_one_on_a_twin_and_treats_both_networks_alike():
+def test_adversary_js_is_one_for_equal_networks_and_symmetric():
     teacher, student = draw(4, 5), draw(4, 5, seed=1)
     assert adversary_js(teacher, student_logits=teacher).item() == pytest.approx(1.0)
     first = adversary_js(teacher, student_logits=student)
     torch.testing.assert_close(first, adversary_js(student, student_logits=teacher))
 
 
-def test_adversary_js_clamp_kills_the_gradient_of_small_probabilities():
+def test_adversary_js_clamp_zeroes_the_gradient_of_small_probabilities():
     # Two hundred classes: near 0.005 each, all below 0.01.
     teacher, student = 0.1 * draw(4, 200), 0.1 * draw(4, 200, seed=1)
     for gradient in gradients(adversary_js, teacher, student):

@@ -40,7 +40,7 @@ def random_layer(channels=3, seed=0):
 
 
 @pytest.mark.parametrize("term", [batch_norm, batch_norm_l2, batch_norm_kl, batch_norm_mse])
-def test_zero_at_equality_and_positive_elsewhere(term):
+def test_distances_are_zero_for_equal_statistics_only(term):
     inputs = draw(4, 3, 2, 2)
     mean, variance = inputs.mean((0, 2, 3)), inputs.var((0, 2, 3), unbiased=False)
     assert term(of(layer(inputs, mean, variance))).item() == pytest.approx(0.0, abs=1e-12)
@@ -58,7 +58,7 @@ def test_gradient_by_finite_differences(term):
     assert gradcheck(value, (first, second))
 
 
-def test_batch_norm_counts_in_units_of_the_stored_deviation():
+def test_batch_norm_is_relative_to_the_stored_deviation():
     # ((3 - 1) / 2)^2 + (4 / 2 - 1)^2 = 2, and the mean of two equal layers is the same.
     one = single(mean=3.0, variance=16.0, stored_mean=1.0, stored_variance=4.0)
     for layers in ([one], [one, one]):
@@ -84,14 +84,14 @@ def test_batch_norm_gradient_by_hand():
     assert one.variances.grad.item() == pytest.approx((4 / 2 - 1) / (4 * 2))
 
 
-def test_batch_norm_does_not_see_a_common_scale():
+def test_batch_norm_ignores_a_common_scale():
     inputs, (mean, variance) = draw(4, 3, 2, 2), stored(3)
     plain = batch_norm(of(layer(inputs, mean, variance)))
     scaled = batch_norm(of(layer(100 * inputs, 100 * mean, 100**2 * variance)))
     torch.testing.assert_close(scaled, plain)
 
 
-def test_a_dead_channel_stays_finite():
+def test_constant_channel_is_finite():
     dead = layer(torch.zeros(2, 3, 2, 2, requires_grad=True), torch.zeros(3), torch.zeros(3))
     for term in (batch_norm, batch_norm_l2, batch_norm_kl):
         value = term(of(dead))
@@ -143,7 +143,7 @@ def test_batch_norm_kl_gradient_by_hand():
     assert one.variances.grad.item() == pytest.approx(1 / 8 - 1 / 4)
 
 
-def test_average_of_the_first_batch_is_the_plain_distance():
+def test_average_of_the_first_batch_is_batch_norm_l2():
     one = random_layer()
     average = BatchNormAverage(TEACHER)
     torch.testing.assert_close(average(of(one)), batch_norm_l2(of(one)))
@@ -163,7 +163,7 @@ def test_average_of_a_constant_is_that_constant(batches, momentum):
     torch.testing.assert_close(value, batch_norm_l2(of(one)))
 
 
-def test_average_weighs_past_batches_by_their_age():
+def test_average_weights_past_batches_by_age():
     first, second = random_layer(seed=1), random_layer(seed=2)
     average = BatchNormAverage(TEACHER, momentum=0.9)
     for one in (first, second):
@@ -186,18 +186,18 @@ def test_average_compares_a_mixture_of_present_and_past():
     torch.testing.assert_close(average(of(present)), expected)
 
 
-def test_average_takes_up_a_batch_once_however_often_it_is_looked_at():
-    average, drafts = BatchNormAverage(TEACHER), [random_layer(seed=s) for s in range(4)]
-    values = [average(of(draft)) for draft in (*drafts, drafts[0])]
+def test_average_records_a_batch_once():
+    average, batches = BatchNormAverage(TEACHER), [random_layer(seed=s) for s in range(4)]
+    values = [average(of(batch)) for batch in (*batches, batches[0])]
     assert average.count == 0
     torch.testing.assert_close(values[-1], values[0])
     average.end_batch()
     assert average.count == 1
     # The batch counts as it was last seen.
-    torch.testing.assert_close(average.averages()[0][0], drafts[0].mean)
+    torch.testing.assert_close(average.averages()[0][0], batches[0].mean)
 
 
-def test_average_gradient_is_that_of_the_present_share_alone():
+def test_average_has_a_gradient_for_the_present_batch_only():
     past = draw(4, 3, 2, 2, seed=1).requires_grad_()
     present = draw(4, 3, 2, 2, seed=2).requires_grad_()
     average = BatchNormAverage(TEACHER, momentum=0.75)
@@ -213,7 +213,7 @@ def test_average_gradient_is_that_of_the_present_share_alone():
     assert slope.norm().item() == pytest.approx(0.25 / math.sqrt(4))
 
 
-def test_average_goes_on_from_a_state():
+def test_average_continues_from_its_state():
     first, second = BatchNormAverage(TEACHER), BatchNormAverage(TEACHER)
     for seed in range(3):
         first(of(random_layer(seed=seed)))
@@ -228,7 +228,7 @@ def test_average_goes_on_from_a_state():
 
 
 # Checkpoints are read to the CPU.
-def test_average_moves_a_state_to_the_device_of_the_teacher():
+def test_average_restores_its_state_on_the_teachers_device():
     average = BatchNormAverage(TEACHER)
     average(of(random_layer()))
     average.end_batch()
@@ -242,7 +242,7 @@ def stored_on_meta():
     return (torch.ones(3, device="meta") for _ in range(2))
 
 
-def test_average_for_a_teacher_whose_batch_norms_have_no_affine_part():
+def test_average_accepts_batch_norm_without_affine_parameters():
     average = BatchNormAverage(nn.Sequential(nn.BatchNorm2d(3, affine=False)))
     assert average(of(random_layer())).isfinite()
 
@@ -272,7 +272,7 @@ def test_batch_norm_of_images_by_hand():
     assert twice.item() == pytest.approx(2 * 8.0 + 2 * 2.0**2, rel=1e-4)
 
 
-def test_batch_norm_of_images_looks_at_each_image_by_itself():
+def test_batch_norm_of_images_compares_each_image_separately():
     """A batch that matches only as a whole is not good enough."""
     mean, variance = torch.zeros(1, dtype=torch.double), torch.ones(1, dtype=torch.double)
     images = whitened(2, 1, 4, 4)
@@ -286,7 +286,7 @@ def test_batch_norm_of_images_looks_at_each_image_by_itself():
     assert batch_norm_of_images(images=images, statistics=(apart,)).item() > 1.9
 
 
-def test_batch_norm_of_images_has_a_true_gradient():
+def test_batch_norm_of_images_gradient_by_finite_differences():
     images = draw(2, 2, 3, 3).requires_grad_()
 
     def value(x):

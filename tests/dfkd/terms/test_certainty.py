@@ -35,7 +35,7 @@ def test_certainty_gradient_is_softmax_minus_one_hot_over_the_batch():
     torch.testing.assert_close(gradient(certainty, logits), expected)
 
 
-def test_label_certainty_follows_the_labels_and_not_the_argmax():
+def test_label_certainty_uses_the_labels():
     logits, labels = torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([1, 0])
     value = label_certainty(logits, labels=labels)
     surprise = math.log(1 + math.exp(-2.0))
@@ -48,7 +48,7 @@ def test_label_certainty_gradient():
     torch.testing.assert_close(gradient(label_certainty, logits, labels=labels), expected)
 
 
-def test_soft_label_is_the_cross_entropy_of_the_softened_answer():
+def test_soft_label_is_the_cross_entropy_of_softened_logits():
     logits, labels = draw(3, 4), draw(3, 4, seed=1).softmax(1)
     by_hand = 0.0
     for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
@@ -70,7 +70,7 @@ def test_soft_label_gradient(temperature):
 
 
 @pytest.mark.parametrize("classes", [2, 10, 37])
-def test_entropy_is_log_k_for_a_clueless_teacher_and_zero_for_a_sure_one(classes):
+def test_entropy_is_log_k_for_uniform_and_zero_for_certain_predictions(classes):
     assert entropy(torch.ones(3, classes)).item() == pytest.approx(math.log(classes))
     sure = 100.0 * torch.eye(classes)
     assert entropy(sure).item() == pytest.approx(0.0, abs=1e-6)
@@ -85,7 +85,7 @@ def test_entropy_gradient():
 
 
 @pytest.mark.parametrize("classes", [2, 10, 37])
-def test_class_balance_ends(classes):
+def test_class_balance_limits(classes):
     covered = 50.0 * torch.eye(classes)
     one_class = covered[:1].repeat(classes, 1)
     assert class_balance(covered).item() == pytest.approx(-math.log(classes), abs=1e-5)
@@ -93,7 +93,7 @@ def test_class_balance_ends(classes):
 
 
 @pytest.mark.parametrize(("classes", "value"), [(10, -1.0), (100, -2.0)])
-def test_class_balance_to_base_ten_is_what_users_of_dafl_log(classes, value):
+def test_class_balance_to_base_ten_by_hand(classes, value):
     covered = 50.0 * torch.eye(classes)
     assert class_balance(covered, base=10.0).item() == pytest.approx(value, abs=1e-5)
 
@@ -107,7 +107,7 @@ def test_class_balance_base_is_a_factor_on_value_and_gradient():
     torch.testing.assert_close(first, second * math.log(10))
 
 
-def test_class_balance_is_about_the_batch_and_not_the_image():
+def test_class_balance_uses_the_batch_mean():
     split = torch.tensor([[50.0, 0.0], [0.0, 50.0]])
     assert class_balance(split).item() == pytest.approx(-math.log(2))
     assert entropy(split).item() == pytest.approx(0.0, abs=1e-6)
@@ -119,7 +119,7 @@ def test_class_balance_gradient_by_finite_differences(base):
     assert gradcheck(lambda t: class_balance(t, base=base), (logits,))
 
 
-def test_class_balance_survives_a_probability_of_zero():
+def test_class_balance_is_finite_for_a_probability_of_zero():
     logits = torch.tensor([[1e4, 0.0], [1e4, 0.0]])
     assert class_balance(logits).item() == pytest.approx(0.0, abs=1e-6)
     assert torch.isfinite(gradient(class_balance, logits)).all()

@@ -47,13 +47,13 @@ def mean(values):
 
 
 @pytest.mark.parametrize("temperature", [0.2, 1.0])
-def test_first_batch_is_info_nce_among_its_own_pairs(temperature):
+def test_first_batch_is_info_nce_of_its_own_pairs(temperature):
     term, rows = contrast(temperature=temperature), draw(6, 3)
     value = term(views(rows))
     assert value.item() == pytest.approx(mean(by_hand(term, rows[:3], rows[3:])))
 
 
-def test_rows_of_the_batch_and_of_the_bank_are_averaged_apart():
+def test_batch_rows_and_bank_rows_are_averaged_separately():
     term, earlier, rows = contrast(), draw(10, 3, seed=1), draw(4, 3)
     term(views(earlier))
     term.end_batch()
@@ -63,7 +63,7 @@ def test_rows_of_the_batch_and_of_the_bank_are_averaged_apart():
     assert value != pytest.approx(mean(each), rel=0.05)
 
 
-def test_only_so_many_of_the_bank_are_drawn():
+def test_number_of_bank_rows_is_limited():
     term, earlier, rows = contrast(negatives=1), draw(6, 3, seed=1), draw(4, 3)
     term(views(earlier))
     term.end_batch()
@@ -79,7 +79,7 @@ def test_only_so_many_of_the_bank_are_drawn():
     assert drawn == {round(value, 9) for value in possible}
 
 
-def test_the_key_has_no_gradient_and_the_query_has_one():
+def test_only_the_query_has_a_gradient():
     term, rows = contrast(), draw(6, 3).requires_grad_()
     term(views(rows)).backward()
     assert (rows.grad[:3] == 0).all()
@@ -94,7 +94,7 @@ def test_gradient_of_the_query_by_finite_differences():
     assert torch.autograd.gradcheck(lambda q: term(views(torch.cat([keys, q]))), (queries,))
 
 
-def test_rows_of_the_bank_teach_the_head_and_not_the_images():
+def test_bank_rows_have_no_gradient_to_the_images():
     term, earlier, rows = contrast(), draw(8, 3, seed=1), draw(4, 3).requires_grad_()
     term(views(earlier))
     term.end_batch()
@@ -108,7 +108,7 @@ def test_rows_of_the_bank_teach_the_head_and_not_the_images():
     torch.testing.assert_close(whole, own)
 
 
-def test_the_bank_holds_the_latest_pairs_and_no_more_than_its_capacity():
+def test_bank_holds_the_latest_pairs_up_to_its_capacity():
     term, batches = contrast(capacity=5), [draw(4, 3, seed=seed) for seed in range(6)]
     for number, rows in enumerate(batches):
         term(views(rows))
@@ -118,18 +118,18 @@ def test_the_bank_holds_the_latest_pairs_and_no_more_than_its_capacity():
     torch.testing.assert_close(term.state_dict()["bank"], pairs[-5:])
 
 
-def test_the_bank_takes_a_batch_once_as_it_was_last_seen():
-    term, drafts = contrast(), [draw(4, 3, seed=seed) for seed in range(3)]
-    for rows in drafts:
+def test_bank_stores_the_last_version_of_a_batch_once():
+    term, batches = contrast(), [draw(4, 3, seed=seed) for seed in range(3)]
+    for rows in batches:
         term(views(rows.requires_grad_()))
     term.end_batch()
     bank = term.state_dict()["bank"]
     assert not bank.requires_grad
-    torch.testing.assert_close(bank[:, 0], drafts[-1][:2].detach())
-    torch.testing.assert_close(bank[:, 1], drafts[-1][2:].detach())
+    torch.testing.assert_close(bank[:, 0], batches[-1][:2].detach())
+    torch.testing.assert_close(bank[:, 1], batches[-1][2:].detach())
 
 
-def test_the_head_learns_to_tell_pairs_apart():
+def test_head_learns_to_distinguish_pairs():
     term, rows = contrast(lr=0.05), draw(8, 3)
     rows[4:] = rows[:4] + 0.1 * rows[4:]
     first = term(views(rows)).item()
@@ -141,7 +141,7 @@ def test_the_head_learns_to_tell_pairs_apart():
     assert term(views(rows)).item() < 0.7 * first
 
 
-def test_goes_on_from_a_state():
+def test_contrast_continues_from_its_state():
     first = contrast()
     first(views(draw(4, 3))).backward()
     first.step()
@@ -162,13 +162,13 @@ def test_goes_on_from_a_state():
     torch.testing.assert_close(second.state_dict()["bank"], first.state_dict()["bank"])
 
 
-def test_without_a_bank_the_state_is_still_one():
+def test_state_without_a_bank_can_be_restored():
     first, second = contrast(), contrast()
     second.load_state_dict(first.state_dict())
     rows = views(draw(4, 3))
     assert second(rows) == first(rows)
 
 
-def test_a_teacher_whose_batch_norms_have_no_affine_part():
+def test_contrast_accepts_batch_norm_without_affine_parameters():
     teacher = nn.Sequential(nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3, affine=False))
     assert Contrast(teacher, width=4).head[0].in_features == 3

@@ -27,19 +27,19 @@ def test_difficulty_margin_by_hand():
     assert value.item() == pytest.approx((0.1 + 0.2) / 3)
 
 
-def test_the_margin_can_be_set():
+def test_difficulty_margin_options_are_used():
     difference = torch.tensor([[9.0, 0.0], [0.0, 0.0]]).double()
     student = draw(2, 2)
     value = difficulty_margin(student + difference, student, low=0.3, high=0.4)
     assert value.item() == pytest.approx((0.3 + 0.6) / 2)
 
 
-def test_a_batch_of_equal_difficulty_is_finite():
+def test_difficulty_margin_of_equal_logits_is_finite():
     logits = draw(4, 5)
     assert torch.isfinite(difficulty_margin(logits, logits))
 
 
-def test_labels_by_hand():
+def test_label_terms_by_hand():
     teacher, student = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.5, 1.5]])
     batch = teacher, student, torch.tensor([0])
     expected = math.log(1 + math.exp(-1.5 - 1.5))

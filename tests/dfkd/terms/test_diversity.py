@@ -21,7 +21,7 @@ def test_inter_sample_by_hand():
     assert value.item() == pytest.approx(math.sqrt(0.5**2 + 0.5**2) / 5.0, rel=1e-5)
 
 
-def test_inter_sample_leaves_the_last_of_an_odd_batch_out():
+def test_inter_sample_ignores_the_last_image_of_an_odd_batch():
     logits, images = draw(5, 3), draw(5, 1, 2, 2, seed=1)
     even = inter_sample(teacher_logits=logits[:4], images=images[:4])
     assert inter_sample(teacher_logits=logits, images=images) == even
@@ -33,7 +33,7 @@ def test_inter_sample_gradient_by_finite_differences():
     assert gradcheck(lambda t, x: inter_sample(teacher_logits=t, images=x), (logits, images))
 
 
-def test_inter_sample_falls_when_the_images_move_apart():
+def test_inter_sample_decreases_with_the_distance_of_images():
     logits, images = draw(4, 3), draw(4, 1, 2, 2, seed=1)
     near = inter_sample(teacher_logits=logits, images=images)
     far = inter_sample(teacher_logits=logits, images=2 * images)
@@ -74,7 +74,7 @@ def metric_by_hand(features, labels, temperature):
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
-def test_metric_is_the_double_loop(temperature):
+def test_metric_agrees_with_a_double_loop(temperature):
     features = draw(6, 4)
     value = metric(features=features, labels=LABELS, temperature=temperature)
     assert value.item() == pytest.approx(metric_by_hand(features, LABELS, temperature))
@@ -91,7 +91,7 @@ def test_metric_gradient_by_finite_differences():
     assert gradcheck(lambda f: metric(features=f, labels=LABELS, temperature=0.5), (features,))
 
 
-def test_metric_is_small_where_classes_lie_apart():
+def test_metric_is_small_for_separated_classes():
     features = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0]])
     apart = metric(features=features, labels=torch.tensor([0, 0, 1, 1]))
     mixed = metric(features=features, labels=torch.tensor([0, 1, 0, 1]))
@@ -100,7 +100,7 @@ def test_metric_is_small_where_classes_lie_apart():
 
 
 @pytest.mark.parametrize("term", [metric, mode_seeking])
-def test_zero_without_a_pair_and_still_a_part_of_the_graph(term):
+def test_terms_on_pairs_are_zero_without_a_pair(term):
     features = draw(3, 4).requires_grad_()
     inputs = {"features": features, "labels": torch.tensor([2, 0, 1])}
     if term is mode_seeking:

@@ -16,14 +16,14 @@ def test_total_variation_by_hand():
     assert total_variation(images=image).item() == pytest.approx(expected)
 
 
-def test_total_variation_takes_each_norm_over_the_whole_batch():
+def test_total_variation_norms_are_over_the_whole_batch():
     image = draw(1, 3, 5, 4)
     alone = total_variation(images=image)
     twice = total_variation(images=image.repeat(2, 1, 1, 1))
     torch.testing.assert_close(twice, alone * math.sqrt(2.0))
 
 
-def test_total_variation_by_a_loop_over_pixels():
+def test_total_variation_agrees_with_a_loop_over_pixels():
     images = draw(2, 2, 3, 4)
     height, width = images.shape[2:]
     expected = 0.0
@@ -45,7 +45,7 @@ def test_gradient_by_finite_differences(term):
 
 
 @pytest.mark.parametrize("term", [total_variation, image_norm])
-def test_black_images_are_at_zero_with_a_finite_gradient(term):
+def test_constant_images_give_zero_and_a_finite_gradient(term):
     images = torch.zeros(2, 1, 3, 3, requires_grad=True)
     value = term(images=images)
     value.backward()
@@ -53,7 +53,7 @@ def test_black_images_are_at_zero_with_a_finite_gradient(term):
     assert images.grad.isfinite().all()
 
 
-def test_image_norm_is_that_of_the_whole_batch():
+def test_image_norm_is_over_the_whole_batch():
     images = torch.tensor([3.0, 4.0, 12.0]).view(3, 1, 1, 1).requires_grad_()
     value = image_norm(images=images)
     value.backward()

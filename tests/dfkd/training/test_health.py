@@ -1,4 +1,4 @@
-"""The signs that are watched, by hand, and their silence on healthy runs."""
+"""Health checks by hand, and on healthy runs."""
 
 import math
 from dataclasses import replace
@@ -14,15 +14,13 @@ from dfkd.training.health import (
     PROBE_LIFE,
     WINDOW,
     Health,
-    RoundStatistics,
-    effective_classes,
-    pairwise_spread,
 )
-from tests.support.patient import (
-    BLIND,
+from dfkd.training.round_statistics import RoundStatistics, effective_classes, pairwise_spread
+from tests.support.faulty_run import (
+    NON_ADVERSARIAL,
     RECIPE,
-    Patient,
-    on_mnist,
+    ObservedRun,
+    mnist_loop,
 )
 from tests.support.tiny import (
     MNIST,
@@ -34,16 +32,16 @@ from tests.support.tiny import (
 )
 
 
-def test_quiet_on_a_healthy_run():
-    patient = Patient(on_mnist(RECIPE, 60)).run()
-    assert patient.events == {}
-    assert patient.loop.health.rate == 1.0
-    agreements = [r.agreement for r in patient.rounds if r.agreement is not None]
+def test_healthy_run_has_no_events():
+    observed = ObservedRun(mnist_loop(RECIPE, 60)).run()
+    assert observed.events == {}
+    assert observed.loop.health.rate == 1.0
+    agreements = [r.agreement for r in observed.rounds if r.agreement is not None]
     assert len(agreements) == 3
     assert agreements[-1] > agreements[0]
 
 
-def test_quiet_while_a_student_learns_from_a_pool_that_is_complete():
+def test_learning_from_a_complete_pool_has_no_events():
     """Rounds in which nothing is made show no image, which is no collapse."""
     recipe = shrunk(RECIPES["zskd"], batch=32)
     loop = make_loop(
@@ -53,9 +51,9 @@ def test_quiet_while_a_student_learns_from_a_pool_that_is_complete():
     assert loop.health.events == []
 
 
-# A random teacher answers with one class whatever it sees, so only trained ones are asked.
+# A random teacher predicts one class for every image, so a trained one is needed.
 @pytest.mark.parametrize("name", ["dafl", "dfad", "zskt", "rdskd", "mad"])
-def test_quiet_on_the_first_rounds_of_published_methods(name):
+def test_first_rounds_of_published_methods_have_no_events(name):
     recipe = shrunk(RECIPES[name], batch=32)
     warmup = 12 if recipe.schedule.warmup_rounds else 0
     objective = replace(recipe.objective, attention=0.0)
@@ -70,8 +68,8 @@ def test_quiet_on_the_first_rounds_of_published_methods(name):
     assert loop.health.events == []
 
 
-def test_the_probe_is_collected_over_rounds_and_frozen_at_a_look():
-    loop, probes = on_mnist(BLIND, 24), []
+def test_probe_is_collected_over_rounds_and_frozen_at_a_measurement():
+    loop, probes = mnist_loop(NON_ADVERSARIAL, 24), []
     loop.run(lambda _: probes.append(loop.health.probe))
     assert probes[18] is None
     full = probes[19]
@@ -81,7 +79,7 @@ def test_the_probe_is_collected_over_rounds_and_frozen_at_a_look():
     assert torch.equal(mnist_teacher()(images).argmax(1), answers)
 
 
-def test_the_probe_is_frozen_anew_after_its_life():
+def test_probe_is_replaced_after_its_life():
     """A student may forget what an untrained generator drew."""
     health, student = Health(), make_teacher()
 
@@ -100,7 +98,7 @@ def test_the_probe_is_frozen_anew_after_its_life():
     assert health.best_agreement == 0.0
 
 
-def test_looking_at_the_probe_leaves_the_student_as_it_was():
+def test_measuring_agreement_does_not_change_the_student():
     loop = make_loop(RECIPE, Plan(0, 1))
     health = Health()
     assert health.agreement(loop.student) is None
@@ -133,7 +131,7 @@ def test_effective_classes_by_hand(histogram, expected):
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=12).filter(any))
-def test_effective_classes_lie_between_one_and_those_that_occur(histogram):
+def test_effective_classes_are_between_one_and_the_number_that_occur(histogram):
     occurring = sum(count > 0 for count in histogram)
     assert 1 - 1e-9 <= effective_classes(histogram) <= occurring + 1e-9
     assert effective_classes([3 * count for count in histogram]) == pytest.approx(
@@ -143,7 +141,7 @@ def test_effective_classes_lie_between_one_and_those_that_occur(histogram):
 
 @settings(deadline=None)
 @given(st.integers(2, 7), st.integers(1, 3), st.integers(1, 4), st.integers(0, 100))
-def test_pairwise_spread_is_that_over_all_ordered_pairs(count, channels, side, seed):
+def test_pairwise_spread_agrees_with_a_loop_over_ordered_pairs(count, channels, side, seed):
     images = torch.randn(count, channels, side, side, generator=torch.Generator().manual_seed(seed))
     squares = [
         (images[i] - images[j]).square().mean().item()
@@ -163,7 +161,7 @@ def test_pairwise_spread_of_equal_images_and_of_one_image_is_zero():
 HEALTHY = RoundStatistics([3, 3], 1.0, {"student": 1.0}, {"student": 1.0})
 
 
-def test_faults_that_show_at_once():
+def test_non_finite_values_are_faults_at_once():
     for who in ("generator", "student"):
         for bad in (math.nan, math.inf):
             health = Health()
@@ -174,21 +172,21 @@ def test_faults_that_show_at_once():
 
 
 @pytest.mark.parametrize(("factor", "found"), [(900.0, False), (1100.0, True)])
-def test_a_gradient_is_too_large_beyond_a_thousand_times_the_usual(factor, found):
+def test_gradient_above_a_thousand_times_the_usual_is_a_fault(factor, found):
     health = Health()
     assert not any(health.fault(HEALTHY) for _ in range(WINDOW))
     fault = health.fault(replace(HEALTHY, gradients={"student": factor}))
     assert (fault is not None) == found
 
 
-def test_no_gradient_is_unusual_before_there_is_a_usual_one():
+def test_large_gradient_without_history_is_no_fault():
     health = Health()
     assert not any(health.fault(HEALTHY) for _ in range(WINDOW - 1))
     assert health.fault(replace(HEALTHY, gradients={"student": 1e9})) is None
 
 
 @pytest.mark.parametrize(("spread", "found"), [(0.06, False), (0.04, True)])
-def test_images_are_alike_below_a_twentieth_of_the_usual_spread(spread, found):
+def test_spread_below_a_twentieth_of_the_usual_is_a_fault(spread, found):
     health = Health()
     for _ in range(50):
         health.fault(HEALTHY)
@@ -198,21 +196,21 @@ def test_images_are_alike_below_a_twentieth_of_the_usual_spread(spread, found):
 
 
 @pytest.mark.parametrize(("histogram", "found"), [([99, 1], True), ([90, 10], False)])
-def test_one_class_is_found_over_a_window_of_rounds(histogram, found):
+def test_one_class_in_a_window_of_rounds_is_a_fault(histogram, found):
     health = Health()
     faults = [health.fault(replace(HEALTHY, histogram=histogram)) for _ in range(WINDOW)]
     assert faults[: WINDOW - 1] == [None] * (WINDOW - 1)
     assert (faults[-1] is not None) == found
 
 
-def test_rounds_that_each_show_one_class_in_turn_are_no_collapse():
+def test_one_class_in_turn_for_each_round_is_no_fault():
     health = Health()
     turns = [[6, 0], [0, 6]] * WINDOW
     assert not any(health.fault(replace(HEALTHY, histogram=turn)) for turn in turns)
 
 
 @pytest.mark.parametrize(("agreement", "found"), [(0.55, False), (0.45, True)])
-def test_an_agreement_is_compared_with_the_best_so_far(agreement, found):
+def test_agreement_is_compared_with_the_best_so_far(agreement, found):
     health = Health()
     assert health.agreement_fault(0.8) is None
     assert health.agreement_fault(0.7) is None
@@ -222,13 +220,13 @@ def test_an_agreement_is_compared_with_the_best_so_far(agreement, found):
     assert health.agreement_fault(None) is None
 
 
-def test_a_look_that_is_good_again_clears_the_doubt_of_the_one_before():
+def test_good_measurement_clears_the_previous_doubt():
     health = Health()
     assert [health.agreement_fault(share) for share in (0.9, 0.2, 0.9)] == [None] * 3
     assert not health.doubtful
 
 
-def test_after_a_roll_back_a_window_starts_anew():
+def test_roll_back_empties_the_window():
     health = Health()
     for _ in range(WINDOW - 1):
         health.fault(replace(HEALTHY, histogram=[9, 0]))
@@ -238,7 +236,7 @@ def test_after_a_roll_back_a_window_starts_anew():
     assert faults[-1] is not None
 
 
-def test_a_round_without_images_tells_nothing_of_a_collapse():
+def test_round_without_images_is_ignored_for_collapse():
     health = Health()
     for _ in range(2 * WINDOW):
         assert health.fault(HEALTHY) is None
@@ -247,13 +245,13 @@ def test_a_round_without_images_tells_nothing_of_a_collapse():
     assert not health.suspect
 
 
-@pytest.mark.parametrize("sick", [{"spread": 0.04}, {"histogram": [6, 0]}])
-def test_the_first_round_of_a_collapse_is_suspect_and_a_healthy_one_is_not(sick):
+@pytest.mark.parametrize("collapsed", [{"spread": 0.04}, {"histogram": [6, 0]}])
+def test_first_round_of_a_collapse_is_suspect(collapsed):
     health = Health()
     for _ in range(5):
         health.fault(HEALTHY)
     assert not health.suspect
-    assert health.fault(replace(HEALTHY, **sick)) is None
+    assert health.fault(replace(HEALTHY, **collapsed)) is None
     assert health.suspect
     health.fault(HEALTHY)
     assert not health.suspect

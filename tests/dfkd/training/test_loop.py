@@ -39,10 +39,10 @@ RESUMED = {
             "pre-dfkd",  # VAE
             "lra",  # meta update
             "mad",  # average generator, two sources, conditional
-            "zskd",  # impressions
+            "zskd",  # soft labels
             "adi",  # pixels
-            "cmi",  # a generator a batch, contrast with its head and bank
-            "fast-datafree",  # meta-learnt generator, running batch-norm average
+            "cmi",  # a generator for each batch, contrast with head and bank
+            "fast-datafree",  # meta-learned generator, running batch-norm average
             "nayer",  # noisy layer
             "dfad-cifar10",  # steps in the learning rate
         )
@@ -51,11 +51,11 @@ RESUMED = {
     "averaged student": replace(SMALL, average=0.9),
 }
 STRETCH = 0.01
-"""Brings renewals of generators and the period of the bank into a run of few rounds."""
+"""Scales renewals of generators and the bank's interval to a run of few rounds."""
 
 
 def plan_for(recipe, warmup, rounds):
-    """Without a warm-up where nothing could be learnt in it: every term asks the student."""
+    """No warm-up for a recipe whose terms all need the student."""
     able = any(term.name not in ADVERSARIES for term in recipe.terms)
     return Plan(warmup if able else 0, rounds, STRETCH)
 
@@ -65,7 +65,7 @@ class KilledError(Exception):
 
 
 def killed_after(loop, rounds):
-    """The state a killed process leaves behind."""
+    """The state of a process that was killed after some rounds."""
     seen = []
 
     def watch(now):
@@ -78,7 +78,7 @@ def killed_after(loop, rounds):
     return through_a_file(loop.state_dict())
 
 
-def test_counts_rounds_and_phases():
+def test_loop_counts_rounds_and_phases():
     rounds = []
     run = make_loop(SMALL, Plan(2, 4))
     run.run(rounds.append)
@@ -95,7 +95,7 @@ def test_counts_rounds_and_phases():
     assert sum(rounds[-1].histogram) == 4, "the half that is not blended"
 
 
-def test_several_generator_steps_a_round_are_counted():
+def test_several_generator_steps_are_counted():
     recipe = SMALL.overridden({"generator_steps": 3})
     run = make_loop(recipe, Plan(0, 2))
     run.run()
@@ -103,7 +103,7 @@ def test_several_generator_steps_a_round_are_counted():
     assert run.counts.teacher_passes == 2 * (3 * 3 * 8 + 2 * 8)
 
 
-def test_a_batch_made_for_the_pool_takes_all_its_steps_and_counts_once():
+def test_pool_batch_takes_all_its_steps_and_counts_once():
     recipe = shrunk(RECIPES["nayer"], batch=8)  # three steps a batch, two batches a round
     run = make_loop(recipe, Plan(1, 1))
     run.run()
@@ -111,7 +111,7 @@ def test_a_batch_made_for_the_pool_takes_all_its_steps_and_counts_once():
     assert run.counts.teacher_passes == 3 * (3 * 3 * 8 + 8)
 
 
-def test_two_views_of_an_image_are_one_image_and_two_passes():
+def test_two_views_count_as_one_image_and_two_passes():
     recipe = replace(SMALL, synthesizer=replace(SMALL.synthesizer, augment="two-views"))
     run = make_loop(recipe, Plan(0, 1))
     run.run()
@@ -119,7 +119,7 @@ def test_two_views_of_an_image_are_one_image_and_two_passes():
     assert run.counts.teacher_passes == 2 * (3 * 8 + 2 * 8)
 
 
-def test_shares_of_the_gradient_are_measured_now_and_then_and_sum_to_one():
+def test_gradient_shares_are_measured_at_intervals_and_sum_to_one():
     rounds = []
     make_loop(SMALL, Plan(0, 2 * SHARES)).run(rounds.append)
     assert sum(rounds[0].shares.values()) == pytest.approx(1.0)
@@ -127,7 +127,7 @@ def test_shares_of_the_gradient_are_measured_now_and_then_and_sum_to_one():
     assert [bool(r.shares) for r in rounds] == [True, False] * SHARES
 
 
-def test_teaches_student_and_generator_and_leaves_the_teacher_alone():
+def test_loop_trains_student_and_generator_but_not_the_teacher():
     teacher = make_teacher()
     run = make_loop(teacher=teacher)
     before = [weights(network) for network in (teacher, run.student, run.generator)]
@@ -139,7 +139,7 @@ def test_teaches_student_and_generator_and_leaves_the_teacher_alone():
 
 
 @pytest.mark.parametrize("name", RESUMED)
-def test_every_kind_of_recipe_leaves_the_teacher_alone(name):
+def test_no_recipe_changes_the_teacher(name):
     teacher = make_teacher()
     before = weights(teacher)
     make_loop(RESUMED[name], plan_for(RESUMED[name], 1, 2), teacher=teacher).run()
@@ -147,7 +147,7 @@ def test_every_kind_of_recipe_leaves_the_teacher_alone(name):
     assert not any(module.training for module in teacher.modules())
 
 
-def test_warm_up_leaves_the_student_alone():
+def test_warm_up_does_not_change_the_student():
     run = make_loop(SMALL, Plan(3, 0))
     before = weights(run.student), weights(run.generator)
     run.run()
@@ -155,7 +155,7 @@ def test_warm_up_leaves_the_student_alone():
     assert not torch.equal(before[1], weights(run.generator))
 
 
-def test_without_generator_steps_the_main_rounds_leave_the_generator_alone():
+def test_main_rounds_without_generator_steps_do_not_change_the_generator():
     run, seen = make_loop(RESUMED["rdskd"], Plan(2, 2)), []
     run.run(lambda _: seen.append(weights(run.generator)))
     assert not torch.equal(seen[0], seen[1])
@@ -163,7 +163,7 @@ def test_without_generator_steps_the_main_rounds_leave_the_generator_alone():
 
 
 @pytest.mark.parametrize("name", RESUMED)
-def test_same_seed_same_student_and_another_seed_another(name):
+def test_seed_determines_the_student(name):
     plan = plan_for(RESUMED[name], 1, 2)
     runs = [make_loop(RESUMED[name], plan, seed=seed) for seed in (3, 3, 4)]
     students = []
@@ -177,13 +177,13 @@ def test_same_seed_same_student_and_another_seed_another(name):
 
 
 @pytest.mark.parametrize("name", RESUMED)
-def test_killed_and_resumed_is_the_same_bit_for_bit(name):
+def test_resumed_run_equals_an_uninterrupted_run(name):
     recipe, plan = RESUMED[name], plan_for(RESUMED[name], 2, 4)
     whole = make_loop(recipe, plan)
     whole.run()
     for stop_after in (1, plan.warmup_rounds + 3):
         state = killed_after(make_loop(recipe, plan), stop_after)
-        torch.rand(7)  # Another process has another history.
+        torch.rand(7)  # Another process has another random state.
         resumed = make_loop(recipe, plan, seed=99)
         resumed.load_state_dict(state)
         resumed.run()
@@ -194,14 +194,14 @@ def test_killed_and_resumed_is_the_same_bit_for_bit(name):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)), stop_after
 
 
-def test_a_resumed_run_still_knows_probe_roll_backs_and_the_last_healthy_state():
-    """Long enough for a look at the probe, killed after a roll-back and before the next look."""
+def test_resumed_run_restores_probe_roll_backs_and_healthy_state():
+    """Long enough for a measurement; killed after a roll-back and before the next measurement."""
     recipe = SMALL.overridden({"batch": 32, "memory": 64})
 
     def new():
         return make_loop(recipe, Plan(0, 44), teacher=mnist_teacher(), spec=MNIST)
 
-    def poison(run, now, number):
+    def inject(run, now, number):
         if now.number == number:
             with torch.no_grad():
                 run.student.fc.f7.bias.fill_(math.nan)
@@ -210,8 +210,8 @@ def test_a_resumed_run_still_knows_probe_roll_backs_and_the_last_healthy_state()
 
     def watch(now):
         events.append(now.event)
-        poison(whole, now, 25)
-        poison(whole, now, 35)
+        inject(whole, now, 25)
+        inject(whole, now, 35)
 
     whole.run(watch)
     assert len([e for e in events if e]) == 2
@@ -219,7 +219,7 @@ def test_a_resumed_run_still_knows_probe_roll_backs_and_the_last_healthy_state()
     broken = new()
 
     def kill(now):
-        poison(broken, now, 25)
+        inject(broken, now, 25)
         if now.number == 30:
             raise KilledError
 
@@ -227,14 +227,14 @@ def test_a_resumed_run_still_knows_probe_roll_backs_and_the_last_healthy_state()
         broken.run(kill)
     resumed = new()
     resumed.load_state_dict(through_a_file(broken.state_dict()))
-    resumed.run(lambda now: poison(resumed, now, 35))
+    resumed.run(lambda now: inject(resumed, now, 35))
     assert torch.equal(weights(whole.student), weights(resumed.student))
     assert vars(whole.counts) == vars(resumed.counts)
     assert whole.health.events == resumed.health.events
     assert resumed.health.rate == 0.25
 
 
-def test_the_state_is_a_copy_of_nothing_that_a_running_loop_still_changes():
+def test_state_does_not_change_with_further_training():
     """A state saved through a file is the one at the time, whatever the loop does next."""
     run = make_loop(SMALL, Plan(0, 4))
     states = []
@@ -246,7 +246,7 @@ def test_the_state_is_a_copy_of_nothing_that_a_running_loop_still_changes():
     assert torch.equal(weights(run.student), weights(again.student))
 
 
-def test_the_running_average_is_delivered_and_is_that_of_the_weights():
+def test_running_average_of_the_weights_is_delivered():
     run = make_loop(replace(SMALL, average=0.9), Plan(0, 1))
     after = []
     step = run._student_phase.optimizer.step
@@ -266,13 +266,13 @@ def test_the_running_average_is_delivered_and_is_that_of_the_weights():
     assert run.delivered is not run.student
 
 
-def test_without_a_running_average_the_student_itself_is_delivered():
+def test_student_is_delivered_without_a_running_average():
     run = make_loop()
     assert run.delivered is run.student
 
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
-def test_the_running_average_does_not_change_the_student(average):
+def test_running_average_does_not_change_the_student(average):
     run = make_loop(replace(SMALL, average=average))
     run.run()
     other = make_loop()
@@ -280,7 +280,7 @@ def test_the_running_average_does_not_change_the_student(average):
     assert torch.equal(weights(run.student), weights(other.student))
 
 
-def test_a_term_that_may_be_left_out_is_left_out_for_a_teacher_without_batch_norm():
+def test_optional_term_is_dropped_for_a_teacher_without_batch_norm():
     run = make_loop(teacher="lenet5")
     rounds = []
     run.run(rounds.append)
@@ -292,21 +292,21 @@ def test_a_term_that_may_be_left_out_is_left_out_for_a_teacher_without_batch_nor
 @pytest.mark.parametrize(
     "name", ["batch-norm", "batch-norm-l2", "batch-norm-kl", "batch-norm-average"]
 )
-def test_a_term_that_may_not_be_left_out_refuses_such_a_teacher(name):
+def test_required_term_refuses_a_teacher_without_batch_norm(name):
     strict = replace(SMALL, terms=(Term("certainty", 1.0), Term(name, 1.0)))
     with pytest.raises(RecipeError, match=f"needs batch norm .term {name}."):
         make_loop(strict, teacher="lenet5")
 
 
 @pytest.mark.parametrize("name", ["batch-norm", "batch-norm-l2", "batch-norm-kl"])
-def test_a_batch_norm_term_alone_brings_statistics_closer(name):
+def test_batch_norm_term_reduces_the_distance_of_statistics(name):
     recipe = replace(SMALL, terms=(Term(name, 1.0),)).overridden({"generator_lr": 0.01})
     rounds = []
     make_loop(recipe, Plan(60, 0)).run(rounds.append)
     assert rounds[-1].losses[name] < 0.8 * rounds[0].losses[name]
 
 
-def test_the_adversary_drives_the_generator_against_the_student():
+def test_adversary_increases_the_students_error():
     """Without a student in the loss the generator's course does not depend on the student."""
 
     def course(recipe, scale):
@@ -322,7 +322,7 @@ def test_the_adversary_drives_the_generator_against_the_student():
 
 
 @pytest.mark.parametrize("name", ["adversary", "adversary-l1", "adversary-js"])
-def test_an_adversary_alone_makes_the_distance_to_a_fixed_student_grow(name):
+def test_adversary_increases_the_distance_to_a_fixed_student(name):
     recipe = replace(
         SMALL,
         terms=(Term(name, 1.0, options={"clamp": 0.0} if name == "adversary-js" else {}),),
@@ -339,14 +339,14 @@ def test_an_adversary_alone_makes_the_distance_to_a_fixed_student_grow(name):
     assert last(0.01) < last(0.0)
 
 
-def test_the_student_learns_in_train_mode_and_is_asked_in_eval_mode():
+def test_student_is_trained_in_train_mode_and_evaluated_in_eval_mode():
     """Its batch norms count the passes that taught it, and no other."""
     run = make_loop(SMALL, Plan(0, 2))
     run.run()
     assert run.student.convnet.bn1.num_batches_tracked == 2 * 3
 
 
-def test_a_parameter_learns_at_a_rate_of_its_own():
+def test_parameter_with_its_own_rate_uses_it():
     """A step of Adam's is as long as its rate, the first one exactly."""
     recipe = replace(SMALL, schedule=replace(SMALL.schedule, fresh_batches=1, student_steps=1))
     usual_rate = recipe.student.lr
@@ -364,7 +364,7 @@ def test_a_parameter_learns_at_a_rate_of_its_own():
         )
 
 
-def test_rates_of_their_own_follow_the_schedule_and_come_back_from_a_checkpoint():
+def test_own_rates_follow_the_policy_and_survive_a_checkpoint():
     rates = {"convnet.c1.weight": 10 * SMALL.student.lr}
     whole = make_loop(plan=Plan(1, 4), rates=rates)
     whole.run()
@@ -378,8 +378,8 @@ def test_rates_of_their_own_follow_the_schedule_and_come_back_from_a_checkpoint(
     assert [round(group["lr"] / groups[0]["lr"], 6) for group in groups] == [1, 0.1]
 
 
-def test_the_generators_step_leaves_the_student_alone():
-    """Neither gradients nor batch-norm statistics of the student feel that it is asked."""
+def test_generator_step_does_not_change_the_student():
+    """Neither gradients nor batch-norm statistics of the student change."""
     run = make_loop(SMALL, Plan(0, 1))
     before = weights(run.student)
     run._generator_phase.run(adversarial=True)
@@ -387,7 +387,7 @@ def test_the_generators_step_leaves_the_student_alone():
     assert all(p.grad is None for p in run.student.parameters())
 
 
-def test_a_conditional_generator_learns_the_classes_it_is_asked_for():
+def test_conditional_generator_learns_its_labels():
     recipe = HELD_OUT.overridden({"batch": 32, "width": 8})
     rounds = []
     torch.manual_seed(0)
@@ -403,19 +403,19 @@ def test_a_conditional_generator_learns_the_classes_it_is_asked_for():
         device=CPU,
     )
     loop.run(rounds.append)
-    assert len(rounds) == 80  # Without a student the warm-up alone.
+    assert len(rounds) == 80  # Without a student only the warm-up is run.
     assert rounds[-1].losses["label-certainty"] < 0.7 * rounds[0].losses["label-certainty"]
-    asked = torch.arange(10).repeat(20)
+    labels = torch.arange(10).repeat(20)
     with torch.no_grad():
-        drawn = loop.generator(torch.randn(200, loop.generator.latent), asked)
+        drawn = loop.generator(torch.randn(200, loop.generator.latent), labels)
         answers = loop._teacher.network(drawn).argmax(1)
-    assert (answers == asked).float().mean() > 0.2  # A tenth would be chance.
+    assert (answers == labels).float().mean() > 0.2  # By chance it would be a tenth.
 
 
 @pytest.mark.parametrize(
     "name", ["house", "dafl", "lra", "mad", "cmi", "nayer", "adi", "ta-dfkd", "zskt"]
 )
-def test_half_precision_passes_leave_finite_losses_and_float_weights(name):
+def test_half_precision_gives_finite_losses_and_float_weights(name):
     recipe, rounds = shrunk(RECIPES[name]), []
     run = make_loop(recipe, plan_for(recipe, 1, 2), precision=torch.bfloat16)
     run.run(rounds.append)
@@ -428,10 +428,10 @@ def test_half_precision_passes_leave_finite_losses_and_float_weights(name):
 
 
 @pytest.mark.parametrize("name", ["house", "fast-datafree"])
-def test_half_precision_survives_a_look_at_the_probe(name):
+def test_half_precision_measures_agreement(name):
     recipe = shrunk(RECIPES[name], batch=32)
     run = make_loop(recipe, Plan(0, 21), precision=torch.bfloat16, teacher=make_teacher())
-    looks = []
-    run.run(lambda now: looks.append(now.agreement))
+    measurements = []
+    run.run(lambda now: measurements.append(now.agreement))
     assert run.health.probe is not None
-    assert looks[19] is not None
+    assert measurements[19] is not None

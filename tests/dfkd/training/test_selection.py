@@ -9,69 +9,69 @@ from dfkd.training.selection import clean, lower_component
 
 
 def confident(margin, count, classes=4):
-    """Rows whose loss is a function of `margin` alone, each sure of another class."""
+    """Rows whose loss depends only on `margin`, each with another predicted class."""
     return margin * torch.eye(classes)[torch.arange(count) % classes]
 
 
 @pytest.mark.parametrize("margin", [0.0, 1.0, 50.0, 1e4])
-def test_keeps_all_when_the_losses_are_identical(margin):
+def test_equal_losses_select_all_images(margin):
     assert clean(confident(margin, 1).repeat(8, 1)).all()
 
 
-def test_keeps_all_when_equally_sure_of_different_classes():
+def test_equal_certainty_of_different_classes_selects_all_images():
     assert clean(confident(1.0, 8)).all()
 
 
-def test_keeps_all_when_the_losses_are_zero_but_for_rounding():
+def test_zero_losses_with_rounding_select_all_images():
     rng = torch.Generator().manual_seed(0)
     logits = confident(16.0, 64) + 0.5 * torch.rand(64, 4, generator=rng)
     assert torch.nn.functional.cross_entropy(logits, logits.argmax(1)) < 1e-6
     assert clean(logits).all()
 
 
-@pytest.mark.parametrize(("apart", "alike"), [(8e-6, True), (1.2e-5, False)])
-def test_losses_that_differ_by_less_than_a_hundred_thousandth_are_alike(apart, alike):
+@pytest.mark.parametrize(("difference", "equal"), [(8e-6, True), (1.2e-5, False)])
+def test_losses_that_differ_by_less_than_the_tolerance_are_equal(difference, equal):
     # Of four classes, the loss of a margin m is log(1 + 3 exp(-m)).
     low = math.log1p(3 * math.exp(-8.0))
-    margin = math.log(3 / math.expm1(low + apart))
+    margin = math.log(3 / math.expm1(low + difference))
     logits = torch.cat([confident(8.0, 8).double(), confident(margin, 4).double()])
-    expected = torch.arange(12) < (12 if alike else 8)
+    expected = torch.arange(12) < (12 if equal else 8)
     assert torch.equal(clean(logits), expected)
 
 
 @pytest.mark.parametrize(("sure", "unsure"), [(10, 6), (3, 29), (29, 3)])
-def test_separates_two_groups_exactly(sure, unsure):
+def test_two_exact_groups_are_separated(sure, unsure):
     logits = torch.cat([confident(8.0, sure), confident(0.5, unsure)])
     expected = torch.arange(sure + unsure) < sure
     order = torch.randperm(sure + unsure, generator=torch.Generator().manual_seed(0))
     assert torch.equal(clean(logits[order]), expected[order])
 
 
-def test_separates_two_noisy_groups():
+def test_two_noisy_groups_are_separated():
     rng = torch.Generator().manual_seed(0)
     logits = torch.cat([confident(9.0, 40), confident(0.5, 20)])
     logits = logits + 0.1 * torch.randn(60, 4, generator=rng)
     assert torch.equal(clean(logits), torch.arange(60) < 40)
 
 
-def test_never_leaves_a_single_image():
+def test_selection_never_leaves_a_single_image():
     logits = torch.cat([confident(20.0, 1), confident(0.0, 15)])
     assert clean(logits).all()
     assert clean(logits[:1]).all()
 
 
-def test_two_images_are_both_kept():
+def test_two_images_are_both_selected():
     assert clean(torch.tensor([[9.0, 0.0], [0.1, 0.0]])).all()
 
 
-def test_the_mask_does_not_depend_on_a_shift_of_the_logits():
+def test_mask_does_not_depend_on_a_shift_of_the_logits():
     rng = torch.Generator().manual_seed(3)
     logits = torch.cat([confident(6.0, 20), confident(0.5, 12)])
     logits = logits + 0.1 * torch.randn(32, 4, generator=rng)
     assert torch.equal(clean(logits), clean(logits + 5.0))
 
 
-def test_the_selection_has_no_gradient():
+def test_selection_has_no_gradient():
     logits = torch.randn(8, 3, requires_grad=True)
     assert not clean(logits).requires_grad
 
@@ -89,7 +89,7 @@ def batches(draw):
 
 
 @given(batches())
-def test_any_finite_logits_give_a_mask_that_leaves_a_batch(logits):
+def test_any_finite_logits_leave_at_least_two_images(logits):
     mask = clean(logits)
     assert mask.dtype == torch.bool
     assert mask.shape == (len(logits),)

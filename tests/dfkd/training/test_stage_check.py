@@ -1,4 +1,4 @@
-"""Stages are compared as they are, so both networks' must be alike."""
+"""Objectives compare stages directly, so both networks must have stages of the same shapes."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from tests.support.tiny import SMALL, SPEC, make_loop, make_teacher
 STAGED = replace(SMALL, objective=SoftKl(stages=2.0))
 
 
-def test_the_same_network_passes_and_is_left_as_it_was():
+def test_equal_networks_pass_and_stay_unchanged():
     student = build("lenet5-bn", SPEC, 10)
     before = {name: value.clone() for name, value in student.state_dict().items()}
     check_stages(STAGED, make_teacher(), student, SPEC)
@@ -27,18 +27,18 @@ def test_the_same_network_passes_and_is_left_as_it_was():
     assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
 
 
-def test_a_narrower_student_is_refused_with_what_each_gives():
+def test_narrower_student_is_refused_with_both_shapes():
     with pytest.raises(
         RecipeError, match=r"6x28x28, 16x10x10 in the teacher, 3x28x28, 8x10x10 in the student"
     ):
         make_loop(STAGED, Plan(1, 2), student="lenet5-half-bn")
 
 
-def test_who_compares_no_stages_may_be_narrower():
+def test_narrower_student_is_accepted_without_stage_comparison():
     check_stages(SMALL, make_teacher(), build("lenet5-half-bn", SPEC, 10), SPEC)
 
 
-def test_a_network_without_stages_is_refused():
+def test_network_without_compared_layers_is_refused():
     plain = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     with pytest.raises(RecipeError, match="only the built-in architectures"):
         check_stages(STAGED, plain, plain, SPEC)
@@ -54,26 +54,28 @@ def test_a_network_without_stages_is_refused():
     ],
     ids=lambda memory: type(memory).__name__,
 )
-def test_what_is_replayed_is_shown_to_the_teacher_again(memory, monkeypatch):
+def test_replayed_images_have_the_teachers_maps(memory, monkeypatch):
     recipe = replace(STAGED, memory=memory)
-    lessons = []
+    batches = []
 
-    def loss(pupil, update, new, replayed):
-        lessons.extend(lesson for lesson in (new, replayed) if lesson is not None)
-        return step_loss(pupil, update, new, replayed)
+    def loss(student, update, new, replayed):
+        batches.extend(
+            labelled_batch for labelled_batch in (new, replayed) if labelled_batch is not None
+        )
+        return step_loss(student, update, new, replayed)
 
     monkeypatch.setattr("dfkd.training.student_phase.step_loss", loss)
     loop = make_loop(recipe, Plan(0, 3), student="lenet5-bn")
     loop.run()
-    assert len(lessons) > loop.counts.student_steps
-    for lesson in lessons:
+    assert len(batches) > loop.counts.student_steps
+    for labelled_batch in batches:
         with torch.no_grad():
-            seen = forward_with_features(make_teacher(), lesson.images, ("maps",))
-        torch.testing.assert_close(lesson.maps, seen.maps)
-        torch.testing.assert_close(lesson.logits, seen.logits)
+            seen = forward_with_features(make_teacher(), labelled_batch.images, ("maps",))
+        torch.testing.assert_close(labelled_batch.maps, seen.maps)
+        torch.testing.assert_close(labelled_batch.logits, seen.logits)
 
 
-def test_maps_of_joined_lessons_are_joined_and_left_out_where_one_has_none():
+def test_joined_batches_have_maps_only_if_both_have_them():
     one = LabelledBatch(torch.ones(2, 1), torch.ones(2, 3), [torch.ones(2, 4), torch.ones(2, 5)])
     other = LabelledBatch(
         torch.zeros(1, 1), torch.zeros(1, 3), [torch.zeros(1, 4), torch.zeros(1, 5)]

@@ -29,12 +29,12 @@ def slope(value, wrapper, reference=0.0):
 
 
 @pytest.mark.parametrize("value", [-3.0, 0.0, 2.5])
-def test_plain_leaves_the_value_alone(value):
+def test_no_wrapper_returns_the_value(value):
     assert slope(value, None) == (value, 1.0)
 
 
 @pytest.mark.parametrize(("value", "reference"), [(0.5, 0.0), (-2.0, 0.0), (1.0, 3.0), (3.0, 1.0)])
-def test_exp_increment_and_its_gradient_are_the_exponential_of_the_increase(value, reference):
+def test_exp_increment_value_and_gradient_are_the_exponential(value, reference):
     expected = math.exp(value - reference)
     result, gradient = slope(value, ExpIncrement(), reference)
     assert result == pytest.approx(expected)
@@ -42,7 +42,7 @@ def test_exp_increment_and_its_gradient_are_the_exponential_of_the_increase(valu
 
 
 @pytest.mark.parametrize(("value", "limit"), [(1000.0, 10.0), (-1000.0, -10.0)])
-def test_exp_increment_far_out_is_finite_and_keeps_its_direction(value, limit):
+def test_exp_increment_beyond_its_bound_is_linear(value, limit):
     result, gradient = slope(value, ExpIncrement())
     assert math.isfinite(result)
     assert gradient == pytest.approx(math.exp(limit))
@@ -51,7 +51,7 @@ def test_exp_increment_far_out_is_finite_and_keeps_its_direction(value, limit):
 
 
 @pytest.mark.parametrize("limit", [10.0, -10.0])
-def test_exp_increment_has_no_step_at_its_limit(limit):
+def test_exp_increment_is_continuous_at_its_bound(limit):
     below, at, above = (slope(limit + distance, ExpIncrement()) for distance in (-1e-7, 0.0, 1e-7))
     assert below[0] == pytest.approx(at[0], rel=1e-6) == pytest.approx(above[0], rel=1e-6)
     assert below[1] == pytest.approx(above[1], rel=1e-6)
@@ -61,12 +61,12 @@ def test_exp_increment_has_no_step_at_its_limit(limit):
 @pytest.mark.parametrize(
     ("value", "expected", "gradient"), [(-0.5, -0.5, 1.0), (-7.0, -2.0, 0.0), (3.0, 3.0, 1.0)]
 )
-def test_bounded_stops_an_adversary_at_its_bound(value, expected, gradient):
+def test_bounded_has_no_gradient_below_its_bound(value, expected, gradient):
     assert slope(value, Bounded(bound=2.0)) == (expected, gradient)
 
 
 @pytest.mark.parametrize("value", [0.0, -0.5, -20.0])
-def test_log1p_tames_without_ever_stopping(value):
+def test_log1p_value_and_gradient(value):
     result, gradient = slope(value, Log1p())
     assert result == pytest.approx(-math.log(1 + abs(value)))
     assert gradient == pytest.approx(1 / (1 + abs(value)))
@@ -91,14 +91,14 @@ def scripted(*values, weight=1.0, stretch=1.0, wrapper=None):
     return WrappedTerm(Term("certainty", weight, wrapper=wrapper), compute, stretch)
 
 
-def test_a_share_is_weighted_after_the_wrapper():
+def test_weight_is_applied_after_the_wrapper():
     raw, share = scripted(-5.0, weight=3.0, wrapper=Bounded(2.0))(NOTHING)
     assert raw.item() == -5.0
     assert share.item() == -6.0
 
 
 @pytest.mark.parametrize("refresh", [1, 2, 3])
-def test_the_reference_is_refreshed_every_so_many_calls_without_a_gradient(refresh):
+def test_reference_is_refreshed_at_its_interval_without_a_gradient(refresh):
     values = [1.0, 2.0, 0.5, 3.0, 2.5, 1.5, 4.0]
     term = scripted(*values, weight=2.0, wrapper=ExpIncrement(refresh))
     reference = 0.0
@@ -115,7 +115,7 @@ def test_the_reference_is_refreshed_every_so_many_calls_without_a_gradient(refre
 
 
 @pytest.mark.parametrize(("stretch", "refresh"), [(0.5, 60), (2.0, 240), (1e-6, 1)])
-def test_the_refresh_is_stretched_with_the_run(stretch, refresh):
+def test_refresh_interval_is_scaled_with_the_run(stretch, refresh):
     term = scripted(*[1.0] * 500, stretch=stretch, wrapper=ExpIncrement(120))
     assert term.refresh == refresh
     first = [term(NOTHING)[1].item() for _ in range(refresh + 1)]
@@ -123,7 +123,7 @@ def test_the_refresh_is_stretched_with_the_run(stretch, refresh):
     assert first[refresh] == pytest.approx(1.0)
 
 
-def test_a_wrapped_term_goes_on_from_a_state():
+def test_wrapped_term_continues_from_its_state():
     values = [1.0, 2.0, 0.5, 3.0, 2.5]
     first = scripted(*values, wrapper=ExpIncrement(2))
     for _ in range(3):
@@ -154,14 +154,14 @@ TERMS = (
 )
 
 
-def test_terms_that_ask_the_student_wait_for_one():
+def test_terms_that_need_the_student_are_inactive_without_one():
     weighting = Weighting(TERMS, TEACHER)
     alone = [w.term.name for w in weighting.active(student=False)]
     assert alone == ["certainty", "class-balance", "batch-norm-average", "contrast"]
     assert [w.term.name for w in weighting.active(student=True)] == [t.name for t in TERMS]
 
 
-def test_needs_are_those_of_all_terms():
+def test_inputs_are_those_of_all_terms():
     needed = {"teacher_logits", "student_logits", "statistics"}
     assert Weighting(TERMS, TEACHER).inputs() == needed
     assert Weighting(TERMS[:2], TEACHER).inputs() == {"teacher_logits"}
@@ -175,7 +175,7 @@ def test_options_reach_the_terms():
     assert share.item() == pytest.approx(-10.0)
 
 
-def test_what_learns_inside_the_terms_takes_a_step():
+def test_parameters_inside_terms_take_a_step():
     weighting = Weighting(TERMS, TEACHER)
     parameters = weighting.parameters()
     assert sum(p.numel() for p in parameters) == (3 * 4 + 4) + (4 * 4 + 4)
@@ -195,7 +195,7 @@ def one_batch(weighting, seed):
     return loss.item()
 
 
-def test_settling_tells_every_term_that_a_batch_is_done():
+def test_end_batch_reaches_every_term():
     weighting = Weighting(TERMS, TEACHER)
     average, contrast = (w.compute for w in weighting.wrapped[3:])
     for seed in range(3):
@@ -204,7 +204,7 @@ def test_settling_tells_every_term_that_a_batch_is_done():
         assert len(contrast.state_dict()["bank"]) == 2 * (seed + 1)
 
 
-def test_goes_on_from_a_state():
+def test_weighting_continues_from_its_state():
     torch.manual_seed(0)
     first = Weighting(TERMS, TEACHER)
     for seed in range(3):
@@ -217,7 +217,7 @@ def test_goes_on_from_a_state():
         assert one_batch(second, seed) == pytest.approx(one_batch(first, seed), rel=1e-6)
 
 
-def test_a_state_of_other_terms_is_refused():
+def test_state_of_other_terms_is_refused():
     with pytest.raises(ValueError, match="zip"):
         Weighting(TERMS, TEACHER).load_state_dict(Weighting(TERMS[:2], TEACHER).state_dict())
 
@@ -226,7 +226,7 @@ def recipe(*terms):
     return Recipe("given", "none", terms=terms, generator=Adam(1e-3))
 
 
-def test_a_teacher_without_batch_norm_is_served_where_possible_and_else_refused():
+def test_teacher_without_batch_norm_drops_optional_terms_only():
     plain = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     optional = Term("batch-norm", 1.0, where_possible=True)
     sure = Term("certainty", 1.0)
@@ -245,7 +245,7 @@ def test_gradient_shares_of_two_simple_terms_by_hand():
     assert sum(shares.values()) == pytest.approx(1.0)
 
 
-def test_gradient_shares_leave_the_graph_and_the_gradients_as_they_were():
+def test_gradient_shares_do_not_change_graph_or_gradients():
     weight = torch.ones(3, requires_grad=True)
     images = weight * 2
     parts = {"first": images.square().sum(), "second": images.sum()}

@@ -5,7 +5,7 @@ import pytest
 from base.errors import InputError
 from flows.support.retry_policy import RETRIES
 from pipeline.store.storage import StoreUnreachableError
-from targets.tensorrt.diagnosis.failures import BuildError, Failure
+from targets.tensorrt.diagnosis.failure import BuildError, Failure
 
 
 class FailedState:

@@ -101,7 +101,7 @@ def test_torch_and_onnxruntime_predict_the_same_classes(snapped, tmp_path):
     x = images(1000)
     with torch.no_grad():
         expected = snapped(x).numpy()
-    off = predict(open_session(tmp_path / "exported.onnx", optimised=False), x.numpy())
+    off = predict(open_session(tmp_path / "exported.onnx", optimized=False), x.numpy())
     on = predict(open_session(tmp_path / "rewritten.onnx"), x.numpy())
     assert (off.argmax(1) == expected.argmax(1)).mean() >= 0.999
     assert (on.argmax(1) == expected.argmax(1)).mean() >= 0.995

@@ -110,7 +110,7 @@ def test_full_range_weights_saturate_on_avx2_and_half_range_weights_do_not(tmp_p
     taken, distances = images(16).numpy(), {}
     for half in (True, False):
         path = graph_for(AVX2, tmp_path / "graph.onnx", half)
-        meant = predict(open_session(path, optimised=False), taken)
+        meant = predict(open_session(path, optimized=False), taken)
         distances[half] = difference(on_haswell(path, taken), meant)
     assert distances[True] < 0.02
     assert distances[False] > 5 * distances[True]
@@ -124,6 +124,6 @@ def test_full_range_weights_saturate_on_avx2_and_half_range_weights_do_not(tmp_p
 def test_arm_gives_the_results_of_the_graph(model, tmp_path):
     taken = images(16).numpy()
     path = graph_for(ARM_CPUS[model][0], tmp_path / "graph.onnx")
-    meant = predict(open_session(path, optimised=False), taken)
+    meant = predict(open_session(path, optimized=False), taken)
     np.testing.assert_array_equal(on_arm(model, path, taken, "off"), meant)
     assert difference(on_arm(model, path, taken, "on"), meant) < 0.02

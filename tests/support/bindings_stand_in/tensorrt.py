@@ -1,7 +1,7 @@
-"""A stand-in for TensorRT's Python bindings, which cannot run here: names, calls, failures; no GPU.
+"""A stand-in for TensorRT's Python bindings without a GPU: names, calls, failures.
 
-STANDIN_VERSION says which generation it plays: what left in 10 or 11 is missing then. STANDIN_FAILS
-is "parse", "build" or "hung". The "plan" it serializes is a note of what was asked of it.
+STANDIN_VERSION selects the version; names that were removed in 10 or 11 are missing there.
+STANDIN_FAILS is "parse", "build" or "hung". The serialized "plan" is a JSON note of all settings.
 """
 
 import json
@@ -155,12 +155,12 @@ class Builder:
         if FAILS == "hung":
             print(f"[I] pid {os.getpid()}", flush=True)
             time.sleep(600)
-        asked = {k: v for k, v in vars(config).items() if k != "cache"}
-        calibrator = asked.pop("int8_calibrator", None)
+        settings = {k: v for k, v in vars(config).items() if k != "cache"}
+        calibrator = settings.pop("int8_calibrator", None)
         if calibrator is not None:
             assert calibrator.get_batch([]) is None
-            asked["scales"] = calibrator.read_calibration_cache().decode()
-        return json.dumps({**network, **asked}).encode()
+            settings["scales"] = calibrator.read_calibration_cache().decode()
+        return json.dumps({**network, **settings}).encode()
 
 
 class Runtime:

@@ -1,4 +1,4 @@
-"""A trtexec that stands in for TensorRT's, on a device that stands in for a Jetson."""
+"""Install the stand-in for trtexec, and describe the stand-in device."""
 
 import os
 import stat
@@ -22,7 +22,7 @@ DEVICE = Device(
 
 
 def install_trtexec_stand_in(monkeypatch, folder, version):
-    """Put the stand-in on the PATH as `trtexec`, with the flags of a version, and a home."""
+    """Put the stand-in on the PATH as `trtexec` of a TensorRT version, and set an empty HOME."""
     monkeypatch.setenv("HOME", str(folder / "home"))
     program = folder / "bin" / "trtexec"
     program.parent.mkdir(exist_ok=True)

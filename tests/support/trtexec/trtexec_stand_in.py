@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A stand-in for TensorRT's trtexec, which cannot run here: command line, files, failures; no GPU.
+"""A stand-in for TensorRT's trtexec without a GPU: command line, files, failures.
 
-STANDIN_VERSION names the version whose flags it knows (trtexec_flags.json, from that version's own
-help), STANDIN_FAILS a way to fail, STANDIN_COMPUTE the GPU it plays. An "engine" is a note of what
-it was built from and for, and loads nowhere else; its layers are the graph's, its answers ONNX
-Runtime's, its times STANDIN_INT8_MS and STANDIN_FP16_MS.
+STANDIN_VERSION selects the version whose flags it accepts (trtexec_flags.json, from that version's
+help), STANDIN_FAILS a kind of failure, STANDIN_COMPUTE the GPU it imitates. An "engine" is a JSON
+note of what it was built from and for; it loads only on the same version and GPU. Its layers are
+the graph's, its logits ONNX Runtime's, its times STANDIN_INT8_MS and STANDIN_FP16_MS.
 """
 
 import json
@@ -22,7 +22,7 @@ BANNER = f"v{MAJOR * 10_000 + MINOR * 100}" if MAJOR >= 10 else f"v{MAJOR * 1000
 
 COMPUTE = os.environ.get("STANDIN_COMPUTE", "8.7")
 
-UNREAD = """\
+UNPARSED_NODE = """\
 [{time}] [I] [TRT] No importer registered for op: {op}. Attempting to import as plugin.
 [{time}] [E] [TRT] 3: getPluginCreator could not find plugin: {op} version: 1
 [{time}] [E] [TRT] ModelImporter.cpp:720: While parsing node number {number} [{op} -> "{output}"]:
@@ -37,14 +37,14 @@ importFallbackPluginImporter:
 [8] Assertion failed: creator && "Plugin not found, are the plugin name, version, and namespace \
 correct?"
 """
-"""Of a node that the parser cannot read, as quoted in zhangcheng828/TensorRT-Plugin#4."""
+"""Output for a node that the parser cannot read, quoted from zhangcheng828/TensorRT-Plugin#4."""
 
 TIME = "11/22/2026-12:00:00"
 
-SAID = {
+FAILURE_OUTPUT = {
     "memory": "[E] Error[2]: [virtualMemoryBuffer.cpp] Error Code 2: OutOfMemory (no details)",
-    "node": UNREAD.format(time=TIME, op="Mystery", number=2, output="41")
-    + UNREAD.format(time=TIME, op="Riddle", number=5, output="44")
+    "node": UNPARSED_NODE.format(time=TIME, op="Mystery", number=2, output="41")
+    + UNPARSED_NODE.format(time=TIME, op="Riddle", number=5, output="44")
     + f"[{TIME}] [E] Failed to parse onnx file\n[{TIME}] [E] Engine set up failed",
     "skipped": "[W] [TRT] Tactic Device request: 600MB Available: 302MB. Device memory is "
     "insufficient to use tactic.\n[W] [TRT] Skipping tactic 33 due to OutOfMemory\n"
@@ -53,41 +53,41 @@ SAID = {
     "zero": "[E] [TRT] Non-zero zero point is not supported. zero point must be zero",
     "kernel": "[E] Error[10]: Could not find any implementation for node conv1 + relu1.",
     "strong": "[E] [TRT] DequantizeLinear: FP16 scale not supported on this device",
-    "other": "[E] Something nobody has seen before",
+    "other": "[E] An unknown error",
 }
 
 
 def main():
-    given = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
+    arguments = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
     print(f"&&&& RUNNING TensorRT.trtexec [TensorRT {BANNER}] # {' '.join(sys.argv)}", flush=True)
-    if "--help" in given or not given:
+    if "--help" in arguments or not arguments:
         print("=== Model Options ===")
         print("\n".join(f"  {flag:<32}as documented" for flag in FLAGS["flags"]))
         return 0
-    refuse_strangers(given)
-    fail(given)
-    if "--onnx" in given:
-        build(given)
-    if "--loadEngine" in given:
-        load(given)
-    if "--exportTimes" in given:
-        tell_times(given)
-    if "--loadInputs" in given:
-        answer(given)
+    refuse_unknown_flags(arguments)
+    fail(arguments)
+    if "--onnx" in arguments:
+        build(arguments)
+    if "--loadEngine" in arguments:
+        load(arguments)
+    if "--exportTimes" in arguments:
+        write_times(arguments)
+    if "--loadInputs" in arguments:
+        write_logits(arguments)
     print(f"&&&& PASSED TensorRT.trtexec [TensorRT {BANNER}] # {' '.join(sys.argv)}")
     return 0
 
 
-def refuse_strangers(given):
+def refuse_unknown_flags(arguments):
     known = {**FLAGS["flags"], **FLAGS.get("accepted_not_in_help", {})}
-    for flag, value in given.items():
+    for flag, value in arguments.items():
         kind = known.get(flag)
         if kind is None or (kind == "value" and not value) or (kind == "switch" and value):
             print(f"[E] Unknown option: {flag} {value}", file=sys.stderr)
             sys.exit(1)
 
 
-def fail(given):
+def fail(arguments):
     if FAILS == "hung":
         print(f"[I] pid {os.getpid()}", flush=True)
         time.sleep(600)
@@ -95,27 +95,27 @@ def fail(given):
         os.kill(os.getpid(), signal.SIGKILL)
     if FAILS == "crashed":
         os.kill(os.getpid(), signal.SIGSEGV)
-    if FAILS == "strong" and "--stronglyTyped" not in given:
+    if FAILS == "strong" and "--stronglyTyped" not in arguments:
         return
-    if FAILS in SAID:
-        print(SAID[FAILS], file=sys.stderr)
+    if FAILS in FAILURE_OUTPUT:
+        print(FAILURE_OUTPUT[FAILS], file=sys.stderr)
         print(f"&&&& FAILED TensorRT.trtexec [TensorRT {BANNER}]")
         sys.exit(1)
 
 
-def build(given):
-    """Note what it was built from and for; the half of a file is what a full disk leaves."""
-    graph = Path(given["--onnx"])
-    engine = Path(given["--saveEngine"])
-    with Path(given["--timingCacheFile"]).open("a") as cache:
+def build(arguments):
+    """Write the note; a full disk leaves half of it."""
+    graph = Path(arguments["--onnx"])
+    engine = Path(arguments["--saveEngine"])
+    with Path(arguments["--timingCacheFile"]).open("a") as cache:
         cache.write("timings")
     if FAILS == "empty":
         engine.touch()
     if FAILS in ("empty", "nothing"):
         return
-    if "--useDLACore" in given:
-        if "--int8" in given:
-            text = Path(given["--calib"]).read_text()
+    if "--useDLACore" in arguments:
+        if "--int8" in arguments:
+            text = Path(arguments["--calib"]).read_text()
             assert text.startswith(f"TRT-{BANNER[1:]}-EntropyCalibration2\n"), text[:60]
         print("[V] [TRT] [DlaLayer] {ForeignNode[conv1...fc1]}")
         print("[V] [TRT] [GpuLayer] SHUFFLE: flatten")
@@ -126,22 +126,22 @@ def build(given):
         print("[E] Saving engine to file failed: No space left on device", file=sys.stderr)
         sys.exit(1)
     engine.write_text(text)
-    if "--exportLayerInfo" in given and "STANDIN_NO_LAYERS" not in os.environ:
+    if "--exportLayerInfo" in arguments and "STANDIN_NO_LAYERS" not in os.environ:
         text = "garbage {" if FAILS == "garbage" else json.dumps(layer_table(graph))
-        Path(given["--exportLayerInfo"]).write_text(text)
+        Path(arguments["--exportLayerInfo"]).write_text(text)
 
 
 def layer_table(graph):
-    """One layer a convolution or linear layer, and as many reformats as STANDIN_REFORMATS says."""
+    """Return one row per convolution or linear layer, and STANDIN_REFORMATS reformat layers."""
     import onnx
 
     nodes = onnx.load(graph).graph.node
-    made = {output: node.op_type for node in nodes for output in node.output}
+    producer = {output: node.op_type for node in nodes for output in node.output}
     rows = [
         row(
             node.name,
             "Convolution" if node.op_type == "Conv" else "MatrixMultiply",
-            "Int8" if made.get(node.input[0]) == "DequantizeLinear" else "Half",
+            "Int8" if producer.get(node.input[0]) == "DequantizeLinear" else "Half",
         )
         for node in nodes
         if node.op_type in ("Conv", "Gemm", "MatMul")
@@ -158,7 +158,7 @@ def layer_table(graph):
 
 
 def row(name, kind, type_):
-    """11 gives a tensor's type a field of its own; before, it stands in the format's words."""
+    """Return a row; version 11 has a field for the type, older ones describe it in the format."""
     words = {
         "Int8": "Thirty-two wide channel vectorized row major Int8 format",
         "Half": "Channel major FP16 format where channel % 8 == 0",
@@ -176,9 +176,9 @@ def row(name, kind, type_):
     }
 
 
-def load(given):
-    """Refuse an engine of another TensorRT or GPU; [M]: TensorRT's words."""
-    note = json.loads(Path(given["--loadEngine"]).read_text())
+def load(arguments):
+    """Refuse an engine of another TensorRT or GPU; the wording is unverified."""
+    note = json.loads(Path(arguments["--loadEngine"]).read_text())
     version, compute = note["for"]
     why = None
     if version != BANNER:
@@ -193,31 +193,31 @@ def load(given):
     return note
 
 
-def tell_times(given):
-    precision = "INT8" if "int8" in Path(given["--loadEngine"]).name else "FP16"
+def write_times(arguments):
+    precision = "INT8" if "int8" in Path(arguments["--loadEngine"]).name else "FP16"
     milliseconds = float(os.environ.get(f"STANDIN_{precision}_MS", "1.0"))
     runs = [{"computeMs": milliseconds + 0.01 * (i % 3 - 1), "latencyMs": 9.0} for i in range(9)]
     text = "garbage [" if FAILS == "garbage" else json.dumps(runs)
-    Path(given["--exportTimes"]).write_text(text)
+    Path(arguments["--exportTimes"]).write_text(text)
 
 
-def answer(given):
-    """What ONNX Runtime answers to the graph the engine was built from."""
+def write_logits(arguments):
+    """Write ONNX Runtime's logits for the graph that the engine was built from."""
     import numpy as np
     import onnxruntime as ort
 
-    graph = load(given)["graph"]
+    graph = load(arguments)["graph"]
     session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    (taken,) = session.get_inputs()
-    name, _, file = given["--loadInputs"].partition(":")
-    shape = [axis if isinstance(axis, int) else -1 for axis in taken.shape]
-    kind = np.uint8 if "uint8" in taken.type else np.float32
+    (graph_input,) = session.get_inputs()
+    name, _, file = arguments["--loadInputs"].partition(":")
+    shape = [axis if isinstance(axis, int) else -1 for axis in graph_input.shape]
+    kind = np.uint8 if "uint8" in graph_input.type else np.float32
     images = np.fromfile(file, kind).reshape(shape)
     logits = session.run(["logits"], {name: images})[0]
     if os.environ.get("STANDIN_ANSWERS") == "wrong":
         logits = -logits
     rows = [{"name": "logits", "dimensions": str(logits.shape), "values": logits.ravel().tolist()}]
-    Path(given["--exportOutput"]).write_text(json.dumps(rows))
+    Path(arguments["--exportOutput"]).write_text(json.dumps(rows))
 
 
 if __name__ == "__main__":

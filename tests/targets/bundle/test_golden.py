@@ -1,4 +1,4 @@
-"""The probes' file: what it keeps, and what is none."""
+"""golden.npz: round trip and refusal of damaged files."""
 
 import io
 import zipfile
@@ -12,7 +12,7 @@ from targets.bundle.golden import Golden, load_golden
 from tests.targets.bundle.test_verdict import golden
 
 
-def test_golden_survives_its_file_and_gives_the_same_bytes(tmp_path):
+def test_golden_round_trip_is_exact_and_deterministic(tmp_path):
     for name in ("a.npz", "b.npz"):
         golden().save(tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
@@ -29,28 +29,28 @@ def test_golden_survives_its_file_and_gives_the_same_bytes(tmp_path):
     [np.zeros((2, 2), np.complex64), np.zeros(0, np.float32), np.array([{}]), np.array(3)],
     ids=["of another type", "empty", "of objects", "a number"],
 )
-def test_an_array_that_is_not_what_it_should_be_is_named(tmp_path, name, array):
+def test_load_golden_names_an_array_of_wrong_type_or_shape(tmp_path, name, array):
     np.savez(tmp_path / "golden.npz", **{**vars(golden()), name: array})
     with pytest.raises(BundleError, match=rf"not a golden\.npz \(({name} is|Object arrays)"):
         load_golden(tmp_path / "golden.npz")
 
 
 @pytest.mark.parametrize("name", ["mean", "generator", "asked", "value_range"])
-def test_an_array_that_does_not_fit_the_pixels_is_named(tmp_path, name):
+def test_load_golden_names_an_array_of_wrong_length(tmp_path, name):
     double = np.concatenate([vars(golden())[name]] * 2)
     np.savez(tmp_path / "golden.npz", **{**vars(golden()), name: double})
     with pytest.raises(BundleError, match=f"{name} is"):
         load_golden(tmp_path / "golden.npz")
 
 
-def test_a_missing_array_is_named(tmp_path):
+def test_load_golden_names_a_missing_array(tmp_path):
     arrays = {name: array for name, array in vars(golden()).items() if name != "asked"}
     np.savez(tmp_path / "golden.npz", **arrays)
     with pytest.raises(BundleError, match="asked"):
         load_golden(tmp_path / "golden.npz")
 
 
-def test_what_is_no_archive_and_what_is_not_there(tmp_path):
+def test_load_golden_refuses_other_files_and_missing_ones(tmp_path):
     (tmp_path / "golden.npz").write_text("rubbish")
     with pytest.raises(BundleError, match=r"not a golden\.npz"):
         load_golden(tmp_path / "golden.npz")
@@ -58,8 +58,8 @@ def test_what_is_no_archive_and_what_is_not_there(tmp_path):
         load_golden(tmp_path / "none.npz")
 
 
-def test_an_archive_is_measured_before_it_is_unpacked(tmp_path, monkeypatch):
-    """Also by what nobody asks for."""
+def test_load_golden_checks_the_size_before_unpacking(tmp_path, monkeypatch):
+    """Unused arrays count, too."""
     monkeypatch.setattr(golden_module, "MAX_FILE_BYTES", 1_000_000)
     other = np.zeros(2_000_000, np.uint8)
     np.savez_compressed(tmp_path / "golden.npz", **vars(golden()), other=other)
@@ -69,7 +69,7 @@ def test_an_archive_is_measured_before_it_is_unpacked(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("count", [2**33, 2**50, 2**70])
-def test_an_array_that_claims_to_be_large(tmp_path, count):
+def test_load_golden_refuses_an_array_with_a_false_size(tmp_path, count):
     header = io.BytesIO()
     claim = {"descr": "|u1", "fortran_order": False, "shape": (count,)}
     np.lib.format.write_array_header_1_0(header, claim)

@@ -1,3 +1,5 @@
+"""The verdict: Wilson's interval, outcomes and statistics."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,7 +22,7 @@ def golden(count=2000, classes=10):
     )
 
 
-def test_wilson_against_published_values():
+def test_wilson_matches_published_values():
     # Newcombe 1998, table I, method 3: 81/263 and 15/148 at 95 %.
     assert wilson(81, 263, 0.95) == pytest.approx((0.2553, 0.3662), abs=1e-4)
     assert wilson(15, 148, 0.95) == pytest.approx((0.0624, 0.1605), abs=1e-4)
@@ -28,7 +30,7 @@ def test_wilson_against_published_values():
 
 
 @given(st.integers(1, 5000), st.data())
-def test_wilson_holds_the_share_and_mirrors(images, data):
+def test_wilson_contains_the_share_and_is_symmetric(images, data):
     agreed = data.draw(st.integers(0, images))
     low, high = wilson(agreed, images, 0.95)
     assert 0 <= low <= agreed / images <= high <= 1
@@ -46,35 +48,35 @@ def test_wilson_holds_the_share_and_mirrors(images, data):
         (200, Outcome.FAIL, 2),
     ],
 )
-def test_pass_fail_or_inconclusive_by_where_the_interval_lies(agreeing, outcome, code):
+def test_outcome_depends_on_interval_and_threshold(agreeing, outcome, code):
     probes = golden()
-    answers = probes.teacher_logits.copy()
-    answers[agreeing:] = np.roll(answers[agreeing:], 1, axis=1)
-    verdict = judge(probes, answers, threshold=0.9, confidence=0.95)
+    logits = probes.teacher_logits.copy()
+    logits[agreeing:] = np.roll(logits[agreeing:], 1, axis=1)
+    verdict = judge(probes, logits, threshold=0.9, confidence=0.95)
     assert verdict.outcome is outcome
     assert verdict.outcome.exit_code == code
     assert verdict.agreed == agreeing
 
 
-def test_a_student_stuck_on_one_class_and_one_with_permuted_labels_fail():
+def test_constant_and_permuted_predictions_fail():
     probes = golden()
-    stuck = np.zeros_like(probes.teacher_logits)
-    stuck[:, 3] = 1
+    constant = np.zeros_like(probes.teacher_logits)
+    constant[:, 3] = 1
     permuted = np.roll(probes.teacher_logits, 1, axis=1)
-    for answers, agreed in ((stuck, 200), (permuted, 0)):
-        verdict = judge(probes, answers, 0.9, 0.95)
+    for logits, agreed in ((constant, 200), (permuted, 0)):
+        verdict = judge(probes, logits, 0.9, 0.95)
         assert verdict.outcome is Outcome.FAIL
         assert verdict.agreed == agreed
 
 
-def test_a_single_nan_fails():
+def test_single_nan_fails():
     probes = golden()
-    answers = probes.teacher_logits.copy()
-    answers[7] = np.nan
-    assert judge(probes, answers, 0.9, 0.95).outcome is Outcome.FAIL
+    logits = probes.teacher_logits.copy()
+    logits[7] = np.nan
+    assert judge(probes, logits, 0.9, 0.95).outcome is Outcome.FAIL
 
 
-def test_says_how_easy_the_probes_are():
+def test_verdict_reports_teacher_confidence_and_class_counts():
     verdict = judge(golden(), golden().teacher_logits, 0.9, 0.95)
     assert verdict.teacher_histogram == [200] * 10
     assert verdict.teacher_confidence == pytest.approx(np.exp(8) / (np.exp(8) + 9), abs=1e-6)

@@ -1,4 +1,4 @@
-"""The table of targets: whole, sourced, and right where arithmetic can tell."""
+"""The catalogue: complete, with sources, and consistent with advertised figures."""
 
 import dataclasses
 import json
@@ -8,21 +8,19 @@ import pytest
 from targets.catalogue.catalogue import (
     CATALOGUE_FILE,
     CatalogueError,
-    CpuTarget,
-    GpuTarget,
-    JetsonTarget,
     UnknownTargetError,
     find_target,
     jetsons,
     read_catalogue,
     targets_by_name,
 )
+from targets.catalogue.target_types import CpuTarget, GpuTarget, JetsonTarget
 
 DOCUMENT = json.loads(CATALOGUE_FILE.read_text())
 
 
 def as_row(value):
-    """A row as it stands in the table, out of the dataclass that was read from it."""
+    """Return a target as a row of the catalogue file."""
     row = dataclasses.asdict(value)
     if isinstance(value, JetsonTarget):
         row["architecture"] = value.architecture.name
@@ -35,24 +33,24 @@ ROWS = {
     "jetpacks": {jetpack.name: jetpack for target in jetsons() for jetpack in target.jetpacks},
     **{kind: targets_by_name() for kind in ("cpus", "gpus", "jetsons")},
 }
-"""What was read of each section of the table, by name."""
+"""The parsed rows of each section, by name."""
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_every_row_comes_back_as_it_was_written(kind):
+def test_read_catalogue_keeps_every_field_of_every_row(kind):
     for row in DOCUMENT[kind]:
-        back = as_row(ROWS[kind][row["name"]])
-        assert {name: back[name] for name in row} == row
-        assert not any(back[name] for name in back.keys() - row.keys())
+        parsed = as_row(ROWS[kind][row["name"]])
+        assert {name: parsed[name] for name in row} == row
+        assert not any(parsed[name] for name in parsed.keys() - row.keys())
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_every_row_has_its_source(kind):
+def test_every_row_has_a_source(kind):
     assert DOCUMENT.keys() == {"about", *ROWS}
     assert all(len(row["source"].split()) > 3 for row in DOCUMENT[kind])
 
 
-def test_every_device_of_the_list_is_there():
+def test_catalogue_contains_every_jetson_family_and_local_targets():
     names = {target.name for target in jetsons()}
     for family, sizes in {
         "nano": [""],
@@ -70,16 +68,16 @@ def test_every_device_of_the_list_is_there():
 
 
 @pytest.mark.parametrize("name", ["orin-nano", "orin-nx", "agx-orin", "thor", "xavier-nx"])
-def test_a_family_has_a_short_name(name):
+def test_find_target_accepts_family_names(name):
     assert find_target(name).name.startswith(name)
 
 
-def test_an_unknown_name_suggests_the_nearest():
+def test_find_target_suggests_a_similar_name():
     with pytest.raises(UnknownTargetError, match=r"unknown target 'orinnano'.*'orin-nano'"):
         find_target("orinnano")
 
 
-def test_a_core_is_named_apart_from_its_module():
+def test_find_target_points_to_the_dla_core_option():
     with pytest.raises(UnknownTargetError, match="orin-nx and --dla-core 1"):
         find_target("orin-nx-dla1")
 
@@ -103,8 +101,8 @@ def test_a_core_is_named_apart_from_its_module():
         ("thor-t4000", "int8", 1200 / 4),
     ],
 )
-def test_the_fastest_mode_has_the_advertised_peak(name, precision, advertised):
-    """Orin's advertised figures are sparse, Thor's sparse and in FP4: half, and a quarter."""
+def test_fastest_mode_has_the_advertised_peak(name, precision, advertised):
+    """Advertised figures are sparse for Orin (half is dense), sparse FP4 for Thor (a quarter)."""
     target = find_target(name)
     assert target.peak_tops(precision, target.modes[0]) == pytest.approx(advertised, rel=0.03)
 
@@ -113,19 +111,19 @@ def test_the_fastest_mode_has_the_advertised_peak(name, precision, advertised):
     ("name", "advertised"),
     [("nano", 25.6), ("tx2", 59.7), ("orin-nano", 68), ("orin-nano-super", 102), ("thor", 273)],
 )
-def test_the_fastest_mode_has_the_advertised_bandwidth(name, advertised):
+def test_fastest_mode_has_the_advertised_bandwidth(name, advertised):
     target = find_target(name)
     assert target.bandwidth_gb_s(target.modes[0]) == pytest.approx(advertised, rel=0.01)
 
 
-def test_a_slower_mode_is_never_above_the_fastest():
+def test_first_mode_has_the_highest_peak():
     for target in jetsons():
         peaks = [target.peak_tops("fp16", mode) for mode in target.modes]
         assert max(peaks) == peaks[0]
 
 
 @pytest.mark.parametrize(
-    ("architecture", "names", "means"),
+    ("architecture", "names", "int8_units"),
     [
         ("Maxwell", ["nano"], "none: engines are FP16"),
         ("Pascal", ["tx2"], "none: engines are FP16"),
@@ -134,22 +132,23 @@ def test_a_slower_mode_is_never_above_the_fastest():
         ("Blackwell", ["thor-t4000", "thor-t5000"], "tensor cores"),
     ],
 )
-def test_what_int8_means_on_a_module(architecture, names, means):
+def test_int8_units_of_each_architecture(architecture, names, int8_units):
     for target in map(find_target, names):
-        assert (target.architecture.name, target.architecture.int8_units) == (architecture, means)
-        assert target.has_int8 == (not means.startswith("none"))
+        assert target.architecture.name == architecture
+        assert target.architecture.int8_units == int8_units
+        assert target.has_int8 == (not int8_units.startswith("none"))
 
 
-def test_every_module_can_be_known_by_its_part_number():
-    """No two by the same one, but for the faster firmware."""
-    parts = [(part, target.super_firmware) for target in jetsons() for part in target.parts]
-    assert all(target.parts for target in jetsons())
+def test_part_number_and_firmware_identify_every_module():
+    parts = [(part, target.super_firmware) for target in jetsons() for part in target.part_numbers]
+    assert all(target.part_numbers for target in jetsons())
     assert len(parts) == len(set(parts))
 
 
-def test_tensorrt_11_is_for_agx_orin_and_thor():
-    names = [t.name for t in jetsons() if t.jetpacks[-1].tensorrt.startswith("11.")]
-    assert names == ["agx-orin-32", "agx-orin-64", "thor-t4000", "thor-t5000"]
+def test_only_agx_orin_and_thor_have_tensorrt_11():
+    for target in jetsons():
+        has_tensorrt_11 = target.jetpacks[-1].tensorrt.startswith("11.")
+        assert has_tensorrt_11 == target.name.startswith(("agx-orin-", "thor-")), target.name
 
 
 def changed(tmp_path, change):
@@ -163,24 +162,27 @@ def changed(tmp_path, change):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda d: d["jetsons"][0].pop("parts"), "nano: missing: parts"),
-        (lambda d: d["jetsons"][0].update(watts=5), "nano: unknown: watts"),
-        (lambda d: d["jetsons"][0].update(unverified=["speed"]), "nano: marked in vain: speed"),
+        (lambda d: d["jetsons"][0].pop("part_numbers"), "nano: missing field: part_numbers"),
+        (lambda d: d["jetsons"][0].update(watts=5), "nano: unknown field: watts"),
+        (
+            lambda d: d["jetsons"][0].update(unverified=["speed"]),
+            "nano: unknown field marked as unverified: speed",
+        ),
         (lambda d: d["jetsons"][0].update(architecture="Kepler"), "nano: 'Kepler'"),
         (lambda d: d["jetsons"][0].update(jetpacks=["9"]), "nano: '9'"),
         (lambda d: d["jetsons"][0].update(modes=[]), "nano: needs a power mode and a JetPack"),
         (lambda d: d["jetsons"][0].update(source=""), "nano: needs a source"),
         (lambda d: d["jetpacks"][0].update(source=""), "4.6: needs a source"),
         (lambda d: d["cpus"][1].update(source=""), "x86-avx2: needs a source"),
-        (lambda d: d["cpus"][1].pop("source"), "x86-avx2: missing: source"),
-        (lambda d: d["gpus"][0].pop("source"), "local-gpu: missing: source"),
-        (lambda d: d["jetsons"][1].update(also=["nano"]), "nano: stands twice"),
+        (lambda d: d["cpus"][1].pop("source"), "x86-avx2: missing field: source"),
+        (lambda d: d["gpus"][0].pop("source"), "local-gpu: missing field: source"),
+        (lambda d: d["jetsons"][1].update(aliases=["nano"]), "nano: duplicate name"),
     ],
 )
-def test_a_damaged_table_is_refused_by_name(tmp_path, change, complaint):
+def test_read_catalogue_names_the_wrong_row_and_field(tmp_path, change, complaint):
     with pytest.raises(CatalogueError, match=complaint):
         read_catalogue(changed(tmp_path, change))
 
 
-def test_the_table_as_it_is_reads_the_same(tmp_path):
+def test_read_catalogue_accepts_an_unchanged_copy(tmp_path):
     assert read_catalogue(changed(tmp_path, lambda document: None)) == targets_by_name()

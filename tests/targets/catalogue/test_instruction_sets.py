@@ -1,3 +1,5 @@
+"""int8 instructions read from /proc/cpuinfo."""
+
 import pytest
 
 from targets.catalogue.instruction_sets import parse_cpuinfo
@@ -16,7 +18,7 @@ from targets.catalogue.instruction_sets import parse_cpuinfo
         ("", "x86_64", "none", True),
     ],
 )
-def test_knows_what_a_cpu_can_do(text, machine, int8, saturates):
+def test_parse_cpuinfo_finds_the_best_int8_instructions(text, machine, int8, saturates):
     cpu = parse_cpuinfo(text, machine)
     assert cpu.int8 == int8
     assert cpu.saturates is saturates

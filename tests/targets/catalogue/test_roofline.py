@@ -1,4 +1,4 @@
-"""Floors against hand arithmetic."""
+"""Latency bounds against calculations by hand."""
 
 import math
 
@@ -47,7 +47,7 @@ def network():
 
 
 @pytest.mark.parametrize("batch", [1, 5])
-def test_demand_by_hand(batch):
+def test_workload_of_counts_macs_weights_values_and_kernels(batch):
     macs = 4 * 8 * 8 * 27 + 4 * 4 * 4 * 9 + 10 * 4
     weights = 4 * 27 + 4 * 9 + 40
     values = 3 * 8 * 8 + 10
@@ -56,7 +56,7 @@ def test_demand_by_hand(batch):
     )
 
 
-def test_weights_that_are_computed_are_refused():
+def test_workload_of_refuses_computed_weights():
     model = network()
     (weight,) = (tensor for tensor in model.graph.initializer if tensor.name == "w3")
     weight.name = "before"
@@ -65,8 +65,8 @@ def test_weights_that_are_computed_are_refused():
         workload_of(model)
 
 
-def test_transposed_convolution_by_hand():
-    """Every one of 2x5x5 inputs meets 3 output channels x 2x2 weights."""
+def test_workload_of_counts_a_transposed_convolution():
+    """Each of 2x5x5 inputs is multiplied with 3 output channels x 2x2 weights."""
     node = helper.make_node("ConvTranspose", ["images", "w"], ["logits"])
     graph = helper.make_graph(
         [node],
@@ -80,15 +80,15 @@ def test_transposed_convolution_by_hand():
     assert workload_of(model).macs == 2 * 5 * 5 * 3 * 4
 
 
-def test_three_floors_by_hand():
+def test_latency_bound_matches_calculation_by_hand():
     """Orin Nano 8 GB at 15 W: 8 SM x 4096 x 624.75 MHz = 20.47 TOPS, 128 bit x 2133 x 2 / 8."""
     target = find_target("orin-nano")
     mode = target.modes[0]
-    tera, gigabytes = target.peak_tops("int8", mode), target.bandwidth_gb_s(mode)
-    assert (tera, gigabytes) == (pytest.approx(20.471808), pytest.approx(68.256))
+    peak, bandwidth = target.peak_tops("int8", mode), target.bandwidth_gb_s(mode)
+    assert (peak, bandwidth) == (pytest.approx(20.471808), pytest.approx(68.256))
     # ResNet-18, CIFAR stem, one image: 555,422,720 MACs, 11.16 M weights, 20 layers and a pooling.
     net = Workload(macs=555_422_720, weights=11_164_352, values=3082, kernels=21)
-    found = latency_bound(net, tera, gigabytes, "int8")
+    found = latency_bound(net, peak, bandwidth, "int8")
     assert found.arithmetic == pytest.approx(2 * 555.42272e6 / 20.471808e12 * 1e3)
     assert found.memory == pytest.approx((11_164_352 + 4 * 3082) / 68.256e9 * 1e3)
     assert found.launch == pytest.approx(21 * LAUNCH_US / 1e3)
@@ -96,26 +96,27 @@ def test_three_floors_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("asked", "bound"),
+    ("workload", "bound"),
     [
         (Workload(10**12, 1, 1, 1), "arithmetic"),
         (Workload(1, 10**9, 1, 1), "memory"),
         (Workload(1, 1, 1, 50), "launch"),
     ],
 )
-def test_what_binds_is_named(asked, bound):
-    assert latency_bound(asked, 20.0, 68.0, "int8").bound == bound
+def test_latency_bound_names_the_largest_bound(workload, bound):
+    assert latency_bound(workload, 20.0, 68.0, "int8").bound == bound
 
 
-def test_float16_moves_twice_the_weights():
-    asked = Workload(1, 1_000_000, 0, 1)
+def test_float16_weights_take_twice_the_memory_time():
+    workload = Workload(1, 1_000_000, 0, 1)
     assert (
-        latency_bound(asked, 1, 1, "fp16").memory == 2 * latency_bound(asked, 1, 1, "int8").memory
+        latency_bound(workload, 1, 1, "fp16").memory
+        == 2 * latency_bound(workload, 1, 1, "int8").memory
     )
 
 
 @pytest.mark.parametrize(
-    ("name", "mode", "precision", "asked", "milliseconds", "bound"),
+    ("name", "mode", "precision", "workload", "milliseconds", "bound"),
     [
         # 1 SM x 512 x 921.6 MHz = 0.4719 TFLOPS, 64 bit x 1600 x 2 / 8 = 25.6 GB/s
         ("nano", "MAXN", "fp16", Workload(416_520, 61_470, 1034, 7), 7 * 0.002, "launch"),
@@ -134,23 +135,25 @@ def test_float16_moves_twice_the_weights():
         ("agx-orin", "MODE_30W", "int8", Workload(10**10, 1, 1, 1), 2e10 / 20.054e9, "arithmetic"),
     ],
 )
-def test_floors_of_networks_on_devices_by_hand(name, mode, precision, asked, milliseconds, bound):
-    """LeNet-5, ResNet-20 and ResNet-18 of one image, and much arithmetic."""
+def test_latency_bounds_on_match_calculation_by_hand(
+    name, mode, precision, workload, milliseconds, bound
+):
+    """LeNet-5, ResNet-20, ResNet-18, and a network dominated by arithmetic; one image each."""
     target = find_target(name)
     found = {
-        (place.mode.name, place.precision): latency_bound
-        for place, latency_bound in latency_bounds_on(asked, target, target.modes)
+        (setting.mode.name, setting.precision): each
+        for setting, each in latency_bounds_on(workload, target, target.modes)
     }[mode, precision]
     assert found.bound == bound
     assert found.milliseconds == pytest.approx(milliseconds, rel=1e-3)
 
 
-def test_every_jetson_has_its_floors_in_the_fastest_mode():
-    places = [place for place, _ in latency_bounds(Workload(1, 1, 1, 1))]
-    assert list(dict.fromkeys(place.target.name for place in places)) == [
+def test_latency_bounds_cover_every_jetson_in_its_fastest_mode():
+    settings = [setting for setting, _ in latency_bounds(Workload(1, 1, 1, 1))]
+    assert list(dict.fromkeys(setting.target.name for setting in settings)) == [
         target.name for target in jetsons()
     ]
-    assert all(place.mode == place.target.modes[0] for place in places)
+    assert all(setting.mode == setting.target.modes[0] for setting in settings)
 
 
 @pytest.fixture
@@ -160,11 +163,11 @@ def graph(tmp_path):
 
 
 def rows(text):
-    """Of a table's first part, as words."""
+    """Return the words of each row of the table."""
     return [line.split() for line in text.split("\n\n")[0].splitlines()[1:]]
 
 
-def test_one_target_is_told_in_each_of_its_power_modes(graph):
+def test_roofline_table_shows_one_jetson_in_all_power_modes(graph):
     assert [row[:3] for row in rows(roofline_table(graph, 1, find_target("orin-nano")))] == [
         ["orin-nano-8", "15W", "int8"],
         ["orin-nano-8", "15W", "fp16"],
@@ -173,19 +176,22 @@ def test_one_target_is_told_in_each_of_its_power_modes(graph):
     ]
 
 
-def test_a_floor_on_unverified_facts_is_marked(graph):
-    """A Nano's power modes, and the int8 of a Thor."""
+def test_roofline_table_marks_bounds_from_unverified_facts(graph):
+    """A Nano's power modes and Thor's int8 are unverified."""
     least = {tuple(row[:3]): row[3] for row in rows(roofline_table(graph, 1))}
     assert least["nano", "MAXN", "fp16"] == "0.0080?"
     assert least["thor-t5000", "MAXN", "int8"] == "0.0080?"
     assert least["thor-t5000", "MAXN", "fp16"] == least["orin-nano-8", "15W", "int8"] == "0.0080"
 
 
-def test_what_has_no_peak_is_named(graph):
-    said = roofline_table(graph, 1)
-    assert "No peaks are known of local-cpu, x86-avx2, x86-vnni, arm, " in said
+def test_roofline_table_names_targets_without_a_peak(graph):
+    text = roofline_table(graph, 1)
+    assert "No lower bounds for local-cpu, x86-avx2, x86-vnni, arm, " in text
     for name in (
         name for name, target in targets_by_name().items() if target not in list(jetsons())
     ):
-        with pytest.raises(ValueError, match=rf"{name}: no peak .*compile BUNDLE --target {name}"):
+        with pytest.raises(
+            ValueError,
+            match=rf"{name}: its peak throughput is unknown.*compile BUNDLE --target {name}",
+        ):
             roofline_table(graph, 1, find_target(name))

@@ -1,9 +1,10 @@
-"""What people read of a target."""
+"""The text tables of the catalogue."""
 
 import pytest
 
-from targets.catalogue.catalogue import CpuTarget, JetsonTarget, find_target, targets_by_name
+from targets.catalogue.catalogue import find_target, targets_by_name
 from targets.catalogue.tables import target_card, target_list
+from targets.catalogue.target_types import CpuTarget, JetsonTarget
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ from targets.catalogue.tables import target_card, target_list
                 "GPU           Volta, 7.2",
                 "int8          tensor cores, and DP4A?",
                 "accelerators  2 x v1",
-                "5.0.2    35.1  11.4  8.4.1?    3.8     13?    int8 by a cache of scales?",
+                "5.0.2    35.1  11.4  8.4.1?    3.8     13?    int8 from a calibration cache?",
             ],
         ),
         (
@@ -38,9 +39,9 @@ from targets.catalogue.tables import target_card, target_list
                 "memory        64 GB, 256 bit",
                 "int8          tensor cores",
                 "MODE_30W    612      8    20.1       10.03        204.7",
-                "6.1      36.4     12.6  10.3.0    3.10    20?    int8 by a cache of scales",
+                "6.1      36.4     12.6  10.3.0    3.10    20?    int8 from a calibration cache",
                 "7.2.2    39.2.2?  13.2  11.4.1?   3.12    25     "
-                "int8 and float16 by strong typing, on AGX Orin alone",
+                "int8 and float16 with strong typing, AGX Orin only",
             ],
         ),
         (
@@ -53,28 +54,28 @@ from targets.catalogue.tables import target_card, target_list
                 "7.1      38.4     13.0  10.13.3   3.12    24?",
             ],
         ),
-        ("x86-vnni", ["int8        vnni"]),
-        ("arm", ["what it is  64-bit ARM without dot product (Cortex-A53, A57, A72)?"]),
-        ("local-gpu", ["what it is  the GPU of this machine, by its TensorRT"]),
+        ("x86-vnni", ["int8          vnni"]),
+        ("arm", ["description   64-bit ARM without dot product (Cortex-A53, A57, A72)?"]),
+        ("local-gpu", ["description  the GPU of this machine, through its TensorRT"]),
     ],
 )
-def test_a_card_tells_what_is_known_and_what_nobody_has_checked(name, lines):
-    told = target_card(find_target(name)).splitlines()
-    assert told[0] == find_target(name).name
-    assert [line for line in lines if line not in told] == []
+def test_target_card_contains_facts_and_marks_unverified_ones(name, lines):
+    card = target_card(find_target(name)).splitlines()
+    assert card[0] == find_target(name).name
+    assert [line for line in lines if line not in card] == []
 
 
 @pytest.mark.parametrize("name", targets_by_name())
-def test_every_card_has_its_source_and_every_row_of_the_table(name):
+def test_target_card_contains_source_modes_and_jetpacks(name):
     target = find_target(name)
-    told = target_card(target)
-    assert target.source in told
+    card = target_card(target)
+    assert target.source in card
     if isinstance(target, JetsonTarget):
-        words = {line.split()[0] for line in told.splitlines() if line}
+        words = {line.split()[0] for line in card.splitlines() if line}
         assert {each.name for each in (*target.modes, *target.jetpacks)} <= words
 
 
-def test_the_list_has_every_target_once_with_its_int8():
+def test_target_list_contains_every_target_once_with_its_int8():
     lines = target_list().splitlines()[1:]
     names = [line.split()[0] for line in lines]
     assert names == [name for name, target in targets_by_name().items() if name == target.name]

@@ -1,4 +1,4 @@
-"""Rewrites for a CPU change no bit of what a graph means."""
+"""Rewrites for a CPU change no value of a graph."""
 
 import copy
 
@@ -18,10 +18,10 @@ from tests.support.random_graphs import quantized_networks
 REWRITES = (with_unsigned_activations, with_integer_relus)
 
 
-def answers(model, images, folder, optimised=False):
+def logits_of(model, images, folder, optimized=False):
     onnx.checker.check_model(model)
     onnx.save(model, folder / "graph.onnx")
-    return predict(open_session(folder / "graph.onnx", optimised), images)
+    return predict(open_session(folder / "graph.onnx", optimized), images)
 
 
 def rewritten(model, *rewrites):
@@ -33,40 +33,40 @@ def rewritten(model, *rewrites):
 
 @settings(deadline=None)
 @given(model=quantized_networks(), seed=st.integers(0, 99), spread=st.sampled_from([0.3, 3, 30]))
-def test_random_graphs_answer_the_same_bit_for_bit(model, seed, spread, tmp_path_factory):
+def test_rewrites_keep_the_logits_of_random_graphs(model, seed, spread, tmp_path_factory):
     folder = tmp_path_factory.mktemp("graphs")
     images = np.random.default_rng(seed).normal(scale=spread, size=(3, 3, 8, 8))
     images = images.astype(np.float32)
-    meant = answers(model, images, folder)
+    expected = logits_of(model, images, folder)
     for rewrites in ((REWRITES[0],), (REWRITES[1],), REWRITES, REWRITES[::-1]):
-        given = answers(rewritten(model, *rewrites), images, folder)
-        np.testing.assert_array_equal(given, meant)
+        actual = logits_of(rewritten(model, *rewrites), images, folder)
+        np.testing.assert_array_equal(actual, expected)
 
 
-def test_ties_and_the_ends_of_the_range_are_rounded_the_same(tmp_path):
-    """Every half step from below the lowest level to above the highest."""
+def test_rewrites_keep_rounding_of_ties_and_range_limits(tmp_path):
+    """The inputs are all half steps from below the lowest level to above the highest."""
     build = Builder()
     scale = np.float32(0.25)
     model = build.finish(build.pair(build.add("Relu", build.pair("images", scale)), scale), 3)
     steps = np.arange(-270, 270, dtype=np.float32) * scale / 2
     images = np.broadcast_to(steps[:, None, None, None], (540, 3, 8, 8)).copy()
-    given = answers(rewritten(model, *REWRITES), images, tmp_path)
-    np.testing.assert_array_equal(given, answers(model, images, tmp_path))
+    actual = logits_of(rewritten(model, *REWRITES), images, tmp_path)
+    np.testing.assert_array_equal(actual, logits_of(model, images, tmp_path))
 
 
-def test_a_convolution_with_a_relu_becomes_integer(tmp_path):
+def test_rewrites_make_a_convolution_with_relu_integer(tmp_path):
     build = Builder()
     x = build.pair(build.add("Relu", build.convolution(build.pair("images"), 3, 32)))
     x = build.pair(build.add("Relu", build.convolution(x, 32, 32)))
     model = build.finish(x, 32)
     counts = {}
-    for name, rewrites in (("as it is", ()), ("rewritten", REWRITES)):
+    for name, rewrites in (("original", ()), ("rewritten", REWRITES)):
         onnx.save(rewritten(model, *rewrites), tmp_path / "graph.onnx")
         counts[name] = compile_graph(tmp_path / "graph.onnx", tmp_path / "c.onnx").integer_layers
-    assert counts == {"as it is": 0, "rewritten": 2}
+    assert counts == {"original": 0, "rewritten": 2}
 
 
-def test_every_activation_is_unsigned_and_every_weight_as_it_was():
+def test_activations_become_unsigned_and_weights_stay_signed():
     model = with_unsigned_activations(quantized_convolution())
     graph = Graph(model)
     zeros = {n.name: graph.constants[n.input[2]] for n in graph.nodes if "quantize" in n.name}
@@ -74,6 +74,6 @@ def test_every_activation_is_unsigned_and_every_weight_as_it_was():
     assert graph.constants["weight_zero"].dtype == np.int8
 
 
-def test_an_activation_with_a_zero_point_is_refused():
-    with pytest.raises(ValueError, match="quantize: not symmetric"):
+def test_activation_with_a_zero_point_is_refused():
+    with pytest.raises(ValueError, match="quantize: its zero point is not an int8 0"):
         with_unsigned_activations(quantized_convolution(activation_zero=np.int8(3)))

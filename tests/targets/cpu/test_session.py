@@ -1,8 +1,10 @@
+"""Compiling, running and timing graphs on the CPU."""
+
 import numpy as np
 import onnx
 import pytest
 
-from targets.cpu import session as onnxruntime_cpu
+from targets.cpu import session as session_module
 from targets.cpu.session import (
     ProviderError,
     compile_graph,
@@ -19,18 +21,18 @@ def graph(tmp_path):
     return tmp_path / "graph.onnx"
 
 
-def test_the_compiled_graph_answers_as_the_one_it_came_from(graph, tmp_path):
+def test_compiled_graph_gives_the_logits_of_the_original(graph, tmp_path):
     compiled = compile_graph(graph, tmp_path / "compiled.onnx")
     images = np.random.default_rng(0).normal(size=(250, 3, 8, 8)).astype(np.float32)
-    meant = predict(open_session(graph, optimised=False), images)
-    given = predict(open_session(compiled.path), images)
-    np.testing.assert_allclose(given, meant, atol=0.05)
+    expected = predict(open_session(graph, optimized=False), images)
+    actual = predict(open_session(compiled.path), images)
+    np.testing.assert_allclose(actual, expected, atol=0.05)
     ((_, kernel),) = compiled.layers
     assert kernel == "Conv"
     assert compiled.integer_layers == 0
 
 
-def test_times_every_graph_in_turns(graph):
+def test_time_interleaved_times_every_graph(graph):
     times = time_interleaved(
         {"a": graph, "b": graph}, np.zeros((1, 3, 8, 8), np.float32), repeats=5
     )
@@ -38,8 +40,8 @@ def test_times_every_graph_in_turns(graph):
     assert all(t > 0 for t in times.values())
 
 
-def test_another_provider_is_an_error_not_a_fallback(graph, monkeypatch):
-    class Elsewhere:
+def test_open_session_refuses_another_provider(graph, monkeypatch):
+    class OtherSession:
         def __init__(self, *args, **kwargs):
             pass
 
@@ -49,6 +51,6 @@ def test_another_provider_is_an_error_not_a_fallback(graph, monkeypatch):
         def get_providers(self):
             return ["OtherExecutionProvider"]
 
-    monkeypatch.setattr(onnxruntime_cpu.ort, "InferenceSession", Elsewhere)
+    monkeypatch.setattr(session_module.ort, "InferenceSession", OtherSession)
     with pytest.raises(ProviderError, match="OtherExecutionProvider"):
         open_session(graph)

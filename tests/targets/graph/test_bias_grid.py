@@ -1,3 +1,5 @@
+"""The bias grid of integer kernels."""
+
 import numpy as np
 import onnx
 from onnx import numpy_helper
@@ -9,14 +11,14 @@ from targets.graph.unsigned_activations import with_unsigned_activations
 from tests.support.graphs import Builder, quantized_convolution
 
 
-def test_the_step_is_the_product_of_both_scales():
+def test_bias_step_is_the_product_of_input_and_weight_scale():
     weight = np.linspace(0.01, 0.02, 32).astype(np.float32)
     model = quantized_convolution(activation_scale=np.float32(0.5), weight_scale=weight)
     (step,) = bias_steps(model)
     np.testing.assert_allclose(step, weight / 2)
 
 
-def test_a_layer_in_float_has_none():
+def test_float_layer_has_no_bias_step():
     build = Builder()
     in_float = build.convolution("images", 3, 32)
     model = build.finish(build.convolution(build.pair(in_float), 32, 32), 32)
@@ -26,7 +28,7 @@ def test_a_layer_in_float_has_none():
 
 
 def network(on_grid):
-    """Twelve layers with biases that are on the grid, or as they come."""
+    """Return twelve layers with biases on the grid or not."""
     build = Builder(3, largest_level=63)
     x = build.pair("images")
     for depth in range(12):
@@ -42,15 +44,14 @@ def network(on_grid):
     return with_integer_relus(with_unsigned_activations(model))
 
 
-def test_on_the_grid_integer_kernels_answer_as_float_ones(tmp_path):
-    """Rounding to the grid is what moves answers; rounding ties are not."""
+def test_biases_on_the_grid_reduce_the_difference_to_float_kernels(tmp_path):
     images = np.random.default_rng(0).normal(size=(64, 3, 8, 8)).astype(np.float32)
-    apart = {}
+    difference = {}
     for on_grid in (False, True):
         onnx.save(network(on_grid), tmp_path / "graph.onnx")
-        meant, given = (
-            predict(open_session(tmp_path / "graph.onnx", optimised), images)
-            for optimised in (False, True)
+        expected, actual = (
+            predict(open_session(tmp_path / "graph.onnx", optimized), images)
+            for optimized in (False, True)
         )
-        apart[on_grid] = np.abs(meant - given).mean()
-    assert apart[True] < 0.1 * apart[False]
+        difference[on_grid] = np.abs(expected - actual).mean()
+    assert difference[True] < 0.1 * difference[False]

@@ -1,3 +1,5 @@
+"""Residual additions in the form that TensorRT fuses."""
+
 import copy
 
 import numpy as np
@@ -11,37 +13,37 @@ from targets.lint.linter import lint_model
 from tests.support.graphs import Builder, residual
 
 
-def test_only_the_pair_on_the_convolutions_branch_goes():
+def test_only_the_convolution_branch_loses_its_quantizers():
     assert unquantize_convolution_branches(residual(on_branch=True)) != residual(on_branch=True)
-    kinds = [
+    operators = [
         n.op_type for n in unquantize_convolution_branches(residual(on_branch=True)).graph.node
     ]
-    assert kinds == [n.op_type for n in residual().graph.node]
+    assert operators == [n.op_type for n in residual().graph.node]
     assert lint_model(unquantize_convolution_branches(residual(on_branch=True))) == []
 
 
-def test_a_graph_without_such_a_pair_stays():
+def test_graph_without_such_quantizers_is_unchanged():
     for model in (residual(), residual(on_identity=False, on_branch=True)):
         before = copy.deepcopy(model)
         assert unquantize_convolution_branches(model) == before
 
 
-def test_it_differs_by_the_rounding_that_is_left_out(tmp_path):
+def test_logits_equal_those_of_a_graph_without_the_quantizers(tmp_path):
     images = np.random.default_rng(0).normal(size=(8, 3, 8, 8)).astype(np.float32)
-    given = {}
+    logits = {}
     for name, model in (
         ("kept", residual(on_branch=True)),
-        ("freed", unquantize_convolution_branches(residual(on_branch=True))),
-        ("never", residual()),
+        ("removed", unquantize_convolution_branches(residual(on_branch=True))),
+        ("without", residual()),
     ):
         onnx.save(model, tmp_path / "graph.onnx")
-        given[name] = predict(open_session(tmp_path / "graph.onnx", optimised=False), images)
-    np.testing.assert_array_equal(given["freed"], given["never"])
-    assert not np.array_equal(given["kept"], given["freed"])
+        logits[name] = predict(open_session(tmp_path / "graph.onnx", optimized=False), images)
+    np.testing.assert_array_equal(logits["removed"], logits["without"])
+    assert not np.array_equal(logits["kept"], logits["removed"])
 
 
 @pytest.mark.parametrize("shortcut_first", [False, True])
-def test_of_two_convolutions_the_shortcut_stays_quantized(shortcut_first):
+def test_shortcut_convolution_keeps_its_quantizers(shortcut_first):
     build = Builder()
     x = build.pair(build.convolution(build.pair("images"), 3, 32))
     y = build.pair(build.add("Relu", build.convolution(x, 32, 32)))
@@ -54,7 +56,7 @@ def test_of_two_convolutions_the_shortcut_stays_quantized(shortcut_first):
     assert {main, branches[1]} == set(addition.input)
 
 
-def test_a_convolution_that_is_looked_at_elsewhere_keeps_its_pair():
+def test_convolution_with_another_consumer_keeps_its_quantizers():
     build = Builder()
     x = build.pair(build.convolution(build.pair("images"), 3, 32))
     y = build.pair(build.convolution(x, 32, 32))

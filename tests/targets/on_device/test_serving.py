@@ -1,4 +1,4 @@
-"""Configurations for those who serve an engine, against the numbers they must come to."""
+"""Serving files: their numbers and the loader's behavior."""
 
 import ast
 import configparser
@@ -35,8 +35,8 @@ COLOUR = {
 def engine(folder, precision="int8", shape=(None, 1, 32, 32)):
     options = Options(precision, "strong", batch=4, largest=500)
     path = folder / f"student.{precision}.engine"
-    known = Fingerprint("g", "10.3.0", "12.6", "8.7", "orin-nano-8", "36.4.3", "15W", "{}")
-    return Engine(path, known, options, shape, [], False)
+    fingerprint = Fingerprint("g", "10.3.0", "12.6", "8.7", "orin-nano-8", "36.4.3", "15W", "{}")
+    return Engine(path, fingerprint, options, shape, [], False)
 
 
 def manifest(section=GRAY, names=("zero", "one"), preprocessing=False):
@@ -51,7 +51,7 @@ def properties(text):
 
 
 @pytest.mark.parametrize("pixel", [0, 1, 128, 255])
-def test_deepstream_normalises_as_the_teacher_does(tmp_path, pixel):
+def test_deepstream_config_normalizes_like_the_teacher(tmp_path, pixel):
     found = properties(deepstream_config(engine(tmp_path), GRAY, True))
     factor, offset = float(found["net-scale-factor"]), float(found["offsets"])
     assert factor * (pixel - offset) == pytest.approx((pixel / 255 - 0.1307) / 0.3081, abs=1e-5)
@@ -60,9 +60,9 @@ def test_deepstream_normalises_as_the_teacher_does(tmp_path, pixel):
     assert found["model-engine-file"] == "student.int8.engine"
 
 
-def test_deepstream_says_by_how_much_one_factor_is_off(tmp_path):
+def test_deepstream_config_states_the_error_of_one_factor(tmp_path):
     text = deepstream_config(engine(tmp_path, "fp16"), COLOUR, False)
-    assert "off by up to 1.3 %" in text
+    assert "error up to 1.3 %" in text
     found = properties(text)
     offsets = [float(offset) for offset in found["offsets"].split(";")]
     assert offsets == pytest.approx([255 * mean for mean in COLOUR["mean"]], rel=1e-5)
@@ -71,7 +71,7 @@ def test_deepstream_says_by_how_much_one_factor_is_off(tmp_path):
     assert "labelfile-path" not in found
 
 
-def test_triton_takes_the_batch_the_engine_takes(tmp_path):
+def test_triton_config_has_the_engines_batch_size(tmp_path):
     text = triton_config(engine(tmp_path), GRAY, manifest())
     assert "max_batch_size: 500" in text
     assert 'name: "images" data_type: TYPE_FP32 dims: [1, 32, 32]' in text
@@ -83,7 +83,7 @@ def test_triton_takes_the_batch_the_engine_takes(tmp_path):
     assert "data_type: TYPE_UINT8 dims: [2, 1, 32, 32]" in fixed
 
 
-def test_all_files_are_written(tmp_path):
+def test_write_serving_files_writes_all_files(tmp_path):
     write_serving_files(tmp_path, engine(tmp_path), manifest())
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"deepstream.txt", "labels.txt", "config.pbtxt", "load.py"}
@@ -91,36 +91,36 @@ def test_all_files_are_written(tmp_path):
     assert "student.int8.engine" in (tmp_path / "load.py").read_text()
 
 
-def test_nothing_of_an_earlier_build_is_left_for_one_that_recommends_nothing(tmp_path):
+def test_remove_serving_files_keeps_only_the_engine(tmp_path):
     write_serving_files(tmp_path, engine(tmp_path), manifest())
-    (tmp_path / "student.int8.engine").write_text("its own")
+    (tmp_path / "student.int8.engine").write_text("engine")
     assert {path.name for path in tmp_path.iterdir()} == {*SERVING_FILES, "student.int8.engine"}
     remove_serving_files(tmp_path)
     remove_serving_files(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["student.int8.engine"]
 
 
-def test_what_takes_pixels_itself_gets_no_deepstream_file(tmp_path):
+def test_graph_that_takes_pixels_gets_no_deepstream_config(tmp_path):
     write_serving_files(tmp_path, engine(tmp_path), manifest(names=(), preprocessing=True))
     assert {path.name for path in tmp_path.iterdir()} == {"config.pbtxt", "load.py"}
 
 
-def test_an_accelerators_loader_names_its_core(tmp_path):
-    made = engine(tmp_path)
-    options = dataclasses.replace(made.options, dla_core=1)
-    text = loader_script(dataclasses.replace(made, options=options))
+def test_loader_of_an_accelerator_sets_its_core(tmp_path):
+    plain = engine(tmp_path)
+    options = dataclasses.replace(plain.options, dla_core=1)
+    text = loader_script(dataclasses.replace(plain, options=options))
     ast.parse(text)
     assert "runtime = trt.Runtime(trt.Logger())\nruntime.DLA_core = 1\n" in text
-    assert "DLA" not in loader_script(made)
+    assert "DLA" not in loader_script(plain)
 
 
-def test_the_loader_is_python_and_short():
+def test_loader_is_valid_python_and_short():
     ast.parse(LOADER_TEMPLATE)
     assert len([line for line in LOADER_TEMPLATE.splitlines() if line]) <= 32
 
 
 class Cuda:
-    """Of the CUDA runtime's library, what tells the GPU's compute capability."""
+    """A stand-in for the CUDA runtime that reports a compute capability."""
 
     def __init__(self, capability):
         self.numbers = dict(zip((75, 76), capability, strict=True))
@@ -131,7 +131,7 @@ class Cuda:
 
 @pytest.fixture
 def load(monkeypatch, tmp_path):
-    """Runs the loader beside its engine, from another folder; gives what it read of the engine."""
+    """Return a function that runs the loader from another folder and returns the bytes it read."""
 
     def _load(version="10.3.0.26", capability=(8, 7), opens=True):
         read = []
@@ -142,24 +142,24 @@ def load(monkeypatch, tmp_path):
 
             def deserialize_cuda_engine(self, plan):
                 read.append(plan)
-                made = types.SimpleNamespace(create_execution_context=lambda: "context")
-                return made if opens else None
+                loaded = types.SimpleNamespace(create_execution_context=lambda: "context")
+                return loaded if opens else None
 
-        known = {"__version__": version, "Logger": lambda: None, "Runtime": Runtime}
-        monkeypatch.setitem(sys.modules, "tensorrt", types.SimpleNamespace(**known))
+        names = {"__version__": version, "Logger": lambda: None, "Runtime": Runtime}
+        monkeypatch.setitem(sys.modules, "tensorrt", types.SimpleNamespace(**names))
         monkeypatch.setattr(ctypes, "CDLL", lambda name: Cuda(capability))
-        place = tmp_path / "built"
-        place.mkdir()
-        (place / "student.int8.engine").write_bytes(b"plan")
-        (place / "load.py").write_text(loader_script(engine(place)))
+        folder = tmp_path / "built"
+        folder.mkdir()
+        (folder / "student.int8.engine").write_bytes(b"plan")
+        (folder / "load.py").write_text(loader_script(engine(folder)))
         monkeypatch.chdir(tmp_path)
-        assert runpy.run_path(str(place / "load.py"))["context"] == "context"
+        assert runpy.run_path(str(folder / "load.py"))["context"] == "context"
         return read
 
     return _load
 
 
-def test_the_loader_finds_the_engine_beside_itself(load):
+def test_loader_finds_the_engine_beside_itself(load):
     assert load() == [b"plan"]
 
 
@@ -168,9 +168,9 @@ def test_the_loader_finds_the_engine_beside_itself(load):
     [{"version": "10.3.1.2"}, {"capability": (8, 9)}, {"opens": False}],
     ids=["tensorrt", "gpu", "refused"],
 )
-def test_the_loader_refuses_in_one_line_what_is_not_for_this_device(load, here):
+def test_loader_refuses_an_engine_for_another_device_in_one_line(load, here):
     with pytest.raises(SystemExit) as caught:
         load(**here)
-    said = str(caught.value)
-    assert said.startswith("student.int8.engine is for TensorRT 10.3.0 on 8.7, here is 10.3.")
-    assert said.endswith("; compile it on this device") and "\n" not in said
+    message = str(caught.value)
+    assert message.startswith("student.int8.engine needs TensorRT 10.3.0 on 8.7, found 10.3.")
+    assert message.endswith("; compile it on this device") and "\n" not in message

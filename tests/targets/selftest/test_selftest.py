@@ -1,4 +1,4 @@
-"""The selftest: its own network, its dry run, the file it leaves; with a stand-in for trtexec."""
+"""The selftest with a stand-in for trtexec: its network, its dry run, its report."""
 
 import dataclasses
 import json
@@ -16,8 +16,10 @@ from targets.catalogue.device_detection import NotAJetsonError
 from targets.command_line import main
 from targets.cpu.session import open_session, predict_golden
 from targets.lint.linter import errors, lint
-from targets.on_device import compile_bundle as compiling
-from targets.selftest import selftest as trying
+from targets.on_device import build_environment as environment_module
+from targets.on_device import compile_bundle as compile_module
+from targets.selftest import report_archive, this_device
+from targets.selftest import selftest as selftest_module
 from targets.selftest.sample_bundle import write_selftest_bundle
 from targets.tensorrt.options import UnsupportedError
 from tests.support.trtexec.install import DEVICE, install_trtexec_stand_in
@@ -26,13 +28,13 @@ FORMS = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16", "int8-cpu")
 
 
 @pytest.mark.parametrize("opset", [13, 17])
-def test_every_form_of_its_network_agrees_with_its_teacher(tmp_path, opset):
+def test_every_form_of_the_sample_network_agrees_with_its_teacher(tmp_path, opset):
     write_selftest_bundle(tmp_path, opset)
     open_bundle(tmp_path)
     golden = load_golden(tmp_path / "golden.npz")
     for form in FORMS:
         graph = tmp_path / "graphs" / f"student.{form}.onnx"
-        logits = predict_golden(open_session(graph, optimised=False), golden)
+        logits = predict_golden(open_session(graph, optimized=False), golden)
         verdict = judge(golden, logits, 0.85, 0.95)
         assert verdict.agreement > 0.92, form
         assert errors(lint(graph)) == []
@@ -41,55 +43,57 @@ def test_every_form_of_its_network_agrees_with_its_teacher(tmp_path, opset):
     assert len(classes) >= 3
 
 
-def test_a_dry_run_says_what_it_would_do(monkeypatch, tmp_path, capsys):
+def test_dry_run_shows_graphs_and_commands(monkeypatch, tmp_path, capsys):
     install_trtexec_stand_in(monkeypatch, tmp_path, "8.2")
     assert main(["selftest", "--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert "student.int8-float-weights.onnx" in said
-    assert "--onnx=student.int8-float-weights.onnx" in said and "--buildOnly" in said
-    assert "--loadEngine=student.fp16.engine" in said
+    output = capsys.readouterr().out
+    assert "student.int8-float-weights.onnx" in output
+    assert "--onnx=student.int8-float-weights.onnx" in output and "--buildOnly" in output
+    assert "--loadEngine=student.fp16.engine" in output
 
 
 @pytest.fixture
 def here(monkeypatch):
-    """This machine plays a Jetson."""
+    """Return a function that makes this machine look like a Jetson."""
 
     def _here(**facts):
         device = dataclasses.replace(DEVICE, **facts)
-        monkeypatch.setattr(trying, "this_jetson", lambda: device)
-        monkeypatch.setattr(compiling, "this_jetson", lambda: device)
-        for module in (trying, compiling):
+        for module in (selftest_module, this_device, compile_module, environment_module):
+            monkeypatch.setattr(module, "this_jetson", lambda: device)
+        for module in (selftest_module, compile_module):
             monkeypatch.setattr(module, "preflight", lambda target, place: [])
         return device
 
     return _here
 
 
-def test_a_dry_run_on_a_nano_has_no_int8_and_half_a_gigabyte(here, monkeypatch, tmp_path, capsys):
+def test_dry_run_on_a_nano_has_no_int8_and_512_mib(here, monkeypatch, tmp_path, capsys):
     install_trtexec_stand_in(monkeypatch, tmp_path, "8.2")
     here(target="nano", jetpack="4.6.1", opset=13, has_int8=False)
     assert main(["selftest", "--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert "--onnx=student.fp32.onnx" in said and "--workspace=512" in said
-    assert "student.int8.engine" not in said and "--int8" not in said
+    output = capsys.readouterr().out
+    assert "--onnx=student.fp32.onnx" in output and "--workspace=512" in output
+    assert "student.int8.engine" not in output and "--int8" not in output
 
 
-def test_a_dry_run_with_an_accelerator_shows_it_too(here, monkeypatch, tmp_path, capsys):
+def test_dry_run_shows_the_accelerator(here, monkeypatch, tmp_path, capsys):
     install_trtexec_stand_in(monkeypatch, tmp_path, "10.3")
     here(target="orin-nx-16")
     assert main(["selftest", "--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert "--onnx=student.dla-int8.onnx" in said and "--useDLACore=0" in said
+    output = capsys.readouterr().out
+    assert "--onnx=student.dla-int8.onnx" in output and "--useDLACore=0" in output
 
 
-def test_a_dry_run_without_tensorrt_says_so(monkeypatch, tmp_path, capsys):
+def test_dry_run_without_tensorrt_builds_nothing(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["selftest", "--dry-run"]) == 0
     assert "nothing would be built here" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("fails", "code"), [("", 0), ("memory", 1)])
-def test_the_report_holds_everything_but_engines(here, monkeypatch, tmp_path, capsys, fails, code):
+def test_report_contains_everything_except_engines(
+    here, monkeypatch, tmp_path, capsys, fails, code
+):
     install_trtexec_stand_in(monkeypatch, tmp_path, "10.3")
     monkeypatch.setenv("STANDIN_FAILS", fails)
     here()
@@ -102,33 +106,31 @@ def test_the_report_holds_everything_but_engines(here, monkeypatch, tmp_path, ca
     facts = json.loads(archive.read("device.json"))
     assert facts["passed"] == (code == 0)
     assert facts["device"]["target"] == "orin-nano-8"
-    said = archive.read("said.txt").decode()
-    assert ("recommended:" in said) == (code == 0)
-    assert ("failed: memory ran out" in said) == (code == 1)
+    output = archive.read("said.txt").decode()
+    assert ("recommended:" in output) == (code == 0)
+    assert ("failed: out of memory" in output) == (code == 1)
     assert not list(tmp_path.glob(".*.part"))
 
 
-def test_the_accelerator_is_tried_too(here, monkeypatch, tmp_path):
+def test_selftest_builds_for_the_accelerator(here, monkeypatch, tmp_path):
     install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
     here(target="orin-nx-16", jetpack="5.1", opset=17)
     report = tmp_path / "report.zip"
     main(["selftest", "--report", str(report)])
     archive = zipfile.ZipFile(report)
-    outcome = json.loads(archive.read("orin-nx-16-dla0/report.json"))
-    assert outcome["engines"]["int8"]["dla_core"] == 0
-    assert outcome["engines"]["int8"]["verdict"]["images"] == 1000
+    report_json = json.loads(archive.read("orin-nx-16-dla0/report.json"))
+    assert report_json["engines"]["int8"]["dla_core"] == 0
+    assert report_json["engines"]["int8"]["verdict"]["images"] == 1000
     assert "orin-nx-16/report.json" in archive.namelist()
 
 
-def test_an_accelerator_that_this_tensorrt_cannot_use_is_told_and_is_no_failure(
-    here, monkeypatch, tmp_path
-):
+def test_unsupported_accelerator_is_skipped_without_failure(here, monkeypatch, tmp_path):
     install_trtexec_stand_in(monkeypatch, tmp_path, "10.16")
     here(target="orin-nx-16", jetpack="7.2", opset=24)
     report = tmp_path / "report.zip"
     assert main(["selftest", "--report", str(report)]) == 0
-    said = zipfile.ZipFile(report).read("said.txt").decode()
-    assert "the DLA is not tried: JetPack 7.2 cannot use the DLA" in said
+    output = zipfile.ZipFile(report).read("said.txt").decode()
+    assert "skipping the DLA: JetPack 7.2 cannot use the DLA" in output
 
 
 def fail_with(error):
@@ -141,23 +143,21 @@ def fail_with(error):
 @pytest.mark.parametrize(
     ("name", "error"),
     [
-        ("this_device", NotAJetsonError("the catalogue knows no module of this device (p9999)")),
+        ("this_jetson", NotAJetsonError("this Jetson is not in the catalogue (p9999)")),
         ("compile_bundle", UnsupportedError("the graph's opset 17 is above 13")),
         ("compile_bundle", OSError(28, "No space left on device")),
         ("write_selftest_bundle", ValueError("something\nodd")),
-        ("preflight", KeyError("nobody foresaw this")),
+        ("preflight", KeyError("unexpected")),
     ],
 )
-def test_whatever_fails_there_is_a_report_with_what_was_said(
-    here, monkeypatch, tmp_path, capsys, name, error
-):
+def test_report_is_written_after_any_failure(here, monkeypatch, tmp_path, capsys, name, error):
     install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
     here()
-    monkeypatch.setattr(trying, name, fail_with(error))
+    monkeypatch.setattr(selftest_module, name, fail_with(error))
     report = tmp_path / "report.zip"
     assert main(["selftest", "--report", str(report)]) == 1
-    told = capsys.readouterr().out.splitlines()
-    line = next(line for line in told if line.startswith("failed: "))
+    lines = capsys.readouterr().out.splitlines()
+    line = next(line for line in lines if line.startswith("failed: "))
     archive = zipfile.ZipFile(report)
     assert line in archive.read("said.txt").decode().splitlines()
     facts = json.loads(archive.read("device.json"))
@@ -165,38 +165,38 @@ def test_whatever_fails_there_is_a_report_with_what_was_said(
     assert facts["passed"] is False and "numpy" in facts["versions"]
 
 
-def test_elsewhere_it_is_one_line_and_a_report_all_the_same(tmp_path, capsys):
+def test_selftest_on_another_machine_writes_a_report(tmp_path, capsys):
     report = tmp_path / "report.zip"
     assert main(["selftest", "--report", str(report)]) == 1
-    assert "failed: this machine is no Jetson" in capsys.readouterr().out
+    assert "failed: this machine is not a Jetson" in capsys.readouterr().out
     assert "said.txt" in zipfile.ZipFile(report).namelist()
 
 
-def test_a_report_that_cannot_be_written_is_one_line(tmp_path, capsys):
+def test_unwritable_report_is_a_one_line_error(tmp_path, capsys):
     assert main(["selftest", "--report", str(tmp_path / "no" / "where.zip")]) == 1
     assert "no/.where.zip.part" in capsys.readouterr().err
 
 
-def test_nothing_in_the_report_names_its_owner(here, monkeypatch, tmp_path):
-    """Neither the machine's name nor a folder of its owner's, wherever a program prints one."""
+def test_report_does_not_identify_its_owner(here, monkeypatch, tmp_path):
+    """No host name, home folder or GPU id, even if a program prints one."""
     install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
     here()
     home = tmp_path / "jane"
     (home / "scratch").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setattr(trying.tempfile, "tempdir", str(home / "scratch"))
+    monkeypatch.setattr(selftest_module.tempfile, "tempdir", str(home / "scratch"))
     uuid = "GPU-01234567-89ab-cdef-0123-456789abcdef"
-    told = trying.printed
+    real_output = report_archive.command_output
     monkeypatch.setattr(
-        trying, "command_output", lambda command: f"{told(command)} {home}/x {uuid}"
+        report_archive, "command_output", lambda command: f"{real_output(command)} {home}/x {uuid}"
     )
     report = tmp_path / "report.zip"
     main(["selftest", "--report", str(report)])
     archive = zipfile.ZipFile(report)
     texts = [archive.read(name).decode() for name in archive.namelist()]
     assert any("SCRATCH" in text for text in texts)
-    project = str(Path(trying.__file__).parents[2])
+    project = str(Path(selftest_module.__file__).parents[2])
     for text in (*texts, *archive.namelist()):
-        for named in ("jane", uuid, project):
-            assert named not in text
+        for private in ("jane", uuid, project):
+            assert private not in text
         assert not re.search(rf"\b{re.escape(platform.node())}\b", text)

@@ -1,4 +1,4 @@
-"""Building with a stand-in for trtexec: what is built, what is reused, and what is not."""
+"""Builds with a stand-in for trtexec: which engines are built and which are reused."""
 
 import dataclasses
 import json
@@ -6,27 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from targets.tensorrt.builders.trtexec import parse_banner
 from targets.tensorrt.engine import load_engine
 from targets.tensorrt.fingerprint import Fingerprint
-from targets.tensorrt.options import default_workspace_mib
 from tests.support.graphs import quantized_convolution
 from tests.support.trtexec.install import DEVICE, INT8
-
-
-@pytest.mark.parametrize(
-    ("banner", "version"),
-    [
-        ("[TensorRT v8201]", (8, 2, 1)),
-        ("[TensorRT v8502]", (8, 5, 2)),
-        ("[TensorRT v100300]", (10, 3, 0)),
-        ("[TensorRT v101600] [b72]", (10, 16, 0)),
-        ("[TensorRT v110100] [b106]", (11, 1, 0)),
-        ("no banner", None),
-    ],
-)
-def test_the_banner_tells_the_version(banner, version):
-    assert parse_banner(f"&&&& RUNNING TensorRT.trtexec {banner} # trtexec") == version
 
 
 @pytest.mark.parametrize(
@@ -39,15 +22,15 @@ def test_the_banner_tells_the_version(banner, version):
         ("11.1", "int8-fp16", "strong"),
     ],
 )
-def test_every_generation_builds_from_its_own_graph(make, version, graph, typing):
+def test_build_uses_the_graph_of_the_tensorrt_version(make, version, graph, typing):
     engine = make(version)
     built_from = json.loads(engine.path.read_text())["graph"]
     assert built_from.endswith(f"student.{graph}.onnx")
     assert engine.options.typing == typing
-    assert [layer.takes for layer in engine.table] == ["int8"]
+    assert [layer.takes for layer in engine.layers] == ["int8"]
 
 
-def test_the_engine_file_is_trtexecs_own_and_the_rest_stands_beside(make, folder):
+def test_build_writes_engine_sidecar_layers_log_and_timing_cache(make, folder):
     engine = make()
     assert set(json.loads(engine.path.read_text())) == {"graph", "arguments", "for"}
     sidecar = json.loads((folder / "student.int8.json").read_text())
@@ -61,14 +44,14 @@ def test_the_engine_file_is_trtexecs_own_and_the_rest_stands_beside(make, folder
     assert timings.name == "orin-nano-8-tensorrt-8.5.1-cuda-12.6-15W.cache"
 
 
-def test_the_same_again_is_not_built_again(make, said):
+def test_unchanged_engine_is_reused(make, messages):
     first = make()
     before = first.path.stat().st_mtime_ns
-    again = make(fails="node")
-    assert again.reused and not first.reused
-    assert again.path.stat().st_mtime_ns == before
-    assert again.table == first.table
-    assert "nothing changed" in said[-1]
+    second = make(fails="node")
+    assert second.reused and not first.reused
+    assert second.path.stat().st_mtime_ns == before
+    assert second.layers == first.layers
+    assert "unchanged, reused" in messages[-1]
 
 
 CHANGES = {
@@ -81,40 +64,40 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("field", CHANGES)
-def test_another_device_builds_again(make, said, field):
+def test_another_device_rebuilds(make, messages, field):
     make()
     engine = make(device=dataclasses.replace(DEVICE, **CHANGES[field]))
     assert not engine.reused
-    assert any("built again" in line and f"{field}: " in line for line in said)
+    assert any("rebuilding" in line and f"{field}: " in line for line in messages)
 
 
-def test_another_tensorrt_builds_again(make, said):
+def test_another_tensorrt_rebuilds(make, messages):
     make("8.5")
     assert not make("8.6").reused
-    assert any("tensorrt: 8.5.1 -> 8.6.1" in line for line in said)
+    assert any("tensorrt: 8.5.1 -> 8.6.1" in line for line in messages)
 
 
-def test_other_options_build_again(make, said):
+def test_other_options_rebuild(make, messages):
     make()
     assert not make(options=dataclasses.replace(INT8, batch=4)).reused
-    assert any("options: " in line for line in said)
+    assert any("options: " in line for line in messages)
 
 
-def test_another_graph_builds_again(make, graphs, said):
+def test_another_graph_rebuilds(make, graphs, messages):
     make()
     graph = graphs / "student.int8-float-weights.onnx"
     graph.write_bytes(quantized_convolution(seed=99).SerializeToString())
     assert not make().reused
-    assert any("graph: " in line for line in said)
+    assert any("graph: " in line for line in messages)
 
 
-def test_every_field_of_a_fingerprint_is_changed_above():
+def test_rebuild_tests_cover_every_field_of_the_fingerprint():
     fields = {field.name for field in dataclasses.fields(Fingerprint)}
     assert fields == {*CHANGES, "tensorrt", "options", "graph"}
 
 
 @pytest.mark.parametrize("damage", ["engine", "sidecar", "torn"])
-def test_a_damaged_engine_is_built_again(make, folder, damage):
+def test_damaged_engine_is_rebuilt(make, folder, damage):
     engine = make()
     if damage == "engine":
         engine.path.write_text("something else")
@@ -126,53 +109,48 @@ def test_a_damaged_engine_is_built_again(make, folder, damage):
     assert not make().reused
 
 
-def test_ten_tries_weak_typing_when_strong_is_refused(make, said):
+def test_version_10_falls_back_to_weak_typing(make, messages):
     engine = make("10.16", fails="strong")
     assert engine.options.typing == "weak"
     assert json.loads(engine.path.read_text())["graph"].endswith("student.int8.onnx")
-    assert any("strongly typed" in line and "trying the other way" in line for line in said)
+    assert any(
+        "strongly typed" in line and "trying the next typing mode" in line for line in messages
+    )
 
 
-def test_the_other_way_is_found_again_without_another_try(make, said):
+def test_engine_of_the_fallback_mode_is_reused(make, messages):
     make("10.16", fails="strong")
-    said.clear()
-    again = make("10.16", fails="strong")
-    assert again.reused and again.options.typing == "weak"
-    assert said == ["student.int8.engine: built before, nothing changed"]
+    messages.clear()
+    engine = make("10.16", fails="strong")
+    assert engine.reused and engine.options.typing == "weak"
+    assert messages == ["student.int8.engine: unchanged, reused"]
 
 
-def test_the_log_holds_every_way_and_why_it_ended(make, folder):
+def test_log_contains_every_attempt_and_its_error(make, folder):
     make("10.16", fails="strong")
     log = (folder / "build.int8.log").read_text()
-    heads = [line for line in log.splitlines() if line.startswith("===")]
-    assert heads[0] == "=== int8, strongly typed: student.int8-fp16.onnx, TensorRT 10.16.0 ==="
-    assert "FP16 scale not supported" in heads[1] and "no engine" in heads[1]
-    assert heads[-1] == "=== int8, weakly typed: student.int8.onnx, TensorRT 10.16.0 ==="
-    assert log.index("[E] [TRT] DequantizeLinear") < log.index(heads[-1])
+    headings = [line for line in log.splitlines() if line.startswith("===")]
+    assert headings[0] == "=== int8, strongly typed: student.int8-fp16.onnx, TensorRT 10.16.0 ==="
+    assert "FP16 scale not supported" in headings[1] and "no engine" in headings[1]
+    assert headings[-1] == "=== int8, weakly typed: student.int8.onnx, TensorRT 10.16.0 ==="
+    assert log.index("[E] [TRT] DequantizeLinear") < log.index(headings[-1])
     make("8.6")
     assert "10.16" not in (folder / "build.int8.log").read_text()
 
 
 @pytest.mark.parametrize("field", ["cuda", "power_mode"])
-def test_what_a_device_does_not_tell_is_never_taken_for_the_same(make, said, field):
-    blind = dataclasses.replace(DEVICE, **{field: "unknown"})
-    make(device=blind)
-    assert not make(device=blind).reused
-    line = f"built again, this device does not tell whether its {field} changed"
-    assert any(line in each for each in said)
+def test_unknown_facts_always_rebuild(make, messages, field):
+    partly_unknown = dataclasses.replace(DEVICE, **{field: "unknown"})
+    make(device=partly_unknown)
+    assert not make(device=partly_unknown).reused
+    line = f"rebuilding, because this device does not report its {field}"
+    assert any(line in each for each in messages)
     assert not list((Path.home() / ".cache").rglob("*.cache"))
 
 
-def test_the_table_of_an_earlier_build_is_not_taken_for_this_ones(make, monkeypatch, said):
+def test_layers_of_an_earlier_build_are_not_reused(make, monkeypatch, messages):
     make()
     monkeypatch.setenv("STANDIN_NO_LAYERS", "1")
     engine = make(options=dataclasses.replace(INT8, batch=4))
-    assert engine.table == []
-    assert "this TensorRT tells no types of layers" in said
-
-
-@pytest.mark.parametrize(
-    ("memory_gb", "mib"), [(None, 1024), (4, 512), (8, 1024), (64, 1024), (2, 256)]
-)
-def test_the_workspace_is_an_eighth_of_the_memory_and_never_large(memory_gb, mib):
-    assert default_workspace_mib(memory_gb) == mib
+    assert engine.layers == []
+    assert "this TensorRT reports no layer types" in messages

@@ -1,4 +1,4 @@
-"""Layer tables in every dialect of the inspector, and what is read off them."""
+"""Layer tables in the formats of all TensorRT versions."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from targets.tensorrt.layers import (
     reformat_layers,
 )
 
-EIGHT = {
+VERSION_8_TABLE = {
     "Layers": [
         {
             "Name": "Reformatting CopyNode for Input Tensor 0 to conv1",
@@ -47,8 +47,8 @@ EIGHT = {
 }
 
 
-def in_eleven(document):
-    """The same table as 11 writes it: a field for the type, I/O tensors in place of bindings."""
+def as_version_11(document):
+    """Convert a table to version 11: a field for the type, I/O tensors instead of bindings."""
     types = {"FP32": "Float", "Int8": "Int8", "FP16": "Half"}
 
     def tensor(old):
@@ -67,8 +67,10 @@ def in_eleven(document):
     return {"Layers": rows, "I/O Tensors": [{"Name": "images", "IOMode": "Input"}]}
 
 
-@pytest.mark.parametrize("document", [EIGHT, in_eleven(EIGHT)], ids=["8-and-10", "11"])
-def test_both_dialects_say_the_same(document):
+@pytest.mark.parametrize(
+    "document", [VERSION_8_TABLE, as_version_11(VERSION_8_TABLE)], ids=["8-and-10", "11"]
+)
+def test_parse_layers_reads_both_formats(document):
     table = parse_layers(document)
     assert [(layer.takes, layer.gives) for layer in table] == [
         ("fp32", "int8"),
@@ -81,28 +83,28 @@ def test_both_dialects_say_the_same(document):
     assert layer_summary(table) == "layers with weights: 1 fp16, 1 int8; reformats: 1"
 
 
-def test_names_alone_are_no_table():
+def test_parse_layers_refuses_names_without_details():
     with pytest.raises(DetailsMissingError):
         parse_layers({"Layers": ["conv1 + relu1", "pool"], "Bindings": ["images"]})
 
 
-def test_a_pooling_is_no_layer_with_weights():
+def test_pooling_is_not_weighted():
     assert not Layer("pool", "Pooling", "", "fp16", "fp16").weighted
 
 
-def test_a_reformat_within_a_convolution_is_no_convolution():
+def test_reformat_of_a_convolution_is_not_weighted():
     name = "Reformatting CopyNode for Output Tensor 0 to conv1"
     assert not Layer(name, "Convolution", "", "fp32", "int8").weighted
 
 
-def test_what_is_inside_a_foreign_node_is_not_told():
-    closed = Layer("{ForeignNode[conv1...fc1]}", "Convolution", "", "int8", "int8")
+def test_foreign_node_is_opaque_and_not_weighted():
+    foreign = Layer("{ForeignNode[conv1...fc1]}", "Convolution", "", "int8", "int8")
     copy = Layer("Reformatting CopyNode to {ForeignNode[conv1]}", "Reformat", "", "fp32", "int8")
-    assert (closed.opaque, closed.weighted) == (True, False)
+    assert (foreign.opaque, foreign.weighted) == (True, False)
     assert (copy.opaque, copy.reformats) == (False, True)
-    assert "untold: what is inside {ForeignNode[conv1...fc1]}" in layer_summary([closed, copy])
+    assert "no details of {ForeignNode[conv1...fc1]}" in layer_summary([foreign, copy])
 
 
-def test_an_unknown_type_is_called_other():
+def test_unknown_type_is_other():
     (layer,) = parse_layers({"Layers": [{"Name": "a", "Inputs": [{"Format/Datatype": "BF16"}]}]})
     assert (layer.takes, layer.gives) == ("other", "other")

@@ -1,4 +1,4 @@
-"""What held a device back, read from /sys as Jetsons have it; not known is not never."""
+"""Throttling read from /sys files like a Jetson's; a missing file means unknown."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from targets.tensorrt.throttling import (
 
 @pytest.fixture
 def counters(tmp_path):
-    """Two over-current sensors with three counters each, one of them unreadable, and another."""
+    """Write two over-current sensors with three counters each, one of them unreadable."""
     folder = tmp_path / "sys" / "class" / "hwmon"
     for index, name in enumerate(("soctherm_oc", "ina3221", "soctherm_oc")):
         sensor = folder / f"hwmon{index}"
@@ -33,17 +33,17 @@ def cooling(root, states):
         (device / "cur_state").write_text(f"{state}\n")
 
 
-def test_events_are_counted_and_unreadable_counters_passed_over(counters):
+def test_over_current_events_skips_unreadable_counters(counters):
     assert over_current_events(counters) == 11
     assert throttled_since(9, counters).over_current == 2
 
 
-def test_without_a_counter_nothing_is_known(tmp_path):
+def test_over_current_events_are_unknown_without_a_counter(tmp_path):
     assert over_current_events(tmp_path) is None
     assert throttled_since(None, tmp_path) == Throttling(None, None)
 
 
-def test_heat_is_what_linux_holds_back_and_no_fan(tmp_path):
+def test_heat_limited_devices_excludes_fans(tmp_path):
     cooling(tmp_path, {"pwm-fan": 3, "cpufreq-cpu0": 0, "gpu-throttle-alert": 0})
     assert heat_limited_devices(tmp_path) == ()
     cooling(tmp_path, {"pwm-fan": 3, "cpufreq-cpu0": 2, "gpu-throttle-alert": 1})
@@ -52,13 +52,13 @@ def test_heat_is_what_linux_holds_back_and_no_fan(tmp_path):
     assert throttled_since(None, tmp_path) == Throttling(None, expected)
 
 
-def test_a_device_whose_state_cannot_be_read_tells_nothing(tmp_path):
+def test_heat_is_unknown_if_no_state_is_readable(tmp_path):
     cooling(tmp_path, {"gpu-throttle-alert": "no"})
     assert heat_limited_devices(tmp_path) is None
 
 
 @pytest.mark.parametrize(
-    ("seen", "all_of_it"),
+    ("runs", "total"),
     [
         ([Throttling(1, ()), Throttling(2, ("a",)), Throttling(0, ("a", "b"))], (3, ("a", "b"))),
         ([Throttling(1, ()), Throttling(None, ())], (None, ())),
@@ -66,10 +66,10 @@ def test_a_device_whose_state_cannot_be_read_tells_nothing(tmp_path):
         ([Throttling(0, None), Throttling(0, ("a",))], (0, ("a",))),
     ],
 )
-def test_of_several_runs_what_one_does_not_tell_is_not_known(seen, all_of_it):
-    assert combine(seen) == Throttling(*all_of_it)
+def test_combine_keeps_unknown_values_unknown(runs, total):
+    assert combine(runs) == Throttling(*total)
 
 
-def test_it_is_told_in_a_few_words():
-    assert str(Throttling(2, ("a", "b"))) == "2 times by its supply and for heat (a, b)"
-    assert not Throttling(0, ()).seen and not Throttling(None, None).seen
+def test_throttling_is_formatted_in_a_few_words():
+    assert str(Throttling(2, ("a", "b"))) == "2 over-current events and heat (a, b)"
+    assert not Throttling(0, ()).occurred and not Throttling(None, None).occurred

@@ -1,4 +1,4 @@
-"""Timings outlive a build and a bundle, by device, TensorRT, CUDA and power mode."""
+"""The timing cache is reused by device, TensorRT, CUDA and power mode."""
 
 import dataclasses
 from pathlib import Path
@@ -12,20 +12,20 @@ VERSION = (8, 5, 1)
 
 
 @pytest.fixture
-def said():
+def messages():
     return []
 
 
 @pytest.fixture
-def build(monkeypatch, tmp_path, said):
-    """A build that finds timings and leaves some; gives what it found."""
+def build(monkeypatch, tmp_path, messages):
+    """Return a function that builds with the cache, adds to it, and returns what was in it."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
-    def _build(device=DEVICE, version=VERSION, leaves="timings", fails=False):
+    def _build(device=DEVICE, version=VERSION, adds="timings", fails=False):
         scratch = tmp_path / "scratch"
-        with timing_cache(device, version, scratch, said.append) as cache:
+        with timing_cache(device, version, scratch, messages.append) as cache:
             found = cache.read_text() if cache.exists() else ""
-            cache.write_text(found + leaves)
+            cache.write_text(found + adds)
             if fails:
                 raise RuntimeError("no engine")
         assert not scratch.exists()
@@ -34,53 +34,53 @@ def build(monkeypatch, tmp_path, said):
     return _build
 
 
-def kept():
-    place = Path.home() / ".cache" / "datafree-edge" / "timing"
-    return {path.name: path.read_text() for path in place.iterdir()} if place.exists() else {}
+def saved():
+    folder = Path.home() / ".cache" / "datafree-edge" / "timing"
+    return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else {}
 
 
-def test_the_next_build_finds_what_the_last_one_timed(build):
+def test_next_build_gets_the_cache_of_the_last_one(build):
     assert build() == ""
     assert build() == "timings"
-    assert kept() == {"orin-nano-8-tensorrt-8.5.1-cuda-12.6-15W.cache": "timingstimings"}
+    assert saved() == {"orin-nano-8-tensorrt-8.5.1-cuda-12.6-15W.cache": "timingstimings"}
 
 
 @pytest.mark.parametrize("field", ["target", "cuda", "power_mode", "tensorrt"])
-def test_of_another_device_tensorrt_cuda_or_power_mode_there_are_none(build, field):
+def test_other_device_tensorrt_cuda_or_power_mode_starts_without_cache(build, field):
     build()
     if field == "tensorrt":
         assert build(version=(8, 6, 1)) == ""
     else:
         assert build(dataclasses.replace(DEVICE, **{field: "an/other"})) == ""
-    assert len(kept()) == 2
+    assert len(saved()) == 2
 
 
 @pytest.mark.parametrize("field", ["cuda", "power_mode"])
-def test_of_a_device_that_does_not_tell_nothing_is_kept(build, field):
-    blind = dataclasses.replace(DEVICE, **{field: "unknown"})
-    assert build(blind) == build(blind) == ""
-    assert kept() == {}
+def test_device_with_unknown_facts_saves_no_cache(build, field):
+    partly_unknown = dataclasses.replace(DEVICE, **{field: "unknown"})
+    assert build(partly_unknown) == build(partly_unknown) == ""
+    assert saved() == {}
 
 
-def test_what_fails_leaves_what_was_kept(build, tmp_path):
+def test_failed_build_does_not_change_the_cache(build, tmp_path):
     build()
     with pytest.raises(RuntimeError):
         build(fails=True)
-    assert set(kept().values()) == {"timings"}
+    assert set(saved().values()) == {"timings"}
     assert not (tmp_path / "scratch").exists()
 
 
-def test_two_that_end_at_once_leave_one_whole_file(build):
-    """What is kept is replaced as a whole: who reads it meanwhile has the old one to the end."""
+def test_cache_is_replaced_atomically(build):
+    """A reader of the old file can read it to its end."""
     build()
     (path,) = (Path.home() / ".cache" / "datafree-edge" / "timing").iterdir()
     with path.open() as reader:
-        build(leaves="others")
+        build(adds="others")
         assert reader.read() == "timings"
-    assert list(kept().values()) == ["timingsothers"]
+    assert list(saved().values()) == ["timingsothers"]
 
 
-def test_what_cannot_be_kept_is_told_and_costs_nothing(build, said, tmp_path):
+def test_unwritable_cache_is_a_warning_only(build, messages, tmp_path):
     (tmp_path / "home").write_text("a file where a home should be")
     assert build() == ""
-    assert len(said) == 1 and "timings of this build could not be kept" in said[0]
+    assert len(messages) == 1 and "the timing cache could not be saved" in messages[0]

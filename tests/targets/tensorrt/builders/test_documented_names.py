@@ -1,4 +1,4 @@
-"""Every name of TensorRT's that is used, against the real bindings of each generation."""
+"""Every TensorRT name in the code exists in the real bindings of each version."""
 
 import ast
 import dataclasses
@@ -26,9 +26,9 @@ WHEELS = {
 LIBRARIES = ("nvinfer", "nvinfer_plugin", "nvonnxparser", "nvparsers")
 
 LOOKED_UP = re.compile(r"(?:createInfer|createNv|getBuilder|getPlugin|getNv|initLibNv|_ZN\d+nv)\w+")
-"""What the bindings take from TensorRT's libraries when they are imported."""
+"""Symbols that the bindings look up in TensorRT's libraries at import."""
 
-GONE = {
+MISSING_NAMES = {
     "8.6": {"trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED"},
     "10.3": set(),
     "10.16": set(),
@@ -40,7 +40,7 @@ GONE = {
         "trt.IBuilderConfig.int8_calibrator",
     },
 }
-"""Names that a generation lacks, every one of which is asked for only where it is there."""
+"""Names that a version lacks; the code uses them only if they exist."""
 
 MEMBERS = {
     "Builder": (
@@ -65,11 +65,11 @@ MEMBERS = {
         *("set_input_shape", "get_tensor_shape", "set_tensor_address", "execute_async_v3"),
     ),
 }
-"""Methods and properties that are called, by the class that must have them."""
+"""Methods and properties in use, by class."""
 
 
 def names_used():
-    """Every `trt.X.Y` of the builder and the loader, and the flags asked for by name."""
+    """Return every `trt.X.Y` of the builder and the loader, and the flags looked up by name."""
     used = set()
     for text in (Path(bindings.__file__).read_text(), LOADER_TEMPLATE):
         for node in ast.walk(ast.parse(text)):
@@ -82,14 +82,21 @@ def names_used():
     return used | {f"trt.BuilderFlag.{name}" for name in ("INT8", "FP16")}
 
 
-OURS = {
-    *("trt", "options", "places", "shape", "logger", "builder", "calibrator"),
-    *("_network_flags", "_config", "_tell_errors", "_report", "_layers", "build"),
+OWN_ATTRIBUTES = {
+    *("trt", "options", "files", "shape", "logger", "builder", "calibrator"),
+    *(
+        "_network_flags",
+        "_config",
+        "_print_parser_errors",
+        "_print_dla_support",
+        "_layers",
+        "build",
+    ),
     *(field.name for kind in (Options, BuildFiles) for field in dataclasses.fields(kind)),
 }
 """Attributes of this project's own objects."""
 
-PYTHONS = {
+OTHER_ATTRIBUTES = {
     *("dataclass", "asdict", "dumps", "loads", "search", "groups", "executable", "stderr", "argv"),
     *("import_module", "exit", "items", "values", "graph", "op_type", "output"),
     *("read_bytes", "write_bytes", "read_text", "write_text", "exists", "unlink"),
@@ -98,60 +105,64 @@ PYTHONS = {
     *("ascontiguousarray", "empty", "float32", "ctypes", "data"),
     *("cudaDeviceGetAttribute", "cudaMallocManaged", "cudaDeviceSynchronize", "cudaFree"),
 }
-"""Attributes of Python's, NumPy's, ONNX's and CUDA's own objects."""
+"""Attributes of objects of Python, NumPy, ONNX and CUDA."""
 
 
-def members_called():
-    """Every other attribute that the builder and the loader ask for: TensorRT's."""
-    called = set()
+def members_used():
+    """Return every other attribute in the builder and the loader: TensorRT's."""
+    used = set()
     for text in (Path(bindings.__file__).read_text(), LOADER_TEMPLATE):
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Attribute):
                 written = ast.unparse(node).replace("self.trt", "trt")
                 if "(" in written or not written.startswith("trt."):
-                    called.add(node.attr)
-    return called - OURS - PYTHONS
+                    used.add(node.attr)
+    return used - OWN_ATTRIBUTES - OTHER_ATTRIBUTES
 
 
-def test_every_member_called_is_listed_and_the_other_way_round():
-    """So that nothing escapes the look at the real bindings."""
-    assert members_called() == {name for names in MEMBERS.values() for name in names}
+def test_members_table_equals_the_members_in_use():
+    """Otherwise a member would not be compared with the real bindings."""
+    assert members_used() == {name for names in MEMBERS.values() for name in names}
 
 
 SCRIPT = """
 import importlib, json, operator, sys
 trt = importlib.import_module("tensorrt_bindings")
-wanted, gone, members = json.loads(sys.argv[1])
+required, absent, members = json.loads(sys.argv[1])
 
-def there(name):
+def exists(name):
     try:
         operator.attrgetter(name.removeprefix("trt."))(trt)
     except AttributeError:
         return False
     return True
 
-wrong = [f"missing {name}" for name in wanted if not there(name)]
-wrong += [f"unexpected {name}" for name in gone if there(name)]
+wrong = [f"missing {name}" for name in required if not exists(name)]
+wrong += [f"unexpected {name}" for name in absent if exists(name)]
 for kind, names in members.items():
-    wrong += [f"missing {kind}.{name}" for name in names if not there(f"trt.{kind}.{name}")]
+    wrong += [f"missing {kind}.{name}" for name in names if not exists(f"trt.{kind}.{name}")]
 print(json.dumps([trt.__version__, wrong]))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", WHEELS)
-def test_every_name_is_in_the_real_bindings(version, tmp_path):
+def test_every_name_exists_in_the_real_bindings(version, tmp_path):
     wheel, soname = WHEELS[version]
     unpacked = tmp_path / "unpacked"
     fetch(wheel, tmp_path, unpacked)
     libraries = empty_libraries(tmp_path / "libraries", soname, next(unpacked.rglob("*.so")))
     members = {
-        kind: [name for name in names if f"trt.{kind}.{name}" not in GONE[version]]
+        kind: [name for name in names if f"trt.{kind}.{name}" not in MISSING_NAMES[version]]
         for kind, names in MEMBERS.items()
     }
-    asked = [sorted(names_used() - GONE[version]), sorted(GONE[version]), members]
+    arguments = [
+        sorted(names_used() - MISSING_NAMES[version]),
+        sorted(MISSING_NAMES[version]),
+        members,
+    ]
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(asked)],
+        [sys.executable, "-c", SCRIPT, json.dumps(arguments)],
         env={**os.environ, "LD_LIBRARY_PATH": str(libraries), "PYTHONPATH": str(unpacked)},
         capture_output=True,
         text=True,
@@ -164,20 +175,20 @@ def test_every_name_is_in_the_real_bindings(version, tmp_path):
 
 
 def fetch(wheel, folder, unpacked):
-    """The wheel, unpacked and not installed; the test is skipped where it cannot be had."""
+    """Download and unpack a wheel without installing it; skip the test without network."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", wheel]
     fetched = subprocess.run(
         [*command, "--dest", folder], capture_output=True, text=True, check=False
     )
     found = list(folder.glob("*.whl"))
     if not found:
-        # NVIDIA's wheels are not ours to commit: without the network there is nothing to look at.
-        pytest.skip(f"{wheel} cannot be fetched: {fetched.stderr[-200:]}")
+        # NVIDIA's license does not allow committing the wheels.
+        pytest.skip(f"{wheel} cannot be downloaded: {fetched.stderr[-200:]}")
     zipfile.ZipFile(found[0]).extractall(unpacked)
 
 
 def empty_libraries(place, soname, bindings_file):
-    """Libraries that hold what the bindings look up at import, each function giving nothing."""
+    """Compile libraries with the symbols that the bindings look up; every function returns null."""
     place.mkdir()
     listed = subprocess.run(
         ["nm", "-D", "--undefined-only", bindings_file], capture_output=True, text=True, check=True

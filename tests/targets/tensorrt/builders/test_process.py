@@ -1,4 +1,4 @@
-"""A build ends with whoever waits for it, whatever ends that: with processes really killed."""
+"""Builds end with their parent process; the tests kill real processes."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from targets.tensorrt.builders.process import LAUNCHER, run_logged
-from targets.tensorrt.diagnosis.failures import BuildError
+from targets.tensorrt.diagnosis.failure import BuildError
 from tests.support.quick_run import ROOT
 from tests.support.trtexec.install import install_trtexec_stand_in
 
@@ -23,16 +23,16 @@ from targets.tensorrt.builders.trtexec import find_trtexec
 kind, folder = sys.argv[1], Path(sys.argv[2])
 builder = find_trtexec() if kind == "trtexec" else find_bindings()
 names = ("g.onnx", "e.part", "t.cache", "l.json", "t.json")
-places = BuildFiles(*(folder / name for name in names))
-asked = (Options("fp16", "weak"), places, (1, 3, 8, 8), folder / "log", 600)
-# In a thread, as a Prefect worker builds: the main one goes on.
-threading.Thread(target=builder.build, args=asked).start()
+files = BuildFiles(*(folder / name for name in names))
+arguments = (Options("fp16", "weak"), files, (1, 3, 8, 8), folder / "log", 600)
+# In a thread, as in a Prefect worker, while the main thread continues.
+threading.Thread(target=builder.build, args=arguments).start()
 threading.Event().wait()
 """
 
 
 def is_alive(process_id):
-    """A killed process that nobody has waited for yet is dead all the same."""
+    """Return whether a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -40,56 +40,55 @@ def is_alive(process_id):
     return state != "Z"
 
 
-def wait_for(what, seconds=60):
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end:
+def wait_for(condition, timeout_s=60):
+    end = time.monotonic() + timeout_s
+    while not condition() and time.monotonic() < end:
         time.sleep(0.05)
-    return what()
+    return condition()
 
 
 def process_id(log):
-    """That a stand-in says in the log, once it does."""
+    """Return the process id that a stand-in wrote to the log, or None."""
     words = log.read_text().split() if log.exists() else []
     return int(words[words.index("pid") + 1]) if "pid" in words[:-1] else None
 
 
 @pytest.mark.parametrize("kind", ["trtexec", "bindings"])
-def test_a_build_does_not_outlive_its_killed_parent(monkeypatch, tmp_path, kind):
+def test_build_ends_when_its_parent_is_killed(monkeypatch, tmp_path, kind):
     install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
     monkeypatch.setenv("STANDIN_FAILS", "hung")
     stand_in = ROOT / "tests/support/bindings_stand_in"
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(stand_in)]))
     with subprocess.Popen([sys.executable, "-c", BUILD, kind, str(tmp_path)]) as parent:
         try:
-            built_by = wait_for(lambda: process_id(tmp_path / "log"))
-            assert built_by and is_alive(built_by)
+            builder_id = wait_for(lambda: process_id(tmp_path / "log"))
+            assert builder_id and is_alive(builder_id)
         finally:
             parent.kill()
-    assert wait_for(lambda: not is_alive(built_by), 10)
+    assert wait_for(lambda: not is_alive(builder_id), 10)
 
 
-def test_what_was_orphaned_before_it_began_does_not_begin(tmp_path):
+def test_launcher_does_not_start_an_orphan(tmp_path):
     done = subprocess.run([*LAUNCHER, "1", "touch", str(tmp_path / "made")], check=False)
     assert done.returncode == 1
     assert not (tmp_path / "made").exists()
 
 
-def test_it_is_the_very_process_that_ends_and_says_how(tmp_path):
-    """Its signal and its exit code are the program's own, and so is its environment."""
+def test_run_logged_keeps_signal_environment_and_process_group(tmp_path):
     program = "import os; os.kill(os.getpid(), 11)"
     with pytest.raises(BuildError, match="crashed"):
         run_logged([sys.executable, "-c", program], tmp_path / "log", 60)
     program = "import os; print(os.environ['HOME'], os.getpid() == os.getpgrp())"
-    run_logged([sys.executable, "-c", program], tmp_path / "said", 60)
-    assert (tmp_path / "said").read_text() == f"{os.environ['HOME']} True\n"
+    run_logged([sys.executable, "-c", program], tmp_path / "output", 60)
+    assert (tmp_path / "output").read_text() == f"{os.environ['HOME']} True\n"
 
 
-def test_a_program_that_is_not_there_is_one_line(tmp_path):
+def test_run_logged_reports_a_missing_program(tmp_path):
     with pytest.raises(BuildError, match="no-such-program cannot be run"):
         run_logged(["no-such-program"], tmp_path / "log", 60)
 
 
-def test_what_takes_too_long_is_killed_with_its_children(tmp_path):
+def test_run_logged_kills_children_after_the_time_limit(tmp_path):
     program = "sleep 600 & echo pid $!; wait"
     with pytest.raises(BuildError, match=r"stopped after 1 s"):
         run_logged(["sh", "-c", program], tmp_path / "log", 1)

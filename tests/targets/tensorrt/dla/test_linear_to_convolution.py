@@ -1,4 +1,4 @@
-"""Linear layers become convolutions, and the answers stay."""
+"""Linear layers become convolutions with the same logits."""
 
 import dataclasses
 
@@ -11,13 +11,12 @@ from targets.tensorrt.dla.linear_to_convolution import linear_layers_to_convolut
 from targets.tensorrt.dla.lowering import lower_for_dla
 from targets.tensorrt.dla.scales import remove_quantizers
 from targets.tensorrt.options import DLA_CALIBRATION_CACHE
-from tests.support.graphs import Builder, model, node
-from tests.targets.tensorrt.dla.test_lowering import run
+from tests.support.graphs import Builder, model, node, run_graph
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
 
 
-def kinds(graph):
+def operators(graph):
     return [each.op_type for each in graph.graph.node]
 
 
@@ -29,7 +28,7 @@ def linear(build, tensor, inputs, outputs, **attributes):
 
 
 def classifier(last=(), **attributes):
-    """images -> flattened -> Gemm -> Relu -> Gemm -> logits."""
+    """Return images -> flattened -> Gemm -> Relu -> Gemm -> logits."""
     build = Builder()
     hidden = build.add("Relu", linear(build, build.add("Flatten", "images"), 192, 6, **attributes))
     logits = linear(build, hidden, 6, 4, transB=1)
@@ -41,36 +40,35 @@ def classifier(last=(), **attributes):
 
 @pytest.mark.parametrize("attributes", [{}, {"transB": 1}])
 @pytest.mark.parametrize("last", [(), ("Relu",), ("Softmax",)])
-def test_the_answers_stay(attributes, last):
-    given = classifier(last, **attributes)
-    meant = run(given, IMAGES)
-    (made,) = linear_layers_to_convolutions(given).items()
-    onnx.checker.check_model(given, full_check=True)
-    assert kinds(given)[:4] == ["Conv", "Relu", "Conv", "Flatten"]
-    assert made[1] == f"{made[0]}.map"
-    np.testing.assert_allclose(run(given, IMAGES), meant, rtol=1e-5, atol=1e-5)
+def test_convolutions_compute_the_same_logits(attributes, last):
+    graph = classifier(last, **attributes)
+    expected = run_graph(graph, IMAGES)
+    (names,) = linear_layers_to_convolutions(graph).items()
+    onnx.checker.check_model(graph, full_check=True)
+    assert operators(graph)[:4] == ["Conv", "Relu", "Conv", "Flatten"]
+    assert names[1] == f"{names[0]}.map"
+    np.testing.assert_allclose(run_graph(graph, IMAGES), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("attributes", [{"alpha": 0.5}, {"beta": 2.0}])
-def test_a_layer_that_scales_its_product_stays(attributes):
-    given = classifier(**attributes)
-    before = given.SerializeToString()
-    assert linear_layers_to_convolutions(given) == {}
-    assert kinds(given) == kinds(onnx.ModelProto.FromString(before))
+def test_layer_with_a_scaled_product_stays(attributes):
+    graph = classifier(**attributes)
+    before = graph.SerializeToString()
+    assert linear_layers_to_convolutions(graph) == {}
+    assert operators(graph) == operators(onnx.ModelProto.FromString(before))
 
 
-def test_a_map_that_something_else_needs_flat_stays():
+def test_flattened_map_with_two_consumers_stays():
     build = Builder()
     flat = build.add("Flatten", "images")
     sides = [linear(build, flat, 192, 4), linear(build, flat, 192, 4)]
     build.nodes.append(node("Add", sides, ["logits"]))
-    given = model(build.nodes, build.constants, 4)
-    assert linear_layers_to_convolutions(given) == {}
-    assert kinds(given).count("Gemm") == 2
+    graph = model(build.nodes, build.constants, 4)
+    assert linear_layers_to_convolutions(graph) == {}
+    assert operators(graph).count("Gemm") == 2
 
 
-def test_a_real_students_every_layer_has_a_scale(same_bundle, tmp_path):
-    """A LeNet-5 answers as before, and what its linear layers give is in the cache."""
+def test_lowered_lenet5_keeps_its_logits_and_every_layer_has_a_scale(same_bundle, tmp_path):
     golden = load_golden(same_bundle / "golden.npz")
     lower_for_dla(same_bundle / "graphs", golden, 4, (10, 3, 0), tmp_path)
     scaled = {
@@ -78,26 +76,26 @@ def test_a_real_students_every_layer_has_a_scale(same_bundle, tmp_path):
         for row in (tmp_path / DLA_CALIBRATION_CACHE).read_text().splitlines()
     }
     images = dataclasses.replace(golden, pixels=golden.pixels[:4]).images
-    made = {name: onnx.load(tmp_path / f"student.dla-{name}.onnx") for name in ("int8", "fp16")}
-    meant = {
+    lowered = {name: onnx.load(tmp_path / f"student.dla-{name}.onnx") for name in ("int8", "fp16")}
+    expected = {
         name: onnx.load(same_bundle / f"graphs/student.{role}.onnx")
         for name, role in (("int8", "int8"), ("fp16", "fp32"))
     }
-    remove_quantizers(meant["int8"])
-    assert {output for each in made["int8"].graph.node for output in each.output} <= scaled
-    for name, graph in made.items():
-        assert "Gemm" not in kinds(graph)
-        same = run(meant[name], images)
-        np.testing.assert_allclose(run(graph, images), same, rtol=1e-4, atol=1e-4)
+    remove_quantizers(expected["int8"])
+    assert {output for each in lowered["int8"].graph.node for output in each.output} <= scaled
+    for name, graph in lowered.items():
+        assert "Gemm" not in operators(graph)
+        logits = run_graph(expected[name], images)
+        np.testing.assert_allclose(run_graph(graph, images), logits, rtol=1e-4, atol=1e-4)
 
 
-def test_a_reshape_that_flattens_is_one_too():
+def test_reshape_that_flattens_is_recognized():
     build = Builder()
     shape = build.constant(np.array([-1, 192]))
     flat = build.add("Reshape", "images", shape)
     build.nodes.append(node("Identity", [linear(build, flat, 192, 4)], ["logits"]))
-    given = model(build.nodes, build.constants, 4)
-    meant = run(given, IMAGES)
-    assert linear_layers_to_convolutions(given)
-    np.testing.assert_allclose(run(given, IMAGES), meant, rtol=1e-5, atol=1e-5)
-    assert kinds(given).count("Conv") == 1
+    graph = model(build.nodes, build.constants, 4)
+    expected = run_graph(graph, IMAGES)
+    assert linear_layers_to_convolutions(graph)
+    np.testing.assert_allclose(run_graph(graph, IMAGES), expected, rtol=1e-5, atol=1e-5)
+    assert operators(graph).count("Conv") == 1

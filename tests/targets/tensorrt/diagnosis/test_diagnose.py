@@ -1,12 +1,11 @@
-"""Every way of failing has one line: what happened, and what to do about it."""
-
-import json
+"""Every kind of failure has a one-line diagnosis and a remedy."""
 
 import pytest
 
-from targets.tensorrt.diagnosis.failures import KNOWN_FAILURES, diagnose, diagnose_timeout
+from targets.tensorrt.diagnosis.diagnose import diagnose, diagnose_timeout
+from targets.tensorrt.diagnosis.known_failures import KNOWN_FAILURES
 from targets.tensorrt.diagnosis.parser_errors import parser_error_line, parser_errors
-from tests.support.quick_run import ROOT
+from tests.support.trtexec.flags import FLAGS
 
 LOG = "build.int8.log"
 
@@ -24,7 +23,7 @@ LINES = {
 
 
 @pytest.mark.parametrize("kind", LINES)
-def test_a_known_line_is_diagnosed(kind):
+def test_diagnose_recognizes_every_known_line(kind):
     noise = "[I] === Build Options ===\n[V] [TRT] Registered plugin\n"
     failure = diagnose(
         f"{noise}{LINES[kind]}\n&&&& FAILED TensorRT.trtexec [TensorRT v8502]", 1, LOG
@@ -34,7 +33,7 @@ def test_a_known_line_is_diagnosed(kind):
     assert failure.remedy
 
 
-def test_every_diagnosis_has_a_line_here():
+def test_every_known_failure_has_an_example():
     assert {failure.kind for _, failure in KNOWN_FAILURES} == LINES.keys()
 
 
@@ -46,45 +45,45 @@ def test_every_diagnosis_has_a_line_here():
         ("no-implementation", "conv1 + relu1"),
     ],
 )
-def test_the_thing_is_named(kind, named):
+def test_diagnosis_names_the_flag_operator_or_node(kind, named):
     assert named in diagnose(LINES[kind], 1, LOG).diagnosis
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "remedy", "again"),
+    ("code", "kind", "remedy", "transient"),
     [
-        (-9, "killed", "stop what else runs, or add swap", True),
+        (-9, "killed", "stop other programs, or add swap space", True),
         (-11, "crashed", "report it with build.int8.log", False),
         (1, "unclear", "see build.int8.log", False),
     ],
 )
-def test_without_a_word_the_exit_code_speaks(code, kind, remedy, again):
+def test_diagnose_uses_the_exit_code_without_an_error(code, kind, remedy, transient):
     failure = diagnose("[I] Building", code, LOG)
-    assert (failure.kind, failure.remedy, failure.transient) == (kind, remedy, again)
+    assert (failure.kind, failure.remedy, failure.transient) == (kind, remedy, transient)
 
 
-def test_an_exceptions_last_line_is_told():
+def test_diagnose_quotes_the_last_line_of_an_exception():
     failure = diagnose("Traceback (most recent call last):\nKeyError: 'x'\n", 1, LOG)
-    assert "the last it said: KeyError: 'x'" in failure.diagnosis
+    assert "last output: KeyError: 'x'" in failure.diagnosis
 
 
-def test_what_ran_too_long_tells_the_last_it_said():
+def test_diagnose_timeout_quotes_the_last_line():
     failure = diagnose_timeout("[I] Building\n[V] Tactic 7\n\n", 3600)
     assert (failure.kind, failure.transient) == ("hung", True)
-    assert "stopped after 3600 s, the last it said was: [V] Tactic 7" in failure.diagnosis
+    assert "stopped after 3600 s, last output: [V] Tactic 7" in failure.diagnosis
     assert "nothing" in diagnose_timeout("", 5).diagnosis
 
 
-def test_an_unknown_error_is_told_as_it_stands():
+def test_diagnose_quotes_an_unknown_error():
     failure = diagnose("[W] no\n[11/22/2026-12:00:00] [E] [TRT] New\n[E] and more", 1, LOG)
     assert (failure.kind, failure.diagnosis) == ("refused", "New")
-    assert failure.remedy == "see build.int8.log for all of it"
+    assert failure.remedy == "see build.int8.log for the full output"
 
 
 @pytest.mark.parametrize(
     "mark", ["[W] [TRT]", "[TRT] [W]", "[11/22/2026-12:00:00] [V] [TRT]", "[I]"]
 )
-def test_what_is_no_error_is_no_diagnosis(mark):
+def test_diagnose_ignores_lines_below_error(mark):
     log = f"{mark} Skipping tactic 3 due to OutOfMemory\n[E] Error[4]: the real one"
     failure = diagnose(log, 1, LOG)
     assert (failure.kind, failure.transient) == ("refused", False)
@@ -92,16 +91,16 @@ def test_what_is_no_error_is_no_diagnosis(mark):
 
 
 @pytest.mark.parametrize("mark", ["[E] ", "[F] [TRT] ", "[TRT] [E] ", ""])
-def test_an_error_and_an_unmarked_line_are_diagnoses(mark):
+def test_diagnose_reads_errors_and_unmarked_lines(mark):
     assert diagnose(f"[I] x\n{mark}out of memory", 1, LOG).kind == "out-of-memory"
 
 
-def test_a_path_in_the_command_line_is_no_diagnosis():
+def test_diagnose_ignores_the_command_line():
     log = "&&&& RUNNING TensorRT.trtexec [TensorRT v8502] # trtexec --onnx=/OutOfMemory/g.onnx"
     assert diagnose(log, 1, LOG).kind == "unclear"
 
 
-PARSED = """\
+PARSER_LOG = """\
 [09/24/2025-09:19:49] [TRT] [E] ModelImporter.cpp:963: While parsing node number 4 [A -> "/a"]:
 [09/24/2025-09:19:49] [TRT] [E] ModelImporter.cpp:968: ERROR: onnxOpCheckers.cpp:819 In function f:
 [6] creator && "Plugin not found, are the plugin name, version, and namespace correct?"
@@ -110,12 +109,12 @@ PARSED = """\
 [E] While parsing node number 1 [DequantizeLinear -> "bias"]:
 Invalid Node - bias_DequantizeLinear
 """
-"""As TensorRT 10, 8.2 and 11 print them."""
+"""Parser errors in the formats of TensorRT 10, 8.2 and 11."""
 
 
-def test_every_dialect_of_the_parser_is_read():
+def test_parser_errors_reads_the_format_of_every_version():
     log = (
-        PARSED
+        PARSER_LOG
         + parser_error_line(12, "Mish", "y", "first\nsecond")
         + "\n"
         + parser_error_line(-1, "graph", "", "no output")
@@ -130,16 +129,16 @@ def test_every_dialect_of_the_parser_is_read():
     ]
     failure = diagnose(log, 1, LOG)
     assert failure.kind == "unsupported-node"
-    assert failure.diagnosis.startswith("TensorRT cannot read 5 nodes of the graph: node 4 (A")
+    assert failure.diagnosis.startswith("TensorRT cannot parse 5 nodes of the graph: node 4 (A")
     assert failure.diagnosis.endswith("; and 2 more")
     assert "\n" not in str(failure)
 
 
-def test_an_error_told_twice_counts_once():
-    assert len(parser_errors(PARSED * 2)) == 3
+def test_parser_errors_lists_a_node_once():
+    assert len(parser_errors(PARSER_LOG * 2)) == 3
 
 
-def test_a_nodes_own_reason_says_what_helps():
+def test_diagnose_takes_the_remedy_from_a_nodes_reason():
     line = parser_error_line(
         3, "QuantizeLinear", "q", "Assertion failed: shiftIsAllZeros(zeroPoint)"
     )
@@ -148,16 +147,13 @@ def test_a_nodes_own_reason_says_what_helps():
     assert "python -m targets lint" in failure.remedy
 
 
-def test_only_what_may_pass_is_tried_again():
-    again = {failure.kind for _, failure in KNOWN_FAILURES if failure.transient}
-    assert again == {"disk-full", "out-of-memory"}
+def test_only_full_disk_and_memory_are_transient():
+    transient = {failure.kind for _, failure in KNOWN_FAILURES if failure.transient}
+    assert transient == {"disk-full", "out-of-memory"}
 
 
-def test_no_diagnosis_is_read_out_of_a_help_page():
-    """A refused flag is followed by the whole help, which speaks of memory, DLA and int8 too."""
-    versions = json.loads((ROOT / "tests/support/trtexec/trtexec_flags.json").read_text())[
-        "versions"
-    ]
-    for version in versions.values():
+def test_diagnose_ignores_the_help_text():
+    """After an unknown flag, trtexec prints its help, which mentions memory, DLA and int8."""
+    for version in FLAGS.values():
         text = "[E] Unknown option: --mystery\n" + "\n".join(version["flags"])
         assert diagnose(text, 1, LOG).kind == "unknown-flag"

@@ -1,7 +1,7 @@
-"""What trtexec is to be asked for on every Jetson of the catalogue, written by hand.
+"""The expected trtexec commands on every Jetson of the catalogue, written by hand.
 
-From the help of each version (trtexec_flags.json), never from the code that asks. The network takes
-images of 3x32x32: on the GPU in batches of 1 to 8, tuned for 1; on an accelerator in batches of 8.
+They follow the help of each version (trtexec_flags.json), not the code under test. The network's
+images are 3x32x32, in batches of 1 to 8 on the GPU, optimized for 1, and of 8 on an accelerator.
 """
 
 TENSORRT = {
@@ -16,7 +16,7 @@ TENSORRT = {
     "7.2": "10.16.2",
     "7.2.2": "11.4.1",
 }
-"""By JetPack."""
+"""TensorRT version by JetPack."""
 
 GPU = "int8 fp16"
 DLA = "dla-int8 dla-fp16"
@@ -49,7 +49,7 @@ ENGINES = {
     "thor-t4000": {"7.1": GPU, "7.2": GPU, "7.2.2": GPU},
     "thor-t5000": {"7.0": GPU, "7.1": GPU, "7.2": GPU, "7.2.2": GPU},
 }
-"""What is built, by module and JetPack."""
+"""The engines to build, by module and JetPack."""
 
 IN_10 = {
     "int8": [
@@ -181,17 +181,17 @@ COMMANDS = {
     "10.16": {engine: IN_10[engine] for engine in ("int8", "fp16")},
     "11.4": {engine: IN_10[engine][:1] for engine in ("int8", "fp16")},
 }
-"""The builds of an engine in the order in which they are tried, by TensorRT."""
+"""The build commands of an engine in the order of attempts, by TensorRT version."""
 
-TIMED = """--loadEngine=engine.part --shapes=images:1x3x32x32 --warmUp=2000 --duration=5
+TIMING = """--loadEngine=engine.part --shapes=images:1x3x32x32 --warmUp=2000 --duration=5
     --iterations=100 --noDataTransfers --useSpinWait --exportTimes=times.json"""
 
-TIMED_ON_DLA = """--loadEngine=engine.part --warmUp=2000 --duration=5
+TIMING_ON_DLA = """--loadEngine=engine.part --warmUp=2000 --duration=5
     --iterations=100 --noDataTransfers --useSpinWait --exportTimes=times.json --useDLACore=0"""
 
-ANSWERED = """--loadEngine=engine.part --shapes=images:4x3x32x32 --loadInputs=images:in.raw
+INFERENCE = """--loadEngine=engine.part --shapes=images:4x3x32x32 --loadInputs=images:in.raw
     --exportOutput=out.json --warmUp=0 --duration=0 --iterations=1"""
 
-ANSWERED_ON_DLA = """--loadEngine=engine.part --loadInputs=images:in.raw
+INFERENCE_ON_DLA = """--loadEngine=engine.part --loadInputs=images:in.raw
     --exportOutput=out.json --warmUp=0 --duration=0 --iterations=1 --useDLACore=0"""
-"""What follows a build, in every version."""
+"""The timing and inference commands, equal in every version."""
