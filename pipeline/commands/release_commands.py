@@ -29,7 +29,7 @@ def releases(
 
 def service(context: typer.Context) -> None:
     """Refuse the former name of `releases`."""
-    raise context.fail("the command service is now called releases")
+    context.fail("the command service is now called releases")
 
 
 def fetch(name: ReleaseName, output: Output = None, store: StoreUrl = None) -> None:

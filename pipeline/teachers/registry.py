@@ -150,7 +150,7 @@ def _read(registry: str, name: str, listing: str) -> TeacherChange:
 def _require_inside(weights: str, run_file: str) -> None:
     """Check that the weights are in the run file's folder, with links resolved.
 
-    A change of a file elsewhere would not be noticed, and whoever fills the registry may have no
+    A change of a file elsewhere would not be noticed, and the owner of the registry may have no
     right to read it.
 
     Raises:
