@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.machine import describe
+from benchmarks.machine import describe_machine
 from dfkd.composition import BatchBank, ImagePool, VaeReplay
 from dfkd.images import ImageSpec
 from dfkd.models.construction import build
@@ -123,7 +123,7 @@ def main() -> int:
     arguments = parser.parse_args()
     found = every_digest()
     if arguments.record:
-        machine = f"{describe()}, torch {torch.__version__}"
+        machine = f"{describe_machine()}, torch {torch.__version__}"
         content = {"note": NOTE, "machine": machine, "recipes": found}
         arguments.record.write_text(json.dumps(content, indent=1) + "\n")
         return 0

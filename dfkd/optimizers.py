@@ -1,13 +1,12 @@
 """Optimizers of torch and their learning rates, from a recipe's description."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dfkd.composition import AnyOptimizer, CosineRate, Sgd, StepRate
+from dfkd.composition import AnyOptimizer, Sgd
 
 
 def make_optimizer(
@@ -46,12 +45,7 @@ def rate_factor(optimizer: AnyOptimizer, progress: float) -> float:
         >>> rate_factor(Adam(1e-3, policy=StepRate((0.5,))), progress=0.6)
         0.1
     """
-    policy = optimizer.policy
-    if isinstance(policy, CosineRate):
-        return policy.final + (1 - policy.final) * (1 + math.cos(math.pi * progress)) / 2
-    if isinstance(policy, StepRate):
-        return 0.1 ** sum(progress >= milestone for milestone in policy.milestones)
-    return 1.0
+    return optimizer.policy.factor(progress)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

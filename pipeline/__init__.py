@@ -1,1 +1,1 @@
-"""One run: from a teacher and a run file to a bundle with a verdict. No Prefect."""
+"""Runs: from a teacher and a run file to a bundle with a verdict. Nothing here uses Prefect."""

@@ -1,11 +1,16 @@
 """How a network is optimized, and how the learning rate changes over a run."""
 
+import math
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ConstantRate:
     """The learning rate stays as it is."""
+
+    def factor(self, progress: float) -> float:
+        """Return the factor of the learning rate after a share of the run, 0 to 1."""
+        return 1.0
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,10 @@ class CosineRate:
 
     final: float = 0.01
 
+    def factor(self, progress: float) -> float:
+        """Return the factor of the learning rate after a share of the run, 0 to 1."""
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * progress)) / 2
+
 
 @dataclass(frozen=True)
 class StepRate:
@@ -28,6 +37,10 @@ class StepRate:
     """
 
     milestones: tuple[float, ...]
+
+    def factor(self, progress: float) -> float:
+        """Return the factor of the learning rate after a share of the run, 0 to 1."""
+        return 0.1 ** sum(progress >= milestone for milestone in self.milestones)
 
 
 AnyRatePolicy = ConstantRate | CosineRate | StepRate

@@ -2,9 +2,20 @@
 
 from dataclasses import dataclass
 
+from dfkd.composition.schedule import Schedule
+
 
 @dataclass(frozen=True)
-class ImagePool:
+class _StoredImages:
+    """Stored images cost no teacher passes when they are replayed."""
+
+    def teacher_passes(self, schedule: Schedule, replayed: int) -> int:
+        """Return the teacher passes of one round; a backward pass counts two more."""
+        return 0
+
+
+@dataclass(frozen=True)
+class ImagePool(_StoredImages):
     """A ring buffer of single images.
 
     Attributes:
@@ -17,7 +28,7 @@ class ImagePool:
 
 
 @dataclass(frozen=True)
-class BatchBank:
+class BatchBank(_StoredImages):
     """A ring buffer of whole batches (MB-DFKD).
 
     Attributes:
@@ -47,6 +58,19 @@ class VaeReplay:
     lr: float = 5e-4
     steps: int = 4
 
+    def teacher_passes(self, schedule: Schedule, replayed: int) -> int:
+        """Return the teacher passes of one round; a backward pass counts two more.
+
+        Args:
+            schedule: The recipe's.
+            replayed: Replayed images in each student step.
+        """
+        sample = 4 * replayed
+        new = schedule.student_steps if schedule.shares_a_batch else schedule.fresh_batches
+        trained = min(self.steps, new)
+        training = sample + 3 * (max(1, schedule.batch // 2) + replayed)
+        return schedule.student_steps * sample + trained * training
+
 
 @dataclass(frozen=True)
 class AverageGenerator:
@@ -59,6 +83,15 @@ class AverageGenerator:
 
     share: float = 1.0
     decay: float = 0.95
+
+    def teacher_passes(self, schedule: Schedule, replayed: int) -> int:
+        """Return the teacher passes of one round.
+
+        Args:
+            schedule: The recipe's.
+            replayed: Replayed images in each student step.
+        """
+        return schedule.student_steps * replayed
 
 
 AnyMemory = ImagePool | BatchBank | VaeReplay | AverageGenerator

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dfkd.composition import AverageGenerator, Composition, VaeReplay
+from dfkd.composition import Composition
 
 
 @dataclass(frozen=True)
@@ -87,20 +87,8 @@ def passes_per_round(recipe: Composition, warm: bool) -> int:
     passes = step * schedule.generator_steps
     if schedule.fresh != "generator-batch":
         passes += batch * views * schedule.fresh_batches
-    return passes + _replay_passes(recipe)
-
-
-def _replay_passes(recipe: Composition) -> int:
-    schedule, replayed = recipe.schedule, recipe.replayed
-    passes = 0
-    if isinstance(recipe.memory, AverageGenerator):
-        passes += schedule.student_steps * replayed
-    if isinstance(recipe.memory, VaeReplay):
-        sample = 4 * replayed
-        new = schedule.student_steps if schedule.shares_a_batch else schedule.fresh_batches
-        trained = min(recipe.memory.steps, new)
-        passes += schedule.student_steps * sample
-        passes += trained * (sample + 3 * (max(1, schedule.batch // 2) + replayed))
-    if recipe.objective.compares_maps and recipe.memory is not None:
-        passes += schedule.student_steps * replayed
+    if recipe.memory is not None:
+        passes += recipe.memory.teacher_passes(schedule, recipe.replayed)
+        if recipe.objective.compares_maps:
+            passes += schedule.student_steps * recipe.replayed
     return passes

@@ -1,6 +1,5 @@
 """Health checks that need no data: they detect a failing run, which is then rolled back."""
 
-import copy
 import math
 from collections import deque
 from dataclasses import dataclass, field
@@ -9,6 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from dfkd.training.round_statistics import RoundStatistics, effective_classes
 
 WINDOW = 10
 """Consecutive rounds with the same sign before a fault is reported."""
@@ -46,48 +47,8 @@ RATE_FACTOR = 0.5
 """Factor of the learning rates at each roll-back."""
 
 
-@dataclass(frozen=True)
-class RoundStatistics:
-    """The values of one round that health checks use.
-
-    Attributes:
-        histogram: The teacher's predictions on the last images, counted for each class.
-        spread: Root mean square distance of pairs of these images, per pixel; None in a round
-            without images.
-        losses: Last loss of each network, by name.
-        gradients: Norm of the last gradient of each network, by name.
-    """
-
-    histogram: list[int]
-    spread: float | None
-    losses: dict[str, float] = field(default_factory=dict)
-    gradients: dict[str, float] = field(default_factory=dict)
-
-
-def effective_classes(histogram: list[int]) -> float:
-    """Return the exp of the entropy of a histogram: K for K equal classes, 1 for a single class.
-
-    Examples:
-        >>> round(effective_classes([5, 5, 0]), 6)
-        2.0
-    """
-    total = sum(histogram)
-    shares = [count / total for count in histogram if count]
-    return math.exp(-sum(share * math.log(share) for share in shares))
-
-
 def _one_class(histogram: list[int]) -> bool:
     return len(histogram) > 1 and effective_classes(histogram) < MIN_CLASSES
-
-
-def pairwise_spread(images: Tensor) -> float:
-    """Return the root mean square distance between pairs of images (N, C, H, W), per pixel.
-
-    It is computed from twice the variance over the batch, which is exact over all ordered pairs.
-    """
-    if len(images) < 2:
-        return 0.0
-    return (2 * images.float().var(0).mean()).sqrt().item()
 
 
 @dataclass
@@ -263,10 +224,3 @@ class Health:
         self._recent = deque((RoundStatistics(**v) for v in state["recent"]), maxlen=WINDOW)
         self._spreads = deque(state["spreads"], maxlen=100)
         self._gradients = {w: deque(p, maxlen=100) for w, p in state["gradients"].items()}
-
-
-class Snapshot:
-    """A copy of a healthy state of networks, optimizers and memory."""
-
-    def __init__(self, state: dict[str, Any]) -> None:
-        self.state = copy.deepcopy(state)

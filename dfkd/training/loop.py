@@ -18,8 +18,9 @@ from dfkd.recipe import Recipe
 from dfkd.synthesizers.make import build_generator, make_synthesizer
 from dfkd.training.budget import Plan
 from dfkd.training.generator_phase import GeneratorPhase, GeneratorResult, NotFiniteError
-from dfkd.training.health import MAX_INTERVAL, MEASUREMENTS, Health, Snapshot
+from dfkd.training.health import MAX_INTERVAL, MEASUREMENTS, Health
 from dfkd.training.round_report import SHARES, Round, RoundResult
+from dfkd.training.snapshot import Snapshot
 from dfkd.training.stage_check import check_stages
 from dfkd.training.student_phase import StudentPhase, StudentResult
 from dfkd.training.term_weighting import Weighting, usable_terms

@@ -7,7 +7,7 @@ import torch
 
 from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.training.generator_phase import GeneratorResult
-from dfkd.training.health import RoundStatistics, pairwise_spread
+from dfkd.training.round_statistics import RoundStatistics, pairwise_spread
 from dfkd.training.student_phase import StudentResult
 
 SHARES = 8

@@ -34,7 +34,7 @@ def open_bundle(folder: Path) -> Manifest:
     for name, kind in REQUIRED_KEYS.items():
         if name not in manifest or not isinstance(manifest[name], kind):
             raise InputError(
-                f"{folder}: no bundle of a run, or of another version of datafree-edge: its "
+                f"{folder}: not a bundle of a run, or of another version of datafree-edge: its "
                 f"manifest has no valid {name!r}; run again"
             )
     return manifest
@@ -60,5 +60,5 @@ def check_output(output: Path) -> None:
     empty = output.is_dir() and not any(output.iterdir())
     if output.exists() and not empty and not (output / MANIFEST).is_file():
         raise InputError(
-            f"output {output}: exists and is no bundle; choose another folder with --output"
+            f"output {output}: exists and is not a bundle; choose another folder with --output"
         )

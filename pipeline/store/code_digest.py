@@ -33,10 +33,14 @@ BY_VALUE = frozenset(
         "pipeline.config.sections",
         "pipeline.config.chosen_recipes",
         "pipeline.config.recipe_checks",
+        "pipeline.store.code_digest",
+        "pipeline.store.syntax",
         "dfkd.recipe",
+        "dfkd.recipes",
     }
 )
-"""Excluded: they decide what a run's settings and recipes are, and a step's key holds those."""
+"""Excluded, with all modules in them: they decide what a run's settings, recipes and digests are,
+and a step's key holds those."""
 
 REPORTING = frozenset({"pipeline.reporter"})
 """Excluded: progress changes no result."""
@@ -86,7 +90,7 @@ def _source_text(file: Path) -> str:
     content = file.read_bytes()
     try:
         return syntax_text(ast.parse(content))
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError):
         return content.decode(errors="replace")
 
 
@@ -109,10 +113,15 @@ def closure(*modules: str) -> set[str]:
     found, waiting = set[str](), list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in found | BY_VALUE | REPORTING | TABLES:
+        if name not in found and not _is_excluded(name):
             found.add(name)
             waiting += _imports(name)
     return found
+
+
+def _is_excluded(name: str) -> bool:
+    package = name.rpartition(".")[0]
+    return bool({name, package} & BY_VALUE) or name in REPORTING | TABLES
 
 
 def _hashed(texts: Iterable[tuple[str, str]]) -> str:

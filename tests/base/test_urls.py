@@ -1,12 +1,9 @@
-"""A URL with a password is refused, and the error does not show the password."""
+"""check_url refuses a URL with a password, and the error does not show the password."""
 
 import pytest
 
 from base.errors import InputError
 from base.urls import check_url
-from pipeline.store.store import Store
-from pipeline.teachers.registry import find_changes
-from pipeline.teachers.weights_file import check_weights
 
 SECRET = "secret"
 
@@ -20,16 +17,10 @@ SECRET = "secret"
         f"zip://a.pt::ftp://user:{SECRET}@host/a.zip",
     ],
 )
-def test_every_url_setting_refuses_a_password(tmp_path, url):
-    store = Store(str(tmp_path / "store"))
-    for what, action in {
-        "store": lambda: Store(url),
-        "registry": lambda: list(find_changes(url, store, 0.0, print)),
-        "teacher": lambda: check_weights(f"{url}/teacher.pt"),
-    }.items():
-        with pytest.raises(InputError, match=f"^{what}: its URL contains a password") as caught:
-            action()
-        assert SECRET not in str(caught.value)
+def test_check_url_refuses_a_password(url):
+    with pytest.raises(InputError, match=r"^store: its URL contains a password") as caught:
+        check_url(url, "store")
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize(

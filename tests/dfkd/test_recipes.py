@@ -333,8 +333,8 @@ def test_recipes_give_different_students_from_one_seed(students):
     assert all(torch.equal(starts[0], start) for start in starts)
     seen = {}
     for name, (_, after) in students.items():
-        twin = next((other for other, theirs in seen.items() if torch.equal(theirs, after)), None)
-        assert twin is None, f"{name} and {twin}"
+        equal = next((other for other, theirs in seen.items() if torch.equal(theirs, after)), None)
+        assert equal is None, f"{name} and {equal}"
         seen[name] = after
 
 

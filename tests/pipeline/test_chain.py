@@ -324,5 +324,5 @@ class TestDamagedBundles:
     @pytest.mark.parametrize("content", ["", "[]", "{}", "{"])
     def test_damaged_manifest(self, bundle, content):
         (bundle / "manifest.json").write_text(content)
-        with pytest.raises(InputError, match="no bundle"):
+        with pytest.raises(InputError, match="not a bundle"):
             open_bundle(bundle)

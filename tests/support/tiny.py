@@ -1,4 +1,4 @@
-"""Loops small enough to run by the hundred."""
+"""Small recipes, networks and loops, for tests that run hundreds of them."""
 
 import copy
 import io
@@ -23,9 +23,9 @@ CPU = torch.device("cpu")
 
 
 def shrunk(recipe, batch=16, **schedule):
-    """The recipe with small networks and counts; what tells it from others is kept.
+    """The recipe with small networks and counts.
 
-    Latents keep their ratios, so that two recipes that differ in them alone still do.
+    Latent sizes are divided by a constant, so that recipes that differ only in them still differ.
     """
     counts = recipe.schedule
     small = {
@@ -61,7 +61,7 @@ SMALL = shrunk(HOUSE, batch=8, fresh_batches=2, student_steps=3)
 
 
 def make_teacher(name="lenet5-bn", sharpness=1.0):
-    """A random teacher, one's own; a sharp one is surer of itself."""
+    """A copy of a random teacher; `sharpness` multiplies its logits."""
     return copy.deepcopy(_teacher(name, sharpness))
 
 
@@ -70,7 +70,7 @@ def _teacher(name, sharpness):
     torch.manual_seed(11)
     teacher = build(name, SPEC, 10)
     with torch.no_grad():
-        for _ in range(20):  # Batch norms that remember something.
+        for _ in range(20):  # The batch norms store statistics.
             teacher.train()(torch.randn(32, *SPEC.shape))
         teacher.fc.f7.weight.mul_(sharpness)
     return teacher.eval().requires_grad_(False)
@@ -94,15 +94,15 @@ def make_loop(
     precision=torch.float32,
     rates=None,
 ):
-    """A loop on fresh networks, always the same ones; `teacher` and `student` may be networks."""
-    judge = make_teacher(teacher) if isinstance(teacher, str) else teacher
+    """A loop on seeded networks; `teacher` and `student` are names or networks."""
+    network = make_teacher(teacher) if isinstance(teacher, str) else teacher
     torch.manual_seed(0)
-    pupil = build(student, spec, 10) if isinstance(student, str) else student
+    student = build(student, spec, 10) if isinstance(student, str) else student
     return Loop(
         recipe,
-        teacher=judge,
+        teacher=network,
         generator=build_generator(recipe, spec, 10),
-        student=pupil,
+        student=student,
         spec=spec,
         classes=10,
         plan=plan or Plan(2, 4),
@@ -119,7 +119,7 @@ def weights(network):
 
 
 def through_a_file(state):
-    """The state as another process would read it."""
+    """The state after writing and reading a file."""
     file = io.BytesIO()
     torch.save(state, file)
     file.seek(0)
@@ -127,7 +127,7 @@ def through_a_file(state):
 
 
 def every_number(state):
-    """All tensors of a nested state in one list, for comparisons."""
+    """All tensors of a nested state in one list."""
     if isinstance(state, torch.Tensor):
         return [state]
     if isinstance(state, dict):

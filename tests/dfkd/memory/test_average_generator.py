@@ -13,12 +13,12 @@ RECIPE = shrunk(RECIPES["mad"])
 
 def test_average_after_two_rounds_by_hand():
     loop = make_loop(RECIPE, Plan(0, 2))
-    # The running statistics move when the twin draws too, so weights alone are compared.
+    # Drawing changes the running statistics, so only the weights are compared.
     seen = [[p.detach().clone() for p in loop.generator.parameters()]]
     loop.run(lambda _: seen.append([p.detach().clone() for p in loop.generator.parameters()]))
-    for first, second, third, twin in zip(*seen, loop.memory.average.parameters(), strict=True):
+    for first, second, third, average in zip(*seen, loop.memory.average.parameters(), strict=True):
         expected = 0.95 * (0.95 * first + 0.05 * second) + 0.05 * third
-        torch.testing.assert_close(twin.detach(), expected, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(average.detach(), expected, rtol=1e-5, atol=1e-7)
         assert not torch.equal(first, third)
 
 

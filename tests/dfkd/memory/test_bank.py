@@ -17,7 +17,7 @@ def batch(number, size=8):
 
 
 def numbers(bank):
-    return [int(lesson.images[0, 0, 0, 0]) for lesson in bank.batches]
+    return [int(labelled_batch.images[0, 0, 0, 0]) for labelled_batch in bank.batches]
 
 
 def test_bank_holds_the_latest_batches():
@@ -55,8 +55,11 @@ def test_sample_is_a_random_stored_batch():
         bank.end_round(batch(number))
     rng = torch.Generator().manual_seed(0)
     drawn = [bank.sample(2, rng) for _ in range(60)]
-    assert all((lesson.images == lesson.images[0, 0, 0, 0]).all() for lesson in drawn)
-    assert {int(lesson.images[0, 0, 0, 0]) for lesson in drawn} == {0, 1, 2}
+    assert all(
+        (labelled_batch.images == labelled_batch.images[0, 0, 0, 0]).all()
+        for labelled_batch in drawn
+    )
+    assert {int(labelled_batch.images[0, 0, 0, 0]) for labelled_batch in drawn} == {0, 1, 2}
 
 
 def test_sample_of_an_empty_bank_is_none():
@@ -96,7 +99,7 @@ def test_interval_is_scaled_with_the_run():
     # A batch every 5 * 36 published rounds, stretched to every 2; an eighth of 16 images.
     loop = make_loop(shrunk(RECIPES["mb-dfkd"]), Plan(0, 5, stretch=2 / 180))
     loop.run()
-    assert [len(lesson.images) for lesson in loop.memory.batches] == [2, 2, 2]
+    assert [len(labelled_batch.images) for labelled_batch in loop.memory.batches] == [2, 2, 2]
     assert loop.memory.every == 2
 
 

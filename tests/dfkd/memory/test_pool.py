@@ -80,10 +80,10 @@ def test_images_are_stored_in_half_precision():
 
 
 def test_stored_images_are_copies():
-    pool, lesson = PoolMemory(4), numbered(1, 2)
-    pool.store(lesson)
-    lesson.images.zero_()
-    lesson.logits.zero_()
+    pool, labelled_batch = PoolMemory(4), numbered(1, 2)
+    pool.store(labelled_batch)
+    labelled_batch.images.zero_()
+    labelled_batch.logits.zero_()
     drawn = pool.sample(20, torch.Generator().manual_seed(0))
     assert drawn.images.min() >= 1
     assert drawn.logits.min() >= 1

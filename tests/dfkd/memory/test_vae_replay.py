@@ -1,4 +1,4 @@
-"""Generative replay by a VAE."""
+"""Generative replay by a variational autoencoder."""
 
 import math
 from dataclasses import replace
@@ -30,7 +30,7 @@ def replay(size=4, steps=2, latent=6):
     return VaeMemory(Vae(SPEC, latent, width=4), Teacher(make_teacher(), counts), size, 1e-3, steps)
 
 
-def lesson(count=8):
+def labelled_batch(count=8):
     torch.manual_seed(2)
     return LabelledBatch(torch.randn(count, *SPEC.shape), torch.randn(count, 10))
 
@@ -45,15 +45,15 @@ def bytes_of(state):
 
 def test_sample_before_the_first_update_is_none():
     memory = replay()
-    memory.store(lesson())
-    memory.end_round(lesson())
+    memory.store(labelled_batch())
+    memory.end_round(labelled_batch())
     assert memory.sample(4, rng()) is None
     assert memory.teacher.counts.teacher_passes == 0
 
 
 def test_sample_has_the_requested_size_and_the_teachers_logits():
     memory = replay()
-    memory.observe(lesson(), 0, rng())
+    memory.observe(labelled_batch(), 0, rng())
     drawn = memory.sample(5, rng())
     assert drawn.images.shape == (5, *SPEC.shape)
     assert not drawn.images.requires_grad
@@ -63,7 +63,7 @@ def test_sample_has_the_requested_size_and_the_teachers_logits():
 def test_vae_is_trained_in_the_first_steps_of_a_round_only():
     memory = replay(steps=2)
     for step in range(5):
-        memory.observe(lesson(), step, rng())
+        memory.observe(labelled_batch(), step, rng())
     assert memory.updates == 2
 
 
@@ -77,7 +77,7 @@ def test_vae_learns_from_half_a_batch_and_its_own_samples(monkeypatch):
         return vae_loss(drawn, answers, targets, mean, log_variance)
 
     monkeypatch.setattr(vae_replay, "vae_loss", recorded)
-    memory, present = replay(size=3), lesson(8)
+    memory, present = replay(size=3), labelled_batch(8)
     memory.observe(present, 0, rng())
     memory.observe(present, 1, rng())
     assert torch.equal(seen[0].images, present.images[:4])
@@ -87,7 +87,7 @@ def test_vae_learns_from_half_a_batch_and_its_own_samples(monkeypatch):
 
 
 def test_training_improves_reconstructions():
-    memory, present = replay(), lesson()
+    memory, present = replay(), labelled_batch()
     target = LabelledBatch(present.images[:4], memory.teacher.plain_pass(present.images[:4]).logits)
     present = LabelledBatch(target.images.repeat(2, 1, 1, 1), target.logits.repeat(2, 1))
     memory.optimizer.param_groups[0]["lr"] = 0.01
@@ -115,7 +115,7 @@ def test_vae_state_does_not_grow():
 
 
 def test_vae_loss_by_hand():
-    """Two images, logits of two classes, a latent of two: each part a number of its own."""
+    """Two images, two classes, two latents: each part of the loss has a different value."""
     target = LabelledBatch(torch.zeros(2, 1, 1, 2), torch.zeros(2, 2))
     drawn = torch.tensor([[1.0, 2.0], [3.0, -2.0]]).view(2, 1, 1, 2)  # Mean absolute value 2.
     answers = torch.tensor([[1.0, 0.0], [0.0, -5.0]])  # Mean absolute value 1.5.
@@ -131,7 +131,7 @@ def test_vae_loss_by_hand():
 
 
 def test_vae_prior_agrees_with_torchs_divergence():
-    """Against torch's own KL between normals, and zero on the prior itself."""
+    """Equal to torch's KL between normals, and zero on the prior itself."""
     torch.manual_seed(0)
     mean, log_variance = torch.randn(5, 3).double(), torch.randn(5, 3).double()
     nothing = torch.zeros(5, 1, 1, 1).double()
@@ -147,7 +147,7 @@ def test_vae_prior_agrees_with_torchs_divergence():
 
 
 def test_tuning_loss_by_hand():
-    """Answers of two classes alike, so that every part has a round value."""
+    """Equal logits of two classes, so that every part has a simple value."""
     logits = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
     latents = torch.tensor([[1.0, 2.0], [3.0, 2.0], [5.0, 5.0]])
     # Certainty log 2; balance -log10 2 times 5. Means 3 and 3; variances (unbiased) 4 and 3.
@@ -174,7 +174,7 @@ def test_tuning_is_one_adam_step_on_the_latents(monkeypatch):
 
     monkeypatch.setattr(vae_replay, "tuning_loss", recorded)
     memory = replay()
-    memory.observe(lesson(), 0, rng())
+    memory.observe(labelled_batch(), 0, rng())
     memory.sample(4, rng(3))
     after, before = seen[-1]
     assert torch.equal(before, torch.randn(4, 6, generator=rng(3)))
@@ -187,7 +187,7 @@ def test_sample_decodes_the_tuned_latents(monkeypatch):
     from dfkd.memory import vae_replay
 
     memory = replay()
-    memory.observe(lesson(), 0, rng())
+    memory.observe(labelled_batch(), 0, rng())
     tuned = memory.sample(4, rng(3)).images
     monkeypatch.setattr(vae_replay, "TUNING_LR", 0.0)
     assert not torch.equal(tuned, memory.sample(4, rng(3)).images)
@@ -195,7 +195,7 @@ def test_sample_decodes_the_tuned_latents(monkeypatch):
 
 def test_sample_does_not_change_weights_gradients_or_grad_mode():
     memory = replay()
-    memory.observe(lesson(), 0, rng())
+    memory.observe(labelled_batch(), 0, rng())
     parameters = list(memory.vae.parameters())
     before = [p.detach().clone() for p in parameters]
     for p in parameters:
@@ -211,20 +211,20 @@ def test_sample_does_not_change_weights_gradients_or_grad_mode():
 def test_training_does_not_change_the_teacher():
     memory = replay()
     before = weights(memory.teacher.network)
-    memory.observe(lesson(), 0, rng())
+    memory.observe(labelled_batch(), 0, rng())
     assert torch.equal(before, weights(memory.teacher.network))
     assert memory.learns
 
 
 def test_resumed_vae_equals_an_uninterrupted_one():
     memory = replay()
-    memory.observe(lesson(), 0, rng())
+    memory.observe(labelled_batch(), 0, rng())
     other = replay()
     other.load_state_dict(through_a_file(memory.state_dict()), CPU)
     results = []
     for one in (memory, other):
         torch.manual_seed(7)  # The VAE's noise comes from the global state.
-        one.observe(lesson(), 1, rng(1))
+        one.observe(labelled_batch(), 1, rng(1))
         results.append((weights(one.vae), one.sample(4, rng(2)).images))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])

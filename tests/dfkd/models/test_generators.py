@@ -69,15 +69,15 @@ def test_labels_are_required_for_conditional_generators_only():
 
 @pytest.mark.parametrize("conditioning", ["product", "sum"])
 def test_class_embedding_is_multiplied_or_added(conditioning):
-    told = made(conditioning=conditioning).eval()
+    conditional = made(conditioning=conditioning).eval()
     plain = made().eval()
     plain.load_state_dict(
-        {name: value for name, value in told.state_dict().items() if "embedding" not in name}
+        {name: value for name, value in conditional.state_dict().items() if "embedding" not in name}
     )
     labels = torch.tensor([3, 0, 3])
-    embedded = told.embedding.weight[labels]
+    embedded = conditional.embedding.weight[labels]
     inputs = latents() * embedded if conditioning == "product" else latents() + embedded
-    torch.testing.assert_close(told(latents(), labels), plain(inputs))
+    torch.testing.assert_close(conditional(latents(), labels), plain(inputs))
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)

@@ -1,4 +1,4 @@
-"""The student's updates against gradients by hand."""
+"""The losses of student steps against gradients by hand."""
 
 import copy
 
@@ -23,14 +23,14 @@ def linear(seed=0):
     return nn.Linear(4, 3).double()
 
 
-def lesson(count, seed):
+def labelled_batch(count, seed):
     torch.manual_seed(seed)
     return LabelledBatch(
         torch.randn(count, 4, dtype=torch.double), 2 * torch.randn(count, 3, dtype=torch.double)
     )
 
 
-NEW, REPLAYED = lesson(6, 1), lesson(4, 2)
+NEW, REPLAYED = labelled_batch(6, 1), labelled_batch(4, 2)
 
 
 def gradients(student, objective, update, new=NEW, replayed=REPLAYED):
@@ -187,7 +187,7 @@ def test_meta_step_logit_l1_gradient_by_hand():
 
 
 class MetaTestAlone(StudentObjective):
-    """A pupil that finds no fault with both batches together."""
+    """An objective without the loss on both batches together."""
 
     def distance(self, ours, theirs):
         if len(ours) == len(self.joined):
@@ -204,9 +204,9 @@ def test_meta_test_loss_has_a_gradient_for_every_parameter(architecture, objecti
     student = build(architecture, SPEC, 10).train()
     new = LabelledBatch(torch.randn(6, *SPEC.shape), torch.randn(6, 10))
     replayed = LabelledBatch(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
-    pupil = MetaTestAlone(student, objective)
-    pupil.joined = new.joined(replayed).images
-    step_loss(pupil, update, new, replayed).backward()
+    meta_test = MetaTestAlone(student, objective)
+    meta_test.joined = new.joined(replayed).images
+    step_loss(meta_test, update, new, replayed).backward()
     for name, parameter in student.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -228,17 +228,17 @@ def test_meta_step_differs_from_a_joint_step():
 def test_virtual_step_changes_no_parameters_or_statistics():
     torch.manual_seed(0)
     student = build("lenet5-half-bn", SPEC, 10).train()
-    twin = copy.deepcopy(student)
+    copied = copy.deepcopy(student)
     new = LabelledBatch(torch.randn(6, *SPEC.shape), torch.randn(6, 10))
     replayed = LabelledBatch(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
     step_loss(StudentObjective(student, SOFT), META, new, replayed).backward()
-    twin(new.joined(replayed).images)
-    assert torch.equal(weights(student), weights(twin))
+    copied(new.joined(replayed).images)
+    assert torch.equal(weights(student), weights(copied))
     assert student.convnet.bn1.num_batches_tracked == 1
 
 
 def test_virtual_student_is_in_train_mode():
-    """Batch norm with the replayed batch's own statistics, or the answers would be others'."""
+    """Batch norm must use the statistics of the replayed batch."""
     torch.manual_seed(0)
     student = build("lenet5-half-bn", SPEC, 10).train()
     for _ in range(3):
@@ -247,10 +247,10 @@ def test_virtual_student_is_in_train_mode():
     replayed = LabelledBatch(torch.randn(3, *SPEC.shape), torch.randn(3, 10))
     still = MetaStep(inner_lr=0.0)
     loss = step_loss(StudentObjective(copy.deepcopy(student), L1), still, new, replayed).item()
-    alone = copy.deepcopy(student)
+    copied = copy.deepcopy(student)
     both = new.joined(replayed)
-    expected = (alone(both.images) - both.logits).abs().mean()
-    expected += (alone(replayed.images) - replayed.logits).abs().mean()
+    expected = (copied(both.images) - both.logits).abs().mean()
+    expected += (copied(replayed.images) - replayed.logits).abs().mean()
     assert loss == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -282,8 +282,8 @@ def test_feature_maps_are_compared_with_their_weight(compared):
 
     def loss(weight):
         objective = SoftKl(temperature=1.0, **{compared: weight})
-        pupil = StudentObjective(copy.deepcopy(student), objective)
-        return step_loss(pupil, None, LabelledBatch(images, logits, maps), None).item()
+        objective = StudentObjective(copy.deepcopy(student), objective)
+        return step_loss(objective, None, LabelledBatch(images, logits, maps), None).item()
 
     plain, one, two = loss(0.0), loss(1.0), loss(2.0)
     assert one > plain

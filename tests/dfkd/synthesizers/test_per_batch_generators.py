@@ -94,7 +94,7 @@ def values(network):
     return [p.detach().clone() for p in network.parameters()]
 
 
-def alike(first, second):
+def equal_tensors(first, second):
     return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
@@ -115,10 +115,10 @@ def test_balanced_labels_are_the_classes_in_turn():
 def test_batch_has_the_classes_in_turn(make):
     synthesizer = make()
     synthesizer.begin(8, rng())
-    draft = synthesizer.batch()
-    assert draft.images.shape == (8, 1, 8, 8)
-    assert torch.equal(draft.labels, balanced_labels(8, 3, rng()))
-    (gradient,) = torch.autograd.grad(draft.images.square().sum(), synthesizer.parameters()[0])
+    batch = synthesizer.batch()
+    assert batch.images.shape == (8, 1, 8, 8)
+    assert torch.equal(batch.labels, balanced_labels(8, 3, rng()))
+    (gradient,) = torch.autograd.grad(batch.images.square().sum(), synthesizer.parameters()[0])
     assert gradient.abs().sum() > 0
 
 
@@ -129,10 +129,10 @@ def test_batch_has_the_classes_in_turn(make):
 def test_finish_returns_the_images_of_the_smallest_loss(make, losses, best):
     synthesizer = make()
     synthesizer.begin(6, rng())
-    drafts = [push(synthesizer, loss, seed) for seed, loss in enumerate(losses)]
+    batches = [push(synthesizer, loss, seed) for seed, loss in enumerate(losses)]
     done = synthesizer.finish()
-    assert torch.equal(done.images, drafts[best])
-    assert not any(torch.equal(drafts[i], drafts[best]) for i in range(3) if i != best)
+    assert torch.equal(done.images, batches[best])
+    assert not any(torch.equal(batches[i], batches[best]) for i in range(3) if i != best)
     assert not done.images.requires_grad
     assert torch.equal(done.labels, balanced_labels(6, 3, rng()))
 
@@ -153,8 +153,8 @@ def test_finish_returns_the_latents_of_the_returned_images(make, conditioning, l
     assert not any(torch.equal(latents[i], latents[best]) for i in range(3) if i != best)
     assert not done.latents.requires_grad
     # The three belong together: the network of that step draws the same images once more.
-    told = done.labels if conditioning else None
-    assert torch.equal(networks[best](done.latents, told), done.images)
+    conditional = done.labels if conditioning else None
+    assert torch.equal(networks[best](done.latents, conditional), done.images)
 
 
 @pytest.mark.parametrize("make", ALL)
@@ -175,8 +175,8 @@ def test_best_images_of_an_interrupted_batch_are_dropped(make, finished):
     if finished:
         synthesizer.finish()
     synthesizer.begin(6, rng(1))
-    draft = push(synthesizer, loss=9.0)
-    assert torch.equal(synthesizer.finish().images, draft)
+    batch = push(synthesizer, loss=9.0)
+    assert torch.equal(synthesizer.finish().images, batch)
 
 
 @pytest.mark.parametrize("make", ALL)
@@ -242,7 +242,7 @@ def test_each_batch_has_a_new_generator():
     first = synthesizer.network()
     synthesizer.begin(6, rng())
     assert synthesizer.network() is not first
-    assert not alike(values(first), values(synthesizer.network()))
+    assert not equal_tensors(values(first), values(synthesizer.network()))
     assert synthesizer.state_dict() == {}
     synthesizer.load_state_dict({})
 
@@ -251,13 +251,13 @@ def test_meta_generator_is_unchanged_until_finish():
     synthesizer = meta()
     before = values(synthesizer.generator)
     synthesizer.begin(6, rng())
-    assert alike(values(synthesizer.network()), before)
+    assert equal_tensors(values(synthesizer.network()), before)
     for seed in range(STEPS):
         push(synthesizer, loss=1.0, seed=seed)
-    assert alike(values(synthesizer.generator), before)
-    assert not alike(values(synthesizer.network()), before)
+    assert equal_tensors(values(synthesizer.generator), before)
+    assert not equal_tensors(values(synthesizer.network()), before)
     synthesizer.finish()
-    assert not alike(values(synthesizer.generator), before)
+    assert not equal_tensors(values(synthesizer.generator), before)
 
 
 def test_meta_gradient_is_the_sum_of_the_copys_gradients():
@@ -265,8 +265,8 @@ def test_meta_gradient_is_the_sum_of_the_copys_gradients():
     synthesizer.begin(6, rng())
     sums = [torch.zeros_like(p) for p in synthesizer.generator.parameters()]
     for step in range(STEPS):
-        draft = synthesizer.batch()
-        loss = (draft.images * (step + 1)).square().sum()
+        batch = synthesizer.batch()
+        loss = (batch.images * (step + 1)).square().sum()
         for parameter in synthesizer.parameters():
             parameter.grad = None
         loss.backward(inputs=synthesizer.parameters())
@@ -298,7 +298,7 @@ def test_meta_gradients_do_not_accumulate_over_batches():
         push(synthesizer, loss=1.0, seed=batch)
         expected = [p.grad for p in synthesizer.network().parameters()]
         own = [p.grad.clone() for p in synthesizer.generator.parameters()]
-        assert alike(own, expected)
+        assert equal_tensors(own, expected)
         synthesizer.finish()
 
 
@@ -308,12 +308,14 @@ def test_meta_generator_renews_its_first_layers():
     for batch in range(5):
         before = copy.deepcopy(synthesizer.generator)
         synthesizer.begin(6, rng(batch))
-        renewed.append(not alike(values(before.project), values(synthesizer.generator.project)))
-        # A norm that is drawn anew is neutral; one that has learnt is not.
+        renewed.append(
+            not equal_tensors(values(before.project), values(synthesizer.generator.project))
+        )
+        # A norm that was just initialized is neutral; a trained one is not.
         first_norm = synthesizer.generator.normalise
         assert bool((first_norm.weight == 1).all()) == (batch == 0 or renewed[-1])
-        assert alike(values(before.trunk), values(synthesizer.generator.trunk))
-        assert alike(values(synthesizer.network()), values(synthesizer.generator))
+        assert equal_tensors(values(before.trunk), values(synthesizer.generator.trunk))
+        assert equal_tensors(values(synthesizer.network()), values(synthesizer.generator))
         push(synthesizer, loss=1.0, seed=batch)
         synthesizer.finish()
     assert renewed == [False, False, True, False, True]
@@ -345,8 +347,8 @@ def test_only_the_noisy_layer_is_initialized_for_each_batch():
     synthesizer.finish()
     layers, trunk = values(synthesizer.generator.noisy), values(synthesizer.generator.trunk)
     synthesizer.begin(6, rng())
-    assert not alike(values(synthesizer.generator.noisy), layers)
-    assert alike(values(synthesizer.generator.trunk), trunk)
+    assert not equal_tensors(values(synthesizer.generator.noisy), layers)
+    assert equal_tensors(values(synthesizer.generator.trunk), trunk)
 
 
 def test_noisy_layer_is_trained_but_embeddings_are_not():
@@ -356,7 +358,7 @@ def test_noisy_layer_is_trained_but_embeddings_are_not():
     layers = values(synthesizer.generator.noisy)
     for seed in range(STEPS):
         push(synthesizer, loss=1.0, seed=seed)
-    assert not alike(values(synthesizer.generator.noisy), layers)
+    assert not equal_tensors(values(synthesizer.generator.noisy), layers)
     assert torch.equal(synthesizer.generator.embeddings, embeddings)
     assert not any(p is synthesizer.generator.embeddings for p in synthesizer.parameters())
 

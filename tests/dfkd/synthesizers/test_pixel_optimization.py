@@ -37,9 +37,9 @@ PIXELS = Recipe(
     schedule=Schedule(batch=8, fresh_batches=0),
     generator=Adam(0.5, policy=ConstantRate()),
 )
-IMPRESSIONS = replace(
+SOFT_LABEL_PIXELS = replace(
     PIXELS,
-    name="impressions",
+    name="soft_label_pixels",
     terms=(Term("soft-label", 1.0),),
     synthesizer=SoftLabelPixels(steps=3),
 )
@@ -54,14 +54,14 @@ def pixels(recipe=PIXELS):
     return PixelSynthesizer(recipe, SPEC, 3, CPU)
 
 
-def impressions():
-    return SoftLabelPixelSynthesizer(IMPRESSIONS, TEACHER, SPEC, 3, CPU)
+def soft_label_pixels():
+    return SoftLabelPixelSynthesizer(SOFT_LABEL_PIXELS, TEACHER, SPEC, 3, CPU)
 
 
 def push(synthesizer, loss, seed=0):
     """One step along a random gradient, with a loss of our choice."""
-    draft = synthesizer.batch()
-    before = draft.images.detach().clone()
+    batch = synthesizer.batch()
+    before = batch.images.detach().clone()
     (images,) = synthesizer.parameters()
     images.grad = torch.randn(images.shape, generator=rng(seed))
     synthesizer.step(torch.tensor(loss))
@@ -74,15 +74,15 @@ def assert_within_range(images):
     assert raw.max() <= 1 + 1e-6
 
 
-@pytest.mark.parametrize("make", [pixels, impressions])
+@pytest.mark.parametrize("make", [pixels, soft_label_pixels])
 def test_batch_returns_the_optimized_pixels(make):
     synthesizer = make()
     synthesizer.begin(5, rng())
-    draft = synthesizer.batch()
-    assert draft.images.shape == (5, *SPEC.shape)
-    assert draft.images.requires_grad
-    assert draft.images is synthesizer.parameters()[0]
-    assert draft.latents is None
+    batch = synthesizer.batch()
+    assert batch.images.shape == (5, *SPEC.shape)
+    assert batch.images.requires_grad
+    assert batch.images is synthesizer.parameters()[0]
+    assert batch.latents is None
 
 
 def test_labels_are_classes_in_turn():
@@ -100,7 +100,7 @@ def test_noise_is_normal_and_reproducible():
     assert torch.equal(drawn, pixels().noise(500, rng(1)))
 
 
-@pytest.mark.parametrize("make", [pixels, impressions])
+@pytest.mark.parametrize("make", [pixels, soft_label_pixels])
 def test_images_stay_within_the_value_range(make):
     synthesizer = make()
     synthesizer.begin(6, rng())
@@ -115,17 +115,17 @@ def test_pixels_within_the_range_are_unchanged():
     torch.testing.assert_close(pixels().in_range(inside), inside)
 
 
-@pytest.mark.parametrize("make", [pixels, impressions])
+@pytest.mark.parametrize("make", [pixels, soft_label_pixels])
 @pytest.mark.parametrize(
     ("losses", "best"), [((3.0, 1.0, 2.0), 1), ((1.0, 2.0, 3.0), 0), ((2.0, 1.0, 1.0), 1)]
 )
 def test_finish_returns_the_images_of_the_smallest_loss(make, losses, best):
     synthesizer = make()
     synthesizer.begin(4, rng())
-    drafts = [push(synthesizer, loss, seed) for seed, loss in enumerate(losses)]
+    batches = [push(synthesizer, loss, seed) for seed, loss in enumerate(losses)]
     done = synthesizer.finish()
-    torch.testing.assert_close(done.images, SPEC.clamp(drafts[best]))
-    assert not any(torch.equal(drafts[i], drafts[best]) for i in range(3) if i != best)
+    torch.testing.assert_close(done.images, SPEC.clamp(batches[best]))
+    assert not any(torch.equal(batches[i], batches[best]) for i in range(3) if i != best)
     assert not done.images.requires_grad
     assert done.labels is synthesizer.labels
 
@@ -136,8 +136,8 @@ def test_best_images_of_an_earlier_batch_are_dropped():
     push(synthesizer, loss=0.1)
     synthesizer.finish()
     synthesizer.begin(4, rng(1))
-    draft = push(synthesizer, loss=9.0)
-    torch.testing.assert_close(synthesizer.finish().images, SPEC.clamp(draft))
+    batch = push(synthesizer, loss=9.0)
+    torch.testing.assert_close(synthesizer.finish().images, SPEC.clamp(batch))
 
 
 def test_step_size_is_learning_rate_times_factor():
@@ -158,9 +158,9 @@ def test_optimization_reduces_a_real_loss():
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(40, 3))
     losses = []
     for _ in range(20):
-        draft = synthesizer.batch()
-        loss = nn.functional.cross_entropy(teacher(draft.images), draft.labels)
-        (draft.images.grad,) = torch.autograd.grad(loss, draft.images)
+        batch = synthesizer.batch()
+        loss = nn.functional.cross_entropy(teacher(batch.images), batch.labels)
+        (batch.images.grad,) = torch.autograd.grad(loss, batch.images)
         synthesizer.step(loss)
         losses.append(loss.item())
     done = synthesizer.finish()
@@ -170,7 +170,7 @@ def test_optimization_reduces_a_real_loss():
 
 
 def test_soft_label_pixels_start_uniform_over_the_value_range():
-    raw = SPEC.denormalise(impressions().noise(500, rng()))
+    raw = SPEC.denormalise(soft_label_pixels().noise(500, rng()))
     assert raw.min() >= -1e-6
     assert raw.max() <= 1 + 1e-6
     for quantile in (0.1, 0.5, 0.9):
@@ -181,7 +181,7 @@ def test_soft_label_pixels_are_stretched_to_the_whole_range_separately():
     images = torch.randn(4, *SPEC.shape, generator=rng()) * torch.tensor([0.1, 1, 5, 20.0]).view(
         4, 1, 1, 1
     )
-    raw = SPEC.denormalise(impressions().in_range(images))
+    raw = SPEC.denormalise(soft_label_pixels().in_range(images))
     torch.testing.assert_close(raw.amin((1, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0.0)
     torch.testing.assert_close(raw.amax((1, 2, 3)), torch.ones(4), atol=1e-5, rtol=0.0)
     # An image keeps the order of its raw pixels.
@@ -190,12 +190,12 @@ def test_soft_label_pixels_are_stretched_to_the_whole_range_separately():
 
 
 def test_constant_image_stays_finite():
-    assert impressions().in_range(torch.ones(1, *SPEC.shape)).isfinite().all()
+    assert soft_label_pixels().in_range(torch.ones(1, *SPEC.shape)).isfinite().all()
 
 
 def test_similarity_comes_from_the_teachers_last_layer():
     expected = class_similarity(TEACHER[1].weight.detach())
-    torch.testing.assert_close(impressions().similarity, expected)
+    torch.testing.assert_close(soft_label_pixels().similarity, expected)
 
 
 @pytest.mark.parametrize("shape", [(2, 5), (10, 84), (100, 64)], ids=str)
@@ -246,7 +246,7 @@ def test_second_half_of_a_batch_is_more_peaked():
 
 def test_dirichlet_targets_are_largest_at_the_class_of_each_label():
     torch.manual_seed(0)
-    # With nothing alike but itself, a class has (almost) all the mass of its own targets.
+    # A class that is similar to itself only has almost all the mass of its targets.
     classes = [3, 3, 0, 4, 1, 1, 2, 0, 4]
     assert dirichlet_targets(torch.eye(5), torch.tensor(classes)).argmax(1).tolist() == classes
 
@@ -276,12 +276,12 @@ def test_first_half_of_a_batch_has_the_first_scale(concentrations, count, broad)
 
 @pytest.mark.parametrize("count", [4, 10])
 def test_every_class_gets_both_scales_over_small_batches(concentrations, count):
-    synthesizer = SoftLabelPixelSynthesizer(IMPRESSIONS, nn.Linear(8, 10), SPEC, 10, CPU)
+    synthesizer = SoftLabelPixelSynthesizer(SOFT_LABEL_PIXELS, nn.Linear(8, 10), SPEC, 10, CPU)
     synthesizer.similarity = torch.eye(10)
     source = rng()
     for _ in range(60):
         synthesizer.begin(count, source)
-    # With nothing alike but itself, the largest concentration is at the class, and is the scale.
+    # A class that is similar to itself only has the largest concentration, which is the scale.
     largest, asked = torch.cat(concentrations).max(1)
     seen = set(zip(asked.tolist(), (largest > 0.5).tolist(), strict=True))
     assert seen == set(product(range(10), (False, True)))
@@ -296,7 +296,7 @@ def test_small_batches_reach_every_class():
 
 
 def test_soft_label_pixels_have_soft_labels():
-    synthesizer = impressions()
+    synthesizer = soft_label_pixels()
     torch.manual_seed(0)
     synthesizer.begin(7, rng())
     labels = synthesizer.batch().labels
@@ -304,7 +304,7 @@ def test_soft_label_pixels_have_soft_labels():
     torch.testing.assert_close(labels.sum(1), torch.ones(7))
 
 
-@pytest.mark.parametrize("make", [pixels, impressions])
+@pytest.mark.parametrize("make", [pixels, soft_label_pixels])
 def test_state_between_batches_is_empty(make):
     synthesizer = make()
     assert synthesizer.state_dict() == {}

@@ -37,9 +37,9 @@ def js_by_hand(teacher, student, temperature, clamp, over_batch):
 @pytest.mark.parametrize("term", [adversary, adversary_l1, adversary_while_agreed])
 def test_adversaries_are_largest_for_equal_networks(term):
     teacher = draw(5, 7)
-    twin = term(teacher, student_logits=teacher).item()
-    assert twin == pytest.approx(0.0, abs=1e-12)
-    assert term(teacher, student_logits=0.5 * teacher).item() < twin - 0.01
+    of_equals = term(teacher, student_logits=teacher).item()
+    assert of_equals == pytest.approx(0.0, abs=1e-12)
+    assert term(teacher, student_logits=0.5 * teacher).item() < of_equals - 0.01
 
 
 @pytest.mark.parametrize("term", [adversary, adversary_l1, adversary_while_agreed, adversary_js])

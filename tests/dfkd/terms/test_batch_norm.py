@@ -187,14 +187,14 @@ def test_average_compares_a_mixture_of_present_and_past():
 
 
 def test_average_records_a_batch_once():
-    average, drafts = BatchNormAverage(TEACHER), [random_layer(seed=s) for s in range(4)]
-    values = [average(of(draft)) for draft in (*drafts, drafts[0])]
+    average, batches = BatchNormAverage(TEACHER), [random_layer(seed=s) for s in range(4)]
+    values = [average(of(batch)) for batch in (*batches, batches[0])]
     assert average.count == 0
     torch.testing.assert_close(values[-1], values[0])
     average.end_batch()
     assert average.count == 1
     # The batch counts as it was last seen.
-    torch.testing.assert_close(average.averages()[0][0], drafts[0].mean)
+    torch.testing.assert_close(average.averages()[0][0], batches[0].mean)
 
 
 def test_average_has_a_gradient_for_the_present_batch_only():

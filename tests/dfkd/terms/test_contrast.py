@@ -119,14 +119,14 @@ def test_bank_holds_the_latest_pairs_up_to_its_capacity():
 
 
 def test_bank_stores_the_last_version_of_a_batch_once():
-    term, drafts = contrast(), [draw(4, 3, seed=seed) for seed in range(3)]
-    for rows in drafts:
+    term, batches = contrast(), [draw(4, 3, seed=seed) for seed in range(3)]
+    for rows in batches:
         term(views(rows.requires_grad_()))
     term.end_batch()
     bank = term.state_dict()["bank"]
     assert not bank.requires_grad
-    torch.testing.assert_close(bank[:, 0], drafts[-1][:2].detach())
-    torch.testing.assert_close(bank[:, 1], drafts[-1][2:].detach())
+    torch.testing.assert_close(bank[:, 0], batches[-1][:2].detach())
+    torch.testing.assert_close(bank[:, 1], batches[-1][2:].detach())
 
 
 def test_head_learns_to_distinguish_pairs():

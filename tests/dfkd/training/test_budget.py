@@ -35,7 +35,7 @@ def test_loop_counts_the_passes_of_its_plan(name):
     loop.run()
     missing = 0
     if isinstance(recipe.memory, VaeReplay):
-        # In its very first step the VAE has no sample of its own to rehearse.
+        # In its first step the autoencoder has no samples of its own.
         missing = PASSES_OF_AN_EMPTY_VAE * recipe.replayed
     assert loop.counts.teacher_passes == cost(recipe, plan) - missing
     assert loop.counts.student_steps == 3 * recipe.schedule.student_steps
@@ -83,7 +83,7 @@ def test_loop_counts_the_passes_of_a_changed_recipe(name):
 
 
 def test_passes_per_round_by_hand():
-    # One generator step of 8 images, forward with backward; two fresh batches, forward alone.
+    # One generator step of 8 images, forward and backward; two new batches, forward only.
     assert passes_per_round(SMALL, warm=False) == 3 * 8 + 2 * 8
     assert passes_per_round(SMALL, warm=True) == 3 * 8
     # 200 steps on two views of 256 images, then one answer without gradient.
@@ -109,10 +109,10 @@ def test_plan_for_teacher_passes_uses_the_budget_without_exceeding_it(name, more
     recipe = RECIPES[name]
     warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
     schedule = recipe.schedule
-    # From where each kind of round that the recipe has gets one by its share of the budget.
+    # The smallest budget with one round of each kind.
     published = schedule.warmup_rounds * warm + schedule.rounds * main
-    fewest = min(count for count in (schedule.warmup_rounds, schedule.rounds) if count)
-    budget = -(-published // fewest) + more
+    least_rounds = min(count for count in (schedule.warmup_rounds, schedule.rounds) if count)
+    budget = -(-published // least_rounds) + more
     plan = for_teacher_passes(recipe, budget)
     assert plan.rounds >= 1
     assert (plan.warmup_rounds >= 1) == (schedule.warmup_rounds >= 1)
@@ -120,7 +120,7 @@ def test_plan_for_teacher_passes_uses_the_budget_without_exceeding_it(name, more
     assert cost(recipe, plan) + warm * bool(schedule.warmup_rounds) + main > budget
 
 
-# RDSKD's share of a small budget is less than one warm-up round.
+# In RDSKD a small budget's share of the warm-up is less than one round.
 @pytest.mark.parametrize("name", RECIPES)
 def test_smallest_possible_budget_is_not_exceeded(name):
     recipe = RECIPES[name]
@@ -167,9 +167,9 @@ def test_plan_for_student_steps_exceeds_them_by_less_than_a_round(name, steps):
     reached = plan.rounds * recipe.schedule.student_steps
     assert steps <= reached < steps + recipe.schedule.student_steps
     share = recipe.schedule.warmup_rounds * plan.rounds / recipe.schedule.rounds
-    # Rounded down, but a recipe that has a warm-up keeps one round of it.
-    fewest = 1 if recipe.schedule.warmup_rounds else 0
-    assert max(fewest, share - 1) <= plan.warmup_rounds <= max(fewest, share)
+    # Rounded down, but a recipe with a warm-up has at least one round of it.
+    least_rounds = 1 if recipe.schedule.warmup_rounds else 0
+    assert max(least_rounds, share - 1) <= plan.warmup_rounds <= max(least_rounds, share)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -183,7 +183,7 @@ def test_loop_with_a_plan_for_student_steps_takes_the_steps(name):
     assert 7 <= loop.counts.student_steps < 7 + recipe.schedule.student_steps
 
 
-# Or no image would be made and no step taken, or the generator would stay as it was drawn.
+# Without a warm-up no image would be made, or the generator would stay untrained.
 @pytest.mark.parametrize("name", [n for n, r in RECIPES.items() if r.schedule.generator_steps == 0])
 @pytest.mark.parametrize("steps", [1, 10, 100])
 def test_short_run_keeps_at_least_one_warm_up_round(name, steps):

@@ -12,18 +12,18 @@ from dfkd.training.health import (
     MAX_INTERVAL,
     WINDOW,
 )
-from tests.support.patient import (
-    BLIND,
+from tests.support.faulty_run import (
+    NON_ADVERSARIAL,
     RECIPE,
-    Patient,
-    alike,
+    ObservedRun,
     assert_rolled_back,
-    knowing,
+    equal_images,
+    mnist_loop,
     nan_in_the_student,
     of_one_class,
-    on_mnist,
+    replace_images,
     same,
-    spoil,
+    trained_student,
 )
 from tests.support.tiny import (
     MNIST,
@@ -35,22 +35,22 @@ from tests.support.tiny import (
 
 
 def test_nan_in_the_student_is_rolled_back():
-    patient = Patient(on_mnist(BLIND, 30), {24}, nan_in_the_student)
-    patient.run()
-    assert_rolled_back(patient, 25, "the student's loss is nan", patient.healthy)
-    assert all(torch.isfinite(part).all() for part in patient.states[-1])
+    observed = ObservedRun(mnist_loop(NON_ADVERSARIAL, 30), {24}, nan_in_the_student)
+    observed.run()
+    assert_rolled_back(observed, 25, "the student's loss is nan", observed.healthy)
+    assert all(torch.isfinite(part).all() for part in observed.states[-1])
 
 
 def test_nan_in_the_student_appears_in_the_adversarial_generator_loss():
-    patient = Patient(on_mnist(RECIPE, 30), {24}, nan_in_the_student).run()
-    assert_rolled_back(patient, 25, "the generator's loss is nan", patient.healthy)
+    observed = ObservedRun(mnist_loop(RECIPE, 30), {24}, nan_in_the_student).run()
+    assert_rolled_back(observed, 25, "the generator's loss is nan", observed.healthy)
 
 
 def test_fault_before_the_first_measurement_restores_the_initial_state():
-    loop = on_mnist(BLIND, 6)
+    loop = mnist_loop(NON_ADVERSARIAL, 6)
     start = weights(loop.student), weights(loop.generator)
-    patient = Patient(loop, {3}, nan_in_the_student).run()
-    assert_rolled_back(patient, 4, "nan", start)
+    observed = ObservedRun(loop, {3}, nan_in_the_student).run()
+    assert_rolled_back(observed, 4, "nan", start)
 
 
 def test_fault_in_the_warm_up_is_rolled_back():
@@ -77,8 +77,8 @@ def test_exploding_student_gradient_is_rolled_back():
         with torch.no_grad():
             loop.student.fc.f7.weight.mul_(1e6)
 
-    patient = Patient(on_mnist(BLIND, 30), {24}, swell).run()
-    assert_rolled_back(patient, 25, "divergence: the student's gradient is", patient.healthy)
+    observed = ObservedRun(mnist_loop(NON_ADVERSARIAL, 30), {24}, swell).run()
+    assert_rolled_back(observed, 25, "divergence: the student's gradient is", observed.healthy)
 
 
 def test_exploding_generator_gradient_is_rolled_back():
@@ -86,8 +86,8 @@ def test_exploding_generator_gradient_is_rolled_back():
         with torch.no_grad():
             loop.student.fc.f7.weight.mul_(1e6)
 
-    patient = Patient(on_mnist(RECIPE, 30), {24}, swell).run()
-    assert_rolled_back(patient, 25, "divergence: the generator's gradient is", patient.healthy)
+    observed = ObservedRun(mnist_loop(RECIPE, 30), {24}, swell).run()
+    assert_rolled_back(observed, 25, "divergence: the generator's gradient is", observed.healthy)
 
 
 def test_lost_agreement_in_two_measurements_restores_the_state_before_both():
@@ -97,13 +97,13 @@ def test_lost_agreement_in_two_measurements_restores_the_state_before_both():
             layer.weight.copy_(layer.weight.roll(1, 0))
             layer.bias.copy_(layer.bias.roll(1, 0))
 
-    patient = Patient(on_mnist(BLIND, 65, knowing()), {39, 59}, scramble)
-    patient.run()
-    agreements = {r.number: r.agreement for r in patient.rounds if r.agreement is not None}
+    observed = ObservedRun(mnist_loop(NON_ADVERSARIAL, 65, trained_student()), {39, 59}, scramble)
+    observed.run()
+    agreements = {r.number: r.agreement for r in observed.rounds if r.agreement is not None}
     assert list(agreements) == [20, 40, 60]
     assert agreements[20] > 0.8
     assert agreements[40] < agreements[20] - 0.3
-    assert_rolled_back(patient, 60, "agreement on the frozen probe fell from", patient.states[19])
+    assert_rolled_back(observed, 60, "agreement on the frozen probe fell from", observed.states[19])
 
 
 def test_one_low_agreement_is_no_fault():
@@ -111,54 +111,64 @@ def test_one_low_agreement_is_no_fault():
         with torch.no_grad():
             loop.student.fc.f7.weight.copy_(loop.student.fc.f7.weight.roll(1, 0))
 
-    patient = Patient(on_mnist(BLIND, 45, knowing()), {39}, scramble).run()
-    assert patient.events == {}
+    observed = ObservedRun(mnist_loop(NON_ADVERSARIAL, 45, trained_student()), {39}, scramble).run()
+    assert observed.events == {}
 
 
 def test_equal_images_for_a_window_of_rounds_are_rolled_back():
-    patient = Patient(on_mnist(RECIPE, 40), {25}, lambda loop: spoil(loop, WINDOW, alike)).run()
-    assert_rolled_back(patient, 25 + WINDOW, "mode collapse: all images alike", patient.states[19])
-    assert patient.rounds[30].spread == 0.0
+    observed = ObservedRun(
+        mnist_loop(RECIPE, 40), {25}, lambda loop: replace_images(loop, WINDOW, equal_images)
+    ).run()
+    assert_rolled_back(
+        observed, 25 + WINDOW, "mode collapse: all images alike", observed.states[19]
+    )
+    assert observed.rounds[30].spread == 0.0
 
 
 def test_one_class_for_a_window_of_rounds_is_rolled_back():
-    patient = Patient(
-        on_mnist(RECIPE, 40), {25}, lambda loop: spoil(loop, 2 * WINDOW, of_one_class)
+    observed = ObservedRun(
+        mnist_loop(RECIPE, 40), {25}, lambda loop: replace_images(loop, 2 * WINDOW, of_one_class)
     ).run()
-    number = next(iter(patient.events))
+    number = next(iter(observed.events))
     # A few images of other classes may lie in the window before.
     assert 25 + WINDOW - 1 <= number <= 25 + WINDOW
-    assert patient.rounds[30].spread > 0.3
-    assert_rolled_back(patient, number, "mode collapse: one class", patient.states[19])
+    assert observed.rounds[30].spread > 0.3
+    assert_rolled_back(observed, number, "mode collapse: one class", observed.states[19])
 
 
 def test_roll_back_restores_the_state_before_the_collapse_began():
-    """A look inside the window does not take the first collapsed rounds for healthy ones."""
-    loop = on_mnist(RECIPE, 30)
+    """A measurement within the window must not record the first collapsed rounds as healthy."""
+    loop = mnist_loop(RECIPE, 30)
     start = weights(loop.student), weights(loop.generator)
-    patient = Patient(loop, {15}, lambda loop: spoil(loop, WINDOW, alike)).run()
-    assert list(patient.events) == [25]
-    assert not same(patient.states[24], patient.states[19])
-    assert same(patient.states[24], start)
+    observed = ObservedRun(
+        loop, {15}, lambda loop: replace_images(loop, WINDOW, equal_images)
+    ).run()
+    assert list(observed.events) == [25]
+    assert not same(observed.states[24], observed.states[19])
+    assert same(observed.states[24], start)
 
 
-@pytest.mark.parametrize("choose", [alike, of_one_class])
+@pytest.mark.parametrize("choose", [equal_images, of_one_class])
 def test_short_collapse_is_no_fault(choose):
-    patient = Patient(on_mnist(RECIPE, 40), {25}, lambda loop: spoil(loop, WINDOW - 2, choose))
-    assert patient.run().events == {}
+    observed = ObservedRun(
+        mnist_loop(RECIPE, 40), {25}, lambda loop: replace_images(loop, WINDOW - 2, choose)
+    )
+    assert observed.run().events == {}
 
 
 def test_one_low_agreement_without_images_does_not_block_later_measurements():
     """A pool that is complete shows no image that could clear a suspicion."""
     recipe = shrunk(RECIPES["zskd"], batch=32)
-    loop = make_loop(recipe, Plan(15, 12), teacher=mnist_teacher(), student=knowing(), spec=MNIST)
+    loop = make_loop(
+        recipe, Plan(15, 12), teacher=mnist_teacher(), student=trained_student(), spec=MNIST
+    )
     loop._measure_every = 2
-    asked = iter([0.9, 0.2, 0.9, 0.9, 0.9, 0.9])
-    loop.health.agreement = lambda student: next(asked)
+    agreements = iter([0.9, 0.2, 0.9, 0.9, 0.9, 0.9])
+    loop.health.agreement = lambda student: next(agreements)
     healthy = []
     loop.run(lambda now: healthy.append((now.phase, now.number, loop._healthy)))
-    kept = [state for phase, _, state in healthy if phase != "warm-up"]
-    looks = [kept[i] for i in range(1, 12, 2)]
-    changed = [after is not before for before, after in itertools.pairwise(looks)]
+    healthy_states = [state for phase, _, state in healthy if phase != "warm-up"]
+    measurements = [healthy_states[i] for i in range(1, 12, 2)]
+    changed = [after is not before for before, after in itertools.pairwise(measurements)]
     assert changed == [False, True, True, True, True]
     assert loop.health.events == []

@@ -1,4 +1,4 @@
-"""The signs that are watched, by hand, and their silence on healthy runs."""
+"""Health checks by hand, and on healthy runs."""
 
 import math
 from dataclasses import replace
@@ -14,15 +14,13 @@ from dfkd.training.health import (
     PROBE_LIFE,
     WINDOW,
     Health,
-    RoundStatistics,
-    effective_classes,
-    pairwise_spread,
 )
-from tests.support.patient import (
-    BLIND,
+from dfkd.training.round_statistics import RoundStatistics, effective_classes, pairwise_spread
+from tests.support.faulty_run import (
+    NON_ADVERSARIAL,
     RECIPE,
-    Patient,
-    on_mnist,
+    ObservedRun,
+    mnist_loop,
 )
 from tests.support.tiny import (
     MNIST,
@@ -35,10 +33,10 @@ from tests.support.tiny import (
 
 
 def test_healthy_run_has_no_events():
-    patient = Patient(on_mnist(RECIPE, 60)).run()
-    assert patient.events == {}
-    assert patient.loop.health.rate == 1.0
-    agreements = [r.agreement for r in patient.rounds if r.agreement is not None]
+    observed = ObservedRun(mnist_loop(RECIPE, 60)).run()
+    assert observed.events == {}
+    assert observed.loop.health.rate == 1.0
+    agreements = [r.agreement for r in observed.rounds if r.agreement is not None]
     assert len(agreements) == 3
     assert agreements[-1] > agreements[0]
 
@@ -53,7 +51,7 @@ def test_learning_from_a_complete_pool_has_no_events():
     assert loop.health.events == []
 
 
-# A random teacher answers with one class whatever it sees, so only trained ones are asked.
+# A random teacher predicts one class for every image, so a trained one is needed.
 @pytest.mark.parametrize("name", ["dafl", "dfad", "zskt", "rdskd", "mad"])
 def test_first_rounds_of_published_methods_have_no_events(name):
     recipe = shrunk(RECIPES[name], batch=32)
@@ -71,7 +69,7 @@ def test_first_rounds_of_published_methods_have_no_events(name):
 
 
 def test_probe_is_collected_over_rounds_and_frozen_at_a_measurement():
-    loop, probes = on_mnist(BLIND, 24), []
+    loop, probes = mnist_loop(NON_ADVERSARIAL, 24), []
     loop.run(lambda _: probes.append(loop.health.probe))
     assert probes[18] is None
     full = probes[19]
@@ -247,13 +245,13 @@ def test_round_without_images_is_ignored_for_collapse():
     assert not health.suspect
 
 
-@pytest.mark.parametrize("sick", [{"spread": 0.04}, {"histogram": [6, 0]}])
-def test_first_round_of_a_collapse_is_suspect(sick):
+@pytest.mark.parametrize("collapsed", [{"spread": 0.04}, {"histogram": [6, 0]}])
+def test_first_round_of_a_collapse_is_suspect(collapsed):
     health = Health()
     for _ in range(5):
         health.fault(HEALTHY)
     assert not health.suspect
-    assert health.fault(replace(HEALTHY, **sick)) is None
+    assert health.fault(replace(HEALTHY, **collapsed)) is None
     assert health.suspect
     health.fault(HEALTHY)
     assert not health.suspect

@@ -39,10 +39,10 @@ RESUMED = {
             "pre-dfkd",  # VAE
             "lra",  # meta update
             "mad",  # average generator, two sources, conditional
-            "zskd",  # impressions
+            "zskd",  # soft labels
             "adi",  # pixels
-            "cmi",  # a generator a batch, contrast with its head and bank
-            "fast-datafree",  # meta-learnt generator, running batch-norm average
+            "cmi",  # a generator for each batch, contrast with head and bank
+            "fast-datafree",  # meta-learned generator, running batch-norm average
             "nayer",  # noisy layer
             "dfad-cifar10",  # steps in the learning rate
         )
@@ -51,11 +51,11 @@ RESUMED = {
     "averaged student": replace(SMALL, average=0.9),
 }
 STRETCH = 0.01
-"""Brings renewals of generators and the period of the bank into a run of few rounds."""
+"""Scales renewals of generators and the bank's interval to a run of few rounds."""
 
 
 def plan_for(recipe, warmup, rounds):
-    """Without a warm-up where nothing could be learnt in it: every term asks the student."""
+    """No warm-up for a recipe whose terms all need the student."""
     able = any(term.name not in ADVERSARIES for term in recipe.terms)
     return Plan(warmup if able else 0, rounds, STRETCH)
 
@@ -65,7 +65,7 @@ class KilledError(Exception):
 
 
 def killed_after(loop, rounds):
-    """The state a killed process leaves behind."""
+    """The state of a process that was killed after some rounds."""
     seen = []
 
     def watch(now):
@@ -183,7 +183,7 @@ def test_resumed_run_equals_an_uninterrupted_run(name):
     whole.run()
     for stop_after in (1, plan.warmup_rounds + 3):
         state = killed_after(make_loop(recipe, plan), stop_after)
-        torch.rand(7)  # Another process has another history.
+        torch.rand(7)  # Another process has another random state.
         resumed = make_loop(recipe, plan, seed=99)
         resumed.load_state_dict(state)
         resumed.run()
@@ -195,13 +195,13 @@ def test_resumed_run_equals_an_uninterrupted_run(name):
 
 
 def test_resumed_run_restores_probe_roll_backs_and_healthy_state():
-    """Long enough for a look at the probe, killed after a roll-back and before the next look."""
+    """Long enough for a measurement; killed after a roll-back and before the next measurement."""
     recipe = SMALL.overridden({"batch": 32, "memory": 64})
 
     def new():
         return make_loop(recipe, Plan(0, 44), teacher=mnist_teacher(), spec=MNIST)
 
-    def poison(run, now, number):
+    def inject(run, now, number):
         if now.number == number:
             with torch.no_grad():
                 run.student.fc.f7.bias.fill_(math.nan)
@@ -210,8 +210,8 @@ def test_resumed_run_restores_probe_roll_backs_and_healthy_state():
 
     def watch(now):
         events.append(now.event)
-        poison(whole, now, 25)
-        poison(whole, now, 35)
+        inject(whole, now, 25)
+        inject(whole, now, 35)
 
     whole.run(watch)
     assert len([e for e in events if e]) == 2
@@ -219,7 +219,7 @@ def test_resumed_run_restores_probe_roll_backs_and_healthy_state():
     broken = new()
 
     def kill(now):
-        poison(broken, now, 25)
+        inject(broken, now, 25)
         if now.number == 30:
             raise KilledError
 
@@ -227,7 +227,7 @@ def test_resumed_run_restores_probe_roll_backs_and_healthy_state():
         broken.run(kill)
     resumed = new()
     resumed.load_state_dict(through_a_file(broken.state_dict()))
-    resumed.run(lambda now: poison(resumed, now, 35))
+    resumed.run(lambda now: inject(resumed, now, 35))
     assert torch.equal(weights(whole.student), weights(resumed.student))
     assert vars(whole.counts) == vars(resumed.counts)
     assert whole.health.events == resumed.health.events
@@ -379,7 +379,7 @@ def test_own_rates_follow_the_policy_and_survive_a_checkpoint():
 
 
 def test_generator_step_does_not_change_the_student():
-    """Neither gradients nor batch-norm statistics of the student feel that it is asked."""
+    """Neither gradients nor batch-norm statistics of the student change."""
     run = make_loop(SMALL, Plan(0, 1))
     before = weights(run.student)
     run._generator_phase.run(adversarial=True)
@@ -403,13 +403,13 @@ def test_conditional_generator_learns_its_labels():
         device=CPU,
     )
     loop.run(rounds.append)
-    assert len(rounds) == 80  # Without a student the warm-up alone.
+    assert len(rounds) == 80  # Without a student only the warm-up is run.
     assert rounds[-1].losses["label-certainty"] < 0.7 * rounds[0].losses["label-certainty"]
-    asked = torch.arange(10).repeat(20)
+    labels = torch.arange(10).repeat(20)
     with torch.no_grad():
-        drawn = loop.generator(torch.randn(200, loop.generator.latent), asked)
+        drawn = loop.generator(torch.randn(200, loop.generator.latent), labels)
         answers = loop._teacher.network(drawn).argmax(1)
-    assert (answers == asked).float().mean() > 0.2  # A tenth would be chance.
+    assert (answers == labels).float().mean() > 0.2  # By chance it would be a tenth.
 
 
 @pytest.mark.parametrize(
@@ -431,7 +431,7 @@ def test_half_precision_gives_finite_losses_and_float_weights(name):
 def test_half_precision_measures_agreement(name):
     recipe = shrunk(RECIPES[name], batch=32)
     run = make_loop(recipe, Plan(0, 21), precision=torch.bfloat16, teacher=make_teacher())
-    looks = []
-    run.run(lambda now: looks.append(now.agreement))
+    measurements = []
+    run.run(lambda now: measurements.append(now.agreement))
     assert run.health.probe is not None
-    assert looks[19] is not None
+    assert measurements[19] is not None

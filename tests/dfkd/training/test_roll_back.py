@@ -14,11 +14,11 @@ from dfkd.training.health import (
     RETRIES,
 )
 from dfkd.training.loop import DivergedError
-from tests.support.patient import (
-    BLIND,
-    Patient,
+from tests.support.faulty_run import (
+    NON_ADVERSARIAL,
+    ObservedRun,
+    mnist_loop,
     nan_in_the_student,
-    on_mnist,
     same,
 )
 from tests.support.tiny import (
@@ -30,20 +30,20 @@ from tests.support.tiny import (
 
 
 def test_run_fails_after_the_last_roll_back_in_its_last_healthy_state():
-    loop = on_mnist(BLIND, 40)
-    patient = Patient(loop, range(21, 40), nan_in_the_student)
+    loop = mnist_loop(NON_ADVERSARIAL, 40)
+    observed = ObservedRun(loop, range(21, 40), nan_in_the_student)
     with pytest.raises(DivergedError, match=f"round 25: .*given up after {RETRIES} roll-backs"):
-        patient.run()
-    assert same(patient.state(), patient.healthy)
+        observed.run()
+    assert same(observed.state(), observed.healthy)
     assert len(loop.health.events) == RETRIES + 1
     # The rates were halved at each retry.
     endings = [event.rsplit(" ", 1)[1] for event in loop.health.events[:RETRIES]]
     assert endings == ["0.5", "0.25", "0.125"]
-    assert [r.number for r in patient.rounds if r.event] == [22, 23, 24]
+    assert [r.number for r in observed.rounds if r.event] == [22, 23, 24]
 
 
 def test_roll_back_restores_optimizers_and_drops_newer_pool_images():
-    loop = on_mnist(BLIND, 25)
+    loop = mnist_loop(NON_ADVERSARIAL, 25)
     moments, counts = [], []
 
     def watch(now):
@@ -56,14 +56,17 @@ def test_roll_back_restores_optimizers_and_drops_newer_pool_images():
     loop.run(watch)
     assert torch.equal(moments[22], moments[19])
     assert not torch.equal(moments[21], moments[19])
-    capacity, fresh = loop.memory.capacity, BLIND.schedule.batch * BLIND.schedule.fresh_batches
+    capacity, fresh = (
+        loop.memory.capacity,
+        NON_ADVERSARIAL.schedule.batch * NON_ADVERSARIAL.schedule.fresh_batches,
+    )
     # Of round 23 nothing is remembered: it broke off in the student's phase, after the drawing.
     assert counts[22] == max(0, min(capacity, counts[19] + 3 * fresh) - 3 * fresh)
 
 
 def test_snapshot_does_not_change_with_further_training():
     """Two roll-backs to one snapshot are to the same state, moments of the optimisers included."""
-    loop, states = on_mnist(BLIND, 30), []
+    loop, states = mnist_loop(NON_ADVERSARIAL, 30), []
 
     def watch(now):
         parts = (loop._student_phase.state_dict(), loop.synthesizer.state_dict())
@@ -81,7 +84,7 @@ def test_snapshot_does_not_change_with_further_training():
 @pytest.mark.parametrize("factor", [math.nan, math.inf])
 def test_non_finite_images_are_not_stored(factor):
     """Otherwise they would come back from the pool after every roll-back."""
-    loop = on_mnist(BLIND, 40)
+    loop = mnist_loop(NON_ADVERSARIAL, 40)
 
     def explode(loop):
         draw = loop.synthesizer.draw
@@ -89,14 +92,14 @@ def test_non_finite_images_are_not_stored(factor):
 
         def exploded(count, rng):
             calls.append(count)
-            draft = draw(count, rng)
-            return GeneratedBatch(draft.images * factor) if len(calls) == 2 else draft
+            batch = draw(count, rng)
+            return GeneratedBatch(batch.images * factor) if len(calls) == 2 else batch
 
         loop.synthesizer.draw = exploded
 
-    patient = Patient(loop, {30}, explode).run()
-    assert list(patient.events) == [31]
-    assert "the generator's loss is" in patient.events[31]
+    observed = ObservedRun(loop, {30}, explode).run()
+    assert list(observed.events) == [31]
+    assert "the generator's loss is" in observed.events[31]
     assert torch.isfinite(loop.memory.state_dict()["images"]).all()
 
 
@@ -148,7 +151,7 @@ def test_average_generator_is_updated_in_the_warm_up():
 
 
 def test_running_average_of_the_student_is_rolled_back():
-    loop = on_mnist(replace(BLIND, average=0.9), 6)
-    patient = Patient(loop, {3}, nan_in_the_student).run()
-    assert list(patient.events) == [4]
+    loop = mnist_loop(replace(NON_ADVERSARIAL, average=0.9), 6)
+    observed = ObservedRun(loop, {3}, nan_in_the_student).run()
+    assert list(observed.events) == [4]
     assert torch.isfinite(weights(loop.delivered)).all()

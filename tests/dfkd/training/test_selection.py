@@ -9,7 +9,7 @@ from dfkd.training.selection import clean, lower_component
 
 
 def confident(margin, count, classes=4):
-    """Rows whose loss is a function of `margin` alone, each sure of another class."""
+    """Rows whose loss depends only on `margin`, each with another predicted class."""
     return margin * torch.eye(classes)[torch.arange(count) % classes]
 
 
@@ -29,13 +29,13 @@ def test_zero_losses_with_rounding_select_all_images():
     assert clean(logits).all()
 
 
-@pytest.mark.parametrize(("apart", "alike"), [(8e-6, True), (1.2e-5, False)])
-def test_losses_that_differ_by_less_than_the_tolerance_are_equal(apart, alike):
+@pytest.mark.parametrize(("difference", "equal"), [(8e-6, True), (1.2e-5, False)])
+def test_losses_that_differ_by_less_than_the_tolerance_are_equal(difference, equal):
     # Of four classes, the loss of a margin m is log(1 + 3 exp(-m)).
     low = math.log1p(3 * math.exp(-8.0))
-    margin = math.log(3 / math.expm1(low + apart))
+    margin = math.log(3 / math.expm1(low + difference))
     logits = torch.cat([confident(8.0, 8).double(), confident(margin, 4).double()])
-    expected = torch.arange(12) < (12 if alike else 8)
+    expected = torch.arange(12) < (12 if equal else 8)
     assert torch.equal(clean(logits), expected)
 
 

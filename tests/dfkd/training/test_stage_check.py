@@ -1,4 +1,4 @@
-"""Stages are compared as they are, so both networks' must be alike."""
+"""Objectives compare stages directly, so both networks must have stages of the same shapes."""
 
 from dataclasses import replace
 
@@ -56,21 +56,23 @@ def test_network_without_compared_layers_is_refused():
 )
 def test_replayed_images_have_the_teachers_maps(memory, monkeypatch):
     recipe = replace(STAGED, memory=memory)
-    lessons = []
+    batches = []
 
-    def loss(pupil, update, new, replayed):
-        lessons.extend(lesson for lesson in (new, replayed) if lesson is not None)
-        return step_loss(pupil, update, new, replayed)
+    def loss(student, update, new, replayed):
+        batches.extend(
+            labelled_batch for labelled_batch in (new, replayed) if labelled_batch is not None
+        )
+        return step_loss(student, update, new, replayed)
 
     monkeypatch.setattr("dfkd.training.student_phase.step_loss", loss)
     loop = make_loop(recipe, Plan(0, 3), student="lenet5-bn")
     loop.run()
-    assert len(lessons) > loop.counts.student_steps
-    for lesson in lessons:
+    assert len(batches) > loop.counts.student_steps
+    for labelled_batch in batches:
         with torch.no_grad():
-            seen = forward_with_features(make_teacher(), lesson.images, ("maps",))
-        torch.testing.assert_close(lesson.maps, seen.maps)
-        torch.testing.assert_close(lesson.logits, seen.logits)
+            seen = forward_with_features(make_teacher(), labelled_batch.images, ("maps",))
+        torch.testing.assert_close(labelled_batch.maps, seen.maps)
+        torch.testing.assert_close(labelled_batch.logits, seen.logits)
 
 
 def test_joined_batches_have_maps_only_if_both_have_them():

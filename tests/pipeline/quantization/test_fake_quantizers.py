@@ -6,8 +6,6 @@ import nncf
 import pytest
 import torch
 from nncf.torch.function_hook.wrapper import get_hook_storage
-from nncf.torch.quantization import extensions, quantize_functions
-from nncf.torch.quantization.reference import ReferenceQuantizedFunctions
 from torch import nn
 from torch.nn import functional as F
 
@@ -15,7 +13,7 @@ from base.errors import InputError
 from dfkd.images import ImageSpec
 from dfkd.models import build
 from pipeline.export.batch_norm_folding import fold_batch_norms
-from pipeline.quantization import fake_quantizers, quantizer_kernels
+from pipeline.quantization import fake_quantizers
 from pipeline.quantization.fake_quantizers import (
     Scheme,
     describe,
@@ -24,7 +22,6 @@ from pipeline.quantization.fake_quantizers import (
     restore,
     to_torch_quantizers,
 )
-from pipeline.quantization.quantizer_kernels import use_kernels
 
 SPEC = ImageSpec((1, 32, 32), (0.1307,), (0.3081,))
 
@@ -49,60 +46,6 @@ def network(name="lenet5-half-bn"):
 @pytest.fixture(scope="module")
 def prepared(images):
     return prepare(network(), images, Scheme()).eval()
-
-
-def test_folding_keeps_logits_and_does_not_change_the_original(images):
-    original = network()
-    before = copy.deepcopy(original.state_dict())
-    folded = fold_batch_norms(original)
-    torch.testing.assert_close(folded(images), original(images), rtol=1e-4, atol=1e-5)
-    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
-    torch.testing.assert_close(original.state_dict(), before)
-
-
-def test_convolution_called_twice_keeps_its_batch_norms():
-    class Twice(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv = nn.Conv2d(3, 3, 3, padding=1)
-            self.first, self.second = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
-
-        def forward(self, x):
-            return self.second(self.conv(self.first(self.conv(x))))
-
-    shared, x = Twice().eval(), torch.randn(2, 3, 8, 8)
-    shared.first.running_mean.fill_(2)
-    shared.second.running_var.fill_(5)
-    torch.testing.assert_close(fold_batch_norms(shared)(x), shared(x))
-
-
-def test_batch_norm_that_cannot_be_folded_keeps_its_statistics_in_training():
-    """In a wide ResNet the first batch norm of a block follows an addition."""
-    torch.manual_seed(0)
-    network_ = build("wrn-16-1", ImageSpec((3, 32, 32), (0.0,) * 3, (1.0,) * 3), 10, width=0.5)
-    folded, x = fold_batch_norms(network_.eval()), torch.randn(4, 3, 32, 32)
-    kept = [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
-    assert kept
-    before = [norm.running_mean.clone() for norm in kept]
-    torch.testing.assert_close(folded.train()(x), network_(x), rtol=1e-4, atol=1e-4)
-    assert all(torch.equal(a, m.running_mean) for a, m in zip(before, kept, strict=True))
-    prepared_ = prepare(network_, x, Scheme()).train()
-    assert not any(m.training for m in prepared_.modules() if isinstance(m, nn.BatchNorm2d))
-
-
-def test_batch_norm_without_running_statistics_is_kept():
-    plain = nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3, track_running_stats=False)).eval()
-    x = torch.randn(2, 3, 8, 8)
-    torch.testing.assert_close(fold_batch_norms(plain)(x), plain(x))
-
-
-def test_network_that_cannot_be_traced_is_refused():
-    class BranchingOnValues(nn.Module):
-        def forward(self, x):
-            return x if x.sum() > 0 else -x
-
-    with pytest.raises(InputError, match="cannot be traced"):
-        fold_batch_norms(BranchingOnValues())
 
 
 def test_every_layer_is_quantized_with_signed_activations(prepared):
@@ -171,16 +114,6 @@ def test_deleting_hooks_removes_all_quantization(prepared, images):
         get_hook_storage(bare).delete_hook(name)
     assert not list(quantizers(bare))
     assert not torch.equal(bare(images), prepared(images))
-
-
-def test_failed_kernel_build_is_an_error(monkeypatch, images):
-    class NoCompiler:
-        def get(self, name):
-            return getattr(ReferenceQuantizedFunctions, name)
-
-    monkeypatch.setattr(extensions, "QuantizedFunctionsCPU", NoCompiler())
-    with pytest.raises(InputError, match=r"C\+\+ compiler"):
-        prepare(network(), images, Scheme())
 
 
 def test_float_layers_stay_in_float(images):
@@ -283,28 +216,3 @@ def test_restored_network_keeps_bits_below_eight(images):
     few = prepare(network(), images, Scheme(weight_bits=3, activation_bits=4)).eval()
     restored = restore(network(), describe(few), few.state_dict())
     torch.testing.assert_close(restored(images), few(images), rtol=0, atol=0)
-
-
-def test_reference_kernels_compute_the_same(images, monkeypatch):
-    monkeypatch.setattr(quantize_functions, "QuantizedFunctionsCPU", None)
-    slow = prepare(network(), images, Scheme(kernels="reference"))
-    assert isinstance(quantize_functions.QuantizedFunctionsCPU, quantizer_kernels._ReferenceKernels)
-    by_reference, gradients = slow(images), []
-    for kernels in ("reference", "compiled"):
-        use_kernels(torch.device("cpu"), kernels)
-        slow.zero_grad()
-        slow(images).square().sum().backward()
-        gradients.append([p.grad.clone() for p in slow.parameters() if p.grad is not None])
-    torch.testing.assert_close(slow(images), by_reference, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-2, rtol=1e-2)
-
-
-def test_cuda_without_compiler_is_an_error_that_names_the_setting(monkeypatch):
-    class NoNvcc:
-        def get(self, name):
-            raise nncf.InstallationError("no nvcc")
-
-    monkeypatch.setattr(extensions, "QuantizedFunctionsCUDA", NoNvcc())
-    monkeypatch.setattr(quantize_functions, "QuantizedFunctionsCUDA", NoNvcc())
-    with pytest.raises(InputError, match=r"quantize\.kernels: reference"):
-        use_kernels(torch.device("cuda"), "compiled")

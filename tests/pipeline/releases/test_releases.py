@@ -140,7 +140,7 @@ def test_fetch_does_not_replace_folder_that_is_no_bundle(store, bundles, tmp_pat
     folder = tmp_path / "thesis"
     folder.mkdir()
     (folder / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="is no bundle"):
+    with pytest.raises(InputError, match="is not a bundle"):
         fetch_release(store, "net", folder)
     assert (folder / "thesis.tex").exists()
 

@@ -46,10 +46,10 @@ def test_every_form_of_the_sample_network_agrees_with_its_teacher(tmp_path, opse
 def test_dry_run_shows_graphs_and_commands(monkeypatch, tmp_path, capsys):
     install_trtexec_stand_in(monkeypatch, tmp_path, "8.2")
     assert main(["selftest", "--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert "student.int8-float-weights.onnx" in said
-    assert "--onnx=student.int8-float-weights.onnx" in said and "--buildOnly" in said
-    assert "--loadEngine=student.fp16.engine" in said
+    output = capsys.readouterr().out
+    assert "student.int8-float-weights.onnx" in output
+    assert "--onnx=student.int8-float-weights.onnx" in output and "--buildOnly" in output
+    assert "--loadEngine=student.fp16.engine" in output
 
 
 @pytest.fixture
@@ -71,17 +71,17 @@ def test_dry_run_on_a_nano_has_no_int8_and_512_mib(here, monkeypatch, tmp_path, 
     install_trtexec_stand_in(monkeypatch, tmp_path, "8.2")
     here(target="nano", jetpack="4.6.1", opset=13, has_int8=False)
     assert main(["selftest", "--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert "--onnx=student.fp32.onnx" in said and "--workspace=512" in said
-    assert "student.int8.engine" not in said and "--int8" not in said
+    output = capsys.readouterr().out
+    assert "--onnx=student.fp32.onnx" in output and "--workspace=512" in output
+    assert "student.int8.engine" not in output and "--int8" not in output
 
 
 def test_dry_run_shows_the_accelerator(here, monkeypatch, tmp_path, capsys):
     install_trtexec_stand_in(monkeypatch, tmp_path, "10.3")
     here(target="orin-nx-16")
     assert main(["selftest", "--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert "--onnx=student.dla-int8.onnx" in said and "--useDLACore=0" in said
+    output = capsys.readouterr().out
+    assert "--onnx=student.dla-int8.onnx" in output and "--useDLACore=0" in output
 
 
 def test_dry_run_without_tensorrt_builds_nothing(monkeypatch, tmp_path, capsys):
@@ -106,9 +106,9 @@ def test_report_contains_everything_except_engines(
     facts = json.loads(archive.read("device.json"))
     assert facts["passed"] == (code == 0)
     assert facts["device"]["target"] == "orin-nano-8"
-    said = archive.read("said.txt").decode()
-    assert ("recommended:" in said) == (code == 0)
-    assert ("failed: out of memory" in said) == (code == 1)
+    output = archive.read("said.txt").decode()
+    assert ("recommended:" in output) == (code == 0)
+    assert ("failed: out of memory" in output) == (code == 1)
     assert not list(tmp_path.glob(".*.part"))
 
 
@@ -129,8 +129,8 @@ def test_unsupported_accelerator_is_skipped_without_failure(here, monkeypatch, t
     here(target="orin-nx-16", jetpack="7.2", opset=24)
     report = tmp_path / "report.zip"
     assert main(["selftest", "--report", str(report)]) == 0
-    said = zipfile.ZipFile(report).read("said.txt").decode()
-    assert "skipping the DLA: JetPack 7.2 cannot use the DLA" in said
+    output = zipfile.ZipFile(report).read("said.txt").decode()
+    assert "skipping the DLA: JetPack 7.2 cannot use the DLA" in output
 
 
 def fail_with(error):
@@ -143,7 +143,7 @@ def fail_with(error):
 @pytest.mark.parametrize(
     ("name", "error"),
     [
-        ("this_device", NotAJetsonError("this Jetson is not in the catalogue (p9999)")),
+        ("this_jetson", NotAJetsonError("this Jetson is not in the catalogue (p9999)")),
         ("compile_bundle", UnsupportedError("the graph's opset 17 is above 13")),
         ("compile_bundle", OSError(28, "No space left on device")),
         ("write_selftest_bundle", ValueError("something\nodd")),

@@ -1,6 +1,5 @@
 """The commands of trtexec for every TensorRT version and every Jetson of the catalogue."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from targets.tensorrt.options import (
     graph_role,
     typing_modes,
 )
-from tests.support.quick_run import ROOT
+from tests.support.trtexec.flags import FLAGS, FLAGS_DOCUMENT
 from tests.targets.tensorrt.builders.expected_commands import (
     COMMANDS,
     ENGINES,
@@ -29,9 +28,6 @@ from tests.targets.tensorrt.builders.expected_commands import (
     TIMING,
     TIMING_ON_DLA,
 )
-
-DOCUMENT = json.loads((ROOT / "tests/support/trtexec/trtexec_flags.json").read_text())
-FLAGS = DOCUMENT["versions"]
 
 DYNAMIC, FIXED = (None, 3, 32, 32), (8, 3, 32, 32)
 
@@ -50,7 +46,7 @@ def minor_version(tensorrt):
 def flags_of(tensorrt):
     """Return the flags of a version's trtexec, or those of a similar one if its help is unknown."""
     version = minor_version(tensorrt)
-    unread = DOCUMENT["unread"].get(version)
+    unread = FLAGS_DOCUMENT["unread"].get(version)
     return FLAGS[unread["instead"] if unread else version]["flags"]
 
 

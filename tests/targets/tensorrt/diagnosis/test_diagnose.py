@@ -1,13 +1,11 @@
 """Every kind of failure has a one-line diagnosis and a remedy."""
 
-import json
-
 import pytest
 
 from targets.tensorrt.diagnosis.diagnose import diagnose, diagnose_timeout
 from targets.tensorrt.diagnosis.known_failures import KNOWN_FAILURES
 from targets.tensorrt.diagnosis.parser_errors import parser_error_line, parser_errors
-from tests.support.quick_run import ROOT
+from tests.support.trtexec.flags import FLAGS
 
 LOG = "build.int8.log"
 
@@ -156,9 +154,6 @@ def test_only_full_disk_and_memory_are_transient():
 
 def test_diagnose_ignores_the_help_text():
     """After an unknown flag, trtexec prints its help, which mentions memory, DLA and int8."""
-    versions = json.loads((ROOT / "tests/support/trtexec/trtexec_flags.json").read_text())[
-        "versions"
-    ]
-    for version in versions.values():
+    for version in FLAGS.values():
         text = "[E] Unknown option: --mystery\n" + "\n".join(version["flags"])
         assert diagnose(text, 1, LOG).kind == "unknown-flag"

@@ -11,8 +11,7 @@ from targets.tensorrt.dla.linear_to_convolution import linear_layers_to_convolut
 from targets.tensorrt.dla.lowering import lower_for_dla
 from targets.tensorrt.dla.scales import remove_quantizers
 from targets.tensorrt.options import DLA_CALIBRATION_CACHE
-from tests.support.graphs import Builder, model, node
-from tests.targets.tensorrt.dla.test_lowering import run
+from tests.support.graphs import Builder, model, node, run_graph
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
 
@@ -43,12 +42,12 @@ def classifier(last=(), **attributes):
 @pytest.mark.parametrize("last", [(), ("Relu",), ("Softmax",)])
 def test_convolutions_compute_the_same_logits(attributes, last):
     graph = classifier(last, **attributes)
-    expected = run(graph, IMAGES)
+    expected = run_graph(graph, IMAGES)
     (names,) = linear_layers_to_convolutions(graph).items()
     onnx.checker.check_model(graph, full_check=True)
     assert operators(graph)[:4] == ["Conv", "Relu", "Conv", "Flatten"]
     assert names[1] == f"{names[0]}.map"
-    np.testing.assert_allclose(run(graph, IMAGES), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(run_graph(graph, IMAGES), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("attributes", [{"alpha": 0.5}, {"beta": 2.0}])
@@ -86,8 +85,8 @@ def test_lowered_lenet5_keeps_its_logits_and_every_layer_has_a_scale(same_bundle
     assert {output for each in lowered["int8"].graph.node for output in each.output} <= scaled
     for name, graph in lowered.items():
         assert "Gemm" not in operators(graph)
-        logits = run(expected[name], images)
-        np.testing.assert_allclose(run(graph, images), logits, rtol=1e-4, atol=1e-4)
+        logits = run_graph(expected[name], images)
+        np.testing.assert_allclose(run_graph(graph, images), logits, rtol=1e-4, atol=1e-4)
 
 
 def test_reshape_that_flattens_is_recognized():
@@ -96,7 +95,7 @@ def test_reshape_that_flattens_is_recognized():
     flat = build.add("Reshape", "images", shape)
     build.nodes.append(node("Identity", [linear(build, flat, 192, 4)], ["logits"]))
     graph = model(build.nodes, build.constants, 4)
-    expected = run(graph, IMAGES)
+    expected = run_graph(graph, IMAGES)
     assert linear_layers_to_convolutions(graph)
-    np.testing.assert_allclose(run(graph, IMAGES), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(run_graph(graph, IMAGES), expected, rtol=1e-5, atol=1e-5)
     assert operators(graph).count("Conv") == 1

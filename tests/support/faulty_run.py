@@ -1,4 +1,4 @@
-"""A loop that is made sick and watched, for the tests of health."""
+"""A loop with injected faults whose rounds are recorded, for the tests of health checks."""
 
 import copy
 import math
@@ -15,36 +15,37 @@ from dfkd.training.health import MAX_INTERVAL
 from tests.support.tiny import MNIST, make_loop, mnist_teacher, shrunk, weights
 
 RECIPE = shrunk(HOUSE, batch=32, student_steps=2, fresh_batches=2)
-BLIND = replace(RECIPE, terms=RECIPE.terms[:2])
-"""Without an adversary the generator does not feel a sick student first."""
+NON_ADVERSARIAL = replace(RECIPE, terms=RECIPE.terms[:2])
+"""Without an adversary, a faulty student does not affect the generator first."""
 COMMON = 4
-"""A class that the generator draws in every round, so that there are images of it to choose."""
+"""A class that the generator draws in every round."""
 
 
-def on_mnist(recipe=RECIPE, rounds=60, student="lenet5-half"):
+def mnist_loop(recipe=RECIPE, rounds=60, student="lenet5-half"):
     loop = make_loop(recipe, Plan(0, rounds), teacher=mnist_teacher(), student=student, spec=MNIST)
-    # As in a long run, so that it is known which state is returned to.
+    # As in a long run, so that the state of a roll-back is known.
     loop._measure_every = MAX_INTERVAL
     return loop
 
 
-def knowing():
-    """A student that knows already what the teacher knows."""
+def trained_student():
+    """A student that equals the teacher."""
     student = copy.deepcopy(mnist_teacher())
     return student.requires_grad_(True)
 
 
-class Patient:
-    """A loop that is watched, and made sick after a round.
+class ObservedRun:
+    """A run with an injected fault.
 
     Attributes:
-        rounds: What the loop reported.
-        healthy: (student, generator) as the last look left them.
-        rates: (student's, generator's) learning rate in each round.
+        rounds: The loop's reports.
+        healthy: Weights of (student, generator) at the last measurement.
+        rates: Learning rates of (student, generator) in each round.
+        states: Weights of (student, generator) after each round.
     """
 
-    def __init__(self, loop, sick_after=(), poison=lambda loop: None):
-        self.loop, self.sick_after, self.poison = loop, sick_after, poison
+    def __init__(self, loop, faulty_after=(), inject=lambda loop: None):
+        self.loop, self.faulty_after, self.inject = loop, faulty_after, inject
         self.rounds, self.rates, self.states = [], [], []
         self.healthy = self.state()
 
@@ -69,16 +70,16 @@ class Patient:
         self.states.append(self.state())
         if now.event is None and now.number % MAX_INTERVAL == 0:
             self.healthy = self.state()
-        if now.number in self.sick_after:
-            self.poison(self.loop)
+        if now.number in self.faulty_after:
+            self.inject(self.loop)
 
     @property
     def events(self):
         return {r.number: r.event for r in self.rounds if r.event}
 
 
-def same(ours, theirs):
-    return all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+def same(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def nan_in_the_student(loop):
@@ -86,47 +87,47 @@ def nan_in_the_student(loop):
         next(loop.student.parameters()).fill_(math.nan)
 
 
-def assert_rolled_back(patient, number, words, healthy):
-    """One event in one round, the state of the last look, and half the rates from then on."""
-    assert list(patient.events) == [number]
-    event = patient.events[number]
+def assert_rolled_back(observed, number, words, healthy):
+    """One event in one round, the healthy state, and half the learning rates afterwards."""
+    assert list(observed.events) == [number]
+    event = observed.events[number]
     assert words in event
     assert event == f"round {number}: {event.split(': ', 1)[1]}"
     assert event.endswith("rolled back, learning rates times 0.5")
-    assert patient.loop.health.events == [event]
-    assert same(patient.states[number - 1], healthy)
-    recipe, total = patient.loop.recipe, patient.rounds[-1].total
-    for index, rates in enumerate(patient.rates):
-        gentler = 0.5 if index >= number else 1.0
+    assert observed.loop.health.events == [event]
+    assert same(observed.states[number - 1], healthy)
+    recipe, total = observed.loop.recipe, observed.rounds[-1].total
+    for index, rates in enumerate(observed.rates):
+        reduced = 0.5 if index >= number else 1.0
         if index == number - 1:
-            continue  # The optimisers' own states were rolled back after this round's steps.
+            continue  # The optimizers' states were rolled back after the steps of this round.
         factors = (
-            optimizer.lr * rate_factor(optimizer, index / total) * gentler
+            optimizer.lr * rate_factor(optimizer, index / total) * reduced
             for optimizer in (recipe.student, recipe.generator)
         )
         assert rates == pytest.approx(tuple(factors))
-    assert not same(patient.states[-1], healthy)  # It went on.
+    assert not same(observed.states[-1], healthy)  # The run continued.
 
 
-def spoil(loop, rounds, choose):
-    """Let `choose` pick the fresh images of the rounds from now on, for so many rounds."""
+def replace_images(loop, rounds, choose):
+    """Let `choose` pick the new images of the next `rounds` rounds."""
     draw, calls = loop.synthesizer.draw, []
 
-    def spoilt(count, rng):
+    def replaced(count, rng):
         calls.append(count)
         if len(calls) > rounds * loop.recipe.schedule.fresh_batches:
             return draw(count, rng)
         drawn = draw(20 * count, rng)
         return GeneratedBatch(choose(drawn.images)[:count])
 
-    loop.synthesizer.draw = spoilt
+    loop.synthesizer.draw = replaced
 
 
-def alike(images):
+def equal_images(images):
     return images[:1].expand_as(images).clone()
 
 
 def of_one_class(images):
-    answers = mnist_teacher()(images).argmax(1)
-    chosen = images[answers == COMMON]
+    predictions = mnist_teacher()(images).argmax(1)
+    chosen = images[predictions == COMMON]
     return chosen[torch.arange(len(images)) % len(chosen)]

@@ -1,0 +1,34 @@
+"""What depends on a process: exit codes, a closed pipe, modules that are not installed."""
+
+from tests.support.command_line import run_process, start
+from tests.support.quick_run import write_run
+
+
+def test_exit_codes_of_processes(tmp_path):
+    for arguments, expected in (
+        (("recipes",), 0),
+        (("check", tmp_path / "none.yaml"), 1),
+        (("rnu",), 64),
+    ):
+        code, _, err = run_process(*arguments, store=tmp_path)
+        assert code == expected, err
+
+
+def test_closed_pipe_is_one_line_and_no_traceback(tmp_path):
+    process = start("recipes", store=tmp_path)
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(timeout=60) != 0
+    assert "Traceback" not in err
+
+
+def test_missing_training_modules_are_one_line(tmp_path):
+    prelude = "import sys\nfor name in ('torch', 'nncf'): sys.modules[name] = None"
+    code, out, _ = run_process("recipes", store=tmp_path, prelude=prelude)
+    assert code == 0
+    assert "pre-dfkd" in out
+    code, _, err = run_process("check", write_run(tmp_path), store=tmp_path, prelude=prelude)
+    assert code == 1
+    assert err.splitlines() == [
+        "datafree-edge: torch is not installed; run: pip install 'datafree-edge[train]'"
+    ]
