@@ -59,7 +59,7 @@ class Step:
         needs: Roles of the artifacts that the step reads.
         makes: Roles of the artifacts that the step writes.
         settings: The part of the run file, as JSON, that the result depends on.
-        modules: Modules that the run file chooses, beside those that the step's module imports:
+        modules: Modules that the run file chooses, in addition to those that its module imports:
             the parts of a recipe, an architecture.
         target: The target that the step works for; "" if it runs once for all targets.
     """

@@ -52,7 +52,7 @@ def tuning_recipe(config: RunConfig) -> Recipe:
 
 
 def fine_tuning_recipe(config: RunConfig) -> Recipe:
-    """Return the recipe as the fine-tuning runs it, with a frozen generator if the method says so.
+    """Return the recipe of the fine-tuning, with a frozen generator if the method is "frozen".
 
     Raises:
         InputError: As `tuning_recipe`.

@@ -48,8 +48,8 @@ def cpu_targets(config: RunConfig) -> dict[str, CpuTarget]:
 def remote_targets(config: RunConfig) -> dict[str, RemoteTarget]:
     """Return the targets that are built on their own device, by their names in the run file.
 
-    An engine always is, by the pool named like its target; any other target if the run file says
-    TARGET@POOL. TARGET-dla0 is the first deep-learning accelerator of that Jetson.
+    An engine always is; its pool has the name of the target. Any other target is if the run file
+    names it TARGET@POOL. TARGET-dla0 is the first deep-learning accelerator of that Jetson.
     """
     found: dict[str, RemoteTarget] = {}
     for name in config.targets:

@@ -19,7 +19,7 @@ from pipeline.config.sections import (
 
 
 class RunConfig(Section):
-    """A whole run file.
+    """The run file.
 
     Attributes:
         name: The bundle's name.

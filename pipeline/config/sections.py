@@ -97,7 +97,7 @@ class StudentSection(Section):
 
 
 class Budget(Section):
-    """The length of a training, rounded up to whole rounds of the recipe. Give one of the two.
+    """The length of a training, rounded up to whole rounds of the recipe. Set one of the keys.
 
     Attributes:
         steps: Student steps.

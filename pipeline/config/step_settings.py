@@ -46,7 +46,7 @@ def network_modules(config: RunConfig) -> tuple[str, ...]:
 
 
 def _definition(architecture: str) -> Any:
-    """Return what an architecture's name stands for, beside the code of its modules."""
+    """Return the row, code or library version that an architecture's name refers to."""
     if architecture in ARCHITECTURES:
         return asdict(ARCHITECTURES[architecture])
     return factory_digest(architecture) or f"torchvision {metadata.version('torchvision')}"

@@ -1,15 +1,16 @@
 """The digest of the code that a step runs. A step is repeated when its code changes.
 
-What counts is the syntax tree, so that these may change without a step being repeated:
+The digest covers the syntax trees of the step's module and of all modules that it imports. It
+leaves out:
 
-- comments, formatting and docstrings (any string that stands alone as a statement);
-- literals and f-strings in a `raise` statement;
-- literals and f-strings in a call of `say` or `phase` on something called `reporter`;
-- a module's `if TYPE_CHECKING:` blocks;
-- the declaration of a step: what it decides is in the step's settings;
+- comments, formatting and docstrings (all strings that are statements);
+- literals and f-strings in `raise` statements;
+- literals and f-strings in calls of `say` or `phase` on a name or attribute `reporter`;
+- `if TYPE_CHECKING:` blocks;
+- the declaration of a step, because its result is in the step's settings;
 - the modules in `BY_VALUE`, `REPORTING` and `TABLES`.
 
-Every other literal counts. The digest is the same in all supported versions of Python.
+It covers all other literals. It is the same in all supported versions of Python.
 """
 
 import ast
@@ -25,7 +26,7 @@ from base.errors import InputError
 from pipeline.store.syntax import bound_names, exports, imports, reachable, syntax_text
 
 PACKAGES = ("base", "pipeline", "dfkd", "targets")
-"""The packages whose code belongs to a digest; others belong to it by their version."""
+"""The packages that a digest covers. The settings of a step have the versions of others."""
 
 BY_VALUE = frozenset(
     {
@@ -39,27 +40,28 @@ BY_VALUE = frozenset(
         "dfkd.recipes",
     }
 )
-"""Excluded, with all modules in them: they decide what a run's settings, recipes and digests are,
-and a step's key holds those."""
+"""Modules and packages that compute settings, recipes and digests. They are left out because a
+step's key contains these results."""
 
 REPORTING = frozenset({"pipeline.reporter"})
-"""Excluded: progress changes no result."""
+"""Left out because progress does not change results."""
 
 TABLES = frozenset(
     f"dfkd.{package}.table"
     for package in ("models", "terms", "memory", "synthesizers", "student_loss")
 )
-"""Excluded: they list parts. A step's key holds the rows and modules of the parts that it uses."""
+"""Tables of parts. They are left out because a step's key contains the rows and the modules of the
+parts that the step uses."""
 
 ENTRY = "run"
-"""The function of a step's module whose code counts."""
+"""The function in a step's module that the digest covers, with all that it uses."""
 
 
 def factory_digest(architecture: str) -> str | None:
     """Return a digest of a user's factory, or None for any other architecture.
 
-    A factory from an installed distribution is identified by the distribution's version; one of
-    the user's own by the code of its whole top-level package. Nothing is imported.
+    A factory from an installed distribution is identified by the distribution's version, any other
+    by the code of its whole top-level package. Nothing is imported.
 
     Args:
         architecture: `package.module:factory`, or the name of an architecture.
@@ -95,12 +97,10 @@ def _source_text(file: Path) -> str:
 
 
 def code_digest(*modules: str) -> str:
-    """Return the sha256 of the code of modules and of all our modules that they import.
+    """Return the sha256 of the code of modules and of all project modules that they import.
 
-    What a package passes on from its modules counts as imported from there.
-
-    Of a step's module only `run` counts, and what `run` uses. A JSON file beside a module under
-    the same name (catalogue.json) belongs to that module.
+    A name that a package re-exports counts as imported from its own module. A JSON file with the
+    name of a module, in the same folder, belongs to that module (catalogue.json).
 
     Args:
         modules: Full names.
@@ -140,7 +140,7 @@ def _module_text(name: str) -> str:
 
 @cache
 def _imports(name: str) -> frozenset[str]:
-    """Return our modules that a module's code comes from; of a package, all that it passes on."""
+    """Return the project modules that a module imports; for a package, also its re-exports."""
     pairs = imports(_tree(name))
     if _is_package(name):
         pairs += exports(_tree(name), name).values()
@@ -148,9 +148,9 @@ def _imports(name: str) -> frozenset[str]:
 
 
 def _sources(module: str, name: str) -> list[str]:
-    """Return the module that `from module import name` takes a name from.
+    """Return the project module that defines what `from module import name` imports.
 
-    The `__init__` of a package counts only where it defines the name itself.
+    A package's `__init__` is returned only if it defines the name itself.
     """
     if module.split(".")[0] not in PACKAGES:
         return []
@@ -159,15 +159,15 @@ def _sources(module: str, name: str) -> list[str]:
     if _find(module) is None:
         return []
     if name and _is_package(module):
-        passed_on = exports(_tree(module), module)
-        if name in passed_on:
-            return _sources(*passed_on[name])
+        re_exports = exports(_tree(module), module)
+        if name in re_exports:
+            return _sources(*re_exports[name])
     return [module]
 
 
 @cache
 def _tree(name: str) -> ast.Module:
-    """Return what counts of a module: of one that declares a step, only what `run` uses."""
+    """Return the syntax tree of a module; for a step's module, only `run` and what it uses."""
     tree = ast.parse(_file(name).read_bytes())
     names = {bound for statement in tree.body for bound in bound_names(statement)}
     return reachable(tree, ENTRY) if {"STEP", ENTRY} <= names else tree

@@ -4,20 +4,20 @@ import ast
 from collections.abc import Iterator
 
 IGNORED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
-"""Fields that change nothing, or that only some versions of Python fill."""
+"""Fields without effect, or that only some versions of Python fill."""
 
 REPORTER_CALLS = frozenset({"say", "phase"})
 """Methods of a reporter."""
 
 LITERAL = "literal"
-"""Stands for any literal whose value does not count."""
+"""Replaces every literal whose value is left out."""
 
 
 def syntax_text(tree: ast.AST) -> str:
-    """Return a syntax tree as text, without what does not change a program's results.
+    """Return a syntax tree as text.
 
-    Left out are positions, comments, docstrings, `if TYPE_CHECKING:` blocks, and the values of
-    literals and f-strings in `raise` statements and reporter calls.
+    Positions, comments, docstrings and `if TYPE_CHECKING:` blocks are left out, and so are the
+    values of literals and f-strings in `raise` statements and reporter calls.
     """
     return _text(tree, values=True)
 
@@ -27,7 +27,7 @@ def _text(value: object, values: bool) -> str:
 
     Args:
         value: What to write.
-        values: Whether the values of literals count.
+        values: Whether to write the values of literals.
     """
     if isinstance(value, list):
         return f"[{','.join(_text(v, values) for v in value if not _is_ignored(v))}]"
@@ -69,7 +69,7 @@ def _is_reporter_call(node: ast.AST) -> bool:
 
 
 def _parts(joined: ast.JoinedStr) -> list[ast.expr]:
-    """Return an f-string's parts: versions differ in where they split its text."""
+    """Return an f-string's parts, adjacent texts joined: versions split them differently."""
     parts: list[ast.expr] = []
     for part in joined.values:
         text, last = _string(part), _string(parts[-1]) if parts else None
@@ -125,10 +125,10 @@ def imports(tree: ast.Module) -> list[tuple[str, str]]:
 
 
 def exports(tree: ast.Module, package: str) -> dict[str, tuple[str, str]]:
-    """Return the names that a package's `__init__` passes on, each with its (module, name).
+    """Return the names that a package's `__init__` re-exports, each with its (module, name).
 
-    They are imported (also for type checkers only), or listed in a dictionary for a module-level
-    `__getattr__`: {"name": "package.module:name"}, or {"name": "module"} of the same package.
+    They are imported (also in `if TYPE_CHECKING:`), or listed in a dictionary for a module-level
+    `__getattr__`: {"name": "package.module:name"}, or {"name": "module"} in the same package.
 
     Args:
         tree: The `__init__`.

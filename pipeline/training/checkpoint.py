@@ -100,7 +100,7 @@ def _check_parts(saved: dict[str, Any]) -> None:
 
 
 def machine() -> str:
-    """Return what the bits of a result depend on, beside its seed."""
+    """Return the hardware and threads that the bits of a result depend on."""
     names = [this_cpu().model, f"{torch.get_num_threads()} threads"]
     if torch.cuda.is_available():
         names.append(torch.cuda.get_device_name())

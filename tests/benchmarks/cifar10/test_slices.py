@@ -143,15 +143,14 @@ def test_evaluations_do_not_change_the_student(tmp_path, data, tiny, monkeypatch
 
 
 def test_state_folder_of_another_run_is_refused(tmp_path, data, tiny, monkeypatch):
+    state = tmp_path / "run"
     stop_after(monkeypatch, 8)
-    assert run(data, tmp_path / "run") == UNFINISHED
-    with pytest.raises(
-        ValueError, match=r"loop\.pt belongs to another run with a different budget"
-    ):
-        run(data, tmp_path / "run", passes=320)
-    assert run(data, tmp_path / "run") == 0
-    with pytest.raises(ValueError, match=r"row\.json belongs to another run with a different seed"):
-        run(data, tmp_path / "run", seed=1)
+    assert run(data, state, passes=160) == UNFINISHED
+    with pytest.raises(ValueError, match=r"loop\.pt .* another run with a different budget"):
+        run(data, state, passes=320)
+    assert run(data, state, passes=160) == 0
+    with pytest.raises(ValueError, match=r"row\.json .* another run with a different seed"):
+        run(data, state, passes=160, seed=1)
 
 
 def test_row_of_a_diverged_run_has_the_event_and_a_constant_curve(
