@@ -19,8 +19,11 @@ FUZZ = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-FUZZ_TIMEOUT = pytest.mark.timeout(120, method="thread")
-"""Ends the test run with a stack trace if an example hangs, also inside a library's C code."""
+FUZZ_TIMEOUT = pytest.mark.timeout(8 * settings.default.max_examples, method="thread")
+"""Ends the test run with a stack trace if an example hangs, also inside a library's C code.
+
+The time limit is 120 s for the 15 examples of the profile "quick".
+"""
 
 SCALARS = st.one_of(
     st.none(),
