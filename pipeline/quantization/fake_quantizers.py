@@ -198,7 +198,7 @@ def _require_quantized_layers(network: nn.Module, float_layers: tuple[str, ...])
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Suppress progress bars and log lines of NNCF and torchao, which would mix with our own output."""
+    """Suppress progress bars and log lines of NNCF and torchao, which would mix with the output."""
     with Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull):
         logging.disable(logging.WARNING)
         try:
