@@ -20,7 +20,7 @@ class Composition:
         synthesizer: Where images come from.
         memory: What the student learns from again; None for no replay.
         selection: "clean-mixture" keeps the images in the cleaner of two mixture components of the
-            teacher's loss, for generator and student alike (TA-DFKD); "all" keeps all images.
+            teacher's loss, for both generator and student (TA-DFKD); "all" keeps all images.
         objective: The student's loss.
         update: How new and replayed images enter one student step; None takes both as one batch.
         schedule: Numbers of steps and images.

@@ -11,7 +11,7 @@ from dfkd.models.forward_pass import ForwardPass, forward_with_features
 
 @dataclass
 class Counts:
-    """What a run has cost, the measure by which methods are compared.
+    """The cost of a run, by which methods are compared.
 
     Attributes:
         student_steps: Updates of the student.

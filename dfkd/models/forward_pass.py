@@ -39,7 +39,7 @@ class LayerStatistics:
 
 @dataclass
 class ForwardPass:
-    """What one pass of a network gave.
+    """The recorded outputs of one pass of a network.
 
     Attributes:
         logits: (N, K), float32.

@@ -13,8 +13,8 @@ from dfkd.models.generators import Generator
 class NoisyLayerGenerator(nn.Module):
     """Frozen label embeddings through a linear layer that is initialized for every batch.
 
-    The randomness is in that layer, not in a latent vector: `redraw` gives each group of images a
-    noisy layer of its own.
+    The randomness is in that layer, not in a latent vector: `redraw` gives each group of images its
+    own noisy layer.
 
     Args:
         network: Layout and size; `latent` is the width behind the noisy layer.

@@ -9,7 +9,7 @@ from dfkd.references import module_of
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network and what is known of it without building it.
+    """A network, with the facts that are needed before it is built.
 
     Attributes:
         network: Reference to a class that takes `channels`, `classes`, `width` and `options`.
@@ -17,7 +17,7 @@ class Architecture:
             compared.
         batch_norm: Whether it has batch norm.
         options: Further keyword arguments of the class.
-        width: Multiplied with the width that is asked for.
+        width: Factor of the requested width.
         takes_size: Whether the class takes the image's height, which must equal its width.
     """
 

@@ -1,4 +1,4 @@
-"""AdaDFQ: a generator that keeps the quantized student's difficulty within a margin."""
+"""AdaDFQ: the generator's images stay within a margin of difficulty for the student."""
 
 from dataclasses import replace
 

@@ -15,13 +15,13 @@ from dfkd.composition import (
 )
 from dfkd.recipe import Recipe
 
+NETWORK = GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128, norm_eps=0.8)
+
 DAFL = Recipe(
     name="dafl",
     citation="Chen et al., Data-Free Learning of Student Networks, ICCV 2019",
     role="published",
-    synthesizer=KeptGenerator(
-        GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128, norm_eps=0.8)
-    ),
+    synthesizer=KeptGenerator(NETWORK),
     terms=(
         Term("certainty", 1.0),
         Term("class-balance", 5.0, options={"base": 10}),
@@ -42,7 +42,7 @@ DAFL_CIFAR10 = replace(
     DAFL,
     name="dafl-cifar10",
     role="published-other-data",
-    synthesizer=KeptGenerator(replace(DAFL.synthesizer.network, latent=1000)),
+    synthesizer=KeptGenerator(replace(NETWORK, latent=1000)),
     terms=(
         Term("certainty", 0.05),
         Term("class-balance", 5.0, options={"base": 10}),

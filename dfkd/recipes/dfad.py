@@ -15,13 +15,13 @@ from dfkd.composition import (
 )
 from dfkd.recipe import Recipe
 
+NETWORK = GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128)
+
 DFAD = Recipe(
     name="dfad",
     citation="Fang et al., Data-Free Adversarial Distillation, 2019, arXiv 1912.11006",
     role="published",
-    synthesizer=KeptGenerator(
-        GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128)
-    ),
+    synthesizer=KeptGenerator(NETWORK),
     terms=(Term("adversary-l1", 1.0),),
     objective=LogitL1(),
     schedule=Schedule(batch=512, fresh_batches=5, student_steps=5, rounds=40 * 50),
@@ -41,7 +41,7 @@ DFAD_CIFAR10 = replace(
     DFAD,
     name="dfad-cifar10",
     role="published-other-data",
-    synthesizer=KeptGenerator(replace(DFAD.synthesizer.network, latent=256)),
+    synthesizer=KeptGenerator(replace(NETWORK, latent=256)),
     schedule=replace(DFAD.schedule, batch=256, rounds=500 * 50),
     generator=Adam(1e-3, policy=StepRate((0.2, 0.4))),
     student=Sgd(0.1, weight_decay=5e-4, policy=StepRate((0.2, 0.4))),

@@ -22,13 +22,13 @@ from dfkd.recipe import Recipe
 INCREASE = ExpIncrement(refresh=120)
 """The reference is refreshed once an epoch of 120 generator steps."""
 
+NETWORK = GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128, norm_eps=0.8)
+
 RDSKD = Recipe(
     name="rdskd",
     citation="Han et al., Robustness and Diversity Seeking Data-Free KD, ICASSP 2021",
     role="published",
-    synthesizer=KeptGenerator(
-        GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128, norm_eps=0.8)
-    ),
+    synthesizer=KeptGenerator(NETWORK),
     terms=(
         Term("certainty", 1.0, wrapper=INCREASE),
         Term("class-balance", 1.0, wrapper=INCREASE),
@@ -55,7 +55,7 @@ RDSKD_CIFAR10 = replace(
     RDSKD,
     name="rdskd-cifar10",
     role="published-other-data",
-    synthesizer=KeptGenerator(replace(RDSKD.synthesizer.network, latent=1000)),
+    synthesizer=KeptGenerator(replace(NETWORK, latent=1000)),
     student=Adam(2e-3, policy=StepRate((0.8,))),
     notes=("The CIFAR-10 settings.", *RDSKD.notes[1:]),
 )

@@ -34,7 +34,7 @@ def build(recipe: Composition, context: SynthesizerContext) -> "NoisyLayerSynthe
 
 
 class NoisyLayerSynthesizer(PerBatchSynthesizer):
-    """A generator that lasts, with a first layer of its own for each batch (Tran et al. 2024).
+    """A generator for the whole run, with a new first layer for each batch (Tran et al. 2024).
 
     Args:
         recipe: The recipe.

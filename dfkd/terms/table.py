@@ -30,7 +30,7 @@ class TermEntry:
         never_positive: Whether no value can be above 0, as the wrapper Log1p requires.
         two_views: Whether the first half of the batch must be global views of the images, the
             second half local views.
-        compares: What of a whole batch is compared, so that no image may be dropped; else "".
+        compares: The parts of a batch that it compares, so that no image may be dropped; else "".
         balances_classes: Whether it is redundant when the labels are chosen, hence balanced.
     """
 

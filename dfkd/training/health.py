@@ -28,8 +28,8 @@ MAX_FALL = 0.3
 run has diverged."""
 
 PROBE_LIFE = 5
-"""Measurements after which the probe is replaced: the student need not remember images of an
-untrained generator."""
+"""Measurements after which the probe is replaced: agreement on images of an untrained generator is
+not required."""
 
 PROBE_SIZE = 256
 """Images of the frozen probe."""

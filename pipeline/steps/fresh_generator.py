@@ -9,9 +9,9 @@ from dfkd.recipe import Recipe
 from pipeline.config.chosen_recipes import chosen_recipe, warm_up_recipe
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
-    network_modules,
     recipe_data,
     sections,
+    teacher_modules,
     teacher_network,
     torch_settings,
 )
@@ -33,7 +33,7 @@ def _settings(config: RunConfig, _: str) -> dict[str, Any]:
 
 
 def _modules(config: RunConfig) -> tuple[str, ...]:
-    return (*_recipe(config).modules(), *network_modules(config))
+    return (*_recipe(config).modules(), *teacher_modules(config))
 
 
 STEP = Step(

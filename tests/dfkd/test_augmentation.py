@@ -101,7 +101,7 @@ def test_local_views_show_a_part_of_the_image():
         assert local.min() >= 0
         assert local.max() <= 1
         widths.append((local.max() - local.min()).item())
-    # A side of half the image at least, as the part has a quarter of the area.
+    # A crop has at least a quarter of the area, hence half of a side.
     assert 0.43 < min(widths) < 0.6
     assert max(widths) > 0.9
 

@@ -1,4 +1,4 @@
-"""A recipe's numbers can be changed by name, and nonsense is refused."""
+"""Settings of a recipe can be overridden by name; invalid overrides are refused."""
 
 from dataclasses import fields, is_dataclass, replace
 

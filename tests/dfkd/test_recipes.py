@@ -1,4 +1,4 @@
-"""The recipes against what is known of the published methods, typed independently of them."""
+"""The recipes against the published values, which are typed independently in `published.py`."""
 
 import json
 import re

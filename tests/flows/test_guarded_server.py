@@ -3,8 +3,10 @@
 import os
 import shutil
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -32,19 +34,19 @@ def as_nobody(*command):
 
 
 @pytest.fixture
-def postgresql(tmp_path_factory):
+def postgresql():
     """Start a new database; yield its URL for Prefect."""
     if shutil.which("initdb") is None or shutil.which("pg_ctl") is None:
         pytest.skip("PostgreSQL is not installed")
-    folder, port = tmp_path_factory.mktemp("postgresql"), free_port()
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o777)
-    data = str(folder / "data")
-    as_nobody("initdb", "-D", data, "-U", "prefect", "-A", "trust")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-    as_nobody("pg_ctl", "-D", data, "-w", "-l", f"{folder}/log", "-o", options, "start")
-    yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
-    as_nobody("pg_ctl", "-D", data, "-m", "immediate", "stop")
+    # pytest's own temporary folders can be entered only by their owner.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        data, port = f"{folder}/data", free_port()
+        as_nobody("initdb", "-D", data, "-U", "prefect", "-A", "trust")
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+        as_nobody("pg_ctl", "-D", data, "-w", "-l", f"{folder}/log", "-o", options, "start")
+        yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
+        as_nobody("pg_ctl", "-D", data, "-m", "immediate", "stop")
 
 
 def test_a_run_on_a_server_with_postgresql_and_a_password(

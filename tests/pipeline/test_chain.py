@@ -255,7 +255,7 @@ def test_settings_contain_the_digest_of_a_factory(tmp_path, monkeypatch):
     config = read_run_file(write_run(tmp_path, **changes))
     step = next(s for s in chain(config) if s.name == "distill")
     before = step.settings(config, "")
-    assert "torchvision" in before["teacher"]["factory"]
+    assert "torchvision" in before["teacher"]["definition"]
     (tmp_path / "mine.py").write_text("make = 2")
     assert step.settings(config, "") != before
 

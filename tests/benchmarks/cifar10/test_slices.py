@@ -18,6 +18,7 @@ from benchmarks.cifar10 import distillation, images, page, teacher
 from benchmarks.cifar10.distillation import PAIRS, is_due, share_tensors
 from benchmarks.cifar10.slices import UNFINISHED, TimeSlice, write_atomically
 from dfkd.models import ARCHITECTURES
+from dfkd.models.construction import build
 from dfkd.recipes import RECIPES
 from dfkd.recipes.house import HOUSE
 from dfkd.training.loop import DivergedError
@@ -199,7 +200,7 @@ def test_learning_rate_rises_to_its_peak_and_falls_to_zero():
 
 
 def test_teacher_is_stored_in_half_precision_except_batch_norms(tmp_path):
-    model = narrow(0.25)(images.SPEC, 10, 1.0)
+    model = build("resnet20", images.SPEC, 10, 0.25)
     model.bn1.running_var.fill_(1e-9)
     stored = teacher.compact_state(model)
     assert stored["conv1.weight"].dtype == torch.half

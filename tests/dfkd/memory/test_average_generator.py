@@ -1,4 +1,4 @@
-"""The running average of the generator as a memory."""
+"""The running average of the generator as a source of replayed images."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A short ring of whole batches."""
+"""The ring buffer of whole batches."""
 
 import torch
 
@@ -96,7 +96,7 @@ def test_resumed_bank_keeps_its_interval():
 
 
 def test_interval_is_scaled_with_the_run():
-    # A batch every 5 * 36 published rounds, stretched to every 2; an eighth of 16 images.
+    # A batch every 5 * 36 published rounds, scaled to every 2; an eighth of 16 images.
     loop = make_loop(shrunk(RECIPES["mb-dfkd"]), Plan(0, 5, stretch=2 / 180))
     loop.run()
     assert [len(labelled_batch.images) for labelled_batch in loop.memory.batches] == [2, 2, 2]

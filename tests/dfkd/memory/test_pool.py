@@ -1,4 +1,4 @@
-"""A ring of single images."""
+"""The ring buffer of single images."""
 
 import pytest
 import torch
@@ -148,7 +148,7 @@ def test_images_stored_after_the_mark_are_dropped(capacity, before, after, again
     remember(after)
     written = number
     pool.drop_unmarked()
-    # Sound is what was there at the mark and has not been overwritten since.
+    # Healthy images were stored at the mark and not replaced since.
     sound = list(range(max(0, written - capacity), marked))
     assert held(pool) == sound
     remember(again)

@@ -125,7 +125,7 @@ def test_vae_loss_by_hand():
     first = 0.5 * (1 + 1 - 1 - 0) + 0.5 * (0 + math.e - 1 - 1)
     second = 0.5 * (0 + 4 - 1 - math.log(4.0)) + 0.5 * (4 + 1 - 1 - 0)
     expected = 2 + 1.5 + 1e-5 * (first + second) / 2
-    # In double, or the prior's 1e-5 would drown in the rounding.
+    # In double precision, because rounding would hide the prior's 1e-5.
     values = (drawn.double(), answers.double(), target, mean.double(), log_variance.double())
     assert vae_loss(*values).item() == pytest.approx(expected, abs=1e-9)
 

@@ -137,7 +137,7 @@ def test_network_without_linear_layer_is_refused_for_features():
 @pytest.mark.parametrize(
     ("name", "spec", "sides"),
     [
-        # Valid 5x5 convolutions and a pooling between them; 28 is padded to 32 at first.
+        # 5x5 convolutions without padding and one pooling; 28 is first padded to 32.
         ("lenet5", GREY, [28, 10]),
         ("lenet5-half", SMALL_GREY, [28, 10]),
         ("lenet5-bn", GREY, [28, 10]),
@@ -238,7 +238,7 @@ def test_selected_statistics_are_those_of_the_masked_images():
     assert torch.equal(kept.student_logits, whole.student_logits[mask])
     assert kept.labels.tolist() == [0, 2, 3]
     assert torch.equal(kept.latents, whole.latents[mask])
-    # Terms on pixels are about the batch as drawn.
+    # Terms on pixels use the whole batch.
     assert kept.images is drawn
 
 

@@ -90,7 +90,7 @@ def test_clamp_and_sigmoid_heads_stay_in_the_value_range(trunk, value_range, hea
     raw = spec.denormalise(generator(100 * latents(8)))
     assert raw.min() >= low - 1e-5
     assert raw.max() <= high + 1e-5
-    # Pushed as far as it goes, the head reaches both ends; a norm that has seen nothing is neutral.
+    # Extreme inputs reach both ends of the range; an untrained norm is neutral.
     generator = made(spec, trunk=trunk, head=head).eval()
     extremes = torch.linspace(-1e3, 1e3, 12).view(4, 3, 1, 1)
     raw = spec.denormalise(generator.head(extremes))

@@ -68,7 +68,7 @@ def test_difference_entropy_ignores_constants_and_has_a_correct_gradient():
 
 
 def test_attention_distance_by_hand():
-    # Channel means of squares (1, 0) and (9, 16), the latter to unit length.
+    # Channel means of squares are (1, 0) and (9, 16); both are scaled to unit length.
     ours = torch.tensor([[1.0, 0.0], [1.0, 0.0]]).view(1, 2, 1, 2)
     theirs = torch.tensor([[3.0, 4.0], [-3.0, 4.0]]).view(1, 2, 1, 2)
     unit = [x / math.hypot(9.0, 16.0) for x in (9.0, 16.0)]
@@ -105,7 +105,7 @@ def test_stage_distance_by_hand():
     # Squared differences 4, 0, 0, 9 over squares 9, 0, 4, 1.
     assert stage_distance([ours], [theirs]).item() == pytest.approx(13 / 14)
     assert stage_distance([ours, theirs], [theirs, ours]).item() == pytest.approx(13 / 14 + 13 / 9)
-    # Whatever the scale of a layer.
+    # The scale of a layer has no influence.
     assert stage_distance([10 * ours], [10 * theirs]).item() == pytest.approx(13 / 14)
 
 

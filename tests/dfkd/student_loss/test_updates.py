@@ -90,7 +90,7 @@ def test_without_update_new_and_replayed_images_are_one_batch():
     student = linear()
     ours = gradients(student, SOFT, None)
     close(ours, kl_gradient(flat(student), NEW.joined(REPLAYED)))
-    # Ten images, each as heavy as any other.
+    # Ten images with equal weight.
     theta = flat(student)
     close(ours, 0.6 * kl_gradient(theta, NEW) + 0.4 * kl_gradient(theta, REPLAYED))
 
@@ -182,7 +182,7 @@ def test_meta_step_logit_l1_gradient_by_hand():
     # (|1 - 3| + |1 - 1.2|) / 2 + |1.5 - 1.2|
     assert loss.item() == pytest.approx(1.1 + 0.3, rel=1e-6)
     loss.backward()
-    # Both of the batch pull up, -1; at 1.5 the replayed one pulls down, +1.
+    # The gradient of the joint batch is -1, that of the replayed image at 1.5 is +1.
     assert student.weight.grad.item() == pytest.approx(0.0, abs=1e-6)
 
 

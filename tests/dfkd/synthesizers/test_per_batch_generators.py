@@ -152,7 +152,7 @@ def test_finish_returns_the_latents_of_the_returned_images(make, conditioning, l
     assert torch.equal(done.latents, latents[best])
     assert not any(torch.equal(latents[i], latents[best]) for i in range(3) if i != best)
     assert not done.latents.requires_grad
-    # The three belong together: the network of that step draws the same images once more.
+    # Network, latents and labels of that step give the same images again.
     conditional = done.labels if conditioning else None
     assert torch.equal(networks[best](done.latents, conditional), done.images)
 

@@ -152,7 +152,7 @@ def test_average_of_the_first_batch_is_batch_norm_l2():
 @pytest.mark.parametrize("batches", [1, 2, 20])
 @pytest.mark.parametrize("momentum", [0.5, 0.9])
 def test_average_of_a_constant_is_that_constant(batches, momentum):
-    # Corrected only once, or twice, the average drifts to thousands or starts near zero.
+    # A wrong bias correction would make the average drift or start near zero.
     one, average = random_layer(), BatchNormAverage(TEACHER, momentum)
     for _ in range(batches):
         value = average(of(one))
@@ -193,7 +193,7 @@ def test_average_records_a_batch_once():
     torch.testing.assert_close(values[-1], values[0])
     average.end_batch()
     assert average.count == 1
-    # The batch counts as it was last seen.
+    # The last version of the batch is recorded.
     torch.testing.assert_close(average.averages()[0][0], batches[0].mean)
 
 
@@ -209,7 +209,7 @@ def test_average_has_a_gradient_for_the_present_batch_only():
     assert reached is None
     seen = layer(present, *stored(3))
     (slope,) = torch.autograd.grad(average(of(seen)), seen.variances)
-    # A unit vector times the share of the present, spread over four images.
+    # A unit vector times the weight of the present batch, spread over four images.
     assert slope.norm().item() == pytest.approx(0.25 / math.sqrt(4))
 
 
@@ -227,7 +227,7 @@ def test_average_continues_from_its_state():
     assert second.count == 4
 
 
-# Checkpoints are read to the CPU.
+# Checkpoints are loaded to the CPU.
 def test_average_restores_its_state_on_the_teachers_device():
     average = BatchNormAverage(TEACHER)
     average(of(random_layer()))
@@ -263,7 +263,7 @@ def whitened(*shape):
 
 
 def test_batch_norm_of_images_by_hand():
-    # (3 - 1)^2 + (4 - 2)^2 for the layer; nothing for images that are white already.
+    # (3 - 1)^2 + (4 - 2)^2 for the layer; nothing for images with mean 0 and deviation 1.
     one = single(mean=3.0, variance=16.0, stored_mean=1.0, stored_variance=4.0)
     images = whitened(1, 2, 4, 4)
     value = batch_norm_of_images(images=images, statistics=(one,))
@@ -273,7 +273,7 @@ def test_batch_norm_of_images_by_hand():
 
 
 def test_batch_norm_of_images_compares_each_image_separately():
-    """A batch that matches only as a whole is not good enough."""
+    """A batch that matches only as a whole must have a positive value."""
     mean, variance = torch.zeros(1, dtype=torch.double), torch.ones(1, dtype=torch.double)
     images = whitened(2, 1, 4, 4)
     apart = LayerStatistics(

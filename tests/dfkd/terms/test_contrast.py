@@ -149,7 +149,7 @@ def test_contrast_continues_from_its_state():
     torch.manual_seed(9)
     second = Contrast(TEACHER, width=4)
     second.head.double()
-    # torch's optimisers keep references to what they are given.
+    # torch's optimizers keep references to the loaded state.
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for term in (first, second):
         for parameter in term.parameters():

@@ -12,7 +12,7 @@ LABELS = torch.tensor([0, 1, 0, 2, 1, 0])
 
 def test_inter_sample_by_hand():
     sure = math.log(3.0)
-    # Answers (3/4, 1/4), (1/2, 1/2) against (1/4, 3/4), (1/2, 1/2).
+    # Predictions (3/4, 1/4), (1/2, 1/2) against (1/4, 3/4), (1/2, 1/2).
     logits = torch.tensor([[sure, 0.0], [0.0, 0.0], [0.0, sure], [0.0, 0.0]])
     images = torch.zeros(4, 1, 1, 2)
     images[2, 0, 0] = torch.tensor([3.0, 0.0])
@@ -40,12 +40,12 @@ def test_inter_sample_decreases_with_the_distance_of_images():
     torch.testing.assert_close(far, near / 2, rtol=1e-5, atol=0.0)
 
 
-@pytest.mark.parametrize("answers_differ", [False, True])
+@pytest.mark.parametrize("predictions_differ", [False, True])
 @pytest.mark.parametrize("images_differ", [False, True])
 def test_inter_sample_is_finite_for_identical_answers_and_identical_images(
-    answers_differ, images_differ
+    predictions_differ, images_differ
 ):
-    logits = draw(4, 3) if answers_differ else torch.ones(4, 3, dtype=torch.double)
+    logits = draw(4, 3) if predictions_differ else torch.ones(4, 3, dtype=torch.double)
     images = draw(4, 1, 2, 2) if images_differ else torch.ones(4, 1, 2, 2, dtype=torch.double)
     logits.requires_grad_()
     images.requires_grad_()
@@ -115,7 +115,7 @@ def test_mode_seeking_by_hand():
     features = torch.tensor([[2.0, 0.0], [0.0, 3.0], [0.0, 5.0], [1.0, 0.0]])
     latents = torch.tensor([[0.0, 0.0], [9.0, 9.0], [3.0, 4.0], [6.0, 8.0]])
     labels = torch.tensor([0, 1, 0, 0])
-    # Class 0 holds images 0, 2 and 3: neighbours 0-2 and 2-3, directions a quarter turn apart,
+    # Class 0 has images 0, 2 and 3: pairs 0-2 and 2-3, directions at a right angle,
     # latents at distance 5 both times.
     value = mode_seeking(features=features, labels=labels, latents=latents)
     assert value.item() == pytest.approx(-math.sqrt(2.0) / 5, rel=1e-5)

@@ -1,4 +1,4 @@
-"""Budgets: what a plan costs on paper is what a loop counts."""
+"""Plans cost as many teacher passes as a loop counts."""
 
 from dataclasses import replace
 
@@ -86,17 +86,17 @@ def test_passes_per_round_by_hand():
     # One generator step of 8 images, forward and backward; two new batches, forward only.
     assert passes_per_round(SMALL, warm=False) == 3 * 8 + 2 * 8
     assert passes_per_round(SMALL, warm=True) == 3 * 8
-    # 200 steps on two views of 256 images, then one answer without gradient.
+    # 200 steps on two views of 256 images, then one pass without gradient.
     assert passes_per_round(RECIPES["cmi"], warm=False) == 200 * 3 * 2 * 256 + 256
-    # 30 steps on 400 images and the answer; two such batches a round, one in the warm-up.
+    # 30 steps on 400 images and one pass without gradient; two batches in a round, one in warm-up.
     assert passes_per_round(RECIPES["nayer"], warm=True) == 30 * 3 * 400 + 400
     assert passes_per_round(RECIPES["nayer"], warm=False) == 2 * (30 * 3 * 400 + 400)
     # Everything is made in the warm-up.
     assert passes_per_round(RECIPES["zskd"], warm=False) == 0
-    # DAFL's student learns from the answers that the generator's step has brought.
+    # DAFL's student uses the teacher's logits of the generator step.
     assert passes_per_round(RECIPES["dafl"], warm=False) == 3 * 512
     # PRE-DFKD: 1024 by 3, ten fresh batches; ten samples of 128 images, four for the VAE, each
-    # tuned by one step and answered; the VAE's step on 512 new images and 128 samples.
+    # with a tuning step and one more pass; the VAE's step on 512 new images and 128 samples.
     expected = 3 * 1024 + 10 * 1024 + 14 * 4 * 128 + 4 * 3 * (512 + 128)
     assert passes_per_round(RECIPES["pre-dfkd"], warm=False) == expected
 

@@ -1,4 +1,4 @@
-"""Faults put into real runs: found, named and rolled back from."""
+"""Faults injected into real runs are detected, named and rolled back."""
 
 import itertools
 import math
@@ -130,7 +130,7 @@ def test_one_class_for_a_window_of_rounds_is_rolled_back():
         mnist_loop(RECIPE, 40), {25}, lambda loop: replace_images(loop, 2 * WINDOW, of_one_class)
     ).run()
     number = next(iter(observed.events))
-    # A few images of other classes may lie in the window before.
+    # The window before may contain a few images of other classes.
     assert 25 + WINDOW - 1 <= number <= 25 + WINDOW
     assert observed.rounds[30].spread > 0.3
     assert_rolled_back(observed, number, "mode collapse: one class", observed.states[19])

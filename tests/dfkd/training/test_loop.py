@@ -1,4 +1,4 @@
-"""The one loop: counts, phases, resuming, and that each part reaches what it should."""
+"""The training loop: counts, phases, resuming, and the effect of each part."""
 
 import math
 from dataclasses import replace
@@ -104,7 +104,7 @@ def test_several_generator_steps_are_counted():
 
 
 def test_pool_batch_takes_all_its_steps_and_counts_once():
-    recipe = shrunk(RECIPES["nayer"], batch=8)  # three steps a batch, two batches a round
+    recipe = shrunk(RECIPES["nayer"], batch=8)  # three steps for each batch, two batches in a round
     run = make_loop(recipe, Plan(1, 1))
     run.run()
     assert run.counts.images == 3 * 8
@@ -168,7 +168,7 @@ def test_seed_determines_the_student(name):
     runs = [make_loop(RESUMED[name], plan, seed=seed) for seed in (3, 3, 4)]
     students = []
     for run in runs:
-        # Building has drawn from the global state, which belongs to the caller.
+        # Construction of the loop draws from the global random state.
         torch.manual_seed(run.rng.initial_seed())
         run.run()
         students.append(weights(run.student))
@@ -258,7 +258,7 @@ def test_running_average_of_the_weights_is_delivered():
 
     run._student_phase.optimizer.step = recorded
     run.run()
-    # The first update takes the weights as they are.
+    # The first update copies the weights.
     expected = after[0]
     for value in after[1:]:
         expected = 0.9 * expected + 0.1 * value
@@ -335,7 +335,7 @@ def test_adversary_increases_the_distance_to_a_fixed_student(name):
         make_loop(changed, Plan(0, 30), teacher=teacher, student="lenet5-half").run(rounds.append)
         return sum(r.losses[name] for r in rounds[-5:])
 
-    # On the same latents as a generator that stays as it is.
+    # Compared on the same latents with an untrained generator.
     assert last(0.01) < last(0.0)
 
 

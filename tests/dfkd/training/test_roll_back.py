@@ -1,4 +1,4 @@
-"""What a roll-back restores, how often it is tried, and what is gentler after it."""
+"""What a roll-back restores, how often it is tried, and the learning rates after it."""
 
 import math
 from dataclasses import replace
@@ -60,7 +60,7 @@ def test_roll_back_restores_optimizers_and_drops_newer_pool_images():
         loop.memory.capacity,
         NON_ADVERSARIAL.schedule.batch * NON_ADVERSARIAL.schedule.fresh_batches,
     )
-    # Of round 23 nothing is remembered: it broke off in the student's phase, after the drawing.
+    # No image of round 23 is stored: it failed in the student's phase.
     assert counts[22] == max(0, min(capacity, counts[19] + 3 * fresh) - 3 * fresh)
 
 

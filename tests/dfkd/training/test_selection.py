@@ -113,7 +113,7 @@ def test_lower_component_finds_a_known_mixture(first, second):
     posterior = lower_component(values)
 
     def density(mean, spread, weight):
-        # The floor of 5e-4 is a part of the fitted variance.
+        # The fitted variance includes the floor of 5e-4.
         variance = spread**2 + 5e-4
         return weight * (-((values - mean) ** 2) / (2 * variance)).exp() / math.sqrt(variance)
 

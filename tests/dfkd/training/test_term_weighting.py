@@ -46,7 +46,7 @@ def test_exp_increment_beyond_its_bound_is_linear(value, limit):
     result, gradient = slope(value, ExpIncrement())
     assert math.isfinite(result)
     assert gradient == pytest.approx(math.exp(limit))
-    # A line through the limit with the slope there.
+    # The tangent at the bound.
     assert result == pytest.approx(math.exp(limit) * (1 + value - limit))
 
 
@@ -107,7 +107,7 @@ def test_reference_is_refreshed_at_its_interval_without_a_gradient(refresh):
         expected = 2.0 * math.exp(value - reference)
         assert raw.item() == value
         assert share.item() == pytest.approx(expected)
-        # Were the reference not a constant, the increase and its gradient would cancel.
+        # The reference must be a constant, or the increase and its gradient would cancel.
         (gradient,) = torch.autograd.grad(share, term.compute.leaf)
         assert gradient.item() == pytest.approx(expected)
         if number % refresh == 0:
