@@ -96,7 +96,7 @@ class Job:
 @cache
 def digest_rules() -> DigestRules:
     """Return the fixed defaults of this table."""
-    parts = [part for part in vars(composition).values() if is_dataclass(part)]
+    parts = [p for p in vars(composition).values() if isinstance(p, type) and is_dataclass(p)]
     return read_rules(DEFAULTS_FILE, dataclass_defaults([*parts, Plan, TeacherCard, ImageSpec]))
 
 

@@ -13,6 +13,7 @@ from benchmarks.row_digest import Data, Defaults, DigestRules, read_rules
 from pipeline.config import schema
 from pipeline.config.run_file import read_run_file
 from pipeline.config.schema import RunConfig
+from pipeline.config.sections import Section
 
 RUNS = Path(__file__).parents[1] / "runs"
 
@@ -128,7 +129,7 @@ def digest_rules() -> DigestRules:
     sections = [
         section
         for section in vars(schema).values()
-        if isinstance(section, type) and issubclass(section, schema.Section)
+        if isinstance(section, type) and issubclass(section, Section)
     ]
     return read_rules(DEFAULTS_FILE, section_defaults(sections))
 
