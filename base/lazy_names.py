@@ -8,11 +8,12 @@ from typing import Any
 def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
     r"""Return a `__getattr__` for a package's `__init__`.
 
-    Importing one module of the package then does not import the others, which may need torch.
+    With it, importing one module of the package does not import the others, some of which may need
+    torch.
 
     Args:
         package: The package's `__name__`.
-        modules: The module of each name, without the package.
+        modules: By name, the module that defines it, relative to the package.
 
     Example:
         >>> __getattr__ = lazy_names("base", {"one_line": "one_line"})

@@ -12,7 +12,7 @@ has its default value. Each table fixes the defaults in a file, `defaults.json`:
 
 Rows therefore stay valid if
 
-- a field with a default is added: until the file has it, the default in the code counts;
+- a field with a default is added: until the file lists it, the default in the code is used;
 - a type or a field is renamed: add a line to "renamed", from the new name to the name in the file;
 - a default in the code changes: the rows of jobs that still have the old value stay valid.
 
@@ -44,8 +44,9 @@ class DigestRules:
 
     Attributes:
         fixed: Defaults from the file, by the names in the file.
-        renamed: Names in the file by present name: of a type under "Type", of a field under
-            "Type.field", with the type as in the file.
+        renamed: The name in the file for each name that has changed since. The key of a type is
+            its present name. The key of a field is "Type.field", with the type's name in the file
+            and the field's present name.
         code: Defaults of the present code, by present names.
     """
 
@@ -61,11 +62,11 @@ class DigestRules:
     def covered(self, data: Data) -> Data:
         """Return what the digest covers: no defaults, and names as in the file."""
         if isinstance(data, Mapping):
-            named, kept = data.get("type", ""), {}
+            type_name, kept = data.get("type", ""), {}
             for name, value in data.items():
                 covered = self._name(value) if name == "type" else self.covered(value)
-                if name == "type" or covered != self._default(named, name):
-                    kept[self._field(named, name)] = covered
+                if name == "type" or covered != self._default(type_name, name):
+                    kept[self._field(type_name, name)] = covered
             return kept
         if isinstance(data, list | tuple):
             return [self.covered(item) for item in data]
@@ -75,26 +76,26 @@ class DigestRules:
     def missing(self) -> dict[str, dict[str, Data]]:
         """Return the defaults of the code that the file lacks, by the names in the file."""
         lacking = {
-            self._name(named): {
-                self._field(named, name): self.covered(value)
+            self._name(type_name): {
+                self._field(type_name, name): self.covered(value)
                 for name, value in fields.items()
-                if self._field(named, name) not in self.fixed.get(self._name(named), {})
+                if self._field(type_name, name) not in self.fixed.get(self._name(type_name), {})
             }
-            for named, fields in self.code.items()
+            for type_name, fields in self.code.items()
         }
-        return {named: fields for named, fields in lacking.items() if fields}
+        return {type_name: fields for type_name, fields in lacking.items() if fields}
 
-    def _name(self, named: str) -> str:
-        return self.renamed.get(named, named)
+    def _name(self, type_name: str) -> str:
+        return self.renamed.get(type_name, type_name)
 
-    def _field(self, named: str, name: str) -> str:
-        return self.renamed.get(f"{self._name(named)}.{name}", name)
+    def _field(self, type_name: str, name: str) -> str:
+        return self.renamed.get(f"{self._name(type_name)}.{name}", name)
 
-    def _default(self, named: str, name: str) -> Data:
-        fixed = self.fixed.get(self._name(named), {})
-        if (field := self._field(named, name)) in fixed:
+    def _default(self, type_name: str, name: str) -> Data:
+        fixed = self.fixed.get(self._name(type_name), {})
+        if (field := self._field(type_name, name)) in fixed:
             return fixed[field]
-        fields = self.code.get(named, {})
+        fields = self.code.get(type_name, {})
         return self.covered(fields[name]) if name in fields else _NO_DEFAULT
 
 
@@ -117,13 +118,13 @@ def add_missing_defaults(path: Path, rules: DigestRules) -> dict[str, dict[str, 
 
     Args:
         path: The table's defaults.json.
-        rules: Those read from it.
+        rules: The rules that were read from this file.
     """
     missing = rules.missing()
     if missing:
         document = json.loads(path.read_text())
-        for named, fields in missing.items():
-            document["defaults"].setdefault(named, {}).update(fields)
+        for type_name, fields in missing.items():
+            document["defaults"].setdefault(type_name, {}).update(fields)
         path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
     return missing
 

@@ -59,8 +59,8 @@ class Step:
         needs: Roles of the artifacts that the step reads.
         makes: Roles of the artifacts that the step writes.
         settings: The part of the run file, as JSON, that the result depends on.
-        modules: Modules that the run file chooses, in addition to those that its module imports:
-            the parts of a recipe, an architecture.
+        modules: Modules that the run file selects, such as the parts of a recipe. They are added
+            to those that the step's own module imports.
         target: The target that the step works for; "" if it runs once for all targets.
     """
 
@@ -95,7 +95,7 @@ class StepContext:
         settings: The part of it that belongs to the step's key, as JSON.
         inputs: The files that the step needs, by role.
         folder: An empty folder for the files that the step makes.
-        workspace: Files of an earlier, interrupted try of the step; kept until it finishes.
+        workspace: Files of an earlier, interrupted attempt of the step; kept until it finishes.
         reporter: Receives messages and progress.
         target: The target that the step works for; "" if it runs once for all targets.
     """

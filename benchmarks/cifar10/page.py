@@ -55,7 +55,7 @@ MEASURED = (
     "device",
     "precision",
 )
-"""Keys of a row that a run fills; None if it is not measured."""
+"""Keys of a row that are None until the row is measured."""
 
 HEADING = """\
 # Data-free distillation on CIFAR-10
@@ -68,12 +68,12 @@ run.
   the standard deviation of all evaluations, `last10` is the mean of the last ten. `peak` is the
   best evaluation, which cannot be selected without test data.
 - `passes` are teacher passes: per image, a forward pass counts 1 and a forward pass with backward
-  pass 3. `stretch` is the length of the run over the published length. `minutes` are those of the
-  distillation alone.
+  pass 3. `stretch` is the length of the run divided by the published length. `minutes` is the
+  duration of the distillation, without the training of the teacher.
 - `published` is the peak accuracy that the authors of the method, or others, report for it. The
-  teachers have 95.4 to 95.7 (ResNet-34) and 94.87 (WRN-40-2). For fast-datafree it belongs to the
-  variant with ten steps per batch; the recipe has five. Published runs differ in teacher, length
-  and number of images, so compare with care.
+  teachers have 95.4 to 95.7 (ResNet-34) and 94.87 (WRN-40-2). The value of fast-datafree was
+  reported for ten steps per batch, but the recipe has five. Published runs differ in teacher,
+  length and number of images, so compare with care.
 """
 
 NOT_MEASURED_NOTE = """\

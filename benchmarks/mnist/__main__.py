@@ -112,7 +112,7 @@ def main(
     for name in recipe:
         if name not in NAMES:
             raise typer.BadParameter(
-                f"no rows of a recipe {name!r}{did_you_mean(name, NAMES)}", param_hint="--recipe"
+                f"no row has the recipe {name!r}{did_you_mean(name, NAMES)}", param_hint="--recipe"
             )
     if list_only:
         rows = read_rows()

@@ -29,7 +29,7 @@ HEADING = (
     "Only teachers from this repository are used. The student is LeNet-5-half, with batch norm "
     "during training. `changes` are overrides of the recipe as it was at the time of the trial; "
     "changes that are not of the form NAME=VALUE were made in the code and not kept. Each trial "
-    "had one thread; `seconds` were measured beside other work.\n\n"
+    "had one thread; `seconds` were measured while other jobs ran.\n\n"
     "Command: `python -m benchmarks.mnist.held_out_search DATA CHANGES --recipe RECIPE --teacher "
     "TEACHER --seed SEED --passes PASSES`."
 )
@@ -55,7 +55,7 @@ def main(
     ] = None,
     teacher: Annotated[str, typer.Option(help="A teacher of this repository.")] = "lenet5",
     recipe: Annotated[
-        str, typer.Option(help="Its name; published recipes run at the common setting.")
+        str, typer.Option(help="Name of the recipe; published ones run at the common setting.")
     ] = "house",
     seed: Annotated[int, typer.Option(help="Seed of the networks and of the run.")] = 0,
     passes: Annotated[int, typer.Option(help="Largest number of teacher passes.")] = PASSES,

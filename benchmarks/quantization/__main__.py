@@ -40,7 +40,8 @@ def main(
     for name in choice:
         if name not in CHOICES:
             raise typer.BadParameter(
-                f"no rows of a choice {name!r}{did_you_mean(name, CHOICES)}", param_hint="--choice"
+                f"no row has the choice {name!r}{did_you_mean(name, CHOICES)}",
+                param_hint="--choice",
             )
     if list_only:
         print_missing(missing(read_table()[0], choice), len(wanted(choice)))

@@ -24,7 +24,7 @@ SEEDS = (0, 1, 2)
 TEACHERS = ("cifar10_resnet20", "cifar10_resnet32", "cifar10_resnet56")
 
 STEPS = 400
-"""Student steps of a fine-tuning."""
+"""Number of student steps when a student is fine-tuned."""
 
 SMALL = {
     "batch": 64.0,
@@ -57,7 +57,8 @@ FEW_BITS: dict[str, dict[str, float]] = {
     "frozen generator": {**LONGER_WARMUP, "stages": 10.0},
     "adversarial": {**LONGER_WARMUP, "stages": 10.0},
 }
-"""Overrides below 8 bits, where logits alone teach too little; chosen on training images."""
+"""Overrides below 8 bits, where comparing only logits gives a poor student; chosen on training
+images."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Job:
         return config.model_copy(update=update)
 
     def as_data(self) -> Data:
-        """Return its run file, without the place of the weights, as JSON data."""
+        """Return its run file, without the path of the weights, as JSON data."""
         data = section_data(self.config(Path("teachers")))
         del data["teacher"]["weights"]
         return data

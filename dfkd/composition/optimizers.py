@@ -9,7 +9,7 @@ class ConstantRate:
     """The learning rate stays as it is."""
 
     def factor(self, progress: float) -> float:
-        """Return the factor of the learning rate after a share of the run, 0 to 1."""
+        """Return the factor of the learning rate at a progress from 0 (start) to 1 (end)."""
         return 1.0
 
 
@@ -18,13 +18,13 @@ class CosineRate:
     """The learning rate falls along a cosine.
 
     Attributes:
-        final: The fraction of itself that it falls to.
+        final: The learning rate at the end, as a fraction of the initial one.
     """
 
     final: float = 0.01
 
     def factor(self, progress: float) -> float:
-        """Return the factor of the learning rate after a share of the run, 0 to 1."""
+        """Return the factor of the learning rate at a progress from 0 (start) to 1 (end)."""
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * progress)) / 2
 
 
@@ -39,7 +39,7 @@ class StepRate:
     milestones: tuple[float, ...]
 
     def factor(self, progress: float) -> float:
-        """Return the factor of the learning rate after a share of the run, 0 to 1."""
+        """Return the factor of the learning rate at a progress from 0 (start) to 1 (end)."""
         return 0.1 ** sum(progress >= milestone for milestone in self.milestones)
 
 

@@ -8,7 +8,9 @@ from dfkd.images import ImageSpec
 
 
 class Clamp(nn.Module):
-    """Batch norm, then the value range of real images; starts with the spread of normalized data.
+    """Batch norm, then a clamp to the value range of real images.
+
+    Before training, the output has the spread of normalized data.
 
     Args:
         spec: The images to draw.
@@ -41,12 +43,12 @@ class Sigmoid(nn.Module):
 
 
 def _tanh(spec: ImageSpec) -> nn.Module:
-    """Tanh, then a batch norm without affine parameters: already in normalized space (DAFL)."""
+    """Tanh, then a batch norm without affine parameters, which normalizes the images (DAFL)."""
     return nn.Sequential(nn.Tanh(), nn.BatchNorm2d(spec.shape[0], affine=False))
 
 
 def _free(spec: ImageSpec) -> nn.Module:
-    """A batch norm with affine parameters only: not bounded (ZSKT)."""
+    """Only a batch norm with affine parameters; the output is not bounded (ZSKT)."""
     return nn.BatchNorm2d(spec.shape[0])
 
 
@@ -73,8 +75,8 @@ def pixel_shuffle(width: int, channels: int, doublings: int, eps: float) -> nn.S
     Args:
         width: Channels of the hidden layers.
         channels: Channels of the images.
-        doublings: How often the base grid is doubled.
-        eps: Of the hidden batch norms.
+        doublings: How many times the height and width of the base grid are doubled.
+        eps: The epsilon of the hidden batch norms.
     """
     layers: list[nn.Module] = []
     for _ in range(max(0, doublings - 1)):
@@ -87,13 +89,13 @@ def pixel_shuffle(width: int, channels: int, doublings: int, eps: float) -> nn.S
 
 
 def upsample(width: int, channels: int, doublings: int, eps: float) -> nn.Sequential:
-    """Return DAFL's trunk: nearest upsampling and 3x3 convolutions up to full resolution.
+    """Return DAFL's trunk: nearest-neighbour upsampling and 3x3 convolutions up to full resolution.
 
     Args:
-        width: Channels of the hidden layers; the last one has half of it.
+        width: Channels of the hidden layers; the last one has half as many.
         channels: Channels of the images.
-        doublings: How often the base grid is doubled.
-        eps: Of the hidden batch norms.
+        doublings: How many times the height and width of the base grid are doubled.
+        eps: The epsilon of the hidden batch norms.
     """
     layers: list[nn.Module] = []
     inputs = width

@@ -22,7 +22,7 @@ def build_generator(
         embeddings: (K, E) label embeddings for `NoisyLayer`; None for random ones.
 
     Returns:
-        The generator that lasts throughout the run; None when the recipe has none.
+        The generator that is kept for the whole run; None if the recipe has none.
     """
     entry = SYNTHESIZERS[type(recipe.synthesizer)]
     if not entry.build_generator:

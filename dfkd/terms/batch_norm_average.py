@@ -13,12 +13,13 @@ from dfkd.terms.stateful import StatefulTerm
 class BatchNormAverage(StatefulTerm):
     """`batch_norm_l2` on a running average over batches (Fast-Datafree, Fang et al. 2022).
 
-    A small batch need not match the statistics by itself. Compared is (1 - a) times the present
-    batch plus a times the bias-corrected average of the earlier ones.
+    A small batch need not match the stored statistics by itself. The term compares them with
+    (1 - a) times the statistics of the present batch plus a times the bias-corrected average of
+    the earlier batches.
 
     Args:
-        teacher: The averages are kept on the device of its batch norms.
-        momentum: The a.
+        teacher: A network with batch norms; the averages are kept on their device.
+        momentum: The factor a of the earlier batches.
     """
 
     def __init__(self, teacher: nn.Module, momentum: float = 0.9) -> None:
@@ -34,7 +35,7 @@ class BatchNormAverage(StatefulTerm):
         """Return the distance of the present batch together with the earlier ones.
 
         Args:
-            statistics: Of the inputs of the batch norms.
+            statistics: Statistics of the inputs of each batch norm.
         """
         self._present = [(layer.mean.detach(), layer.variance.detach()) for layer in statistics]
         distances = []

@@ -1,4 +1,4 @@
-"""Wrappers: what a term's value passes through before it is weighted."""
+"""Wrappers: functions that change a term's value before it is weighted."""
 
 import torch
 from torch import Tensor

@@ -28,7 +28,7 @@ class StudentResult:
     Attributes:
         batch: The last new batch, without its blended images; None when the student learned from
             memory alone.
-        loss: Of the last step.
+        loss: Loss of the last step.
         gradient: Norm of the gradient of the last step.
     """
 
@@ -42,12 +42,12 @@ class StudentPhase:
 
     Args:
         recipe: The recipe.
-        teacher: Counted.
+        teacher: The teacher; it counts its passes.
         student: Trained in place.
-        synthesizer: Draws new images, if it can.
+        synthesizer: Draws the new images, if it keeps a generator.
         memory: Source of replayed images; None for no replay.
         rng: Random number generator of every draw.
-        rates: Learning rates of parameters by name that differ from the recipe's.
+        rates: Learning rates that differ from the recipe's, by the name of the parameter.
 
     Attributes:
         after_step: Called after every step of the student.
@@ -104,7 +104,10 @@ class StudentPhase:
         return result
 
     def _with_maps(self, replayed: LabelledBatch | None) -> LabelledBatch | None:
-        """With the teacher's maps, if they are compared; storing them would need much memory."""
+        """Return a replayed batch, with the teacher's maps if the objective compares them.
+
+        The maps are computed again because storing them would need much memory.
+        """
         if replayed is None or not self.recipe.objective.compares_maps:
             return replayed
         seen = self.teacher.plain_pass(replayed.images, ("maps",))
@@ -119,7 +122,7 @@ class StudentPhase:
         loss.backward()
         norm = torch.zeros(())
         if last or self.recipe.student.clip:
-            # In the other steps, the next loss shows a gradient that was not finite.
+            # If the gradient of another step is not finite, neither is the next loss.
             norm = gradient_norm(self.parameters)
         check_finite("student", loss, norm)
         clip(self.parameters, self.recipe.student, norm)
@@ -160,7 +163,7 @@ class StudentPhase:
         seen = self.teacher.plain_pass(images, needs)
         self.teacher.counts.images += 0 if again else count
         if self.recipe.schedule.fresh == "mixed":
-            # A blend shows two classes, so health checks use the other half only.
+            # A blended image shows two classes, so health checks use only the unblended half.
             half = len(images) // 2
             self._unblended = LabelledBatch(images[half:], seen.logits[half:])
         batch = LabelledBatch(images, seen.logits, seen.maps)
@@ -185,7 +188,7 @@ class StudentPhase:
 
 
 def _by_rate(student: nn.Module, usual: float, rates: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Parameter groups: trainable parameters of one learning rate together."""
+    """Return one parameter group for each learning rate, with trainable parameters only."""
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in student.named_parameters():
         if parameter.requires_grad:

@@ -9,7 +9,7 @@ from targets.tensorrt.diagnosis.failure import BuildError
 
 
 def _is_transient(_: Any, __: TaskRun, state: State[Any]) -> bool:
-    """Return whether a failure may not happen again: a full disk, memory, a lost connection."""
+    """Return whether a retry may succeed, for example after a full disk or a lost connection."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, BuildError):
         return error.failure.transient

@@ -1,4 +1,4 @@
-"""Parts of a run file, as JSON, for the settings of a step, and the modules that they choose."""
+"""The parts of a run file that become the settings of a step, and the modules that they name."""
 
 from dataclasses import asdict
 from importlib import metadata
@@ -46,7 +46,7 @@ def network_modules(config: RunConfig) -> tuple[str, ...]:
 
 
 def _definition(architecture: str) -> Any:
-    """Return the row, code or library version that an architecture's name refers to."""
+    """Return what defines an architecture: its table row, factory digest or torchvision version."""
     if architecture in ARCHITECTURES:
         return asdict(ARCHITECTURES[architecture])
     return factory_digest(architecture) or f"torchvision {metadata.version('torchvision')}"

@@ -56,8 +56,8 @@ def quantize_student(context: StepContext) -> StepResult:
     scheme = make_scheme(context)
     prepared = prepare(student, images, scheme).to(device)
     if settings["tunes"]:
-        answering = teacher if section.teacher == "original" else _frozen_copy(student)
-        notes["fine-tuning"] = _fine_tune(context, recipe, answering, generator, prepared)
+        tuning_teacher = teacher if section.teacher == "original" else _frozen_copy(student)
+        notes["fine-tuning"] = _fine_tune(context, recipe, tuning_teacher, generator, prepared)
     if settings["exported"]:
         snap_biases(prepared.eval(), images[:2])
     weights, places = context.folder / "quantized.safetensors", context.folder / "quantized.json"

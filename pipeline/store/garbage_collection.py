@@ -1,20 +1,22 @@
 """Deleting stored files that no release needs and no run has used for a while.
 
-There are no locks, since an object store has none: ages keep the collector, writers and readers out
-of each other's way. `put` and `recall` refresh the timestamp of any file that they find older than
-`store.FRESH`; `recall` then checks again that all files of its record exist.
+There are no locks, since an object store has none. Instead, a file's age decides whether it may be
+deleted, so that the collector does not disturb writers and readers. `put` and `recall` refresh the
+timestamp of any file that they find older than `store.FRESH`; `recall` then checks again that all
+files of its record exist.
 
 - A writer stores a step's files, then their record. The files are younger than FRESH at that time,
   and no file younger than MINIMUM_AGE is deleted.
 - A reader recalls a step and fetches its files later. It has MINIMUM_AGE - FRESH for its whole run,
   including the time that it waits for devices.
 - A collector lists garbage and deletes it later. It skips every file that was written in between,
-  also when the file's record is gone.
-- A bundle may be released while garbage is listed: its files were stored before.
+  even if the file's record is gone.
+- A bundle may be released while garbage is listed: its files were stored or refreshed before its
+  release, so they are too young to be garbage.
 - A second or interrupted collector does no harm: a missing file is ignored, and a record with a
   missing file is not reused.
 
-What remains is the time of one request, between the last check of a file and its deletion. A run
+One gap remains: the time of one request, between the last check of a file and its deletion. A run
 that refreshes an old file in just that moment fails with "is missing"; its next try repeats the
 step. The clocks of collector and store may differ by hours, not by days.
 """
@@ -27,8 +29,8 @@ from pipeline.store.storage import StoredFile
 from pipeline.store.store import Store
 
 MINIMUM_AGE = timedelta(days=7)
-"""The age below which nothing is garbage. A run may take almost as long, and at its end needs what
-it made first."""
+"""The age below which nothing is garbage. A run may take almost as long, and its last steps need
+files of its first ones."""
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ class TeacherChange:
     Attributes:
         name: Name of the teacher and of its folder.
         run_file: Path or URL of its run file.
-        targets: The run file's targets, keyed by every name of the target (TARGET@POOL and
-            TARGET-dla0 under TARGET); empty if the teacher is refused.
+        targets: The run file's targets, by each name in the catalogue; TARGET@POOL and
+            TARGET-dla0 are listed under TARGET. Empty if the teacher is refused.
         fingerprint: sha256 of the teacher and of the run file's content; "" if it is refused.
         refused: The reason why the teacher cannot be used; "" if it can.
         listing: Digest of the names, sizes and timestamps of the files in its folder.
@@ -64,7 +64,7 @@ def find_changes(
 ) -> Iterator[TeacherChange]:
     """Yield the teachers that changed since `record_change` was last called for them.
 
-    A teacher is read only if its folder's listing is new, or if the code that checks it is. A
+    A teacher is read only if its folder's listing or the code that checks it has changed. A
     folder whose listing changes during the pause is still being written; it is left for the next
     call, as is one that cannot be reached.
 

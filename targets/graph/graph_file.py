@@ -91,7 +91,8 @@ def _external_bytes(tensor: TensorProto, path: Path) -> int:
         exists = False
     if not exists:
         raise ValueError(
-            f"{path}: tensor {tensor.name!r} needs {info.location!r}, which is not beside it"
+            f"{path}: tensor {tensor.name!r} needs {info.location!r}, which is not in the graph's "
+            "folder"
         )
     # Some versions of onnx parse these as numbers, others keep the text.
     size, offset = data_file.stat().st_size, int(info.offset or 0)

@@ -108,13 +108,13 @@ def float32_scales(graph: Graph) -> Iterator[Finding]:
     if half:
         yield warning(
             half[0],
-            f"float16 scales, on which some TensorRT 10 fail ({len(half)} quantizers)",
-            "use the graph with float32 scales there",
+            f"float16 scales, on which some versions of TensorRT 10 fail ({len(half)} quantizers)",
+            "use the graph with float32 scales for them",
         )
 
 
 def full_channel_blocks(graph: Graph) -> Iterator[Finding]:
-    """The number of channels is a multiple of the block size: partial blocks cost full time."""
+    """Channels fill whole blocks, because a partial block takes as long as a full one."""
     for layer in graph.layers():
         weight = graph.weight_of(layer)
         if weight is None or layer.op_type != "Conv" or not graph.dequantizer_of(layer.input[0]):
@@ -124,7 +124,7 @@ def full_channel_blocks(graph: Graph) -> Iterator[Finding]:
             wide = -(-channels // CHANNEL_BLOCK) * CHANNEL_BLOCK
             yield warning(
                 layer,
-                f"{channels} channels cost as much as {wide}",
+                f"{channels} channels take as much time as {wide}",
                 f"make the layer's width a multiple of {CHANNEL_BLOCK}",
             )
 

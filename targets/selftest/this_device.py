@@ -8,7 +8,8 @@ from targets.tensorrt.dla.availability import check_dla
 from targets.tensorrt.options import UnsupportedError
 
 DLA_BATCH = 50
-"""Batch size on an accelerator, where it is fixed; few starts of trtexec run all probes."""
+"""Batch size on an accelerator, where it is fixed. If it is large, few starts of trtexec run all
+probes."""
 
 
 def this_target() -> JetsonTarget:

@@ -18,7 +18,8 @@ from targets.tensorrt.throttling import (
 )
 
 TIMING_ROUNDS = 3
-"""Number of timed runs of each engine; engines alternate to share heat and clock changes."""
+"""Number of timed runs of each engine. The engines take turns, so that heat and clock changes
+affect all of them."""
 
 RUN_TIMEOUT_S = 300.0
 """Time limit of one run of trtexec on a finished engine."""
@@ -31,7 +32,7 @@ def time_engines(
     folder: Path,
     notify: Notify,
 ) -> dict[Precision, tuple[float, Throttling]]:
-    """Return each engine's median milliseconds per batch and the throttling meanwhile.
+    """Return each engine's median milliseconds per batch, and the throttling during its runs.
 
     Args:
         trtexec: Runs the engines.
@@ -68,7 +69,7 @@ def time_engines(
 
 
 def run_files(engine: Engine, folder: Path) -> BuildFiles:
-    """Return the files for running a finished engine; timings go to a folder."""
+    """Return the files for running a finished engine, with its timings in `folder`."""
     unused = folder / "unused"
     return BuildFiles(unused, engine.path, unused, unused, folder / "times.json")
 

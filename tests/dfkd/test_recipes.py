@@ -45,7 +45,7 @@ UNVERIFIED = (
     "deepinversion",
     "adi",
 )
-"""Methods of which something could not be read, or of which half is not published."""
+"""Methods with details that could not be read, or that are not published."""
 
 
 def attribute(recipe, path):
@@ -112,7 +112,7 @@ def test_a_duplicate_recipe_name_is_refused_with_both_files(added_file):
 
 
 @pytest.mark.parametrize("name", EVERY_RECIPE)
-def test_as_data_is_json_without_words(name):
+def test_as_data_is_json_without_descriptions(name):
     recipe = EVERY_RECIPE[name]
     data = recipe.as_data()
     assert json.loads(json.dumps(data)) == data
@@ -121,7 +121,7 @@ def test_as_data_is_json_without_words(name):
     assert data["synthesizer"]["type"] == type(recipe.synthesizer).__name__
 
 
-def test_as_data_tells_kinds_and_numbers_apart():
+def test_as_data_differs_between_recipes_and_between_settings():
     data = [json.dumps(recipe.as_data(), sort_keys=True) for recipe in EVERY_RECIPE.values()]
     assert len(set(data)) == len(data)
     for name in HOUSE.settings:
@@ -160,13 +160,13 @@ loaded = {m for m in sys.modules if m.startswith(tuple(f"dfkd.{part}." for part 
 print(*sorted(loaded - set(modules["lra"])))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    machinery = {
+    tables = {
         *(f"dfkd.{part}.table" for part in ("terms", "memory", "synthesizers", "models")),
         "dfkd.student_loss.table",
     }
     print(run.stdout)
-    assert machinery <= set(run.stdout.split())
-    assert not set(run.stdout.split()) - machinery - COMMON
+    assert tables <= set(run.stdout.split())
+    assert not set(run.stdout.split()) - tables - COMMON
 
 
 COMMON = {
@@ -277,7 +277,7 @@ def test_lra_differs_from_pre_dfkd_in_update_and_batch_only():
     assert 0 < lra.update.inner_lr <= 0.1
 
 
-def test_pool_of_a_growing_method_holds_all_images():
+def test_memory_holds_all_images_of_methods_that_replay_all():
     for name in ("cmi", "fast-datafree", "nayer", "zskd", "deepinversion", "adi"):
         recipe = RECIPES[name]
         counts = recipe.schedule
@@ -310,12 +310,12 @@ def test_reported_figures_name_their_source():
 
 @pytest.fixture(scope="module")
 def students():
-    """What each recipe makes of the same student from the same seed."""
+    """The weights before and after each recipe trains the same student from the same seed."""
     results = {}
     for name, recipe in RECIPES.items():
-        able = not {term.name for term in recipe.terms} <= ADVERSARIES
+        has_warmup = not {term.name for term in recipe.terms} <= ADVERSARIES
         torch.manual_seed(0)
-        loop = make_loop(shrunk(recipe), Plan(2 if able else 0, 3, 0.01))
+        loop = make_loop(shrunk(recipe), Plan(2 if has_warmup else 0, 3, 0.01))
         before = weights(loop.student)
         loop.run()
         results[name] = (before, weights(loop.student))

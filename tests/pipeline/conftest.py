@@ -1,4 +1,4 @@
-"""A store, as a folder and as what is no folder."""
+"""A store in a folder, and a store in memory."""
 
 import pytest
 

@@ -98,7 +98,7 @@ def read_page(page: Path, root: Path) -> list[Block]:
         elif fence:
             opened = (number, fence[1])
         elif mark is not None:
-            raise MarkError(f"{name}:{number}: a mark must stand on the line before its block")
+            raise MarkError(f"{name}:{number}: a mark must be on the line before its block")
         elif "<!-- test:" in line:
             mark = _read_mark(line, f"{name}:{number}")
     return found
@@ -119,8 +119,8 @@ def _read_mark(line: str, place: str) -> dict[str, str]:
 def groups(tier: str, found: list[Block] | None = None) -> dict[str, list[Block]]:
     """Return the groups that `tier` has to run, by their ids.
 
-    A group runs in every tier that one of its blocks belongs to, together with its blocks of the
-    tiers before: a slow block may need what a server block of its group has started.
+    A group runs in every tier that one of its blocks belongs to. Its blocks of earlier tiers run
+    too, because a slow block may need what a server block of its group has started.
     """
     found = blocks() if found is None else found
     rank = TIERS.index(tier)
@@ -157,7 +157,7 @@ def script(members: list[Block], port: int | None = None) -> str:
 
     Args:
         members: Blocks of one group.
-        port: A free port to use in place of 4200, which is Prefect's own.
+        port: A free port to use in place of 4200, which is Prefect's default.
 
     Returns:
         A script for `bash -euo pipefail`. Commands that end in "&" write to log files in $HOME, and

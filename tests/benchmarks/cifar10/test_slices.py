@@ -46,7 +46,7 @@ assert not loaded & {"pydantic", "typer", "rich", "onnx", "nncf", "prefect", "li
 assert not loaded & {"pipeline", "targets", "flows"}
 assert not {"benchmarks.data", "benchmarks.machine"} & set(sys.modules)
 """
-"""Imports the benchmark where only torch, numpy, safetensors, Pillow and their needs are."""
+"""Imports the benchmark with only torch, numpy, safetensors, Pillow and their dependencies."""
 
 
 def test_benchmark_imports_with_few_packages_only():
@@ -55,7 +55,7 @@ def test_benchmark_imports_with_few_packages_only():
 
 @pytest.fixture
 def data(tmp_path):
-    """Two files of 24 training images and one of 20 test images; brightness tells the class."""
+    """Two files of 24 training images and one of 20 test images; brightness shows the class."""
     folder, rng = tmp_path / "data" / "cifar10", np.random.default_rng(0)
     folder.mkdir(parents=True)
     for part, strips, count in (("train", 2, 24), ("test", 1, 20)):
@@ -93,7 +93,7 @@ def run(data, state, **others):
 
 
 def stop_after(monkeypatch, checkpoints):
-    """End the slice at this checkpoint; 0 never ends it."""
+    """End the slice after this many checkpoints; 0 means never."""
     seen = []
     monkeypatch.setattr(TimeSlice, "is_over", lambda _: seen.append(1) or len(seen) == checkpoints)
 
@@ -107,7 +107,8 @@ def read_result(state):
 def test_run_in_slices_equals_an_uninterrupted_run(tmp_path, data, tiny, monkeypatch):
     stop_after(monkeypatch, 0)
     assert run(data, tmp_path / "whole") == 0
-    # In the teacher's second epoch; at round 7; at round 20, where the snapshot equals the state.
+    # The slices end in the teacher's second epoch, at round 7, and at round 20, where the snapshot
+    # equals the state.
     for checkpoints in (4, 1 + 7, 13):
         stop_after(monkeypatch, checkpoints)
         assert run(data, tmp_path / "sliced") == UNFINISHED

@@ -42,7 +42,7 @@ def test_setting_is_chosen_over_the_seeds_that_ran_at_both():
 
 @pytest.mark.parametrize("name", ["gdfq", "dalf"])
 def test_recipe_without_rows_is_refused(name):
-    with pytest.raises(typer.BadParameter, match=f"no rows of a recipe '{name}'; "):
+    with pytest.raises(typer.BadParameter, match=f"no row has the recipe '{name}'; "):
         mnist.main(recipe=[name])
 
 

@@ -18,7 +18,7 @@ def test_missing_data_is_reported_before_the_first_run(tmp_path):
 
 
 def test_choice_without_rows_is_refused():
-    with pytest.raises(typer.BadParameter, match="no rows of a choice 'nois'; did you mean"):
+    with pytest.raises(typer.BadParameter, match="no row has the choice 'nois'; did you mean"):
         main(choice=["nois"])
 
 

@@ -119,7 +119,7 @@ def test_tanh_head_applies_tanh_before_batch_norm():
     head = HEADS["tanh"](spec_of((1, 2, 2)))
     drawn = torch.tensor([1e3, -5e2, 0.0, 0.0]).view(1, 1, 2, 2)
     scaled = head(drawn).flatten()
-    # Of values 1, -1, 0, 0: mean 0, deviation 0.7071.
+    # After tanh the values are 1, -1, 0, 0, with mean 0 and deviation 0.7071.
     torch.testing.assert_close(
         scaled, torch.tensor([1.0, -1.0, 0.0, 0.0]) * 2**0.5, atol=1e-4, rtol=0
     )

@@ -15,7 +15,7 @@ def entropy(row):
 
 
 def test_difficulty_margin_by_hand():
-    """The hardest lies 0.1 below the margin, the easiest 0.2 above it, one within."""
+    """One difficulty is 0.1 below the margin, one is 0.2 above it, and one is inside it."""
     difference = torch.tensor([[9.0, 0.0, 0.0], [0.0, 0.0, 0.0], [2.0, 0.0, 0.0]]).double()
     student = draw(3, 3)
     entropies = [entropy(row) for row in difference.tolist()]

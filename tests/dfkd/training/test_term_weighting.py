@@ -73,7 +73,7 @@ def test_log1p_value_and_gradient(value):
 
 
 class Scripted(StatefulTerm):
-    """A term that takes given values, each with a gradient to `leaf`."""
+    """A term that returns given values in order, each with a gradient to `leaf`."""
 
     def __init__(self, *values):
         self.values = list(values)
@@ -134,7 +134,7 @@ def test_wrapped_term_continues_from_its_state():
         assert second(NOTHING)[1] == first(NOTHING)[1]
 
 
-def views(seed=0):
+def make_inputs(seed=0):
     rng = torch.Generator().manual_seed(seed)
     rows = torch.randn(4, 3, generator=rng)
     layers = [
@@ -169,8 +169,8 @@ def test_inputs_are_those_of_all_terms():
 
 def test_options_reach_the_terms():
     weighting = Weighting(TERMS, TEACHER)
-    evenly = TermInputs(torch.zeros(2, 1, 1, 1), ForwardPass(torch.zeros(2, 100)))
-    raw, share = weighting.wrapped[1](evenly)
+    uniform = TermInputs(torch.zeros(2, 1, 1, 1), ForwardPass(torch.zeros(2, 100)))
+    raw, share = weighting.wrapped[1](uniform)
     assert raw.item() == pytest.approx(-2.0)
     assert share.item() == pytest.approx(-10.0)
 
@@ -180,13 +180,13 @@ def test_parameters_inside_terms_take_a_step():
     parameters = weighting.parameters()
     assert sum(p.numel() for p in parameters) == (3 * 4 + 4) + (4 * 4 + 4)
     before = [p.detach().clone() for p in parameters]
-    sum(w(views())[1] for w in weighting.wrapped).backward(inputs=parameters)
+    sum(w(make_inputs())[1] for w in weighting.wrapped).backward(inputs=parameters)
     weighting.step()
     assert any(not torch.equal(old, new) for old, new in zip(before, parameters, strict=True))
 
 
 def one_batch(weighting, seed):
-    loss = sum(w(views(seed))[1] for w in weighting.wrapped)
+    loss = sum(w(make_inputs(seed))[1] for w in weighting.wrapped)
     for parameter in weighting.parameters():
         parameter.grad = None
     loss.backward(inputs=weighting.parameters())
@@ -229,16 +229,16 @@ def recipe(*terms):
 def test_teacher_without_batch_norm_drops_optional_terms_only():
     plain = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     optional = Term("batch-norm", 1.0, where_possible=True)
-    sure = Term("certainty", 1.0)
-    assert usable_terms(recipe(sure, optional), plain) == (sure,)
-    assert usable_terms(recipe(sure, optional), TEACHER) == (sure, optional)
+    required = Term("certainty", 1.0)
+    assert usable_terms(recipe(required, optional), plain) == (required,)
+    assert usable_terms(recipe(required, optional), TEACHER) == (required, optional)
     with pytest.raises(RecipeError, match="batch-norm-kl"):
-        usable_terms(recipe(sure, Term("batch-norm-kl", 1.0)), plain)
+        usable_terms(recipe(required, Term("batch-norm-kl", 1.0)), plain)
 
 
 def test_gradient_shares_of_two_simple_terms_by_hand():
     images = torch.ones(1, 1, 2, 2, requires_grad=True)
-    # Norms 2 * 3 = 6 over four pixels, and 2 over one.
+    # The gradient of "sum" is 3 in four pixels, norm 6; that of "corner" is 2 in one pixel.
     parts = {"sum": 3 * images.sum(), "corner": 2 * images[0, 0, 0, 0]}
     shares = gradient_shares(parts, images)
     assert shares == pytest.approx({"sum": 0.75, "corner": 0.25})

@@ -79,7 +79,7 @@ class TestLint:
         graph = ROOT / "tests" / "targets" / "lint" / "modelopt_int8.onnx"
         code, out, err = run("lint", graph, store=tmp_path)
         assert code == 0, err
-        assert "8 channels cost as much as 32" in out
+        assert "8 channels take as much time as 32" in out
         assert out.splitlines()[-1].endswith("modelopt_int8.onnx: 0 errors, 8 warnings")
 
     def test_graph_that_tensorrt_rejects(self, run, tmp_path):

@@ -1,4 +1,4 @@
-"""Orders to devices and their results, which share only a store."""
+"""Orders to devices, and their results, which are exchanged only through a store."""
 
 import json
 

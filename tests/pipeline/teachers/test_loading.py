@@ -246,5 +246,5 @@ class TestArchitectures:
         assert (tmp_path / "ran").exists() == (outcome == "built")
         assert build_network("lenet5", 1.0, SPEC, 10)
 
-    def test_width_is_refused_for_other_than_registry_names(self):
+    def test_width_is_refused_for_a_torchvision_network(self):
         assert "registry" in refusal(lambda: build_network("resnet50", 0.5, SPEC, 10))

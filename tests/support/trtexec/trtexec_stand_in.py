@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """A stand-in for TensorRT's trtexec without a GPU: command line, files, failures.
 
-STANDIN_VERSION selects the version whose flags it accepts (trtexec_flags.json, from that version's
-help), STANDIN_FAILS a kind of failure, STANDIN_COMPUTE the GPU it imitates. An "engine" is a JSON
-note of what it was built from and for; it loads only on the same version and GPU. Its layers are
-the graph's, its logits ONNX Runtime's, its times STANDIN_INT8_MS and STANDIN_FP16_MS.
+STANDIN_VERSION selects the version whose flags are accepted; trtexec_flags.json has them from that
+version's help. STANDIN_FAILS selects a kind of failure. STANDIN_COMPUTE selects the GPU.
+An "engine" is a JSON note of what it was built from and for; it loads only on the same version and
+GPU. It reports the layers of the graph, the logits of ONNX Runtime, and STANDIN_INT8_MS or
+STANDIN_FP16_MS as its time.
 """
 
 import json

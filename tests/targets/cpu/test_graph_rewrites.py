@@ -1,4 +1,4 @@
-"""Rewrites for a CPU change no value of a graph."""
+"""Rewriting a graph for a CPU does not change its results."""
 
 import copy
 
@@ -44,7 +44,7 @@ def test_rewrites_keep_the_logits_of_random_graphs(model, seed, spread, tmp_path
 
 
 def test_rewrites_keep_rounding_of_ties_and_range_limits(tmp_path):
-    """The inputs are all half steps from below the lowest level to above the highest."""
+    """The inputs are multiples of half a step, from below the lowest level to above the highest."""
     build = Builder()
     scale = np.float32(0.25)
     model = build.finish(build.pair(build.add("Relu", build.pair("images", scale)), scale), 3)
@@ -54,7 +54,7 @@ def test_rewrites_keep_rounding_of_ties_and_range_limits(tmp_path):
     np.testing.assert_array_equal(actual, logits_of(model, images, tmp_path))
 
 
-def test_rewrites_make_a_convolution_with_relu_integer(tmp_path):
+def test_rewritten_convolutions_with_relu_run_in_integers(tmp_path):
     build = Builder()
     x = build.pair(build.add("Relu", build.convolution(build.pair("images"), 3, 32)))
     x = build.pair(build.add("Relu", build.convolution(x, 32, 32)))

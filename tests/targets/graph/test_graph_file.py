@@ -62,19 +62,19 @@ def test_read_graph_loads_external_tensors(folder):
 
 @pytest.mark.parametrize("location", ["../weights", "/etc/passwd", "missing", "", "."])
 def test_read_graph_refuses_files_outside_the_folder(folder, location):
-    with pytest.raises(ValueError, match="not beside it"):
+    with pytest.raises(ValueError, match="not in the graph's folder"):
         read_graph(graph_file_with(folder, location=location))
 
 
 def test_read_graph_refuses_links_out_of_the_folder(folder):
     (folder / "link").symlink_to(folder.parent / "weights")
-    with pytest.raises(ValueError, match="not beside it"):
+    with pytest.raises(ValueError, match="not in the graph's folder"):
         read_graph(graph_file_with(folder, location="link"))
 
 
 def test_read_graph_reports_unusable_links_in_one_line(folder):
     (folder / "circle").symlink_to(folder / "circle")
-    with pytest.raises(ValueError, match="not beside it"):
+    with pytest.raises(ValueError, match="not in the graph's folder"):
         read_graph(graph_file_with(folder, location="circle"))
     os.link(folder / "weights", folder / "copy")
     with pytest.raises(ValueError, match="weights") as caught:
@@ -96,7 +96,7 @@ def test_read_graph_checks_function_sparse_and_training_tensors(folder):
     with_training.training_info.add().algorithm.initializer.append(outside)
     for model in (with_function, sparse, with_training):
         (folder / "graph.onnx").write_bytes(model.SerializeToString())
-        with pytest.raises(ValueError, match="not beside it"):
+        with pytest.raises(ValueError, match="not in the graph's folder"):
             read_graph(folder / "graph.onnx")
 
 

@@ -25,8 +25,8 @@ def test_graph_of_nvidia_model_optimizer_has_no_error():
     assert not errors(findings)
     assert {f.problem for f in findings} == {
         "the identity branch of a residual addition is not quantized",
-        "8 channels cost as much as 32",
-        "16 channels cost as much as 32",
+        "8 channels take as much time as 32",
+        "16 channels take as much time as 32",
     }
 
 

@@ -89,11 +89,11 @@ def test_float16_scales_are_a_warning():
     pair = build.pair(half, np.float16(0.1))
     graph = build.finish(build.add("Cast", pair, to=TensorProto.FLOAT), 3, opset=19)
     assert [f.problem for f in lint_model(graph)] == [
-        "float16 scales, on which some TensorRT 10 fail (2 quantizers)"
+        "float16 scales, on which some versions of TensorRT 10 fail (2 quantizers)"
     ]
 
 
 def test_partial_channel_block_is_a_warning():
     assert found(quantized_convolution(outputs=40)) == {
-        ("warning", "conv", "40 channels cost as much as 64")
+        ("warning", "conv", "40 channels take as much time as 64")
     }
