@@ -72,7 +72,8 @@ def names_by_target(config: RunConfig) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
     for name in config.targets:
         target = find_target(_split_core(name.partition("@")[0])[0])
-        for alias in (target.name, *getattr(target, "also", ())):
+        aliases = target.aliases if isinstance(target, JetsonTarget) else ()
+        for alias in (target.name, *aliases):
             names.setdefault(alias, []).append(name)
     return names
 

@@ -4,7 +4,12 @@ import pytest
 
 from base.errors import InputError
 from pipeline.chain import chain
-from pipeline.config.chosen_targets import check_targets, cpu_targets, remote_targets
+from pipeline.config.chosen_targets import (
+    check_targets,
+    cpu_targets,
+    names_by_target,
+    remote_targets,
+)
 from pipeline.config.run_file import read_run_file
 from pipeline.config.weight_range import half_range
 from tests.support.quick_run import write_run
@@ -31,6 +36,17 @@ def test_targets_are_split_into_local_and_remote_ones(tmp_path):
     assert cores == [None, None, None, None, 1, 0]
     labels = [step.label for step in chain(chosen)]
     assert labels[-4:] == ["compile local-cpu", "validate local-cpu", "compile arm", "validate arm"]
+
+
+def test_targets_are_found_under_their_names_and_aliases(tmp_path):
+    chosen = config(tmp_path, targets=["local-cpu", "orin-nano-8@lab", "orin-nx-dla1"])
+    assert names_by_target(chosen) == {
+        "local-cpu": ["local-cpu"],
+        "orin-nano-8": ["orin-nano-8@lab"],
+        "orin-nano": ["orin-nano-8@lab"],
+        "orin-nx-16": ["orin-nx-dla1"],
+        "orin-nx": ["orin-nx-dla1"],
+    }
 
 
 def test_run_without_a_cpu_target_is_judged_on_this_cpu(tmp_path):
