@@ -1,5 +1,6 @@
 """Hypothesis strategies for hostile input, and checks of what it may cause."""
 
+import os
 import tempfile
 import uuid
 from contextlib import contextmanager
@@ -40,7 +41,10 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 
-ESCAPED = Path(tempfile.gettempdir()) / f"escaped-{uuid.uuid4().hex}"
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)
+"""Id of the test run; pytest-xdist's workers must collect tests with the same names."""
+
+ESCAPED = Path(tempfile.gettempdir()) / f"escaped-{RUN}"
 """A path outside every test folder. Some of NAMES lead there; nothing may create it."""
 
 NAMES = st.one_of(
