@@ -41,9 +41,8 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 
-RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)
-"""Id of the test run; pytest-xdist's workers must collect tests with the same names."""
-
+# All workers of one test run share the name: pytest-xdist compares the tests that they collect.
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 ESCAPED = Path(tempfile.gettempdir()) / f"escaped-{RUN}"
 """A path outside every test folder. Some of NAMES lead there; nothing may create it."""
 
