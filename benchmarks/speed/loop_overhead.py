@@ -38,11 +38,6 @@ def build_networks(seed: int, teacher: str) -> tuple[nn.Module, nn.Module, nn.Mo
     return frozen, build("lenet5-half-bn", MNIST_INPUT, 10), generator
 
 
-assert isinstance(HOUSE.memory, ImagePool)
-CAPACITY = HOUSE.memory.capacity
-"""Images in the pool of the house recipe."""
-
-
 class PlainTraining:
     """The house recipe as a plain script: no recipe object, no divergence check, no report."""
 
@@ -53,8 +48,10 @@ class PlainTraining:
         self.for_generator = torch.optim.Adam(self.generator.parameters(), HOUSE.generator.lr)
         self.for_student = torch.optim.Adam(self.student.parameters(), HOUSE.student.lr)
         self.rounds_done, self.rounds = 0, rounds
-        self.images = torch.zeros(CAPACITY, 1, 32, 32, dtype=torch.half)
-        self.logits = torch.zeros(CAPACITY, 10)
+        assert isinstance(HOUSE.memory, ImagePool)
+        self.capacity = HOUSE.memory.capacity
+        self.images = torch.zeros(self.capacity, 1, 32, 32, dtype=torch.half)
+        self.logits = torch.zeros(self.capacity, 10)
         self.filled = 0
 
     def one_round(self) -> None:
@@ -70,13 +67,13 @@ class PlainTraining:
                 half, share = x[: batch // 2], torch.rand(batch // 2, 1, 1, 1, generator=self.rng)
                 x = torch.cat([share * half + (1 - share) * half.flip(0), x[batch // 2 :]])
                 t = self.teacher(x)
-                slots = (torch.arange(batch) + self.filled) % CAPACITY
+                slots = (torch.arange(batch) + self.filled) % self.capacity
                 self.images[slots], self.logits[slots] = x.half(), t
                 self.filled += batch
                 fresh.append((x, t))
         self.student.train()
         for step in range(HOUSE.schedule.student_steps):
-            known = min(self.filled, CAPACITY)
+            known = min(self.filled, self.capacity)
             index = torch.randint(known, (batch,), generator=self.rng)
             x, t = self.images[index].float(), self.logits[index]
             if step < len(fresh):

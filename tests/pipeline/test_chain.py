@@ -92,7 +92,7 @@ def test_changed_report_is_an_input_error(finished, tmp_path):
     shutil.copytree(finished[2], tmp_path / "bundle")
     report = tmp_path / "bundle" / "report.html"
     report.write_text(report.read_text().replace("fail", "pass"))
-    with pytest.raises(InputError, match=r"report\.html is not the file"):
+    with pytest.raises(InputError, match=r"report\.html does not match its digest"):
         open_bundle(tmp_path / "bundle")
 
 
@@ -306,7 +306,7 @@ class TestDamagedBundles:
 
     def test_changed_file(self, bundle):
         (bundle / "targets/local-cpu/verdict.json").write_text("{}")
-        with pytest.raises(InputError, match=r"verdict\.json is not the file"):
+        with pytest.raises(InputError, match=r"verdict\.json does not match its digest"):
             open_bundle(bundle)
 
     def test_missing_file(self, bundle):
