@@ -13,7 +13,7 @@ class LabelledBatch:
     Attributes:
         images: Normalized images (N, C, H, W).
         logits: The teacher's logits (N, K).
-        maps: The teacher's feature maps, if the objective compares them. Memories do not store them.
+        maps: The teacher's feature maps, if the objective compares them; memories store no maps.
     """
 
     images: Tensor

@@ -58,7 +58,10 @@ class PoolMemory(MemoryDefaults):
         self._since_mark = 0
 
     def drop_unmarked(self) -> None:
-        """Drop the images stored since the last `mark_healthy`; images that they replaced are lost."""
+        """Drop the images stored since the last `mark_healthy`.
+
+        The images that they replaced are lost.
+        """
         if self._images is None or self._logits is None:
             return
         healthy = max(0, self.count - self._since_mark)

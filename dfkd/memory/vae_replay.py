@@ -23,7 +23,7 @@ TUNING_LR = 0.02
 """Adam's learning rate for the single optimization step on the latents of samples."""
 
 BALANCE = 5.0
-"""Weight of the class balance (with base-10 logarithms) in that step, as in the generator's loss."""
+"""Weight of the class balance (base-10 logarithms) in that step, as in the generator's loss."""
 
 PRIOR = 1e-5
 """Weight of the KL divergence to the prior in the autoencoder's loss."""
