@@ -34,9 +34,9 @@ def augmented(images: Tensor, kind: Augment, rng: torch.Generator) -> Tensor:
 def blended(images: Tensor, rng: torch.Generator) -> Tensor:
     """Return the images (N, C, H, W) with the first half of them blended in pairs.
 
-    As in mixup (Zhang et al. 2018), an image x becomes w x + (1 - w) x', where x' is from the same
-    half and w is uniform in [0, 1]. Labels are not blended, because the teacher's logits for the
-    blended image are used.
+    Each image x of that half becomes w x + (1 - w) x', where x' is from the same half and w is
+    uniform in [0, 1], as in mixup (Zhang et al. 2018). No labels are blended: the student learns
+    the teacher's logits for the blended image.
 
     Args:
         images: Normalized images; if there are fewer than four, no two of them are blended.

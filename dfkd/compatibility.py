@@ -1,4 +1,4 @@
-"""Checks of a recipe against networks. They check run files, so they do not import torch."""
+"""Checks of a recipe with networks, without torch, so that checking a run file is fast."""
 
 from dfkd.composition import Composition, Term
 from dfkd.models import ARCHITECTURES

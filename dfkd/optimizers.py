@@ -34,7 +34,7 @@ def make_optimizer(
 
 
 def rate_factor(optimizer: AnyOptimizer, progress: float) -> float:
-    """Return the factor of the learning rate at a progress of the run.
+    """Return the factor of the learning rate at a given progress.
 
     Args:
         optimizer: The recipe's description.
@@ -67,7 +67,7 @@ def clip(parameters: Sequence[Tensor], optimizer: AnyOptimizer, norm: Tensor) ->
     Args:
         parameters: Tensors with gradients.
         optimizer: The recipe's description.
-        norm: The present norm, as `gradient_norm` returns it.
+        norm: The current norm, as `gradient_norm` returns it.
     """
     if optimizer.clip:
         torch.nn.utils.clip_grads_with_norm_(parameters, optimizer.clip, norm)

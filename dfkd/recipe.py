@@ -31,7 +31,7 @@ class Recipe(Composition):
 
     Attributes:
         name: The name in a run file.
-        citation: The publication.
+        citation: The publication of the method.
         role: See `Role`.
         reported: Published results by task, each with its source.
         notes: Details that are not verified or that differ from the source.
@@ -86,7 +86,7 @@ class Recipe(Composition):
 
     @property
     def settings(self) -> dict[str, float]:
-        """The present values of everything that `overridden` can replace, by name."""
+        """The current values of everything that `overridden` can replace, by name."""
         idle = self.idle
         numbers = {name: s.value(self) for name, s in SETTINGS.items() if name not in idle}
         return {**numbers, **{term.name: term.weight for term in self.terms}}

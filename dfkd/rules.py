@@ -1,4 +1,4 @@
-"""Rules for combining parts of a recipe. They check run files, so they do not import torch."""
+"""Rules for combining parts of a recipe, without torch, so that checking a run file is fast."""
 
 from dfkd.composition import Composition, ImagePool, Log1p, MetaStep
 from dfkd.terms import ADVERSARIES, TERMS
@@ -47,7 +47,9 @@ def _labels(recipe: Composition, names: list[str]) -> str | None:
         if "soft_labels" in inputs and synthesizer.labels != "soft":
             return f"term {name} needs soft labels: use SoftLabelPixels instead of {kind}"
         if "latents" in inputs and not synthesizer.labelled_latents:
-            return f"term {name} needs latents with a class: use a conditional generator, not {kind}"
+            return (
+                f"term {name} needs latents with a class: use a conditional generator, not {kind}"
+            )
     labelled = next((name for name in names if "labels" in TERMS[name].inputs), None)
     balance = next((name for name in names if TERMS[name].balances_classes), None)
     if labelled and balance:

@@ -16,7 +16,7 @@ class Setting:
     Attributes:
         path: Attribute names from the recipe to the number.
         whole: Whether it is a whole number.
-        missing: The reason why it has no effect, for recipes without a part that has this number.
+        missing: The reason to report if no part of a recipe has this number.
         may_be_zero: Whether a whole number may be 0.
     """
 
@@ -40,7 +40,7 @@ class Setting:
     def changed(self, part: Any, value: float) -> Any:
         """Return a copy of the recipe's part `path[0]` with a new value of this number.
 
-        A part without this number is returned as it is.
+        A part without this number is returned unchanged.
         """
         path = self.path[1:]
         return _with_value(part, path, value) if _has(part, path) else part

@@ -30,7 +30,7 @@ class Composition:
         generator: Optimizer of the generator, or of the pixels.
         student: Optimizer of the student.
         average: Decay of the running average of the student's weights. The averaged student is the
-            result of the run; with 0 there is no average, and the result is the student itself.
+            result of the run. If the decay is 0, the result is the student without averaging.
     """
 
     terms: tuple[Term, ...]

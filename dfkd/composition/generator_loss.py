@@ -8,11 +8,11 @@ Option = float | str | bool
 
 @dataclass(frozen=True)
 class ExpIncrement:
-    """Replaces a value by exp(value - reference), which penalizes an increase strongly (RDSKD).
+    """Replaces a value by exp(value - reference), which grows exponentially with it (RDSKD).
 
     Attributes:
         refresh: Number of generator steps, in the published schedule, after which the reference is
-            set to the present value.
+            set to the current value.
     """
 
     refresh: int = 1
@@ -23,7 +23,7 @@ class Bounded:
     """Replaces a value by max(value, -bound), which bounds an adversarial term (MAD).
 
     Attributes:
-        bound: The result is never below -bound.
+        bound: The result is at least -bound.
     """
 
     bound: float = 1.0

@@ -1,4 +1,4 @@
-"""Memories: sources of replayed images, which keep the student from forgetting earlier ones."""
+"""Memories: sources of replayed images, so that the student does not forget earlier images."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ class _StoredImages:
     """A memory of stored images; replaying them needs no teacher passes."""
 
     def teacher_passes(self, schedule: Schedule, replayed: int) -> int:
-        """Return the number of teacher passes in one round; a backward pass counts as two."""
+        """Return the number of teacher passes in one round; a backward pass counts as 2."""
         return 0
 
 
@@ -59,7 +59,7 @@ class VaeReplay:
     steps: int = 4
 
     def teacher_passes(self, schedule: Schedule, replayed: int) -> int:
-        """Return the number of teacher passes in one round; a backward pass counts as two.
+        """Return the number of teacher passes in one round; a backward pass counts as 2.
 
         Args:
             schedule: The schedule of the recipe.

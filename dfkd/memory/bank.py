@@ -36,7 +36,7 @@ class BankMemory(MemoryDefaults):
         self._round = 0
 
     def end_round(self, last: LabelledBatch | None) -> None:
-        """In every `every`-th round, store the first images of the last batch."""
+        """Store the first images of the last new batch, once every `every` rounds."""
         if last is not None and self._round % self.every == 0:
             images, logits = last.images[: self.size].clone(), last.logits[: self.size].clone()
             self.batches = [*self.batches, LabelledBatch(images, logits)][-self.capacity :]

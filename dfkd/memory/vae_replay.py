@@ -1,6 +1,6 @@
 """Generative replay: an autoencoder models all earlier images (PRE-DFKD, Binici et al. 2022).
 
-The size of the memory does not grow during a run. The autoencoder is trained on the present batch
+The size of the memory does not grow during a run. The autoencoder is trained on the current batch
 and on its own samples, so that it does not forget earlier images. Its loss compares pixels and also
 the teacher's logits, because small changes of the pixels can change the class of an image.
 """

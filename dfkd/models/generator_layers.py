@@ -43,12 +43,12 @@ class Sigmoid(nn.Module):
 
 
 def _tanh(spec: ImageSpec) -> nn.Module:
-    """Tanh, then a batch norm without affine parameters, which normalizes the images (DAFL)."""
+    """Return tanh and a batch norm without affine parameters; it normalizes the images (DAFL)."""
     return nn.Sequential(nn.Tanh(), nn.BatchNorm2d(spec.shape[0], affine=False))
 
 
 def _free(spec: ImageSpec) -> nn.Module:
-    """Only a batch norm with affine parameters; the output is not bounded (ZSKT)."""
+    """Return a batch norm with affine parameters; its output is not bounded (ZSKT)."""
     return nn.BatchNorm2d(spec.shape[0])
 
 

@@ -2,7 +2,7 @@
 
 The image specification determines the layers: the height and width of a small base grid are doubled
 until they cover the image. Every head returns images that are normalized for the teacher. They must
-not be normalized again.
+not be normalized a second time.
 """
 
 import math
@@ -64,14 +64,14 @@ class Generator(nn.Module):
         """Draw images.
 
         Args:
-            latents: (N, latent), standard normal.
-            labels: (N,) class indices, for conditional generators only.
+            latents: Standard normal latent vectors (N, latent).
+            labels: Class indices (N,), for conditional generators only.
 
         Returns:
-            (N, C, H, W) normalized images.
+            Normalized images (N, C, H, W).
 
         Raises:
-            ValueError: If labels are missing for a conditional generator or given for another one.
+            ValueError: If labels are missing, or are given to an unconditional generator.
         """
         if (labels is not None) != self.conditional:
             needed = "needs labels" if self.conditional else "takes no labels"

@@ -38,14 +38,17 @@ class NoisyLayerGenerator(nn.Module):
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw standard normal parameters of the noisy layers from torch's global random state."""
+        """Draw standard normal weights and biases of the noisy layers.
+
+        The draws use torch's global random state.
+        """
         for layer in self.noisy:
             assert isinstance(layer, nn.Linear)
             nn.init.normal_(layer.weight)
             nn.init.normal_(layer.bias)
 
     def forward(self, labels: Tensor) -> Tensor:
-        """Return an image (N, C, H, W) for each label (N,), normalized."""
+        """Return normalized images (N, C, H, W) for labels (N,)."""
         scaled = self.scale(self.embeddings[labels])
         parts: Sequence[Tensor] = scaled.chunk(len(self.noisy))
         hidden = [layer(part) for layer, part in zip(self.noisy, parts, strict=False)]

@@ -1,4 +1,7 @@
-"""ResNet-18/34 for CIFAR: a first 3x3 convolution of stride 1, no pooling ("8x" in papers)."""
+"""ResNet-18/34 for CIFAR, whose first convolution is 3x3 with stride 1, without max-pooling.
+
+Papers on data-free distillation call this variant "8x".
+"""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

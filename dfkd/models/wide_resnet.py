@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class PreactivationBlock(nn.Module):
-    """Batch norm, ReLU and a 3x3 convolution, two times, and a shortcut.
+    """Two 3x3 convolutions, each after batch norm and ReLU, and a shortcut.
 
     Where the shape changes, the shortcut is a 1x1 convolution.
     """
@@ -28,7 +28,7 @@ class PreactivationBlock(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """WRN-depth-widen with widths 16, 16k, 32k, 64k.
+    """WRN-depth-k with widths 16, 16 k, 32 k and 64 k.
 
     Args:
         depth: Number of layers, 6n + 4: for example 16 or 40.

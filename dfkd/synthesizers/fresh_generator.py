@@ -38,11 +38,11 @@ class FreshGeneratorSynthesizer(PerBatchSynthesizer):
         self._generator: Generator
 
     def network(self) -> nn.Module:
-        """Return the generator of the present batch."""
+        """Return the generator of the current batch."""
         return self._generator
 
     def draw(self) -> Tensor:
-        """Return images (N, C, H, W) for the present labels and latents."""
+        """Return images (N, C, H, W) for the current labels and latents."""
         labels = self.labels if self.described.conditioning else None
         images: Tensor = self._generator.train()(self.latents, labels)
         return images

@@ -58,7 +58,7 @@ class KeptGeneratorSynthesizer:
         self._latents, self._labels = self.draw_latents(count, rng)  # type: ignore[assignment]
 
     def batch(self) -> GeneratedBatch:
-        """Return images of the present latents, drawn in train mode."""
+        """Return images of the current latents, drawn in train mode."""
         self.generator.train()
         images = self.generator(self._latents, self._labels)
         return GeneratedBatch(images, self._labels, self._latents)
@@ -84,7 +84,7 @@ class KeptGeneratorSynthesizer:
 
     @torch.no_grad()
     def draw_again(self) -> GeneratedBatch:
-        """Return images that the present generator draws from the latents of the last `begin`."""
+        """Return images that the current generator draws from the latents of the last `begin`."""
         self.generator.train(not self.frozen_norms)
         images = self.generator(self._latents, self._labels)
         return GeneratedBatch(images, self._labels, self._latents)

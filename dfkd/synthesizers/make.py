@@ -19,7 +19,7 @@ def build_generator(
         recipe: The recipe.
         spec: Specification of the images to draw.
         classes: Number of classes.
-        embeddings: (K, E) label embeddings for `NoisyLayer`; None for random ones.
+        embeddings: Label embeddings (K, E) for `NoisyLayer`; None for random ones.
 
     Returns:
         The generator that is kept for the whole run; None if the recipe has none.

@@ -46,17 +46,20 @@ class MetaGeneratorSynthesizer(PerBatchSynthesizer):
         self._copy: Generator
 
     def network(self) -> nn.Module:
-        """Return the copy for the present batch."""
+        """Return the copy for the current batch."""
         return self._copy
 
     def draw(self) -> Tensor:
-        """Return images (N, C, H, W) for the present labels and latents."""
+        """Return images (N, C, H, W) for the current labels and latents."""
         labels = self.labels if self.described.conditioning else None
         images: Tensor = self._copy.train()(self.latents, labels)
         return images
 
     def begin(self, count: int, rng: torch.Generator) -> None:
-        """Copy the generator; every `renew_every` batches, initialize its first layers first."""
+        """Copy the generator for a new batch.
+
+        Every `renew_every` batches, its first layers are initialized again before the copy.
+        """
         renew_every = self.described.renew_every
         if renew_every and self.batches and self.batches % renew_every == 0:
             self.generator.project.reset_parameters()

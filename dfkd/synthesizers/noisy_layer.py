@@ -22,7 +22,7 @@ def build_generator(
     described = recipe.synthesizer
     assert isinstance(described, NoisyLayer)
     rows = torch.randn(classes, EMBEDDING) if embeddings is None else embeddings
-    # With one noisy layer for each K images, no two images have the same class and layer.
+    # With a noisy layer for each `classes` images, no two images share both class and layer.
     groups = -(-recipe.schedule.batch // classes)
     return NoisyLayerGenerator(described.network, spec, rows, groups)
 
@@ -66,7 +66,7 @@ class NoisyLayerSynthesizer(PerBatchSynthesizer):
         return images
 
     def begin(self, count: int, rng: torch.Generator) -> None:
-        """Initialize the noisy layers, or every `renew_every` batches the whole generator."""
+        """Initialize the noisy layers; every `renew_every` batches, also the other layers."""
         renew_every = self.described.renew_every
         if renew_every and self.batches and self.batches % renew_every == 0:
             for layer in self.generator.modules():

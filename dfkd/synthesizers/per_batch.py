@@ -40,11 +40,11 @@ class PerBatchSynthesizer(ABC):
 
     @abstractmethod
     def network(self) -> nn.Module:
-        """Return the network that draws the present batch."""
+        """Return the network that draws the current batch."""
 
     @abstractmethod
     def draw(self) -> Tensor:
-        """Return images (N, C, H, W) for the present labels and latents."""
+        """Return images (N, C, H, W) for the current labels and latents."""
 
     def start(self, count: int, rng: torch.Generator) -> None:
         """Draw labels and latents of a batch and create its optimizer."""
@@ -59,7 +59,7 @@ class PerBatchSynthesizer(ABC):
         self.optimizer = make_optimizer(self.recipe.generator, groups, rate)
 
     def batch(self) -> GeneratedBatch:
-        """Return the present batch, ready for a backward pass."""
+        """Return the current batch, ready for a backward pass."""
         self._present = GeneratedBatch(self.draw(), self.labels, self.latents)
         return self._present
 

@@ -52,7 +52,7 @@ class PixelSynthesizer:
         self._best = None
 
     def batch(self) -> GeneratedBatch:
-        """Return the present images."""
+        """Return the current images."""
         return GeneratedBatch(self.images, self.labels)
 
     def parameters(self) -> list[Tensor]:

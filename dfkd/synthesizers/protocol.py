@@ -61,7 +61,7 @@ class Synthesizer(Protocol):
         """Start a batch of `count` images."""
 
     def batch(self) -> GeneratedBatch:
-        """Return the present batch, ready for a backward pass."""
+        """Return the current batch, ready for a backward pass."""
 
     def parameters(self) -> list[Tensor]:
         """Return the tensors that need gradients from the next backward pass."""

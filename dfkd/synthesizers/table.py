@@ -1,4 +1,7 @@
-"""The table of synthesizers. A new synthesizer needs a row here, a dataclass and a file."""
+"""The table of synthesizers.
+
+A new synthesizer needs a row here, a dataclass in `dfkd.composition`, and a file with its code.
+"""
 
 from dataclasses import dataclass
 
