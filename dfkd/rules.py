@@ -103,7 +103,9 @@ def _images(recipe: Composition) -> str | None:
 def _fresh_batches(recipe: Composition) -> str | None:
     schedule = recipe.schedule
     if schedule.shares_a_batch and schedule.fresh_batches != 1:
-        return f"fresh = {schedule.fresh} uses one batch for the whole round: set fresh_batches = 1"
+        return (
+            f"fresh = {schedule.fresh} uses one batch for the whole round: set fresh_batches to 1"
+        )
     if schedule.shares_a_batch and schedule.generator_steps == 0:
         return f"fresh = {schedule.fresh} needs a generator step: set generator_steps to 1 or more"
     if schedule.fresh_batches > schedule.student_steps:

@@ -176,14 +176,14 @@ REFUSED = {
     **{
         f"fresh {fresh} with several batches": (
             kept(schedule=Schedule(fresh=fresh, fresh_batches=2, student_steps=2)),
-            f"fresh = {fresh} uses one batch for the whole round: set fresh_batches = 1",
+            f"fresh = {fresh} uses one batch for the whole round: set fresh_batches to 1",
         )
         for fresh in ("same-latents", "generator-batch")
     },
     **{
         f"fresh {fresh} without a generator step": (
             kept(schedule=Schedule(fresh=fresh, generator_steps=0, warmup_rounds=3)),
-            f"fresh = {fresh} needs a generator step",
+            f"fresh = {fresh} needs a generator step: set generator_steps to 1 or more",
         )
         for fresh in ("same-latents", "generator-batch")
     },
