@@ -1,7 +1,7 @@
-"""Data-free knowledge distillation and quantization: tensors in, tensors out.
+"""Data-free knowledge distillation and quantization of networks in memory.
 
-Nothing here reads files or parses YAML. Names are loaded when they are first used, so that
-`import dfkd` does not import torch.
+This package does not read files or parse YAML. Its names are loaded when they are first used, so
+that `import dfkd` does not import torch.
 
 Examples:
     >>> import dfkd

@@ -1,4 +1,4 @@
-"""Augmentation between a synthesizer and the networks: one random draw for each batch."""
+"""Augmentation of images before the networks see them, with one random draw for each batch."""
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ def augmented(images: Tensor, kind: Augment, rng: torch.Generator) -> Tensor:
 
     Args:
         images: Normalized images (N, C, H, W).
-        kind: "none", "roll" or "crop-flip"; "two-views" gives crop-flip views, then local ones.
+        kind: See `Augment`. "two-views" returns all crop-flip views, then all local views.
         rng: Random number generator on the CPU.
     """
     if kind == "roll":
@@ -34,11 +34,12 @@ def augmented(images: Tensor, kind: Augment, rng: torch.Generator) -> Tensor:
 def blended(images: Tensor, rng: torch.Generator) -> Tensor:
     """Return the images (N, C, H, W) with the first half of them blended in pairs.
 
-    Each becomes w x + (1 - w) x', with x' from the same half and w uniform in [0, 1]: the images of
-    mixup (Zhang et al. 2018). The teacher answers the blend itself, so no labels are blended.
+    Each image x of that half becomes w x + (1 - w) x', where x' is from the same half and w is
+    uniform in [0, 1], as in mixup (Zhang et al. 2018). No labels are blended: the student learns
+    the teacher's logits for the blended image.
 
     Args:
-        images: Normalized images; with fewer than four, none is blended with another one.
+        images: Normalized images; if there are fewer than four, no two of them are blended.
         rng: Random number generator on the CPU.
     """
     half, rest = images.tensor_split([len(images) // 2])
@@ -54,7 +55,7 @@ def _crop_flip(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _local(images: Tensor, rng: torch.Generator) -> Tensor:
-    """A random crop of 25 to 100 % of the area, resized to the full size."""
+    """Return a random crop of 25 to 100 % of the area, resized to the full size."""
     height, width = images.shape[2:]
     side = (0.25 + 0.75 * torch.rand(1, generator=rng).item()) ** 0.5
     rows, columns = max(1, round(side * height)), max(1, round(side * width))

@@ -1,4 +1,4 @@
-"""Which networks a recipe can be used with. Imports no torch: it checks run files."""
+"""Checks of a recipe with networks, without torch, so that checking a run file is fast."""
 
 from dfkd.composition import Composition, Term
 from dfkd.models import ARCHITECTURES
@@ -7,7 +7,7 @@ from dfkd.terms import TERMS
 
 
 def lacking_batch_norm(recipe: Composition) -> Term | None:
-    """Return the first required term that needs batch norm in the teacher; None without one."""
+    """Return the first required term that needs batch norm in the teacher, or None."""
     for term in recipe.terms:
         if TERMS[term.name].needs_batch_norm and not term.where_possible:
             return term
@@ -20,12 +20,12 @@ def without_batch_norm(recipe: Composition) -> tuple[Term, ...]:
 
 
 def pair_fault(recipe: Recipe, teacher: str, student: str) -> str | None:
-    """Return why a recipe cannot be used with two architectures; None when it may be possible.
+    """Return why a recipe cannot be used with two architectures; None if no reason is known.
 
     Args:
         recipe: The recipe.
-        teacher: A key of `ARCHITECTURES`; a network with another name is examined when loaded.
-        student: Likewise.
+        teacher: A key of `ARCHITECTURES`; a network with another name is checked when it is loaded.
+        student: As for `teacher`.
 
     Examples:
         >>> from dfkd.recipes import RECIPES

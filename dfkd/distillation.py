@@ -22,13 +22,13 @@ class Distillation:
     """A trained student and the record of its training.
 
     Attributes:
-        student: In eval mode; the running average if the recipe has one.
+        student: The student in eval mode, with averaged weights if the recipe averages them.
         generator: The trained generator; None for a recipe without one.
         recipe: The recipe with its overrides.
         rounds: A report of each round, with losses, gradients and predicted classes.
         counts: Student steps, images and teacher passes.
-        events: Roll-backs of the health checks, in words; empty for a healthy run.
-        terms: Names of the loss terms that this teacher allows.
+        events: Messages about roll-backs by the health checks; empty for a healthy run.
+        terms: Names of the loss terms that were used; a teacher may not support all of them.
     """
 
     student: nn.Module
@@ -40,7 +40,7 @@ class Distillation:
     terms: tuple[str, ...]
 
     def losses(self, name: str = "student") -> list[float]:
-        """Return a loss in each round that has it.
+        """Return the values of one loss, in the rounds that have it.
 
         Args:
             name: "student", or the name of a term.
@@ -68,14 +68,14 @@ def distill(
     seeded.
 
     Args:
-        teacher: A trained classifier; takes normalized images, returns logits.
+        teacher: A trained classifier that takes normalized images and returns logits.
         student: The network to train.
         image_spec: Shape, normalization and value range of the teacher's images.
         classes: Number of classes.
-        recipe: A name out of `dfkd.RECIPES`, or a recipe.
-        overrides: Numbers of the recipe to replace, out of its `settings`.
-        budget: Student steps, at least.
-        seed: Of every random draw.
+        recipe: A key of `dfkd.RECIPES`, or a recipe.
+        overrides: New values for some of the recipe's `settings`, by name.
+        budget: Smallest number of student steps; it is rounded up to whole rounds.
+        seed: The seed of all random draws.
         device: Where the networks are trained.
         progress: Called after every round with its report.
 
@@ -83,9 +83,9 @@ def distill(
         The student and the record of its training.
 
     Raises:
-        RecipeError: For an unknown recipe or setting, or when the recipe cannot be used with these
-            networks.
-        DivergedError: When the training fails after its last roll-back.
+        RecipeError: If the recipe or a setting is unknown, or if the recipe cannot be used with
+            these networks.
+        DivergedError: If the training fails after the last roll-back that is allowed.
 
     Examples:
         >>> spec = ImageSpec((1, 8, 8), mean=(0.5,), std=(0.25,))

@@ -1,5 +1,5 @@
-"""The error that every part of dfkd raises for a recipe that cannot be used."""
+"""The error that dfkd raises for a recipe that cannot be used."""
 
 
 class RecipeError(ValueError):
-    """A recipe, or an override of one, is invalid or does not suit the networks."""
+    """A recipe or an override is invalid, or the recipe cannot be used with the networks."""

@@ -12,8 +12,8 @@ class ImageSpec:
 
     Attributes:
         shape: (channels, height, width).
-        mean: Mean of each channel that is subtracted, in units of the raw values.
-        std: Divisor of each channel, in the same units, positive.
+        mean: The value subtracted from each channel, in units of the raw values.
+        std: The positive divisor of each channel, in the same units.
         value_range: Smallest and largest raw value, e.g. (0, 1) for pixels divided by 255.
 
     Examples:
@@ -28,11 +28,11 @@ class ImageSpec:
     value_range: tuple[float, float] = (0.0, 1.0)
 
     def normalise(self, raw: Tensor) -> Tensor:
-        """Return raw images (N, C, H, W) in `value_range`, normalized for the teacher."""
+        """Normalize raw images (N, C, H, W) in `value_range` for the teacher."""
         return (raw - self._column(self.mean, raw)) / self._column(self.std, raw)
 
     def denormalise(self, images: Tensor) -> Tensor:
-        """Return the raw images of normalized ones (N, C, H, W)."""
+        """Turn normalized images (N, C, H, W) into raw images."""
         return images * self._column(self.std, images) + self._column(self.mean, images)
 
     def clamp(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Optimizers of torch and their learning rates, from a recipe's description."""
+"""Torch optimizers and their learning rates, made from a recipe's description."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from dfkd.composition import AnyOptimizer, Sgd
 def make_optimizer(
     optimizer: AnyOptimizer, parameters: Sequence[Any], lr: float | None = None
 ) -> torch.optim.Optimizer:
-    """Return an optimizer of torch.
+    """Return a torch optimizer.
 
     Args:
         optimizer: The recipe's description.
         parameters: Tensors or parameter groups; a group's own "lr" has priority.
-        lr: Learning rate in place of the description's.
+        lr: Learning rate to use instead of the description's; None uses the description's.
     """
     rate = optimizer.lr if lr is None else lr
     if isinstance(optimizer, Sgd):
@@ -34,11 +34,11 @@ def make_optimizer(
 
 
 def rate_factor(optimizer: AnyOptimizer, progress: float) -> float:
-    """Return the factor of the learning rate at a point of the run.
+    """Return the factor of the learning rate at a given progress.
 
     Args:
         optimizer: The recipe's description.
-        progress: Completed share of the run, from 0 to 1.
+        progress: The progress of the run, from 0 (start) to 1 (end).
 
     Examples:
         >>> from dfkd.composition import Adam, StepRate
@@ -56,18 +56,18 @@ def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
-    """Return the norm over all gradients together, a scalar; 0 when there are none."""
+    """Return the scalar norm of all gradients as one vector; 0 if there are no gradients."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     return torch.nn.utils.get_total_norm(gradients)
 
 
 def clip(parameters: Sequence[Tensor], optimizer: AnyOptimizer, norm: Tensor) -> None:
-    """Scale the gradients down to the recipe's largest norm, if it has one.
+    """Scale the gradients down to the largest norm that the recipe allows, if it has a limit.
 
     Args:
         parameters: Tensors with gradients.
         optimizer: The recipe's description.
-        norm: The present norm, as `gradient_norm` returns it.
+        norm: The current norm, as `gradient_norm` returns it.
     """
     if optimizer.clip:
         torch.nn.utils.clip_grads_with_norm_(parameters, optimizer.clip, norm)

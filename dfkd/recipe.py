@@ -1,4 +1,4 @@
-"""A data-free method as data: a validated composition of parts with a name and a source."""
+"""Recipes: data-free methods, each a validated composition of parts with a name and a source."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -17,10 +17,12 @@ from dfkd.terms import TERMS, WRAPPERS
 __all__ = ["Recipe", "RecipeError", "Role"]
 
 Role = Literal["own", "published", "published-other-data", "published-quantization", "internal"]
-"""What a recipe is: "own" for recipes of this project or yours; "published" for a method at its
-paper's defaults, "published-other-data" at its defaults for a second data set,
-"published-quantization" for a method whose student is the quantized teacher; "internal" for recipes
-that the pipeline uses and no run file can name."""
+"""The origin of a recipe.
+
+"own" is a recipe of this project or of a user. "published" is a method with the settings of its
+paper. "published-other-data" is a method with its settings for a second data set.
+"published-quantization" is a method whose student is the quantized teacher. "internal" is a recipe
+that the pipeline uses, but that a run file cannot name."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,13 @@ class Recipe(Composition):
 
     Attributes:
         name: The name in a run file.
-        citation: The source.
+        citation: The publication of the method.
         role: See `Role`.
-        reported: Published results, each with the place where it is reported.
-        notes: What is unverified, and what differs from the source.
+        reported: Published results by task, each with its source.
+        notes: Details that are not verified or that differ from the source.
 
     Raises:
-        RecipeError: When the parts do not go together.
+        RecipeError: If the parts cannot be combined.
 
     Examples:
         >>> from dfkd.composition import Schedule, Term
@@ -59,11 +61,11 @@ class Recipe(Composition):
         """Return this recipe with some numbers replaced.
 
         Args:
-            overrides: Values by a name out of `settings`.
+            overrides: New values, by their names in `settings`.
 
         Raises:
-            RecipeError: For an unknown name, a setting that the recipe does not use, a value out
-                of range, or a result whose parts do not go together.
+            RecipeError: If a name is unknown, if the recipe does not use a setting, if a value is
+                out of range, or if the changed parts cannot be combined.
         """
         parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(Composition)}
         weights: dict[str, float] = {}
@@ -84,7 +86,7 @@ class Recipe(Composition):
 
     @property
     def settings(self) -> dict[str, float]:
-        """Everything that `overridden` can replace, with the present values."""
+        """The current values of everything that `overridden` can replace, by name."""
         idle = self.idle
         numbers = {name: s.value(self) for name, s in SETTINGS.items() if name not in idle}
         return {**numbers, **{term.name: term.weight for term in self.terms}}
@@ -102,22 +104,22 @@ class Recipe(Composition):
             or any(isinstance(term.wrapper, ExpIncrement) for term in self.terms)
         )
         if not scaled:
-            reasons["rounds"] = "the budget sets the length, and nothing is scaled with it"
+            reasons["rounds"] = "the budget sets the length, and no part of this recipe uses rounds"
         return reasons
 
     def as_data(self) -> dict[str, Any]:
-        """Return everything that influences the arithmetic as JSON-compatible data.
+        """Return all parts that influence the arithmetic, as JSON-compatible data.
 
         Each part is a dict with its class name under "type". Name, citation, reported results and
-        notes are left out. Equal recipes give equal data, whatever the order of mapping keys.
+        notes are left out. The order of the keys of a mapping does not change the data.
         """
         return {f.name: _data(getattr(self, f.name)) for f in fields(Composition)}
 
     def modules(self) -> tuple[str, ...]:
         """Return the sorted names of the modules that implement the recipe's parts.
 
-        They are looked up in the tables of parts and not imported. The training loop itself, which
-        every recipe uses, is not included.
+        The names are from the tables of parts; no module is imported. The training loop is not
+        included, because every recipe uses it.
 
         Examples:
             >>> from dfkd.composition import Term

@@ -5,10 +5,10 @@ from typing import Any
 
 
 def load(reference: str) -> Any:
-    """Return the object that a reference names.
+    """Return the object that a reference points to.
 
     Args:
-        reference: "module:name".
+        reference: A module and a name in it, as "module:name".
 
     Examples:
         >>> load("math:sqrt")(9.0)

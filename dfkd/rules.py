@@ -1,11 +1,11 @@
-"""Which parts of a recipe do not go together, and why. Imports no torch: it checks run files."""
+"""Rules for combining parts of a recipe, without torch, so that checking a run file is fast."""
 
 from dfkd.composition import Composition, ImagePool, Log1p, MetaStep
 from dfkd.terms import ADVERSARIES, TERMS
 
 
 def violated_rule(recipe: Composition) -> str | None:
-    """Return why the parts of a recipe do not go together; None when they do.
+    """Return why the parts of a recipe cannot be combined; None if they can.
 
     Examples:
         >>> from dfkd.composition import Schedule, Term
@@ -43,15 +43,17 @@ def _labels(recipe: Composition, names: list[str]) -> str | None:
     for name in names:
         inputs = TERMS[name].inputs
         if "labels" in inputs and synthesizer.labels != "classes":
-            return f"term {name} needs class labels, which this {kind} does not choose"
+            return f"term {name} needs class labels, but this {kind} has none"
         if "soft_labels" in inputs and synthesizer.labels != "soft":
             return f"term {name} needs soft labels: use SoftLabelPixels instead of {kind}"
         if "latents" in inputs and not synthesizer.labelled_latents:
-            return f"term {name} compares latents of one class: this {kind} has none"
+            return (
+                f"term {name} needs latents with a class: use a conditional generator, not {kind}"
+            )
     labelled = next((name for name in names if "labels" in TERMS[name].inputs), None)
     balance = next((name for name in names if TERMS[name].balances_classes), None)
     if labelled and balance:
-        return f"term {balance} is redundant beside {labelled}: the labels are balanced"
+        return f"term {balance} has no use beside {labelled}: the labels are already balanced"
     return None
 
 
@@ -64,7 +66,7 @@ def _student(recipe: Composition, names: list[str]) -> str | None:
             "learns in the warm-up only, without a student"
         )
     if len(adversaries) == len(names) and schedule.warmup_rounds:
-        return "every term needs a student, so the warm-up would train nothing: set no warm-up"
+        return "every term needs a student, so a warm-up trains nothing: set warmup_rounds to 0"
     return None
 
 
@@ -92,18 +94,20 @@ def _images(recipe: Composition) -> str | None:
     if not isinstance(recipe.memory, ImagePool):
         return f"{kind} makes images for an image pool: set memory to ImagePool"
     if recipe.selection != "all":
-        return f"selection needs images drawn on demand, which {kind} does not give"
+        return f"selection needs images drawn on demand, but {kind} fills an image pool"
     if schedule.fresh == "mixed":
-        return f"fresh mixed needs images drawn on demand, which {kind} does not give"
+        return f"fresh = mixed needs images drawn on demand, but {kind} fills an image pool"
     return None
 
 
 def _fresh_batches(recipe: Composition) -> str | None:
     schedule = recipe.schedule
     if schedule.shares_a_batch and schedule.fresh_batches != 1:
-        return f"fresh {schedule.fresh} is one batch for the whole round: set fresh_batches to 1"
+        return (
+            f"fresh = {schedule.fresh} uses one batch for the whole round: set fresh_batches to 1"
+        )
     if schedule.shares_a_batch and schedule.generator_steps == 0:
-        return f"fresh {schedule.fresh} needs a generator step in the round"
+        return f"fresh = {schedule.fresh} needs a generator step: set generator_steps to 1 or more"
     if schedule.fresh_batches > schedule.student_steps:
         return (
             f"fresh_batches ({schedule.fresh_batches}) exceeds student_steps "

@@ -16,7 +16,7 @@ class Setting:
     Attributes:
         path: Attribute names from the recipe to the number.
         whole: Whether it is a whole number.
-        missing: Why it has no effect on a recipe whose parts lack it.
+        missing: The reason to report if no part of a recipe has this number.
         may_be_zero: Whether a whole number may be 0.
     """
 
@@ -30,7 +30,7 @@ class Setting:
         return _has(recipe, self.path)
 
     def value(self, recipe: Composition) -> float:
-        """Return the number of a recipe."""
+        """Return the recipe's value of this number."""
         found: Any = recipe
         for name in self.path:
             found = getattr(found, name)
@@ -38,28 +38,28 @@ class Setting:
         return number
 
     def changed(self, part: Any, value: float) -> Any:
-        """Return a copy of the recipe's part `path[0]` with another number.
+        """Return a copy of the recipe's part `path[0]` with a new value of this number.
 
-        A part without this number is returned as it is.
+        A part without this number is returned unchanged.
         """
         path = self.path[1:]
         return _with_value(part, path, value) if _has(part, path) else part
 
     def checked(self, name: str, value: float) -> float:
-        """Return a value of the right type.
+        """Return a value as int or float, after checking its range.
 
         Args:
             name: The setting's name, for the message.
-            value: From a run file.
+            value: The value from a run file.
 
         Raises:
-            RecipeError: When the value is out of range or not whole.
+            RecipeError: If the value is out of range or not whole.
         """
         least = 1 if self.whole and not self.may_be_zero else 0
         return checked_number(name, value, self.whole, least)
 
 
-_NO_GENERATOR = "the pixels are optimized directly, without a generator"
+_NO_GENERATOR = "the recipe optimizes pixels without a generator"
 
 SETTINGS: dict[str, Setting] = {
     "batch": Setting(("schedule", "batch"), whole=True),
@@ -90,7 +90,7 @@ SETTINGS: dict[str, Setting] = {
 
 
 def checked_number(name: str, value: float, whole: bool, least: int) -> float:
-    """Return a value as int or float; raise `RecipeError` when it is out of range."""
+    """Return a value as int or float; raise `RecipeError` if it is out of range."""
     if not math.isfinite(value) or value < least or (whole and value != int(value)):
         kind = "a whole number" if whole else "a number"
         raise RecipeError(f"{name} must be {kind} of at least {least}, not {value}")

@@ -1,4 +1,4 @@
-"""The parts that a recipe is composed of, one frozen dataclass for each kind; no torch here."""
+"""Frozen dataclasses that describe the parts of a recipe. This package does not import torch."""
 
 from dfkd.composition.composition import Composition
 from dfkd.composition.generator_loss import AnyWrapper, Bounded, ExpIncrement, Log1p, Option, Term

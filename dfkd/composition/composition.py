@@ -1,4 +1,4 @@
-"""Everything that a recipe fixes about a training run."""
+"""The composition of a recipe: all parts that define a training run."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,21 +13,24 @@ from dfkd.composition.synthesis import AnySynthesizer, KeptGenerator
 
 @dataclass(frozen=True, kw_only=True)
 class Composition:
-    """The parts of a recipe. Not validated; `dfkd.recipe.Recipe` is.
+    """The parts of a recipe.
+
+    The parts are not validated; use `dfkd.recipe.Recipe` for a validated composition.
 
     Attributes:
-        terms: The generator's loss.
-        synthesizer: Where images come from.
-        memory: What the student learns from again; None for no replay.
-        selection: "clean-mixture" keeps the images in the cleaner of two mixture components of the
-            teacher's loss, for both generator and student (TA-DFKD); "all" keeps all images.
+        terms: The terms of the generator's loss.
+        synthesizer: The source of new images.
+        memory: The source of replayed images; None for no replay.
+        selection: The images that generator and student are trained on. "all" keeps all images.
+            "clean-mixture" fits a mixture of two components to the teacher's losses and keeps the
+            images in the component with the smaller mean loss (TA-DFKD).
         objective: The student's loss.
-        update: How new and replayed images enter one student step; None takes both as one batch.
+        update: How one student step uses new and replayed images; None joins them into one batch.
         schedule: Numbers of steps and images.
         generator: Optimizer of the generator, or of the pixels.
         student: Optimizer of the student.
-        average: Decay of the running average of the student's weights, which is then the result of
-            the run; 0 returns the student as it is at the end.
+        average: Decay of the running average of the student's weights. The averaged student is the
+            result of the run. If the decay is 0, the result is the student without averaging.
     """
 
     terms: tuple[Term, ...]
@@ -43,5 +46,5 @@ class Composition:
 
     @property
     def replayed(self) -> int:
-        """Replayed images in each student step; 0 without a memory."""
+        """Number of replayed images in each student step; 0 without a memory."""
         return round(self.memory.share * self.schedule.batch) if self.memory else 0

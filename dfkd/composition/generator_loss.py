@@ -8,11 +8,11 @@ Option = float | str | bool
 
 @dataclass(frozen=True)
 class ExpIncrement:
-    """Replaces a value by exp(value - reference): an increase is penalized exponentially (RDSKD).
+    """Replaces a value by exp(value - reference), which grows exponentially with it (RDSKD).
 
     Attributes:
-        refresh: The reference becomes the present value every `refresh` generator steps of the
-            published schedule.
+        refresh: Number of generator steps, in the published schedule, after which the reference is
+            set to the current value.
     """
 
     refresh: int = 1
@@ -20,10 +20,10 @@ class ExpIncrement:
 
 @dataclass(frozen=True)
 class Bounded:
-    """Replaces a value by max(value, -bound), which limits an adversary (MAD).
+    """Replaces a value by max(value, -bound), which bounds an adversarial term (MAD).
 
     Attributes:
-        bound: The limit.
+        bound: The result is at least -bound.
     """
 
     bound: float = 1.0
@@ -31,11 +31,11 @@ class Bounded:
 
 @dataclass(frozen=True)
 class Log1p:
-    """Replaces a value by -log(1 - value); for a term that is never positive (DFAD)."""
+    """Replaces a value by -log(1 - value), where the value is never positive (DFAD)."""
 
 
 AnyWrapper = ExpIncrement | Bounded | Log1p
-"""What a term's value passes through before it is weighted."""
+"""A function that is applied to a term's value before it is weighted."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Term:
 
     Attributes:
         name: A key of the table of terms.
-        weight: Its factor in the sum.
-        where_possible: True drops the term for a teacher without batch norm, if the term needs it;
-            False refuses such a teacher.
+        weight: Factor of its value in the sum.
+        where_possible: What to do if the term needs batch norm and the teacher has none. True
+            leaves out the term; False refuses the teacher.
         options: Keyword arguments of the term.
-        wrapper: Applied to the value before weighting; None leaves the value as it is.
+        wrapper: Applied to the value before it is weighted; None does not change the value.
     """
 
     name: str

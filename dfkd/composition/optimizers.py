@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ConstantRate:
-    """The learning rate stays as it is."""
+    """The learning rate is constant."""
 
     def factor(self, progress: float) -> float:
         """Return the factor of the learning rate at a progress from 0 (start) to 1 (end)."""
@@ -33,7 +33,7 @@ class StepRate:
     """The learning rate is divided by ten at each milestone.
 
     Attributes:
-        milestones: Shares of the run, from 0 to 1.
+        milestones: The progress at each division, from 0 (start) to 1 (end).
     """
 
     milestones: tuple[float, ...]
@@ -49,14 +49,14 @@ AnyRatePolicy = ConstantRate | CosineRate | StepRate
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam.
+    """The Adam optimizer.
 
     Attributes:
         lr: Learning rate.
         betas: Decay rates of the two moments.
-        weight_decay: L2 penalty.
+        weight_decay: Factor of the L2 penalty.
         policy: How the learning rate changes over the run.
-        clip: Largest norm of the gradient; 0 does not clip.
+        clip: Largest norm of the gradient; a larger gradient is scaled down. 0 means no limit.
     """
 
     lr: float
@@ -73,10 +73,10 @@ class Sgd:
     Attributes:
         lr: Learning rate.
         momentum: Factor of the previous update.
-        nesterov: Nesterov's variant of momentum.
-        weight_decay: L2 penalty.
+        nesterov: Whether to use Nesterov momentum.
+        weight_decay: Factor of the L2 penalty.
         policy: How the learning rate changes over the run.
-        clip: Largest norm of the gradient; 0 does not clip.
+        clip: Largest norm of the gradient; a larger gradient is scaled down. 0 means no limit.
     """
 
     lr: float

@@ -1,4 +1,4 @@
-"""Replay: what the student learns from again, so that it does not forget."""
+"""Memories: sources of replayed images, so that the student does not forget earlier images."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from dfkd.composition.schedule import Schedule
 
 @dataclass(frozen=True)
 class _StoredImages:
-    """Stored images cost no teacher passes when they are replayed."""
+    """A memory of stored images; replaying them needs no teacher passes."""
 
     def teacher_passes(self, schedule: Schedule, replayed: int) -> int:
-        """Return the teacher passes of one round; a backward pass counts two more."""
+        """Return the number of teacher passes in one round; a backward pass counts as 2."""
         return 0
 
 
@@ -19,8 +19,8 @@ class ImagePool(_StoredImages):
     """A ring buffer of single images.
 
     Attributes:
-        capacity: Images.
-        share: Replayed images in each student step, as a share of a batch.
+        capacity: Largest number of images.
+        share: Number of replayed images in each student step, divided by the batch size.
     """
 
     capacity: int
@@ -32,9 +32,9 @@ class BatchBank(_StoredImages):
     """A ring buffer of whole batches (MB-DFKD).
 
     Attributes:
-        capacity: Batches.
-        share: Replayed images in each student step, as a share of a batch.
-        every: Rounds of the published schedule between two stored batches.
+        capacity: Largest number of batches.
+        share: Number of replayed images in each student step, divided by the batch size.
+        every: Number of rounds between two stored batches, in the published schedule.
     """
 
     capacity: int
@@ -47,10 +47,10 @@ class VaeReplay:
     """A variational autoencoder trained on all earlier images (PRE-DFKD).
 
     Attributes:
-        share: Replayed images in each student step, as a share of a batch.
+        share: Number of replayed images in each student step, divided by the batch size.
         latent: Size of the autoencoder's latent vector.
         lr: Adam's learning rate for the autoencoder.
-        steps: Student steps of a round in which the autoencoder is trained too.
+        steps: The autoencoder is trained in the first `steps` student steps of each round.
     """
 
     share: float = 1.0
@@ -59,11 +59,11 @@ class VaeReplay:
     steps: int = 4
 
     def teacher_passes(self, schedule: Schedule, replayed: int) -> int:
-        """Return the teacher passes of one round; a backward pass counts two more.
+        """Return the number of teacher passes in one round; a backward pass counts as 2.
 
         Args:
-            schedule: The recipe's.
-            replayed: Replayed images in each student step.
+            schedule: The schedule of the recipe.
+            replayed: Number of replayed images in each student step.
         """
         sample = 4 * replayed
         new = schedule.student_steps if schedule.shares_a_batch else schedule.fresh_batches
@@ -74,22 +74,22 @@ class VaeReplay:
 
 @dataclass(frozen=True)
 class AverageGenerator:
-    """The running average of the generator's weights, as a second generator (MAD).
+    """A second generator, whose weights are the running average of the generator's (MAD).
 
     Attributes:
-        share: Replayed images in each student step, as a share of a batch.
-        decay: Of the average, once a round.
+        share: Number of replayed images in each student step, divided by the batch size.
+        decay: Decay of the average, which is updated once a round.
     """
 
     share: float = 1.0
     decay: float = 0.95
 
     def teacher_passes(self, schedule: Schedule, replayed: int) -> int:
-        """Return the teacher passes of one round.
+        """Return the number of teacher passes in one round.
 
         Args:
-            schedule: The recipe's.
-            replayed: Replayed images in each student step.
+            schedule: The schedule of the recipe.
+            replayed: Number of replayed images in each student step.
         """
         return schedule.student_steps * replayed
 

@@ -1,4 +1,4 @@
-"""How many steps of generator and student make a round, and on how many images."""
+"""The schedule: steps in a round, images in a batch, and rounds in a run."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,25 +6,26 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Schedule:
-    """The steps of one round and the length of a run.
+    """The steps of one round, the batch size and the length of a run.
 
-    A round is `generator_steps` generator steps (or synthesized batches), then `student_steps`
-    student steps.
+    A round consists of `generator_steps` generator steps, followed by `student_steps` student
+    steps. A synthesizer that makes one batch at a time makes `generator_steps` batches instead.
 
     Attributes:
         batch: Images in a batch.
         generator_steps: Generator steps in a round; 0 trains the generator in the warm-up only.
-        fresh_batches: New batches in a round. The student's first steps use them; its further
-            steps use the memory alone.
+        fresh_batches: New batches in a round. Each of the first student steps uses one of them; the
+            other student steps use only replayed images.
         student_steps: Student steps in a round.
-        warmup_rounds: Rounds before the first, in which the generator learns from the teacher
-            alone, with one generator step (or batch) each; scaled with the length of the run.
-        rounds: The published length of a run; a budget makes the actual run longer or shorter.
+        warmup_rounds: Additional rounds at the start, which train the generator without the
+            student. Each has one generator step (or batch). Their number is scaled with the length
+            of the run.
+        rounds: The length of a run as published. The budget determines the actual length.
         fresh: Where the new batches come from. "new" draws new images; "mixed" also blends half of
             them in pairs; "same-latents" repeats the latents of the round's last generator step
-            (ZSKT); "generator-batch" takes the images of that step (DAFL). With the last two, one
-            batch serves every student step of the round.
-        frozen_norms: The generator draws the student's images in eval mode.
+            (ZSKT); "generator-batch" takes the images of that step (DAFL). With the last two, all
+            student steps of the round use the same batch.
+        frozen_norms: Whether the generator is in eval mode when it draws the student's images.
     """
 
     batch: int = 128
@@ -38,5 +39,5 @@ class Schedule:
 
     @property
     def shares_a_batch(self) -> bool:
-        """Whether one batch serves every student step of a round."""
+        """Whether all student steps of a round use the same batch."""
         return self.fresh in ("same-latents", "generator-batch")

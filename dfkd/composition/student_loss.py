@@ -1,16 +1,16 @@
-"""What the student minimizes, and how new and replayed images are combined in one step."""
+"""The student's loss, and how one student step combines new and replayed images."""
 
 from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, kw_only=True)
 class _FeatureMaps:
-    """Distances between feature maps, added to the distance between logits.
+    """Weights of distances between feature maps, which are added to the distance between logits.
 
     Attributes:
         attention: Weight of the distance between attention maps (ZSKT); 0 leaves it out.
         stages: Weight of the distance between the outputs of the stages, channel by channel
-            (FitNets), for a student whose stages are as wide as the teacher's; 0 leaves it out.
+            (FitNets); 0 leaves it out. The student's stages must be as wide as the teacher's.
     """
 
     attention: float = 0.0
@@ -23,7 +23,7 @@ class _FeatureMaps:
 
     @property
     def logit_options(self) -> dict[str, float]:
-        """The numbers of the distance between logits, by name."""
+        """The parameters of the distance between logits, by name."""
         maps = {field.name for field in fields(_FeatureMaps)}
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in maps}
 
@@ -38,7 +38,7 @@ class SoftKl(_FeatureMaps):
     """KL divergence of softened predictions.
 
     Attributes:
-        temperature: Divides the logits.
+        temperature: The divisor of the logits.
     """
 
     temperature: float = 4.0
@@ -49,14 +49,14 @@ class DifferenceEntropy(_FeatureMaps):
     """Negative entropy of the softened difference of logits (AdaDFQ).
 
     Attributes:
-        temperature: Divides the difference.
+        temperature: The divisor of the difference.
     """
 
     temperature: float = 4.0
 
 
 AnyObjective = LogitL1 | SoftKl | DifferenceEntropy
-"""What the student minimizes on one batch."""
+"""The student's loss on one batch."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ class TwoSource:
 
 @dataclass(frozen=True)
 class MetaStep:
-    """Also requires that a step on the new images does not harm the replayed ones (LRA).
+    """Adds the loss on replayed images after a virtual step on the new images (LRA).
 
     Attributes:
         inner_lr: Learning rate of the virtual step on the new images.
-        first_order: Treats the gradient of the virtual step as a constant.
+        first_order: Whether the gradient of the virtual step is treated as a constant.
     """
 
     inner_lr: float = 0.001
@@ -84,4 +84,4 @@ class MetaStep:
 
 
 AnyUpdate = TwoSource | MetaStep
-"""How new and replayed images enter one student step, other than as one joint batch."""
+"""How one student step uses new and replayed images, if they are not joined into one batch."""

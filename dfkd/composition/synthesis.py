@@ -1,17 +1,19 @@
-"""Where training images come from: a generator network, or optimization of the pixels."""
+"""Synthesizers: they make training images with a generator network or by optimizing pixels."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 Augment = Literal["none", "roll", "crop-flip", "two-views"]
-"""Augmentation between the synthesizer and the networks, drawn once for each batch: "roll" shifts
-by up to 2 pixels, "crop-flip" by up to 4 and mirrors, "two-views" adds a second, local view."""
+"""Augmentation of images before teacher and student see them, with one random draw for each batch.
+
+"roll" shifts by up to 2 pixels. "crop-flip" shifts by up to 4 pixels and mirrors at random.
+"two-views" also adds a second view of each image: a random crop, resized to the full size."""
 
 Conditioning = Literal["product", "sum"] | None
-"""How the class embedding enters the latent vector; None for an unconditional generator."""
+"""How the class embedding and the latent vector are combined; None without class labels."""
 
 Labels = Literal["classes", "soft"] | None
-"""The labels that a synthesizer chooses for its images: class indices, distributions or none."""
+"""The labels of a synthesizer's images: class indices, distributions over classes, or none."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,9 @@ class GeneratorNetwork:
         head: A key of `dfkd.models.generator_layers.HEADS`.
         latent: Size of the latent vector.
         width: Channels of the hidden layers.
-        norm_eps: The eps of the hidden batch norms (0.8 in DAFL's code and its descendants).
-        spectral: Spectral norm on the convolutions, small uniform initial weights (PRE-DFKD).
+        norm_eps: Epsilon of the hidden batch norms; 0.8 in DAFL's code and code based on it.
+        spectral: Whether convolutions have spectral norm and small uniform initial weights, as in
+            PRE-DFKD.
     """
 
     trunk: str = "pixel-shuffle"
@@ -40,8 +43,8 @@ class KeptGenerator:
     """One generator that is trained throughout the run and can draw images at any time.
 
     Attributes:
-        network: Layout and size.
-        conditioning: How class labels enter; None for an unconditional generator.
+        network: Layout and size of the generator.
+        conditioning: See `Conditioning`.
         augment: See `Augment`.
     """
 
@@ -54,7 +57,7 @@ class KeptGenerator:
 
     @property
     def labels(self) -> Labels:
-        """Class indices for a conditional generator."""
+        """The kind of labels: "classes" for a conditional generator, else None."""
         return "classes" if self.conditioning else None
 
     @property
@@ -68,10 +71,10 @@ class FreshGenerator:
     """A new generator for each batch, optimized together with the latents (CMI).
 
     Attributes:
-        network: Layout and size.
-        conditioning: How class labels enter; None for an unconditional generator.
+        network: Layout and size of the generator.
+        conditioning: See `Conditioning`.
         steps: Optimization steps for each batch.
-        latent_lr: Adam's learning rate for the latents; 0 leaves them as drawn.
+        latent_lr: Adam's learning rate for the latents; 0 does not optimize them.
         augment: See `Augment`.
     """
 
@@ -92,15 +95,16 @@ class FreshGenerator:
 
 @dataclass(frozen=True)
 class MetaGenerator:
-    """A copy of a meta-learned generator for each batch (Fast-Datafree).
+    """A meta-learned generator, of which a copy is optimized for each batch (Fast-Datafree).
 
     Attributes:
-        network: Layout and size.
-        conditioning: How class labels enter; None for an unconditional generator.
+        network: Layout and size of the generator.
+        conditioning: See `Conditioning`.
         steps: Optimization steps for each batch.
-        latent_lr: Adam's learning rate for the latents; 0 leaves them as drawn.
+        latent_lr: Adam's learning rate for the latents; 0 does not optimize them.
         augment: See `Augment`.
-        renew_every: Batches after which the first layers are initialized again; 0 is never.
+        renew_every: Number of batches after which the first layers are initialized again; 0 means
+            never.
     """
 
     network: GeneratorNetwork = GeneratorNetwork()
@@ -121,13 +125,15 @@ class MetaGenerator:
 
 @dataclass(frozen=True)
 class NoisyLayer:
-    """A generator of label embeddings whose first layer is initialized for each batch (NAYER).
+    """A generator with label embeddings as input and a new first layer for each batch (NAYER).
 
     Attributes:
-        network: Layout and size; `latent` is the width behind the noisy layer.
+        network: Layout and size of the generator; `latent` is the number of outputs of its first
+            layer, the noisy layer.
         steps: Optimization steps for each batch.
         augment: See `Augment`.
-        renew_every: Batches after which the whole generator is initialized again; 0 is never.
+        renew_every: Number of batches after which the whole generator is initialized again; 0 means
+            never.
     """
 
     network: GeneratorNetwork = GeneratorNetwork()
@@ -142,7 +148,7 @@ class NoisyLayer:
 
 @dataclass(frozen=True)
 class PixelOptimization:
-    """Pixels optimized towards class labels, without a generator (DeepInversion).
+    """Optimization of pixels for class labels, without a generator (DeepInversion).
 
     Attributes:
         steps: Optimization steps for each batch.
@@ -159,7 +165,7 @@ class PixelOptimization:
 
 @dataclass(frozen=True)
 class SoftLabelPixels:
-    """Pixels optimized towards soft labels from a Dirichlet distribution (ZSKD).
+    """Optimization of pixels for soft labels from a Dirichlet distribution (ZSKD).
 
     Attributes:
         steps: Optimization steps for each batch.
@@ -182,4 +188,6 @@ AnySynthesizer = (
     | PixelOptimization
     | SoftLabelPixels
 )
-"""Where images come from. All but `KeptGenerator` make one batch at a time for an image pool."""
+"""The source of new images.
+
+All except `KeptGenerator` make one batch at a time and add it to an image pool."""

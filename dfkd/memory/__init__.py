@@ -1,4 +1,4 @@
-"""Memories: sources of replayed images for the student, one implementation a file."""
+"""Memories: sources of replayed images for the student, with one implementation in each file."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -20,12 +20,13 @@ def build(recipe: Composition, context: MemoryContext) -> "AverageGeneratorMemor
 
 
 class AverageGeneratorMemory(MemoryDefaults):
-    """A copy of the generator whose weights follow as a running average.
+    """A second generator, whose weights are the running average of the generator's.
 
     Args:
-        synthesizer: Its generator is averaged.
-        teacher: Answers the images of the average.
-        decay: Of the average, once a round: average <- decay average + (1 - decay) generator.
+        synthesizer: The synthesizer whose generator is averaged.
+        teacher: The teacher, which computes the logits of the images.
+        decay: Decay of the average. After each round,
+            average = decay * average + (1 - decay) * generator.
     """
 
     learns = True
@@ -38,7 +39,7 @@ class AverageGeneratorMemory(MemoryDefaults):
 
     @torch.no_grad()
     def end_round(self, last: LabelledBatch | None) -> None:
-        """Update the average."""
+        """Update the averaged weights."""
         own, new = self.average.state_dict(), self.synthesizer.generator.state_dict()
         for name, value in own.items():
             if value.is_floating_point():
@@ -46,16 +47,16 @@ class AverageGeneratorMemory(MemoryDefaults):
 
     @torch.no_grad()
     def sample(self, count: int, rng: torch.Generator) -> LabelledBatch:
-        """Return `count` images drawn from the average."""
+        """Return `count` images drawn with the averaged weights."""
         latents, labels = self.synthesizer.draw_latents(count, rng)
         images = self.average.train()(latents, labels)
         self.teacher.counts.images += count
         return LabelledBatch(images, self.teacher.plain_pass(images).logits)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the average for a checkpoint."""
+        """Return the averaged weights for a checkpoint."""
         return {"twin": self.average.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Restore the average."""
+        """Restore the averaged weights."""
         self.average.load_state_dict(state["twin"])

@@ -1,4 +1,4 @@
-"""A short ring buffer of whole batches, extended every few rounds (MB-DFKD, Binici et al. 2022)."""
+"""A ring buffer of a few batches; one is added every few rounds (MB-DFKD, Binici et al. 2022)."""
 
 from typing import Any
 
@@ -10,7 +10,10 @@ from dfkd.memory.protocol import MemoryContext, MemoryDefaults
 
 
 def build(recipe: Composition, context: MemoryContext) -> "BankMemory":
-    """Return the memory of a recipe, its interval scaled with the length of the run."""
+    """Return the memory of a recipe.
+
+    The interval between stored batches is scaled with the length of the run.
+    """
     assert isinstance(recipe.memory, BatchBank)
     every = max(1, round(recipe.memory.every * context.stretch))
     return BankMemory(recipe.memory.capacity, recipe.replayed, every)
@@ -20,9 +23,10 @@ class BankMemory(MemoryDefaults):
     """A ring buffer of the last `capacity` small batches.
 
     Args:
-        capacity: Batches.
-        size: Images of a batch, the first ones of the round's last new batch.
-        every: Rounds between two stored batches.
+        capacity: Largest number of batches.
+        size: Number of images in a stored batch. They are the first images of the round's last new
+            batch.
+        every: Number of rounds between two stored batches.
     """
 
     def __init__(self, capacity: int, size: int, every: int) -> None:
@@ -32,7 +36,7 @@ class BankMemory(MemoryDefaults):
         self._round = 0
 
     def end_round(self, last: LabelledBatch | None) -> None:
-        """Every `every` rounds store the first images of the last batch."""
+        """Store the first images of the last new batch, once every `every` rounds."""
         if last is not None and self._round % self.every == 0:
             images, logits = last.images[: self.size].clone(), last.logits[: self.size].clone()
             self.batches = [*self.batches, LabelledBatch(images, logits)][-self.capacity :]
@@ -43,17 +47,17 @@ class BankMemory(MemoryDefaults):
         self._marked = list(self.batches)
 
     def drop_unmarked(self) -> None:
-        """Restore the batches that were stored at the mark."""
+        """Restore the batches that were stored at the last `mark_healthy`."""
         self.batches = list(self._marked)
 
     def sample(self, count: int, rng: torch.Generator) -> LabelledBatch | None:
-        """Return a random stored batch; None for an empty bank."""
+        """Return a random stored batch; None if there is none yet."""
         if not self.batches:
             return None
         return self.batches[int(torch.randint(len(self.batches), (1,), generator=rng))]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the stored batches and the round for a checkpoint."""
+        """Return the stored batches and the number of rounds for a checkpoint."""
         stored = {
             name: [(b.images, b.logits) for b in batches]
             for name, batches in (("batches", self.batches), ("marked", self._marked))
@@ -61,7 +65,7 @@ class BankMemory(MemoryDefaults):
         return {"round": self._round, **stored}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Restore a state, on this device."""
+        """Restore a state, with the images on `device`."""
         self._round = state["round"]
         self.batches, self._marked = (
             [LabelledBatch(i.to(device), t.to(device)) for i, t in state[name]]

@@ -1,4 +1,4 @@
-"""Images with the teacher's logits, which the student learns from."""
+"""Images with the teacher's logits, on which the student is trained."""
 
 from dataclasses import dataclass, field
 
@@ -11,9 +11,9 @@ class LabelledBatch:
     """Images with the teacher's outputs, without gradient.
 
     Attributes:
-        images: (N, C, H, W), normalized.
-        logits: (N, K), the teacher's.
-        maps: The teacher's feature maps, if the objective compares them; memories store none.
+        images: Normalized images (N, C, H, W).
+        logits: The teacher's logits (N, K).
+        maps: The teacher's feature maps, if the objective compares them; memories store no maps.
     """
 
     images: Tensor
@@ -25,7 +25,7 @@ class LabelledBatch:
         return LabelledBatch(self.images[mask], self.logits[mask], [m[mask] for m in self.maps])
 
     def joined(self, other: "LabelledBatch") -> "LabelledBatch":
-        """Return both as one batch, with maps only if both have them."""
+        """Return both batches as one; it has feature maps only if both batches have them."""
         both = zip(self.maps, other.maps, strict=True) if self.maps and other.maps else ()
         return LabelledBatch(
             torch.cat([self.images, other.images]),

@@ -20,15 +20,15 @@ def make_memory(
     stretch: float,
     device: torch.device,
 ) -> Memory | None:
-    """Return the memory of a recipe, or None.
+    """Return the memory of a recipe; None if the recipe has none.
 
     Args:
         recipe: The recipe.
         synthesizer: The source of new images.
-        teacher: Answers replayed images.
-        spec: The images.
+        teacher: The teacher, which computes the logits of replayed images.
+        spec: Specification of the images.
         stretch: Length of the run divided by the published length.
-        device: Where images are stored.
+        device: The device on which images are stored.
     """
     if recipe.memory is None:
         return None

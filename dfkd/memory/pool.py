@@ -1,4 +1,4 @@
-"""A ring buffer of the last single images with the teacher's logits."""
+"""A ring buffer of single images with the teacher's logits."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class PoolMemory(MemoryDefaults):
     Images are stored in half precision. The storage is allocated once, at the first batch.
 
     Args:
-        capacity: Images.
+        capacity: Largest number of images.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -35,12 +35,12 @@ class PoolMemory(MemoryDefaults):
 
     @property
     def images(self) -> Tensor:
-        """(count, C, H, W), all stored images in float32."""
+        """All stored images (count, C, H, W), as float32."""
         assert self._images is not None
         return self._images[: self.count].float()
 
     def store(self, batch: LabelledBatch) -> None:
-        """Store a batch, in place of the oldest images when the pool is full."""
+        """Store a batch; if the pool is full, it replaces the oldest images."""
         images, logits = batch.images, batch.logits
         if self._images is None or self._logits is None:
             self._images = images.new_zeros((self.capacity, *images.shape[1:]), dtype=torch.half)
@@ -58,18 +58,21 @@ class PoolMemory(MemoryDefaults):
         self._since_mark = 0
 
     def drop_unmarked(self) -> None:
-        """Drop the images stored since the mark; the ones they replaced are lost."""
+        """Drop the images stored since the last `mark_healthy`.
+
+        The images that they replaced are lost.
+        """
         if self._images is None or self._logits is None:
             return
         healthy = max(0, self.count - self._since_mark)
-        # With the oldest image first, the healthy ones are the first ones.
+        # The healthy images are the oldest. Moving the oldest to index 0 puts them all first.
         oldest = self._next if self.count == self.capacity else 0
         self._images = self._images.roll(-oldest, 0)
         self._logits = self._logits.roll(-oldest, 0)
         self.count, self._next, self._since_mark = healthy, healthy % self.capacity, 0
 
     def sample(self, count: int, rng: torch.Generator) -> LabelledBatch | None:
-        """Return `count` stored images, drawn with replacement; None for an empty pool."""
+        """Return `count` stored images, drawn with replacement; None if the pool is empty."""
         if self._images is None or self._logits is None or self.count == 0:
             return None
         index = torch.randint(self.count, (count,), generator=rng).to(self._images.device)
@@ -79,7 +82,7 @@ class PoolMemory(MemoryDefaults):
         """Return the stored images and positions for a checkpoint."""
         empty = torch.empty(0)
         return {
-            # A view would write its whole storage to the file.
+            # Saving a view would write the whole storage to the file.
             "images": empty if self._images is None else self._images[: self.count].clone(),
             "logits": empty if self._logits is None else self._logits[: self.count].clone(),
             "next": self._next,
@@ -87,7 +90,7 @@ class PoolMemory(MemoryDefaults):
         }
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Restore the state of a pool of the same capacity, on this device."""
+        """Restore the state of a pool of the same capacity, with the images on `device`."""
         self._images = self._logits = None
         self.count = self._next = 0
         if len(state["images"]):

@@ -13,14 +13,14 @@ from dfkd.synthesizers.protocol import Synthesizer
 
 @dataclass(frozen=True)
 class MemoryContext:
-    """What a memory needs besides the recipe.
+    """What a memory needs in addition to the recipe.
 
     Attributes:
         synthesizer: The source of new images.
-        teacher: Answers replayed images.
-        spec: The images.
+        teacher: The teacher, which computes the logits of replayed images.
+        spec: Specification of the images.
         stretch: Length of the run divided by the published length.
-        device: Where images are stored.
+        device: The device on which images are stored.
     """
 
     synthesizer: Synthesizer
@@ -35,7 +35,7 @@ class Memory(Protocol):
 
     Attributes:
         learns: Whether it is trained, so that a roll-back must restore its state.
-        factor: Factor of its learning rate; set by the loop.
+        factor: Factor of its learning rate; the training loop sets it.
     """
 
     learns: bool
@@ -45,13 +45,13 @@ class Memory(Protocol):
         """Store a new batch."""
 
     def observe(self, batch: LabelledBatch, step: int, rng: torch.Generator) -> None:
-        """Learn from a new batch before the student's step `step` of the round uses it."""
+        """Train on a new batch before student step `step` of the round uses it."""
 
     def end_round(self, last: LabelledBatch | None) -> None:
         """End a round.
 
         Args:
-            last: The round's last new batch; None in a warm-up or without new batches.
+            last: The round's last new batch; None in a warm-up round or if there is no new batch.
         """
 
     def mark_healthy(self) -> None:
@@ -61,7 +61,7 @@ class Memory(Protocol):
         """Drop the images stored since the last `mark_healthy`."""
 
     def sample(self, count: int, rng: torch.Generator) -> LabelledBatch | None:
-        """Return images to replay, about `count`; None when there are none yet."""
+        """Return about `count` images to replay; None if there are none yet."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
@@ -80,13 +80,13 @@ class MemoryDefaults:
         """Store nothing."""
 
     def observe(self, batch: LabelledBatch, step: int, rng: torch.Generator) -> None:
-        """Learn nothing."""
+        """Train nothing."""
 
     def end_round(self, last: LabelledBatch | None) -> None:
         """Do nothing at the end of a round."""
 
     def mark_healthy(self) -> None:
-        """Do nothing: a roll-back restores the whole state."""
+        """Do nothing, because a roll-back restores the whole state."""
 
     def drop_unmarked(self) -> None:
-        """Do nothing: a roll-back restores the whole state."""
+        """Do nothing, because a roll-back restores the whole state."""

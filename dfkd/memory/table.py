@@ -1,4 +1,7 @@
-"""The table of memories. A new one needs one row here, its description and its file."""
+"""The table of memories.
+
+A new memory needs a row here, a dataclass in `dfkd.composition`, and a file with its code.
+"""
 
 from dataclasses import dataclass
 
@@ -12,7 +15,7 @@ class MemoryEntry:
 
     Attributes:
         build: Reference to a function (recipe, `MemoryContext`) -> memory.
-        further: Other modules with its arithmetic.
+        further: Other modules that its results depend on.
     """
 
     build: str
@@ -32,4 +35,4 @@ MEMORIES: dict[type[AnyMemory], MemoryEntry] = {
     ),
     AverageGenerator: MemoryEntry("dfkd.memory.average_generator:build"),
 }
-"""Every memory by the class of its description."""
+"""Every memory, by the dataclass that describes it."""

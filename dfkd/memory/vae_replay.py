@@ -1,8 +1,8 @@
 """Generative replay: an autoencoder models all earlier images (PRE-DFKD, Binici et al. 2022).
 
-Its size does not grow with the run. It learns from the present batch and from its own samples, so
-that it does not forget either. Its loss compares pixels and the teacher's logits, because small
-changes can alter the class of a synthetic image.
+The size of the memory does not grow during a run. The autoencoder is trained on the current batch
+and on its own samples, so that it does not forget earlier images. Its loss compares pixels and also
+the teacher's logits, because small changes of the pixels can change the class of an image.
 """
 
 from typing import Any
@@ -20,13 +20,13 @@ from dfkd.optimizers import set_rates
 from dfkd.terms.certainty import certainty, class_balance
 
 TUNING_LR = 0.02
-"""Adam's learning rate for the one step on the latents."""
+"""Adam's learning rate for the single optimization step on the latents of samples."""
 
 BALANCE = 5.0
-"""Weight of the class balance (base 10) in that step, as in the generator's loss."""
+"""Weight of the class balance (base-10 logarithms) in that step, as in the generator's loss."""
 
 PRIOR = 1e-5
-"""Weight of the autoencoder's prior."""
+"""Weight of the KL divergence to the prior in the autoencoder's loss."""
 
 
 def build(recipe: Composition, context: MemoryContext) -> "VaeMemory":
@@ -39,14 +39,14 @@ def build(recipe: Composition, context: MemoryContext) -> "VaeMemory":
 
 
 class VaeMemory(MemoryDefaults):
-    """PRE-DFKD's memory.
+    """The memory of PRE-DFKD.
 
     Args:
-        vae: Trained in place.
-        teacher: Answers reconstructions and samples.
-        size: Own samples in a training step of the autoencoder.
-        lr: Adam's learning rate.
-        steps: Student steps of a round in which it is trained.
+        vae: The autoencoder, which is trained in place.
+        teacher: The teacher, which computes the logits of reconstructions and samples.
+        size: Number of the autoencoder's own samples in each of its training steps.
+        lr: Adam's learning rate for the autoencoder.
+        steps: The autoencoder is trained in the first `steps` student steps of each round.
     """
 
     learns = True
@@ -57,7 +57,7 @@ class VaeMemory(MemoryDefaults):
         self.updates = 0
 
     def observe(self, batch: LabelledBatch, step: int, rng: torch.Generator) -> None:
-        """Learn from half of the student's present batch and from own samples."""
+        """Train the autoencoder on half of the new batch and on its own samples."""
         if step >= self.steps:
             return
         half = max(1, len(batch.images) // 2)
@@ -78,8 +78,8 @@ class VaeMemory(MemoryDefaults):
     def sample(self, count: int, rng: torch.Generator) -> LabelledBatch | None:
         """Return `count` tuned samples; None before the first update.
 
-        Before decoding, the latents take one step towards certain, balanced predictions and their
-        prior.
+        Before the latents are decoded, one optimization step changes them: towards confident and
+        class-balanced predictions of the teacher, and towards their prior.
         """
         if self.updates == 0:
             return None
@@ -113,25 +113,30 @@ class VaeMemory(MemoryDefaults):
 def vae_loss(
     drawn: Tensor, logits: Tensor, targets: LabelledBatch, mean: Tensor, log_variance: Tensor
 ) -> Tensor:
-    """Return L1 on pixels + L1 on the teacher's logits + 1e-5 KL to the prior, summed over latents.
+    """Return the loss of the autoencoder.
+
+    It is the L1 distance of the pixels, plus the L1 distance of the teacher's logits, plus 1e-5
+    times the KL divergence to the prior. The divergence is summed over the latent dimensions.
 
     Args:
-        drawn: (N, C, H, W), the reconstructions.
-        logits: (N, K), the teacher's for `drawn`.
+        drawn: The reconstructions (N, C, H, W).
+        logits: The teacher's logits (N, K) for `drawn`.
         targets: The N images with the teacher's logits.
-        mean: (N, latent), of the latents.
-        log_variance: (N, latent), of the latents.
+        mean: Means of the latents (N, latent).
+        log_variance: Logarithms of the variances of the latents (N, latent).
     """
     prior = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1).mean()
     return F.l1_loss(drawn, targets.images) + F.l1_loss(logits, targets.logits) + PRIOR * prior
 
 
 def tuning_loss(logits: Tensor, latents: Tensor) -> Tensor:
-    """Return the loss of the step on the latents: certainty, balance, and mean 0, variance 1.
+    """Return the loss of the optimization step on the latents.
+
+    It is small for confident predictions, balanced classes, and latents of mean 0 and variance 1.
 
     Args:
-        logits: (N, K), the teacher's for the decoded latents.
-        latents: (N, latent).
+        logits: The teacher's logits (N, K) for the decoded latents.
+        latents: Latent vectors (N, latent).
     """
     spread = (latents.var(0) - 1).square().mean() if len(latents) > 1 else latents.new_zeros(())
     centre = latents.mean(0).square().mean()

@@ -1,4 +1,4 @@
-"""Networks: teachers, students, generators, the autoencoder, and forward passes that record."""
+"""Networks and recorded forward passes: teachers, students, generators and the autoencoder."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -5,7 +5,10 @@ from torch import Tensor, nn
 
 
 class OptionABlock(nn.Module):
-    """Two 3x3 convolutions; where the shape changes, the shortcut subsamples and zero-pads."""
+    """Two 3x3 convolutions and a shortcut without parameters.
+
+    Where the shape changes, the shortcut subsamples positions and adds channels of zeros.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -32,7 +35,7 @@ class CifarResNet(nn.Module):
     """ResNet of depth 6n + 2 with widths 16/32/64.
 
     Args:
-        depth: 20, 32, 56, ... (6n + 2).
+        depth: Number of layers, 6n + 2: for example 20, 32 or 56.
         channels: Input channels.
         classes: Number of classes.
         width: Multiplier of the widths.

@@ -12,13 +12,13 @@ def build(name: str, spec: ImageSpec, classes: int, width: float = 1.0) -> nn.Mo
 
     Args:
         name: A key of `ARCHITECTURES`.
-        spec: The images it takes.
+        spec: Specification of its input images.
         classes: Number of logits.
         width: Multiplier of the hidden widths.
 
     Raises:
-        KeyError: For an unknown name.
-        ValueError: When the architecture cannot take such images.
+        KeyError: If the name is unknown.
+        ValueError: If the architecture cannot take images of this size.
 
     Examples:
         >>> import torch

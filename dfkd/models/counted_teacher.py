@@ -11,12 +11,12 @@ from dfkd.models.forward_pass import ForwardPass, forward_with_features
 
 @dataclass
 class Counts:
-    """The cost of a run, by which methods are compared.
+    """The cost of a run, for comparing methods.
 
     Attributes:
-        student_steps: Updates of the student.
-        images: Images drawn or optimized.
-        teacher_passes: For each image, a forward pass counts 1, a forward with backward pass 3.
+        student_steps: Number of updates of the student.
+        images: Number of images drawn or optimized.
+        teacher_passes: Each image counts 1 in a forward pass, and 3 in a forward and backward pass.
     """
 
     student_steps: int = 0
@@ -25,12 +25,12 @@ class Counts:
 
 
 class Teacher:
-    """A frozen network that counts its passes.
+    """A frozen network with a count of its forward passes.
 
     Args:
-        network: In eval mode, its parameters without gradients.
-        counts: Where the passes are counted.
-        precision: Of its arithmetic; logits and statistics are float32.
+        network: A network in eval mode whose parameters do not require gradients.
+        counts: The counts to which the passes are added.
+        precision: Data type of its arithmetic; logits and statistics are float32.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class Teacher:
         self.network, self.counts, self.precision = network, counts, precision
 
     def differentiable_pass(self, images: Tensor, needs: Collection[str] = ()) -> ForwardPass:
-        """Return a pass with gradients to the images (N, C, H, W); counts 3 an image.
+        """Return a forward pass that is differentiable; it counts 3 for each image.
 
         Args:
-            images: Normalized images.
-            needs: As for `forward_with_features`.
+            images: Normalized images (N, C, H, W).
+            needs: What to record, as for `forward_with_features`.
         """
         self.counts.teacher_passes += 3 * len(images)
         with reduced(images.device, self.precision):
@@ -51,11 +51,11 @@ class Teacher:
 
     @torch.no_grad()
     def plain_pass(self, images: Tensor, needs: Collection[str] = ()) -> ForwardPass:
-        """Return a pass without gradients; counts 1 an image.
+        """Return a forward pass without gradients; it counts 1 for each image.
 
         Args:
             images: Normalized images (N, C, H, W).
-            needs: As for `forward_with_features`.
+            needs: What to record, as for `forward_with_features`.
         """
         self.counts.teacher_passes += len(images)
         with reduced(images.device, self.precision):
@@ -63,5 +63,5 @@ class Teacher:
 
 
 def reduced(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """Return an autocast to `precision` on a device; a disabled one for float32."""
+    """Return an autocast to `precision` on a device; it is disabled for float32."""
     return torch.autocast(device.type, precision, enabled=precision != torch.float32)

@@ -1,4 +1,4 @@
-"""Forward passes that record batch-norm inputs, features and feature maps on the way."""
+"""Forward passes that record batch-norm statistics, features and feature maps."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -12,13 +12,13 @@ from dfkd.errors import RecipeError
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """Statistics at the input of one batch norm, beside the stored ones.
+    """Statistics of the input of one batch norm, and its stored statistics.
 
     Attributes:
-        means: (N, C), of each image over positions.
-        variances: (N, C), of each image over positions, biased.
-        stored_mean: (C,), of the training data.
-        stored_variance: (C,), of the training data.
+        means: Means over the positions of each image (N, C).
+        variances: Biased variances over the positions of each image (N, C).
+        stored_mean: Means over the training data (C,).
+        stored_variance: Variances over the training data (C,).
     """
 
     means: Tensor
@@ -28,12 +28,15 @@ class LayerStatistics:
 
     @property
     def mean(self) -> Tensor:
-        """(C,), over images and positions."""
+        """Means over images and positions (C,)."""
         return self.means.mean(0)
 
     @property
     def variance(self) -> Tensor:
-        """(C,), over images and positions, biased: within images plus between them."""
+        """Biased variances over images and positions (C,).
+
+        They are the variance within images plus the variance between images.
+        """
         return self.variances.mean(0) + self.means.var(0, unbiased=False)
 
 
@@ -42,10 +45,11 @@ class ForwardPass:
     """The recorded outputs of one pass of a network.
 
     Attributes:
-        logits: (N, K), float32.
-        statistics: Of the inputs of the batch norms, in the order of execution.
-        features: (N, F), the inputs of the last linear layer; None unless recorded.
-        maps: (N, C, H, W) each, the outputs of the network's `compared_layers`.
+        logits: Logits (N, K), float32.
+        statistics: Statistics of each batch norm's input, in the order of execution; empty unless
+            recorded.
+        features: Inputs of the last linear layer (N, F); None unless recorded.
+        maps: Outputs (N, C, H, W) of the network's `compared_layers`; empty unless recorded.
     """
 
     logits: Tensor
@@ -55,7 +59,7 @@ class ForwardPass:
 
 
 def batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
-    """Return the 2-d batch norms of a network that store statistics."""
+    """Return a network's 2-d batch norms that have stored statistics."""
     return [
         module
         for module in network.modules()
@@ -67,12 +71,12 @@ def last_linear(network: nn.Module) -> nn.Linear:
     """Return the layer that computes the logits from the features.
 
     Raises:
-        RecipeError: When the network has no linear layer.
+        RecipeError: If the network has no linear layer.
     """
     layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not layers:
         raise RecipeError(
-            "the recipe needs the features before the last linear layer; the network has none"
+            "the recipe needs the inputs of the last linear layer, but the network has none"
         )
     return layers[-1]
 
@@ -81,13 +85,13 @@ def compared_layers(network: nn.Module) -> list[nn.Module]:
     """Return the layers whose outputs an objective can compare.
 
     Raises:
-        RecipeError: When the network has no method `compared_layers`.
+        RecipeError: If the network has no method `compared_layers`.
     """
     named = getattr(network, "compared_layers", None)
     if named is None:
         raise RecipeError(
-            "the recipe compares stages, which only the built-in architectures name: "
-            "use one of them, or set attention and stages to 0"
+            "the recipe compares stages, but only the built-in architectures have the method "
+            "compared_layers: use one of them, or set attention and stages to 0"
         )
     return list(named())
 
@@ -95,12 +99,12 @@ def compared_layers(network: nn.Module) -> list[nn.Module]:
 def forward_with_features(
     network: nn.Module, images: Tensor, needs: Collection[str] = ()
 ) -> ForwardPass:
-    """Pass images through a network once and record what `needs` names.
+    """Pass images through a network once and record the values listed in `needs`.
 
     Args:
-        network: In the mode it should have.
-        images: (N, C, H, W), with or without a gradient.
-        needs: Out of "statistics", "features" and "maps"; other names are ignored.
+        network: A network; its train or eval mode is not changed.
+        images: Normalized images (N, C, H, W), with or without a gradient.
+        needs: Any of "statistics", "features" and "maps"; other names are ignored.
 
     Examples:
         >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))

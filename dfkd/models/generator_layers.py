@@ -1,4 +1,4 @@
-"""Trunks and heads of generator networks."""
+"""Trunks (hidden layers) and heads (last layers) of generator networks."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ class Clamp(nn.Module):
     Before training, the output has the spread of normalized data.
 
     Args:
-        spec: The images to draw.
+        spec: Specification of the images to draw.
     """
 
     def __init__(self, spec: ImageSpec) -> None:
@@ -21,15 +21,15 @@ class Clamp(nn.Module):
         self.spec, self.centre = spec, nn.BatchNorm2d(spec.shape[0])
 
     def forward(self, drawn: Tensor) -> Tensor:
-        """Return normalized images within `value_range` for (N, C, H, W)."""
+        """Return normalized images (N, C, H, W) within `value_range`."""
         return self.spec.clamp(self.centre(drawn))
 
 
 class Sigmoid(nn.Module):
-    """A sigmoid to the value range, then the teacher's normalization (CMI).
+    """A sigmoid, scaled to the value range, then the teacher's normalization (CMI).
 
     Args:
-        spec: The images to draw.
+        spec: Specification of the images to draw.
     """
 
     def __init__(self, spec: ImageSpec) -> None:
@@ -37,18 +37,18 @@ class Sigmoid(nn.Module):
         self.spec = spec
 
     def forward(self, drawn: Tensor) -> Tensor:
-        """Return normalized images within `value_range` for (N, C, H, W)."""
+        """Return normalized images (N, C, H, W) within `value_range`."""
         low, high = self.spec.value_range
         return self.spec.normalise(low + (high - low) * drawn.sigmoid())
 
 
 def _tanh(spec: ImageSpec) -> nn.Module:
-    """Tanh, then a batch norm without affine parameters, which normalizes the images (DAFL)."""
+    """Return tanh and a batch norm without affine parameters; it normalizes the images (DAFL)."""
     return nn.Sequential(nn.Tanh(), nn.BatchNorm2d(spec.shape[0], affine=False))
 
 
 def _free(spec: ImageSpec) -> nn.Module:
-    """Only a batch norm with affine parameters; the output is not bounded (ZSKT)."""
+    """Return a batch norm with affine parameters; its output is not bounded (ZSKT)."""
     return nn.BatchNorm2d(spec.shape[0])
 
 
@@ -58,7 +58,7 @@ HEADS: dict[str, Callable[[ImageSpec], nn.Module]] = {
     "tanh": _tanh,
     "free": _free,
 }
-"""The last layers of a generator, by name."""
+"""Heads, by name: the last layers of a generator."""
 
 
 def _block(inputs: int, outputs: int, eps: float) -> nn.Sequential:
@@ -110,11 +110,11 @@ TRUNKS: dict[str, Callable[[int, int, int, float], nn.Sequential]] = {
     "pixel-shuffle": pixel_shuffle,
     "upsample": upsample,
 }
-"""The layers from the base grid to the image, before the head, by name."""
+"""Trunks, by name: the layers between the base grid and the head."""
 
 
 def initialize_small(trunk: nn.Sequential) -> None:
-    """Set convolution weights uniform in [-0.08, 0.08] and biases to 0 (PRE-DFKD's code)."""
+    """Draw convolution weights uniformly from [-0.08, 0.08]; set biases to 0 (PRE-DFKD's code)."""
     for layer in [m for m in trunk.modules() if isinstance(m, nn.Conv2d)]:
         nn.init.uniform_(layer.weight, -0.08, 0.08)
         assert layer.bias is not None

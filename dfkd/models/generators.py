@@ -1,7 +1,8 @@
-"""Generators: latents (and labels) in, normalized images for the teacher out.
+"""Generators: networks that map latents (and labels) to normalized images for the teacher.
 
-Size and layout follow from the image specification: a small base grid is doubled until it covers
-the image. Every head ends in the teacher's normalized space, so nothing is normalized twice.
+The image specification determines the layers: the height and width of a small base grid are doubled
+until they cover the image. Every head returns images that are normalized for the teacher. They must
+not be normalized a second time.
 """
 
 import math
@@ -14,17 +15,17 @@ from dfkd.images import ImageSpec
 from dfkd.models.generator_layers import HEADS, TRUNKS, initialize_small
 
 BASE = 8
-"""Largest side of the base grid."""
+"""Largest height or width of the base grid."""
 
 
 class Generator(nn.Module):
-    """From latents (and class embeddings) to the base grid, then trunk, crop and head.
+    """A linear layer from latents (and class embeddings) to the base grid, then trunk and head.
 
     Args:
-        network: Layout and size.
-        spec: The images to draw.
+        network: Layout and size of the generator.
+        spec: Specification of the images to draw.
         classes: Number of classes, for conditional generators.
-        conditioning: How class labels enter; None for an unconditional generator.
+        conditioning: How class embeddings and latents are combined; None without class labels.
 
     Attributes:
         latent: Size of the latent vector.
@@ -63,14 +64,14 @@ class Generator(nn.Module):
         """Draw images.
 
         Args:
-            latents: (N, latent), standard normal.
-            labels: (N,) class indices, for conditional generators only.
+            latents: Standard normal latent vectors (N, latent).
+            labels: Class indices (N,), for conditional generators only.
 
         Returns:
-            (N, C, H, W) normalized images.
+            Normalized images (N, C, H, W).
 
         Raises:
-            ValueError: When a conditional generator has no labels, or an unconditional one has.
+            ValueError: If labels are missing, or are given to an unconditional generator.
         """
         if (labels is not None) != self.conditional:
             needed = "needs labels" if self.conditional else "takes no labels"
@@ -85,7 +86,7 @@ class Generator(nn.Module):
 
 
 def _constrain(trunk: nn.Sequential) -> None:
-    """Small initial weights and spectral norm on the convolutions (PRE-DFKD's code)."""
+    """Set small initial weights and spectral norm on the convolutions (PRE-DFKD's code)."""
     initialize_small(trunk)
     for layer in [m for m in trunk.modules() if isinstance(m, nn.Conv2d)]:
         spectral_norm(layer)

@@ -1,7 +1,8 @@
 """LeNet-5 for 32x32 (or padded 28x28) images, and its half-width student.
 
-Conv 1-6-16-120 (5x5) with max-pooling after the first two, linear 120-84-classes, ReLU
-(LeCun et al. 1998; ReLU, max-pooling and the half version as in DAFL, Chen et al. 2019).
+The network has three 5x5 convolutions with 6, 16 and 120 channels, with max-pooling after the first
+two, then linear layers with 84 and `classes` outputs (LeCun et al. 1998). ReLU, max-pooling and the
+half-width version are as in DAFL (Chen et al. 2019).
 """
 
 from collections import OrderedDict
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 
 class LeNet5(nn.Module):
-    """LeNet-5; `width` 0.5 gives LeNet-5-half (3-8-60, 42).
+    """LeNet-5; `width` 0.5 gives LeNet-5-half, with 3, 8 and 60 channels and 42 hidden units.
 
     Args:
         channels: Input channels.
@@ -20,7 +21,7 @@ class LeNet5(nn.Module):
         batch_norm: Whether batch norm follows each convolution.
 
     Raises:
-        ValueError: For another size.
+        ValueError: If `size` is neither 28 nor 32.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class LeNet5(nn.Module):
         )
 
     def compared_layers(self) -> list[nn.Module]:
-        """Return the ReLUs after the first two convolutions; the third has a single position."""
+        """Return the ReLUs after the first two convolutions; the third has one output position."""
         return [self.convnet.relu1, self.convnet.relu3]  # type: ignore[list-item]
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""NAYER's generator of label embeddings (Tran et al. 2024)."""
+"""NAYER's generator, which draws images from label embeddings (Tran et al. 2024)."""
 
 from collections.abc import Sequence
 
@@ -11,17 +11,17 @@ from dfkd.models.generators import Generator
 
 
 class NoisyLayerGenerator(nn.Module):
-    """Frozen label embeddings through a linear layer that is initialized for every batch.
+    """A generator with frozen label embeddings as input and random weights in the first layer.
 
-    The randomness is in that layer, not in a latent vector: `redraw` gives each group of images its
-    own noisy layer.
+    The first layer, the noisy layer, replaces a random latent vector. Each group of images in a
+    batch has its own noisy layer. `redraw` initializes the noisy layers for the next batch.
 
     Args:
-        network: Layout and size; `latent` is the width behind the noisy layer.
-        spec: The images to draw.
-        embeddings: (K, E), one row for each class. Random rows need no outside data; embeddings of
-            the class names are possible too.
-        groups: Noisy layers for one batch.
+        network: Layout and size; `latent` is the number of outputs of the noisy layer.
+        spec: Specification of the images to draw.
+        embeddings: Label embeddings (K, E), one row for each class: random rows, which need no
+            other data, or embeddings of the class names.
+        groups: Number of noisy layers for one batch.
     """
 
     def __init__(
@@ -38,14 +38,17 @@ class NoisyLayerGenerator(nn.Module):
         self.redraw()
 
     def redraw(self) -> None:
-        """Initialize the noisy layers, standard normal, from torch's global random state."""
+        """Draw standard normal weights and biases of the noisy layers.
+
+        The draws use torch's global random state.
+        """
         for layer in self.noisy:
             assert isinstance(layer, nn.Linear)
             nn.init.normal_(layer.weight)
             nn.init.normal_(layer.bias)
 
     def forward(self, labels: Tensor) -> Tensor:
-        """Return an image (N, C, H, W) for each label (N,), normalized."""
+        """Return normalized images (N, C, H, W) for labels (N,)."""
         scaled = self.scale(self.embeddings[labels])
         parts: Sequence[Tensor] = scaled.chunk(len(self.noisy))
         hidden = [layer(part) for layer, part in zip(self.noisy, parts, strict=False)]

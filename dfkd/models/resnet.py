@@ -1,11 +1,17 @@
-"""ResNet-18/34 with the CIFAR stem: 3x3 stride 1, no pooling ("8x" in the DFKD papers)."""
+"""ResNet-18/34 for CIFAR, whose first convolution is 3x3 with stride 1, without max-pooling.
+
+Papers on data-free distillation call this variant "8x".
+"""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and, where the shape changes, a 1x1 projection (He et al. 2015)."""
+    """Two 3x3 convolutions and a shortcut (He et al. 2015).
+
+    Where the shape changes, the shortcut is a 1x1 convolution.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

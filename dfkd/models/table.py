@@ -1,4 +1,4 @@
-"""The table of teacher and student architectures. A new one needs one row here and its class."""
+"""The table of teacher and student architectures. A new one needs a row here and a class."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from dfkd.references import module_of
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network, with the facts that are needed before it is built.
+    """A reference to a network, with its properties that are needed before it is built.
 
     Attributes:
         network: Reference to a class that takes `channels`, `classes`, `width` and `options`.
@@ -17,8 +17,8 @@ class Architecture:
             compared.
         batch_norm: Whether it has batch norm.
         options: Further keyword arguments of the class.
-        width: Factor of the requested width.
-        takes_size: Whether the class takes the image's height, which must equal its width.
+        width: Factor by which the requested width is multiplied.
+        takes_size: Whether the class takes the size of the images, which must be square.
     """
 
     network: str
@@ -74,14 +74,14 @@ ARCHITECTURES: dict[str, Architecture] = {
     "wrn-40-1": _wide_resnet(40, 1),
     "wrn-40-2": _wide_resnet(40, 2),
 }
-"""Every architecture by its name in a run file. Other networks are examined when loaded."""
+"""Every architecture by its name in a run file. Other networks are checked when they are loaded."""
 
 
 def modules_of(name: str) -> tuple[str, ...]:
     """Return the modules that implement an architecture, without importing them.
 
     Args:
-        name: A key of `ARCHITECTURES`; other names have no module here.
+        name: A key of `ARCHITECTURES`; for other names the result is empty.
 
     Examples:
         >>> modules_of("resnet20")

@@ -10,14 +10,14 @@ from dfkd.models.generator_layers import initialize_small
 from dfkd.models.generators import Generator
 
 WIDTH = 64
-"""Channels of the encoder's first convolution."""
+"""Largest number of channels of the encoder's first convolution."""
 
 
 class Vae(nn.Module):
-    """An encoder of convolutions with strides and a decoder in DAFL's layout.
+    """An encoder of strided convolutions, and a decoder with the layout of DAFL's generator.
 
     Args:
-        spec: The images.
+        spec: Specification of the images.
         latent: Size of the latent vector.
         width: Channels of the decoder's hidden layers.
         trunk: The decoder's trunk, a key of `dfkd.models.generator_layers.TRUNKS`.
@@ -56,7 +56,7 @@ class Vae(nn.Module):
         return self.mean(hidden), self.log_variance(hidden)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return reconstruction, mean and log variance; latents are random draws."""
+        """Return reconstruction, mean and log variance; the latents are drawn at random."""
         mean, log_variance = self.encode(images)
         noise = torch.randn(mean.shape).to(mean)
         return self.decoder(mean + noise * (log_variance / 2).exp()), mean, log_variance

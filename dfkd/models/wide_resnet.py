@@ -5,7 +5,10 @@ from torch import Tensor, nn
 
 
 class PreactivationBlock(nn.Module):
-    """Batch norm, ReLU, convolution, twice; where the shape changes, the input is projected."""
+    """Two 3x3 convolutions, each after batch norm and ReLU, and a shortcut.
+
+    Where the shape changes, the shortcut is a 1x1 convolution.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -25,14 +28,14 @@ class PreactivationBlock(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """WRN-depth-widen with widths 16, 16k, 32k, 64k.
+    """WRN-depth-k with widths 16, 16 k, 32 k and 64 k.
 
     Args:
-        depth: 16, 40, ... (6n + 4).
+        depth: Number of layers, 6n + 4: for example 16 or 40.
         widen: The k of WRN-depth-k.
         channels: Input channels.
         classes: Number of classes.
-        width: Multiplier of the widths besides `widen`.
+        width: Multiplier of the widths, in addition to `widen`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Synthesizers: where training images come from, one implementation a file."""
+"""Synthesizers: sources of training images, with one implementation in each file."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -22,9 +22,9 @@ class FreshGeneratorSynthesizer(PerBatchSynthesizer):
 
     Args:
         recipe: The recipe.
-        spec: The images.
+        spec: Specification of the images.
         classes: Number of classes.
-        device: Where images are made.
+        device: The device on which images are made.
     """
 
     def __init__(
@@ -38,17 +38,17 @@ class FreshGeneratorSynthesizer(PerBatchSynthesizer):
         self._generator: Generator
 
     def network(self) -> nn.Module:
-        """Return the generator of the present batch."""
+        """Return the generator of the current batch."""
         return self._generator
 
     def draw(self) -> Tensor:
-        """Return images (N, C, H, W) of the present labels and latents."""
+        """Return images (N, C, H, W) for the current labels and latents."""
         labels = self.labels if self.described.conditioning else None
         images: Tensor = self._generator.train()(self.latents, labels)
         return images
 
     def begin(self, count: int, rng: torch.Generator) -> None:
-        """Make a new generator, from torch's global random state."""
+        """Start a batch with a new generator, initialized from torch's global random state."""
         described = self.described
         self._generator = Generator(
             described.network, self.spec, self.classes, described.conditioning
@@ -57,7 +57,7 @@ class FreshGeneratorSynthesizer(PerBatchSynthesizer):
         self.start(count, rng)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return an empty state: nothing lasts longer than a batch."""
+        """Return an empty state, because nothing is kept from one batch to the next."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -28,11 +28,11 @@ def build(recipe: Composition, context: SynthesizerContext) -> "KeptGeneratorSyn
 
 
 class KeptGeneratorSynthesizer:
-    """The synthesizer of the DAFL family.
+    """The synthesizer of DAFL and similar methods.
 
     Args:
         recipe: The recipe.
-        generator: Trained in place.
+        generator: The generator, which is trained in place.
         classes: Number of classes.
         device: The generator's device.
     """
@@ -47,7 +47,7 @@ class KeptGeneratorSynthesizer:
         self._latents, self._labels = torch.empty(0), None
 
     def draw_latents(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """Return latents (count, latent), and uniform labels for a conditional generator."""
+        """Return latents (count, latent), and random labels for a conditional generator."""
         latents = torch.randn(count, self.generator.latent, generator=rng).to(self.device)
         if not self.generator.conditional:
             return latents, None
@@ -58,7 +58,7 @@ class KeptGeneratorSynthesizer:
         self._latents, self._labels = self.draw_latents(count, rng)  # type: ignore[assignment]
 
     def batch(self) -> GeneratedBatch:
-        """Return the images of the present latents, in train mode."""
+        """Return images of the current latents, drawn in train mode."""
         self.generator.train()
         images = self.generator(self._latents, self._labels)
         return GeneratedBatch(images, self._labels, self._latents)
@@ -73,7 +73,7 @@ class KeptGeneratorSynthesizer:
         self.optimizer.step()
 
     def finish(self) -> None:
-        """Leave nothing for a pool: images are drawn on demand."""
+        """Return nothing for a pool, because images are drawn on demand."""
 
     @torch.no_grad()
     def draw(self, count: int, rng: torch.Generator) -> GeneratedBatch:
@@ -84,7 +84,7 @@ class KeptGeneratorSynthesizer:
 
     @torch.no_grad()
     def draw_again(self) -> GeneratedBatch:
-        """Return images of the latents of the last `begin` from the present generator."""
+        """Return images that the current generator draws from the latents of the last `begin`."""
         self.generator.train(not self.frozen_norms)
         images = self.generator(self._latents, self._labels)
         return GeneratedBatch(images, self._labels, self._latents)

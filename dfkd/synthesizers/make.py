@@ -13,13 +13,13 @@ from dfkd.synthesizers.table import SYNTHESIZERS
 def build_generator(
     recipe: Composition, spec: ImageSpec, classes: int, embeddings: Tensor | None = None
 ) -> nn.Module | None:
-    """Return a freshly initialized generator, from torch's global random state.
+    """Return a new generator, initialized from torch's global random state.
 
     Args:
         recipe: The recipe.
-        spec: The images to draw.
+        spec: Specification of the images to draw.
         classes: Number of classes.
-        embeddings: (K, E) label embeddings for `NoisyLayer`; None for random ones.
+        embeddings: Label embeddings (K, E) for `NoisyLayer`; None for random ones.
 
     Returns:
         The generator that is kept for the whole run; None if the recipe has none.
@@ -45,10 +45,10 @@ def make_synthesizer(
     Args:
         recipe: The recipe.
         generator: The network from `build_generator`.
-        teacher: The network, for synthesizers that read its last layer.
-        spec: The images.
+        teacher: The teacher's network, for synthesizers that use the weights of its last layer.
+        spec: Specification of the images.
         classes: Number of classes.
-        device: Where images are made.
+        device: The device on which images are made.
     """
     context = SynthesizerContext(generator, teacher, spec, classes, device)
     made: Synthesizer = load(SYNTHESIZERS[type(recipe.synthesizer)].build)(recipe, context)

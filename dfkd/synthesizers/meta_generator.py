@@ -1,4 +1,4 @@
-"""Fast-Datafree's synthesizer: a meta-learned generator is copied for each batch."""
+"""Fast-Datafree's synthesizer: it optimizes a copy of a meta-learned generator for each batch."""
 
 import copy
 from typing import Any
@@ -20,14 +20,15 @@ def build(recipe: Composition, context: SynthesizerContext) -> "MetaGeneratorSyn
 
 
 class MetaGeneratorSynthesizer(PerBatchSynthesizer):
-    """A copy of the generator is optimized towards each batch (Fang et al. 2022).
+    """Optimizes a copy of the generator for each batch (Fang et al. 2022).
 
-    First-order MAML: the gradients of the copy are summed over its steps, and the generator takes
-    one Adam step along the sum, at `steps` times the copy's learning rate.
+    The meta-learning method is first-order MAML. The gradients of the copy are summed over its
+    steps. The generator then takes one Adam step with this sum as gradient and `steps` times the
+    copy's learning rate.
 
     Args:
         recipe: The recipe.
-        generator: Meta-learned in place.
+        generator: The meta-learned generator, which is trained in place.
         classes: Number of classes.
         device: The generator's device.
     """
@@ -45,17 +46,20 @@ class MetaGeneratorSynthesizer(PerBatchSynthesizer):
         self._copy: Generator
 
     def network(self) -> nn.Module:
-        """Return the copy for the present batch."""
+        """Return the copy for the current batch."""
         return self._copy
 
     def draw(self) -> Tensor:
-        """Return images (N, C, H, W) of the present labels and latents."""
+        """Return images (N, C, H, W) for the current labels and latents."""
         labels = self.labels if self.described.conditioning else None
         images: Tensor = self._copy.train()(self.latents, labels)
         return images
 
     def begin(self, count: int, rng: torch.Generator) -> None:
-        """Copy the generator; every `renew_every` batches initialize its first layers before."""
+        """Copy the generator for a new batch.
+
+        Every `renew_every` batches, its first layers are initialized again before the copy.
+        """
         renew_every = self.described.renew_every
         if renew_every and self.batches and self.batches % renew_every == 0:
             self.generator.project.reset_parameters()
@@ -73,7 +77,7 @@ class MetaGeneratorSynthesizer(PerBatchSynthesizer):
         super().step(loss)
 
     def finish(self) -> GeneratedBatch:
-        """Take the generator's own step and return the copy's best batch."""
+        """Take one step of the meta-learned generator and return the copy's best batch."""
         for group in self.outer.param_groups:
             rate = self.recipe.generator.lr * self.described.steps
             group["lr"] = rate * self.factor

@@ -1,4 +1,4 @@
-"""NAYER's synthesizer: the generator's first layer is initialized for every batch."""
+"""NAYER's synthesizer: the generator's first layer is initialized again for every batch."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from dfkd.synthesizers.per_batch import PerBatchSynthesizer
 from dfkd.synthesizers.protocol import SynthesizerContext
 
 EMBEDDING = 512
-"""Size of random label embeddings; that of CLIP's text encoder, which NAYER uses."""
+"""Size of random label embeddings. It is that of CLIP's text encoder, which NAYER uses."""
 
 
 def build_generator(
@@ -22,7 +22,7 @@ def build_generator(
     described = recipe.synthesizer
     assert isinstance(described, NoisyLayer)
     rows = torch.randn(classes, EMBEDDING) if embeddings is None else embeddings
-    # One noisy layer for each K images: no two images of a batch share class and layer.
+    # With a noisy layer for each `classes` images, no two images share both class and layer.
     groups = -(-recipe.schedule.batch // classes)
     return NoisyLayerGenerator(described.network, spec, rows, groups)
 
@@ -38,7 +38,7 @@ class NoisyLayerSynthesizer(PerBatchSynthesizer):
 
     Args:
         recipe: The recipe.
-        generator: Trained in place.
+        generator: The generator, which is trained in place.
         classes: Number of classes.
         device: The generator's device.
     """
@@ -60,13 +60,13 @@ class NoisyLayerSynthesizer(PerBatchSynthesizer):
         return self.generator
 
     def draw(self) -> Tensor:
-        """Return an image (N, C, H, W) of each label."""
+        """Return images (N, C, H, W), one for each label."""
         self.generator.train()
         images: Tensor = self.generator(self.labels)
         return images
 
     def begin(self, count: int, rng: torch.Generator) -> None:
-        """Initialize the noisy layers, and every `renew_every` batches the whole generator."""
+        """Initialize the noisy layers; every `renew_every` batches, also the other layers."""
         renew_every = self.described.renew_every
         if renew_every and self.batches and self.batches % renew_every == 0:
             for layer in self.generator.modules():
@@ -78,7 +78,7 @@ class NoisyLayerSynthesizer(PerBatchSynthesizer):
         self.start(count, rng)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return generator and number of batches; an optimizer lasts one batch only."""
+        """Return generator and number of batches; each batch has a new optimizer."""
         return {"generator": self.generator.state_dict(), "batches": self.batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -12,14 +12,14 @@ from dfkd.synthesizers.protocol import GeneratedBatch, balanced_labels
 
 
 class PerBatchSynthesizer(ABC):
-    """Optimizes a generator towards each batch and gives the images of the smallest loss.
+    """Optimizes a generator for each batch and returns the images with the smallest loss.
 
     Args:
         recipe: The recipe.
         classes: Number of classes.
-        device: Where images are made.
+        device: The device on which images are made.
         latent: Size of the latent vectors.
-        latent_lr: Adam's learning rate for the latents; 0 leaves them as drawn.
+        latent_lr: Adam's learning rate for the latents; 0 does not optimize them.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class PerBatchSynthesizer(ABC):
 
     @abstractmethod
     def network(self) -> nn.Module:
-        """Return the network that draws the present batch."""
+        """Return the network that draws the current batch."""
 
     @abstractmethod
     def draw(self) -> Tensor:
-        """Return images (N, C, H, W) of the present labels and latents."""
+        """Return images (N, C, H, W) for the current labels and latents."""
 
     def start(self, count: int, rng: torch.Generator) -> None:
-        """Draw labels and latents and make the optimizer of a batch."""
+        """Draw labels and latents of a batch and create its optimizer."""
         self.labels = balanced_labels(count, self.classes, rng).to(self.device)
         latents = torch.randn(count, self.latent, generator=rng).to(self.device)
         self.latents = latents.requires_grad_(self.latent_lr > 0)
@@ -59,7 +59,7 @@ class PerBatchSynthesizer(ABC):
         self.optimizer = make_optimizer(self.recipe.generator, groups, rate)
 
     def batch(self) -> GeneratedBatch:
-        """Return the present batch, differentiable."""
+        """Return the current batch, ready for a backward pass."""
         self._present = GeneratedBatch(self.draw(), self.labels, self.latents)
         return self._present
 

@@ -1,4 +1,4 @@
-"""Optimization of the pixels towards class labels, without a generator (DeepInversion)."""
+"""Optimization of pixels for class labels, without a generator (DeepInversion)."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ def build(recipe: Composition, context: SynthesizerContext) -> "PixelSynthesizer
 
 
 class PixelSynthesizer:
-    """Optimizes normal noise towards balanced labels and gives the images of the smallest loss.
+    """Optimizes normal noise for balanced labels and returns the images with the smallest loss.
 
     Args:
         recipe: The recipe.
-        spec: The images.
+        spec: Specification of the images.
         classes: Number of classes.
-        device: Where images are made.
+        device: The device on which images are made.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class PixelSynthesizer:
         return balanced_labels(count, self.classes, rng)
 
     def begin(self, count: int, rng: torch.Generator) -> None:
-        """Draw initial images and labels and make the optimizer of a batch."""
+        """Draw initial images and labels of a batch and create its optimizer."""
         self.images = self.noise(count, rng).to(self.device).requires_grad_()
         self.labels = self.targets(count, rng).to(self.device)
         rate = self.recipe.generator.lr * self.factor
@@ -52,7 +52,7 @@ class PixelSynthesizer:
         self._best = None
 
     def batch(self) -> GeneratedBatch:
-        """Return the present images."""
+        """Return the current images."""
         return GeneratedBatch(self.images, self.labels)
 
     def parameters(self) -> list[Tensor]:
@@ -73,12 +73,12 @@ class PixelSynthesizer:
         return self.spec.clamp(images)
 
     def finish(self) -> GeneratedBatch:
-        """Return the images of the smallest loss, clamped to the value range."""
+        """Return the images with the smallest loss, clamped to the value range."""
         assert self._best is not None
         return GeneratedBatch(self.spec.clamp(self._best[1]), self.labels)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return an empty state: nothing lasts longer than a batch."""
+        """Return an empty state, because nothing is kept from one batch to the next."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -11,12 +11,12 @@ from dfkd.images import ImageSpec
 
 @dataclass(frozen=True)
 class GeneratedBatch:
-    """Images on their way to the networks.
+    """Images from a synthesizer, with their labels and latents.
 
     Attributes:
-        images: (N, C, H, W), normalized.
-        labels: (N,) class labels or (N, K) soft labels; None for an unconditional generator.
-        latents: (N, latent); None without a generator.
+        images: Normalized images (N, C, H, W).
+        labels: Class labels (N,) or soft labels (N, K); None for an unconditional generator.
+        latents: Latent vectors (N, latent); None without a generator.
     """
 
     images: Tensor
@@ -26,14 +26,14 @@ class GeneratedBatch:
 
 @dataclass(frozen=True)
 class SynthesizerContext:
-    """What a synthesizer needs besides the recipe.
+    """What a synthesizer needs in addition to the recipe.
 
     Attributes:
-        generator: The network from `build_generator`; None when the recipe has none.
-        teacher: The network, for synthesizers that read its last layer.
-        spec: The images.
+        generator: The network from `build_generator`; None if the recipe has none.
+        teacher: The teacher's network, for synthesizers that use the weights of its last layer.
+        spec: Specification of the images.
         classes: Number of classes.
-        device: Where images are made.
+        device: The device on which images are made.
     """
 
     generator: nn.Module | None
@@ -46,12 +46,12 @@ class SynthesizerContext:
 class Synthesizer(Protocol):
     """Makes batches of images.
 
-    Each batch begins with `begin`, continues with as many rounds of `batch`, backward pass and
-    `step` as the recipe has steps, and ends with `finish`.
+    To make a batch, call `begin`. For each of the recipe's steps, call `batch`, compute the
+    gradients and call `step`. Then call `finish`.
 
     Attributes:
-        factor: Factor of the learning rates; set by the loop.
-        device: Where images are made.
+        factor: Factor of the learning rates; the training loop sets it.
+        device: The device on which images are made.
     """
 
     factor: float
@@ -61,13 +61,13 @@ class Synthesizer(Protocol):
         """Start a batch of `count` images."""
 
     def batch(self) -> GeneratedBatch:
-        """Return the present batch, differentiable."""
+        """Return the current batch, ready for a backward pass."""
 
     def parameters(self) -> list[Tensor]:
         """Return the tensors that need gradients from the next backward pass."""
 
     def step(self, loss: Tensor) -> None:
-        """Take one optimizer step; `loss` belongs to the batch before it."""
+        """Take one optimizer step; `loss` is the loss before the step."""
 
     def finish(self) -> GeneratedBatch | None:
         """End the batch.
@@ -77,15 +77,15 @@ class Synthesizer(Protocol):
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state between two batches for a checkpoint."""
+        """Return the state that is kept between batches, for a checkpoint."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state."""
 
 
 def balanced_labels(count: int, classes: int, rng: torch.Generator) -> Tensor:
-    """Return the classes in turn, (count,), from a random first one.
+    """Return labels (count,) that run through all classes in order, from a random first class.
 
-    Over several batches that are smaller than the number of classes, every class occurs.
+    If batches are smaller than the number of classes, the random start lets every class occur.
     """
     return (torch.arange(count) + torch.randint(classes, (1,), generator=rng)) % classes

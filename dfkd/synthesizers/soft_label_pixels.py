@@ -1,4 +1,4 @@
-"""Optimization of the pixels towards soft labels (ZSKD's data impressions, Nayak et al. 2019)."""
+"""Optimization of pixels for soft labels (ZSKD's data impressions, Nayak et al. 2019)."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from dfkd.synthesizers.pixels import PixelSynthesizer
 from dfkd.synthesizers.protocol import SynthesizerContext, balanced_labels
 
 CONCENTRATIONS = (1.0, 0.1)
-"""Scales of ZSKD's Dirichlet distributions; each is used for half of a batch."""
+"""Scales beta of ZSKD's Dirichlet distributions; each is used for half of a batch."""
 
 
 def build(recipe: Composition, context: SynthesizerContext) -> "SoftLabelPixelSynthesizer":
@@ -22,14 +22,14 @@ def build(recipe: Composition, context: SynthesizerContext) -> "SoftLabelPixelSy
 
 
 class SoftLabelPixelSynthesizer(PixelSynthesizer):
-    """Optimizes uniform noise towards soft labels from a Dirichlet distribution.
+    """Optimizes uniform noise for soft labels from a Dirichlet distribution.
 
     Args:
         recipe: The recipe.
-        teacher: The weights of its last layer show which classes are similar.
-        spec: The images.
+        teacher: The teacher's network; its last layer's weights show which classes are similar.
+        spec: Specification of the images.
         classes: Number of classes.
-        device: Where images are made.
+        device: The device on which images are made.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class SoftLabelPixelSynthesizer(PixelSynthesizer):
         return self.spec.normalise(raw)
 
     def targets(self, count: int, rng: torch.Generator) -> Tensor:
-        """Return soft labels (count, K) around classes in turn."""
+        """Return soft labels (count, K), each drawn for one of the balanced class labels."""
         return dirichlet_targets(self.similarity, balanced_labels(count, self.classes, rng))
 
     def in_range(self, images: Tensor) -> Tensor:
-        """Return each image stretched to the whole value range, as in the published code."""
+        """Return each image, scaled to fill the value range, as in the published code."""
         raw = self.spec.denormalise(images)
         low, high = self.spec.value_range
         least = raw.amin((1, 2, 3), keepdim=True)
@@ -64,13 +64,13 @@ class SoftLabelPixelSynthesizer(PixelSynthesizer):
 
 
 def class_similarity(weight: Tensor) -> Tensor:
-    """Return the cosine similarity of the rows of a weight, each row scaled to [0, 1].
+    """Return the cosine similarities of a weight's rows, with each row of the result in [0, 1].
 
     Args:
-        weight: (K, F), of the teacher's last layer.
+        weight: Weight (K, F) of the teacher's last layer.
 
     Returns:
-        (K, K).
+        The similarities (K, K).
     """
     rows = F.normalize(weight, dim=1)
     cosine = rows @ rows.T
@@ -80,13 +80,14 @@ def class_similarity(weight: Tensor) -> Tensor:
 
 
 def dirichlet_targets(similarity: Tensor, classes: Tensor) -> Tensor:
-    """Return soft labels y ~ Dir(beta C_i + 1e-4), (N, K), from torch's global random state.
+    """Return soft labels (N, K), drawn from Dir(beta C_i + 1e-4) with torch's global random state.
 
-    beta is the first of `CONCENTRATIONS` for the first half of the batch, the second for the rest.
+    C_i is row i of `similarity`. beta is the first of `CONCENTRATIONS` for the first half of the
+    batch and the second one for the rest.
 
     Args:
-        similarity: (K, K), from `class_similarity`.
-        classes: (N,), the i of each label.
+        similarity: Class similarities (K, K), from `class_similarity`.
+        classes: Class index i of each label (N,).
     """
     first, second = CONCENTRATIONS
     count = len(classes)

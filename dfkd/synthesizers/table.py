@@ -1,4 +1,7 @@
-"""The table of synthesizers. A new one needs one row here, its description and its file."""
+"""The table of synthesizers.
+
+A new synthesizer needs a row here, a dataclass in `dfkd.composition`, and a file with its code.
+"""
 
 from dataclasses import dataclass
 
@@ -21,8 +24,8 @@ class SynthesizerEntry:
     Attributes:
         build: Reference to a function (recipe, `SynthesizerContext`) -> synthesizer.
         build_generator: Reference to a function (recipe, spec, classes, embeddings) -> network,
-            for the generator that lasts throughout the run; "" where there is none.
-        networks: Modules with the networks that it uses.
+            for the generator that is kept for the whole run; "" if there is none.
+        networks: Other modules that its results depend on.
     """
 
     build: str
@@ -62,4 +65,4 @@ SYNTHESIZERS: dict[type[AnySynthesizer], SynthesizerEntry] = {
         "dfkd.synthesizers.soft_label_pixels:build", networks=("dfkd.synthesizers.pixels",)
     ),
 }
-"""Every synthesizer by the class of its description."""
+"""Every synthesizer, by the dataclass that describes it."""

@@ -1,4 +1,4 @@
-"""Parts that do not go together are refused with the reason."""
+"""Parts that cannot be combined are refused with the reason."""
 
 import pytest
 
@@ -56,7 +56,7 @@ REFUSED = {
     **{
         f"{name} without labels": (
             kept(Term(name, 1.0)),
-            f"term {name} needs class labels, which this KeptGenerator does not choose",
+            f"term {name} needs class labels, but this KeptGenerator has none",
         )
         for name in ("label-certainty", "metric", "mode-seeking")
     },
@@ -77,7 +77,7 @@ REFUSED = {
     ),
     "class-balance beside labels": (
         kept(Term("label-certainty", 1.0), Term("class-balance", 1.0), synthesizer=CONDITIONAL),
-        "term class-balance is redundant beside label-certainty",
+        "term class-balance has no use beside label-certainty: the labels are already balanced",
     ),
     **{
         f"{name} without a student": (
@@ -93,7 +93,7 @@ REFUSED = {
     },
     "a warm-up in which every term needs the student": (
         kept(ADVERSARY, schedule=Schedule(warmup_rounds=3)),
-        "every term needs a student, so the warm-up would train nothing",
+        "every term needs a student, so a warm-up trains nothing",
     ),
     "contrast with one view": (
         kept(CERTAINTY, Term("contrast", 1.0)),
@@ -115,7 +115,8 @@ REFUSED = {
     **{
         f"mode-seeking with an unconditional {kind.__name__}": (
             per_batch(kind, Term("mode-seeking", 1.0)),
-            f"term mode-seeking compares latents of one class: this {kind.__name__} has none",
+            "term mode-seeking needs latents with a class: "
+            f"use a conditional generator, not {kind.__name__}",
         )
         for kind in (FreshGenerator, MetaGenerator, NoisyLayer, PixelOptimization)
     },
@@ -147,11 +148,11 @@ REFUSED = {
     },
     "selection from a pool": (
         per_batch(PixelOptimization, selection="clean-mixture"),
-        "selection needs images drawn on demand, which PixelOptimization does not give",
+        "selection needs images drawn on demand, but PixelOptimization fills an image pool",
     ),
     "blended images from a pool": (
         per_batch(PixelOptimization, schedule=Schedule(fresh_batches=0, fresh="mixed")),
-        "fresh mixed needs images drawn on demand, which PixelOptimization does not give",
+        "fresh = mixed needs images drawn on demand, but PixelOptimization fills an image pool",
     ),
     **{
         f"{type(update).__name__} without memory": (
@@ -175,14 +176,14 @@ REFUSED = {
     **{
         f"fresh {fresh} with several batches": (
             kept(schedule=Schedule(fresh=fresh, fresh_batches=2, student_steps=2)),
-            f"fresh {fresh} is one batch for the whole round: set fresh_batches to 1",
+            f"fresh = {fresh} uses one batch for the whole round: set fresh_batches to 1",
         )
         for fresh in ("same-latents", "generator-batch")
     },
     **{
         f"fresh {fresh} without a generator step": (
             kept(schedule=Schedule(fresh=fresh, generator_steps=0, warmup_rounds=3)),
-            f"fresh {fresh} needs a generator step in the round",
+            f"fresh = {fresh} needs a generator step: set generator_steps to 1 or more",
         )
         for fresh in ("same-latents", "generator-batch")
     },
