@@ -174,7 +174,7 @@ def train(
             time_slice.checkpoint(save_state)
 
     training.run(after_step)
-    # Metadata must be one entry, because the order of several differs between processes.
+    # Only one entry of metadata, because the order of several would differ between processes.
     stored = save(compact_state(training.model), {"teacher": str(identity)})
     write_atomically(file, lambda target: target.write(stored))
     unfinished.unlink(missing_ok=True)

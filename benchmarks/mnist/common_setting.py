@@ -36,7 +36,7 @@ from dfkd.training.budget import for_teacher_passes, passes_per_round
 BATCH = 128
 
 GENERATOR = GeneratorNetwork(trunk="pixel-shuffle", head="clamp", latent=256, width=32)
-"""The generator of every method; its latent size is also that of a VAE."""
+"""The generator of every method; VAEs have the same latent size."""
 
 GENERATOR_LR, STUDENT_LR = 3e-3, 4e-3
 """Learning rates of Adam."""

@@ -118,7 +118,7 @@ class MeasuredRun:
             self._evaluate()
 
     def _evaluate(self) -> None:
-        """Evaluate the student in eval mode; its next step switches it back to train mode."""
+        """Evaluate the student in eval mode; the next training step sets train mode again."""
         self.seconds += time.monotonic() - self._resumed
         student = self.loop.delivered
         assert student is not None

@@ -45,7 +45,7 @@ def mechanism_table(rows: list[Row]) -> str:
 
 
 def _ranges(rows: list[Row]) -> str:
-    """Return the range of the final accuracy: RDSKD over weights, TA-DFKD over teachers."""
+    """Return the range of the final accuracy, for RDSKD over weights and TA-DFKD over teachers."""
     cases = {
         "RDSKD, weights of certainty from 0.1 to 10 times the default, with its "
         "exponential wrapper": [

@@ -105,7 +105,7 @@ def read_table() -> tuple[dict[str, Row], dict[str, Correct]]:
 
 
 def write_table(rows: dict[str, Row], correct: dict[str, Correct]) -> None:
-    """Write the JSON, NPZ and Markdown files of the table, and add new defaults to defaults.json."""
+    """Write the result files of the table, and add new defaults to defaults.json."""
     add_missing_defaults(DEFAULTS_FILE, digest_rules())
     path = result_pages.RESULTS / "quantization.json"
     path.parent.mkdir(exist_ok=True)

@@ -137,10 +137,10 @@ def shifted(images: Tensor, spec: ImageSpec, rng: torch.Generator) -> Tensor:
 def compare(
     name: str, teacher: nn.Module, student: nn.Module, images: Tensor, labels: Tensor
 ) -> dict[str, float]:
-    """Return both accuracies in percent, and KL(teacher || student) in nats per image.
+    """Return both networks' accuracies in percent, and KL(teacher || student) in nats per image.
 
     Args:
-        name: Name of the images, which ends each key of the result.
+        name: Name of the images; each key of the result ends with it.
         teacher: Function from images to logits (N, K).
         student: Function of the same kind as `teacher`.
         images: Normalized images, (N, C, H, W).

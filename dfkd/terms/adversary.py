@@ -14,7 +14,7 @@ def _divergence(teacher: Tensor, student: Tensor) -> Tensor:
 
 
 def adversary(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-    """Return the negative KL(teacher || student), batch mean (ZSKT, Micaelli and Storkey 2019).
+    """Return the negative batch mean of KL(teacher || student) (ZSKT, Micaelli and Storkey 2019).
 
     Args:
         teacher_logits: (N, K).

@@ -69,7 +69,7 @@ def class_balance(teacher_logits: Tensor, base: float = math.e) -> Tensor:
 
 
 def activation(features: Tensor) -> Tensor:
-    """Return the negative mean of the teacher's penultimate features (DAFL, eq. 4).
+    """Return the negative mean of the inputs of the teacher's last linear layer (DAFL, eq. 4).
 
     Args:
         features: (N, F), not negative.

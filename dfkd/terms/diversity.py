@@ -31,7 +31,7 @@ def metric(features: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor
 
     The loss is small if features of the same class are close and those of different classes are far
     from each other. An image whose class occurs only once in the batch is left out. The loss is
-    zero if there is no pair.
+    zero if no two images have the same class.
 
     Args:
         features: (N, F), features of the teacher.
@@ -53,7 +53,7 @@ def mode_seeking(features: Tensor, labels: Tensor, latents: Tensor) -> Tensor:
     """Return the negative mean of |f1 - f2| / |z1 - z2| over pairs of one class (Mao et al. 2019).
 
     f is the teacher's feature vector, scaled to unit length, and z is the latent vector (eq. 3 of
-    the paper). The value is zero if there is no pair.
+    the paper). The value is zero if no two images have the same class.
 
     Args:
         features: (N, F), features of the teacher.

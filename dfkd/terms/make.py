@@ -33,7 +33,7 @@ def make_term(name: str, teacher: nn.Module, **options: Option) -> StatefulTerm:
         options: The options of the term in the recipe.
 
     Raises:
-        TypeError: For an option that the term does not have.
+        TypeError: If the term does not have one of the options.
 
     Examples:
         >>> import torch

@@ -106,7 +106,7 @@ TERMS: dict[str, TermEntry] = {
     "total-variation": TermEntry("dfkd.terms.pixels:total_variation", ("images",)),
     "image-norm": TermEntry("dfkd.terms.pixels:image_norm", ("images",)),
 }
-"""Every term by its name in a recipe."""
+"""All terms, by their names in a recipe."""
 
 ADVERSARIES = frozenset(name for name, entry in TERMS.items() if entry.needs_student)
 """The terms that need a student."""

@@ -10,10 +10,10 @@ class Plan:
     """The length of a run.
 
     Attributes:
-        warmup_rounds: Rounds in which the generator learns from the teacher alone.
+        warmup_rounds: Rounds in which the generator is trained with the teacher alone.
         rounds: Rounds after the warm-up.
-        stretch: `rounds` divided by the recipe's published length; intervals in rounds are scaled
-            by it.
+        stretch: Length of the run divided by the published length. Intervals in rounds are
+            multiplied by it.
     """
 
     warmup_rounds: int
@@ -45,9 +45,9 @@ def for_student_steps(recipe: Composition, steps: int) -> Plan:
 def for_teacher_passes(recipe: Composition, passes: int) -> Plan:
     """Return the longest plan that costs at most `passes` teacher passes.
 
-    Each kind of round that the recipe has occurs at least once. If the rounds after the warm-up
-    cost no passes, because every image is made in the warm-up, both numbers of rounds are scaled by
-    the same factor.
+    The plan has at least one round after the warm-up and, if the recipe has a warm-up, at least one
+    warm-up round. If the rounds after the warm-up cost no passes, because every image is made in
+    the warm-up, both numbers of rounds are scaled by the same factor.
 
     Args:
         recipe: The recipe.

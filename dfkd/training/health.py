@@ -117,7 +117,7 @@ class Health:
         return None
 
     def collect(self, images: Tensor, logits: Tensor) -> None:
-        """Collect a few images of a round for the next probe, until it is full.
+        """Collect a few images of a round for the next probe, until it has enough.
 
         Args:
             images: (N, C, H, W).

@@ -25,7 +25,9 @@ class RoundStatistics:
 
 
 def effective_classes(histogram: list[int]) -> float:
-    """Return the exp of the entropy of a histogram: K for K equal classes, 1 for a single class.
+    """Return the exp of the entropy of a histogram.
+
+    The value is K for K equally frequent classes, and 1 for a single class.
 
     Examples:
         >>> round(effective_classes([5, 5, 0]), 6)

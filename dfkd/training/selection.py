@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 ITERATIONS = 10
-"""Steps of expectation maximization, as in TA-DFKD's code."""
+"""Number of steps of expectation maximization, as in TA-DFKD's code."""
 
 FLOOR = 5e-4
 """Added to the variances of the scaled losses, as in TA-DFKD's code."""

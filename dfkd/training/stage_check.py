@@ -1,4 +1,4 @@
-"""A check that the outputs of the stages of teacher and student have the same shapes."""
+"""A check that the outputs of the stages (groups of layers) of both networks have equal shapes."""
 
 import torch
 from torch import nn

@@ -123,7 +123,7 @@ class StudentPhase:
         loss.backward()
         norm = torch.zeros(())
         if last or self.recipe.student.clip:
-            # If the gradient of another step is not finite, neither is the next loss.
+            # Other steps need no norm: if their gradient is not finite, neither is the next loss.
             norm = gradient_norm(self.parameters)
         check_finite("student", loss, norm)
         clip(self.parameters, self.recipe.student, norm)

@@ -99,7 +99,7 @@ class Weighting:
         return frozenset[str]().union(*(TERMS[w.term.name].inputs for w in self.wrapped))
 
     def parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the terms themselves, which the terms train."""
+        """Return the trainable parameters that belong to the terms."""
         return [parameter for w in self.wrapped for parameter in w.compute.parameters()]
 
     def step(self) -> None:
