@@ -1,18 +1,18 @@
-r"""Measure a row of the CIFAR-10 tables: any recipe on a published teacher-student pair, on a GPU.
+r"""Measure one row of the CIFAR-10 tables, on a GPU: a recipe and a published teacher-student pair.
 
     python -m benchmarks.cifar10 DATA --pair resnet34-resnet18 --recipe house \
         --passes 20000000 --slice 540 --state STATE --seed 0
     python -m benchmarks.cifar10 --collect STATE...
 
-Trains the teacher (or loads the one that is there), distils a student and writes STATE/row.json.
-The run is divided into time slices: after `--slice` seconds it saves its state at the end of the
-round and exits with 75, and the same command resumes it. SIGINT and SIGTERM do the same; a second
-signal stops the process at once. Needs torch, numpy, safetensors and Pillow, and of this repository
-only dfkd/ and benchmarks/.
+The command trains the teacher (or loads an existing one), distils a student and writes
+STATE/row.json. The run is divided into time slices. After `--slice` seconds it saves its state at
+the end of the round and exits with 75. The same command then resumes it. After SIGINT or SIGTERM it
+also saves its state and exits; a second signal stops the process at once. The command needs torch,
+numpy, safetensors and Pillow. From this repository it needs only dfkd/ and benchmarks/.
 
 STATE/loop.pt is the checkpoint, with the image pool. For ResNet-34 -> ResNet-18 with 20 million
-passes it has 0.4 GB for house, 0.2 to 0.8 GB for most recipes, and 2.5 GB for cmi, whose bank of
-descriptors is stored twice.
+passes, its size is 0.4 GB for house, 0.2 to 0.8 GB for most recipes, and 2.5 GB for cmi, whose bank
+of descriptors is stored twice.
 """
 
 import argparse
@@ -34,10 +34,10 @@ from dfkd.recipes import RECIPES
 
 
 def run(options: argparse.Namespace, time_slice: TimeSlice) -> None:
-    """Train the teacher, distil the student and write the row, as far as the slice allows.
+    """Train the teacher, distil the student and write the row.
 
     Raises:
-        PausedError: If the slice is over first; the state was saved.
+        PausedError: If the time slice ends before the run; the state is then saved.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
@@ -89,11 +89,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("data", nargs="?", type=Path, help="contains cifar10/ with PNG strips and labels")
+    add("data", nargs="?", type=Path, help="folder with cifar10/ (PNG strips and labels)")
     add("--pair", choices=PAIRS, help="teacher and student")
     add("--recipe", choices=RECIPES, default="house", metavar="NAME", help="a recipe of dfkd")
     add("--passes", type=int, default=PASSES, help="teacher passes (default: %(default)s)")
-    add("--slice", type=float, default=math.inf, help="seconds before it saves and exits with 75")
+    add("--slice", type=float, default=math.inf, help="seconds until it saves and exits with 75")
     add("--state", type=Path, help="folder of the run; each run needs its own")
     add("--teacher", type=Path, help="weights shared by several runs; trained if missing")
     add("--epochs", type=int, default=30, help="epochs of the teacher (default: %(default)s)")

@@ -1,4 +1,4 @@
-"""One distillation on CIFAR-10: evaluated during the run and saved between time slices."""
+"""One distillation on CIFAR-10, which is evaluated during the run and saved between time slices."""
 
 import copy
 import math
@@ -22,19 +22,19 @@ PAIRS = {
     "wrn-40-2-wrn-16-1": ("wrn-40-2", "wrn-16-1"),
     "wrn-40-2-wrn-16-2": ("wrn-40-2", "wrn-16-2"),
 }
-"""(teacher, student) by the name of the pair."""
+"""By name of the pair, the architectures (teacher, student)."""
 
 EVALUATIONS = 40
-"""Evaluations of the student in a run."""
+"""Number of evaluations of the student in a run."""
 
 
 class Distillation:
     """One run of the training loop, evaluated and saved between time slices.
 
     Args:
-        identity: What makes the run unique: "pair", "recipe", "budget" (teacher passes), "seed" and
-            "teacher_sha256" (of the teacher's file).
-        teacher: Frozen, in eval mode.
+        identity: Values that identify the run: "pair", "recipe", "budget" (teacher passes), "seed"
+            and "teacher_sha256" (SHA-256 of the teacher's file).
+        teacher: The teacher, frozen and in eval mode.
         test: Test set, for evaluation only.
         state: The folder of the run.
 
@@ -69,7 +69,7 @@ class Distillation:
             self._load()
 
     def _load(self) -> None:
-        # Without map_location each tensor is loaded where it was saved: random states on the CPU.
+        # Without map_location, each tensor keeps its device; random states must stay on the CPU.
         saved = torch.load(self.checkpoint, weights_only=True)
         require_same_run(self.identity, saved["asked"], self.checkpoint)
         print(f"resumed from {self.checkpoint}", flush=True)
@@ -81,7 +81,7 @@ class Distillation:
         state = self.loop.state_dict()
         content = {
             "asked": self.identity,
-            # What is unchanged since the loop's snapshot is stored once.
+            # A tensor that is unchanged since the loop's snapshot is stored only once.
             "loop": {**state, "healthy": share_tensors(state["healthy"], state)},
             "curve": self.curve,
             "seconds": self.seconds,
@@ -92,11 +92,11 @@ class Distillation:
         """Run the remaining rounds.
 
         Args:
-            time_slice: When to stop.
-            progress: Gets every round.
+            time_slice: Determines when to stop.
+            progress: Called with every round.
 
         Raises:
-            PausedError: If the slice is over; the state was saved.
+            PausedError: If the time slice is over; the state is then saved.
         """
         resumed = time.monotonic()
 
@@ -117,7 +117,7 @@ class Distillation:
         try:
             self.loop.run(after_round)
         except DivergedError:
-            # The loop returns its last healthy student, whose accuracy no longer changes.
+            # The student is now the last healthy one, so its accuracy no longer changes.
             while len(self.curve) < EVALUATIONS:
                 self.evaluate()
         self.save()
@@ -129,7 +129,7 @@ class Distillation:
         return f"{passes}, {loss}{last}"
 
     def evaluate(self) -> None:
-        """Append a point to the curve; changes neither weights nor random states."""
+        """Append a point to the curve, without changing weights or random states."""
         assert self.loop.delivered is not None
         accuracy = round(evaluate_accuracy(self.loop.delivered, self.test), 2)
         self.curve.append({"accuracy": accuracy, **vars(self.loop.counts)})
@@ -138,7 +138,7 @@ class Distillation:
         """Return the row of the finished run.
 
         Args:
-            teacher_accuracy: In percent.
+            teacher_accuracy: Accuracy of the teacher in percent.
             command: The command that repeats the run.
         """
         scores = [point["accuracy"] for point in self.curve]
@@ -168,14 +168,14 @@ class Distillation:
 def is_due(number: int, total: int, evaluations: int) -> bool:
     """Return whether to evaluate after round `number` of `total`; the last round always is.
 
-    All rounds after the warm-up cost the same number of teacher passes, so that evaluations that
-    are even in rounds are even in passes.
+    All rounds after the warm-up cost the same number of teacher passes. Evaluations at equal
+    intervals in rounds are therefore also at equal intervals in passes.
     """
     return number * evaluations // total > (number - 1) * evaluations // total
 
 
 def share_tensors(old: Any, new: Any) -> Any:
-    """Return `old`, with each tensor that equals its counterpart in `new` replaced by that one.
+    """Return `old`, with each tensor replaced by its counterpart in `new` if both are equal.
 
     Args:
         old: Nested dicts, lists and tuples.

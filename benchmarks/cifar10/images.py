@@ -1,4 +1,4 @@
-"""CIFAR-10 as tensors on the device: reading, augmentation, accuracy."""
+"""CIFAR-10 as tensors on the device, with functions for augmentation and accuracy."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def read_part(folder: Path, part: str, device: torch.device) -> LabelledPixels:
         folder: Contains cifar10/{part}_00.png, ... (images stacked vertically, any number in each
             file) and cifar10/{part}_labels.npy.
         part: "train" or "test".
-        device: Where to store the tensors.
+        device: The device of the tensors.
 
     Raises:
         FileNotFoundError: If there are no images.
@@ -58,7 +58,7 @@ def normalise(pixels: Tensor) -> Tensor:
 
 
 def crop_and_flip(pixels: Tensor, corners: Tensor, flips: Tensor) -> Tensor:
-    """Return images that were padded by 4, cropped, and mirrored where asked.
+    """Return images that are padded by 4, cropped, and mirrored where `flips` is true.
 
     Args:
         pixels: (N, C, H, W).
@@ -77,7 +77,7 @@ def crop_and_flip(pixels: Tensor, corners: Tensor, flips: Tensor) -> Tensor:
 def evaluate_accuracy(model: nn.Module, labelled: LabelledPixels) -> float:
     """Return the top-1 accuracy in percent, in eval mode and float32.
 
-    The model is left in the mode it was in.
+    Afterwards the model is in its earlier mode again.
     """
     training = model.training
     model.eval()

@@ -1,4 +1,4 @@
-"""The rows of benchmarks.cifar10: merge finished runs into cifar10.json and render cifar10.md."""
+"""Merge the rows of finished runs into cifar10.json, and render cifar10.md."""
 
 import json
 from collections.abc import Iterable
@@ -12,7 +12,8 @@ PASSES = 20_000_000
 """Teacher passes of a run in these tables."""
 
 RECIPES = ("house", "dafl-cifar10", "dfad-cifar10", "dfq-akd", "cmi", "fast-datafree", "pre-dfkd")
-"""Recipes that every table lists, measured or not; others are added once they are measured."""
+"""Recipes that every table lists, even if not measured; a table lists others once they are
+measured."""
 
 PUBLISHED: dict[str, dict[str, float]] = {
     "resnet34-resnet18": {
@@ -92,7 +93,7 @@ def collect(folders: Iterable[Path], evaluations: int) -> None:
 
     Args:
         folders: State folders of finished runs; with none, only the page is rewritten.
-        evaluations: Evaluations in a run, for the text.
+        evaluations: Number of evaluations in a run, which the page states.
 
     Raises:
         FileNotFoundError: If a folder has no row.json, because its run is not finished.

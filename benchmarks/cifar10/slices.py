@@ -1,4 +1,4 @@
-"""Split a long run into time slices: when to stop, progress lines, and files written atomically."""
+"""Time slices of a long run: when to stop, progress lines, and files written atomically."""
 
 import math
 import os
@@ -10,7 +10,7 @@ from types import FrameType, TracebackType
 from typing import BinaryIO
 
 UNFINISHED = 75
-"""Exit code of a slice that ended before the run (EX_TEMPFAIL): give the command again."""
+"""Exit code (EX_TEMPFAIL) if the slice ended before the run; the same command continues the run."""
 
 CHECKPOINT_INTERVAL_S = 600.0
 
@@ -26,11 +26,11 @@ class PausedError(Exception):
 class TimeSlice:
     """The time for which this process may run.
 
-    As a context manager it also ends at SIGINT or SIGTERM; a second signal stops the process at
-    once.
+    Used as a context manager, the slice also ends at SIGINT or SIGTERM. A second signal stops the
+    process at once.
 
     Args:
-        seconds: From now.
+        seconds: Length of the slice, from now.
     """
 
     def __init__(self, seconds: float = math.inf) -> None:
@@ -71,13 +71,13 @@ class TimeSlice:
         return self._signal is not None or time.monotonic() >= self._end
 
     def checkpoint(self, save: Callable[[], None]) -> None:
-        """Save if it is time; called whenever the run can be interrupted.
+        """Save if it is time; call this whenever the run can be interrupted.
 
         Args:
             save: Writes the checkpoint.
 
         Raises:
-            PausedError: After saving, if the slice is over.
+            PausedError: If the slice is over; the state is then saved.
         """
         over = self.is_over()
         if over or time.monotonic() >= self._next_save:
@@ -95,12 +95,12 @@ class ProgressLines:
         self._started = self._last = 0.0
 
     def report(self, task: str, done: int, total: int, detail: Callable[[], str]) -> None:
-        """Report that a step is done; prints a line if it is time, and at the end.
+        """Report that a step is done. Prints a line if it is time, and at the last step.
 
         Args:
-            task: What is being done; a new task restarts the estimate.
-            done: Finished steps.
-            total: All steps.
+            task: Name of the task; a new task restarts the estimate.
+            done: Number of finished steps.
+            total: Number of all steps.
             detail: Returns the rest of the line; called only when a line is printed.
         """
         now = time.monotonic()
@@ -116,7 +116,7 @@ class ProgressLines:
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a temporary file beside `path` and rename it once it is on disk.
+    """Write a temporary file in the folder of `path`, and rename it once it is on disk.
 
     Args:
         path: The file; its folder is created.

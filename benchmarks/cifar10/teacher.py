@@ -30,23 +30,23 @@ RISING_SHARE = 0.3
 
 
 def build_network(name: str, device: torch.device) -> nn.Module:
-    """Return a new network, initialised from torch's global random state.
+    """Return a new network with weights drawn from torch's global random state.
 
     Args:
         name: A key of `dfkd.models.ARCHITECTURES`.
-        device: Where to put it.
+        device: The device of the network.
     """
     return to_device(build(name, SPEC, CLASSES), device)
 
 
 def to_device(model: nn.Module, device: torch.device) -> nn.Module:
-    """Return the model on the device, with the memory layout that is fast there."""
+    """Return the model on the device, with the memory layout that is fast on this device."""
     layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
     return model.to(device, memory_format=layout)  # type: ignore[call-overload]
 
 
 def one_cycle(progress: float) -> float:
-    """Return the learning rate: it rises linearly to its peak and falls to 0 along a cosine.
+    """Return the learning rate, which rises linearly to its peak and falls to 0 along a cosine.
 
     Args:
         progress: Share of the training that is done, from 0 to 1.
@@ -60,10 +60,10 @@ class Training:
     """The training of a teacher; it can stop after any step and resume in another process.
 
     Args:
-        model: Trained in place.
+        model: The network, trained in place.
         labelled: The training set.
         epochs: Passes over the training set.
-        seed: Together with the number of an epoch it determines order, crops and flips.
+        seed: Seed that, together with the number of the epoch, determines order, crops and flips.
     """
 
     def __init__(self, model: nn.Module, labelled: LabelledPixels, epochs: int, seed: int) -> None:
@@ -77,7 +77,7 @@ class Training:
         )
 
     def run(self, after_step: Callable[[Tensor], None]) -> None:
-        """Run the remaining steps; `after_step` gets the loss of each of them."""
+        """Run the remaining steps; `after_step` is called with the loss of each step."""
         self.model.train()
         while self.step < self.steps:
             epoch, first = divmod(self.step, self.per_epoch)
@@ -118,7 +118,7 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load the state of a training that was made with the same arguments."""
+        """Load the state of a training that was constructed with the same arguments."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
@@ -138,15 +138,16 @@ def train(
 
     Args:
         name: A key of `dfkd.models.ARCHITECTURES`.
-        file: The safetensors file. Until the training is finished, {file}.unfinished has its state.
+        file: The safetensors file. Until the training is finished, its state is in
+            {file}.unfinished.
         labelled: The training set.
         epochs: Passes over the training set.
-        seed: Of the initial weights and of all random numbers.
-        time_slice: When to stop.
-        progress: Gets every step.
+        seed: Seed of the initial weights and of all random numbers.
+        time_slice: Determines when to stop.
+        progress: Called with every step.
 
     Raises:
-        PausedError: If the slice is over; the state was saved.
+        PausedError: If the time slice is over; the state is then saved.
         ValueError: If {file}.unfinished belongs to another teacher.
     """
     torch.manual_seed(seed)
@@ -173,7 +174,7 @@ def train(
             time_slice.checkpoint(save_state)
 
     training.run(after_step)
-    # One entry of metadata: the order of several would differ between processes.
+    # Only one entry of metadata, because the order of several would differ between processes.
     stored = save(compact_state(training.model), {"teacher": str(identity)})
     write_atomically(file, lambda target: target.write(stored))
     unfinished.unlink(missing_ok=True)
@@ -182,8 +183,8 @@ def train(
 def compact_state(model: nn.Module) -> dict[str, Tensor]:
     """Return a state dict for a file, with matrices and kernels in half precision.
 
-    Vectors stay in float32: they are small, and variances of batch norms can be outside the range
-    of half precision.
+    Vectors stay in float32, because they are small and the variances of batch norms can exceed the
+    range of half precision.
     """
     state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     return {
@@ -193,7 +194,7 @@ def compact_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def load_trained(name: str, file: Path, device: torch.device) -> nn.Module:
-    """Return a trained teacher: frozen, in eval mode and float32."""
+    """Return a trained teacher, frozen, in eval mode and in float32."""
     model = build_network(name, device)
     model.load_state_dict(load_file(file))
     return model.eval().requires_grad_(False)

@@ -4,8 +4,8 @@ python -m benchmarks.mnist --data DATA --teachers TEACHERS
 python -m benchmarks.mnist --list
 python -m benchmarks.mnist --recipe dafl --recipe my-method
 
-An interrupted command continues when it is given again. A recipe of your own belongs to the table
-once it is one of `dfkd.recipes.PUBLISHED`.
+To continue after an interruption, give the same command again. The table includes a recipe of your
+own once it is in `dfkd.recipes.PUBLISHED`.
 """
 
 import json
@@ -34,7 +34,7 @@ def read_rows() -> list[Row]:
 
 
 def write_rows(rows: list[Row]) -> None:
-    """Write mnist.json and mnist.md, and fix new defaults."""
+    """Write mnist.json and mnist.md, and add new defaults to defaults.json."""
     add_missing_defaults(DEFAULTS_FILE, digest_rules())
     result_pages.RESULTS.mkdir(exist_ok=True)
     ordered = sorted(rows, key=lambda row: row["key"])
@@ -64,7 +64,7 @@ def choose_settings(rows: list[Row]) -> dict[str, str]:
 
 
 def wanted(rows: list[Row], recipes: Collection[str] = ()) -> list[Job]:
-    """Return the jobs of the table, in order; of these recipes only if any are named."""
+    """Return the jobs of the table in order; if recipes are named, only their jobs."""
     return [job for job in jobs(choose_settings(rows)) if not recipes or job.recipe in recipes]
 
 
@@ -89,7 +89,7 @@ def pending(rows: list[Row], teachers: Path, recipes: Collection[str] = ()) -> l
 
 
 def is_timed(job: Job) -> bool:
-    """Return whether the time of a job is one of its results, so that it must run alone."""
+    """Return whether the duration of a job is one of its results, so that it must run alone."""
     return job.setting == "long"
 
 
@@ -98,17 +98,22 @@ def main(
         Path, typer.Option(help="Folder with the real data sets; MNIST is downloaded if missing.")
     ] = Path("data"),
     teachers: Annotated[
-        Path, typer.Option(help="Folder of teachers trained by others; without it, not run.")
+        Path,
+        typer.Option(
+            help="Folder of teachers trained by others. Without it, their runs are skipped."
+        ),
     ] = Path("teachers"),
     state: Annotated[Path, typer.Option(help="Folder for unfinished runs.")] = Path("state"),
-    workers: Annotated[int, typer.Option(help="Runs at a time; they share the cores.")] = 2,
+    workers: Annotated[
+        int, typer.Option(help="Number of runs at the same time; they share the cores.")
+    ] = 2,
     minutes: Annotated[float, typer.Option(help="Start no run after this time.")] = 1e9,
     recipe: Annotated[list[str], typer.Option(help="Run this recipe only; can be repeated.")] = [],  # noqa: B006
     list_only: Annotated[
-        bool, typer.Option("--list", help="Show which runs are left, and start none.")
+        bool, typer.Option("--list", help="List the runs that are left, without starting one.")
     ] = False,
 ) -> None:
-    """Run what is left of the MNIST table; the same command continues after an interruption."""
+    """Run the jobs that are left of the MNIST table; give the same command again to continue it."""
     for name in recipe:
         if name not in NAMES:
             raise typer.BadParameter(

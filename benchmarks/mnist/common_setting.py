@@ -1,11 +1,13 @@
-"""One setting for all published recipes, so that a table compares methods and not their tuning.
+"""The common setting: sizes and learning rates that all published recipes get.
 
-A recipe keeps what defines the method: kind of synthesizer, terms and weights, wrappers, memory,
-selection, objective, update, and the ratio of generator steps to student steps. It gets the house
-recipe's generator network, batch size, pool size, optimizers and learning rates, and a fixed number
-of optimization steps per synthesized batch. Images are neither flipped nor cropped. A method that
-learns from an image pool alone gets as many student steps as the house recipe. These values were
-searched for the house recipe, not for the others.
+With them the table compares the methods, not how well each was tuned.
+
+A recipe keeps the parts that define the method: the type of synthesizer, terms and weights,
+wrappers, memory, selection, objective, update, and the ratio of generator steps to student steps.
+It gets the house recipe's generator network, batch size, pool size, optimizers and learning rates,
+and a fixed number of optimization steps per synthesized batch. Images are neither flipped nor
+cropped. A method that learns from an image pool alone gets as many student steps as the house
+recipe. These values were chosen by a search with the house recipe, not with the others.
 """
 
 from dataclasses import replace
@@ -34,13 +36,13 @@ from dfkd.training.budget import for_teacher_passes, passes_per_round
 BATCH = 128
 
 GENERATOR = GeneratorNetwork(trunk="pixel-shuffle", head="clamp", latent=256, width=32)
-"""The generator of every method; its latent size is also that of a VAE."""
+"""The generator of every method; VAEs have the same latent size."""
 
 GENERATOR_LR, STUDENT_LR = 3e-3, 4e-3
 """Learning rates of Adam."""
 
 FINAL = 0.01
-"""Fraction of itself that each learning rate falls to, along a cosine."""
+"""Each learning rate falls to this fraction of its initial value, along a cosine."""
 
 POOL = 20_000
 """Largest number of images in a pool."""
@@ -49,24 +51,24 @@ STEPS: dict[type[AnySynthesizer], int] = {FreshGenerator: 40, MetaGenerator: 5, 
 """Optimization steps per synthesized batch, by the class of the synthesizer."""
 
 PIXEL_STEPS = 50
-"""Optimization steps per batch, if the pixels themselves are optimized."""
+"""Optimization steps per batch if the pixels themselves are optimized."""
 
 PIXEL_LR = 0.1
 """Constant learning rate of Adam for pixels."""
 
 OFFLINE_STEPS = 20
-"""Student steps in a round of a method that fills its pool before the student starts."""
+"""Student steps per round, for a method that fills its pool before the student starts."""
 
 FROZEN_SHARE = 1 / 3
-"""Share of the passes for a generator that is frozen before the student starts."""
+"""Share of the teacher passes for training a generator that is frozen before the student starts."""
 
 
 def common(recipe: Recipe, passes: int) -> Recipe:
     """Return a published recipe at the common setting.
 
     Args:
-        recipe: At its published defaults.
-        passes: Teacher passes of the run.
+        recipe: The recipe at its published defaults.
+        passes: Number of teacher passes of the run.
     """
     on_pixels = isinstance(recipe.synthesizer, PixelOptimization | SoftLabelPixels)
     generator = Adam(GENERATOR_LR, policy=CosineRate(FINAL), clip=recipe.generator.clip)
@@ -114,7 +116,7 @@ def _fit_schedule(recipe: Recipe, passes: int) -> Recipe:
         share = 1 / FROZEN_SHARE - 1
         schedule = replace(schedule, rounds=round(schedule.warmup_rounds * warm * share / main))
     elif schedule.generator_steps == 0:
-        # The student's rounds cost no passes; their published number is scaled with the run.
+        # Student rounds cost no passes, so their number is scaled like that of the warm-up.
         stretch = passes / (schedule.warmup_rounds * warm)
         rounds = round(house_steps / OFFLINE_STEPS / stretch)
         schedule = replace(schedule, student_steps=OFFLINE_STEPS, rounds=rounds)

@@ -1,4 +1,4 @@
-"""Try changed settings of a recipe on the 5,000 held-out training images. Reads no test image.
+"""Try changed settings of a recipe on the 5,000 held-out training images, without test images.
 
 python -m benchmarks.mnist.held_out_search DATA student_steps=40 batch-norm=100 --teacher lenet5-bn
 python -m benchmarks.mnist.held_out_search DATA inner_lr=0.01 --recipe lra --teacher lenet5-bn

@@ -16,10 +16,11 @@ from dfkd.recipes import PUBLISHED, RECIPES
 from dfkd.training.budget import Plan, for_teacher_passes, passes_per_round
 
 PASSES = 360_000
-"""Largest number of teacher passes of a run; about four minutes of the house recipe on one core."""
+"""Largest number of teacher passes of a run. The house recipe takes about four minutes on one
+core."""
 
 LONG_PASSES = 1_200_000
-"""The same for the long runs of the house recipe; within ten minutes on two cores."""
+"""The same for the long runs of the house recipe, which take up to ten minutes on two cores."""
 
 CIFAR_PASSES = 60_000
 """The same for runs on CIFAR-10, which two cores can do in minutes."""
@@ -27,14 +28,14 @@ CIFAR_PASSES = 60_000
 SEEDS = (0, 1, 2)
 
 FIRST_METHODS = ("rdskd", "pre-dfkd", "ta-dfkd", "lra", "de-dfkd")
-"""The five methods the project started from."""
+"""The first five methods of the project."""
 
 DEFAULTS_FILE = Path(__file__).with_name("defaults.json")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run.
+    """One run of the table.
 
     Attributes:
         recipe: A key of `dfkd.recipes.RECIPES`.
@@ -53,13 +54,13 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Its unique name, which is also a file name."""
+        """The unique name of the job, which is also a file name."""
         parts = (self.recipe, self.setting, self.variant, self.teacher, str(self.seed))
         return "_".join(part.replace(" ", "-") for part in parts if part)
 
     @property
     def passes(self) -> int:
-        """Largest number of teacher passes."""
+        """The largest number of teacher passes."""
         if self.teacher == CIFAR_TEACHER:
             return CIFAR_PASSES
         return LONG_PASSES if self.setting == "long" else PASSES
@@ -72,11 +73,11 @@ class Job:
         return VARIANTS[self.variant](recipe) if self.variant else recipe
 
     def plan(self) -> Plan:
-        """Return the length; a variant has as many rounds as the recipe it is made from."""
+        """Return the length of the run; a variant has as many rounds as its recipe."""
         return for_teacher_passes(replace(self, variant="").build_recipe(), self.passes)
 
     def as_data(self) -> Data:
-        """Return everything that the row depends on, except the code, as JSON data."""
+        """Return as JSON data everything, except the code, that the row depends on."""
         recipe = self.build_recipe()
         if not TEACHERS[self.teacher].batch_norm:
             recipe = replace(recipe, terms=without_batch_norm(recipe))
@@ -107,7 +108,7 @@ MECHANISMS: dict[str, tuple[str, ...]] = {
     "ta-dfkd": ("without selection",),
     "de-dfkd": ("unconditional", "without metric"),
 }
-"""Variants of the first methods that lack the mechanism a method introduced, by method."""
+"""By method, its variants without the mechanism that the method introduced."""
 
 ABLATION = (
     "without adversary",
@@ -123,19 +124,19 @@ ABLATION = (
 """Variants of the house recipe."""
 
 ABLATED = (*MAIN_TEACHERS, "smoothed", "mixup")
-"""Teachers of the ablation; the last two for "without blending" only."""
+"""Teachers for the variants of the house recipe; the last two for "without blending" only."""
 
 MECHANISM_TEACHERS = ("lenet5-bn", "resnet20", "wrn-16-1")
-"""Teachers of the mechanisms of TA-DFKD; the other methods have the first one only."""
+"""Teachers for the variants of TA-DFKD; those of the other methods use the first one only."""
 
 
 def suits(recipe: str, teacher: str) -> bool:
-    """Return whether the teacher has what the recipe needs, which is batch norm or nothing."""
+    """Return whether the teacher has batch norm, or the recipe does not need it."""
     return TEACHERS[teacher].batch_norm or lacking_batch_norm(RECIPES[recipe]) is None
 
 
 def affordable(recipe: Recipe) -> bool:
-    """Return whether one round at the published defaults costs no more than a whole run may."""
+    """Return whether one round at the published defaults fits into the passes of a run."""
     return passes_per_round(recipe, warm=bool(recipe.schedule.warmup_rounds)) <= PASSES
 
 
@@ -143,8 +144,8 @@ def setting_of(recipe: str, chosen: dict[str, str]) -> str:
     """Return the setting at which the rows of a recipe are shown.
 
     Args:
-        recipe: Its name.
-        chosen: The better setting of each published recipe, as far as it is known.
+        recipe: Name of the recipe.
+        chosen: The better setting of each published recipe for which it is known.
     """
     return "own" if recipe == "house" else chosen.get(recipe, "common")
 
@@ -153,7 +154,7 @@ def jobs(chosen: dict[str, str]) -> list[Job]:
     """Return every job of the table in the order in which to run them.
 
     Args:
-        chosen: The better setting of each published recipe, as far as it is known; the others are
+        chosen: The better setting of each published recipe for which it is known. The others are
             run at the common setting.
     """
     names = ["house", *(recipe.name for recipe in PUBLISHED)]
@@ -187,7 +188,7 @@ def jobs(chosen: dict[str, str]) -> list[Job]:
         *paper,
     ]
     unique = {job.key: job for job in wanted if suits(job.recipe, job.teacher)}
-    # Published settings take long, so they come last, those that decide the choice first.
+    # Published settings take long, so they come last, starting with those that decide the choice.
     return sorted(
         unique.values(),
         key=lambda job: (
@@ -199,7 +200,7 @@ def jobs(chosen: dict[str, str]) -> list[Job]:
 
 
 def all_jobs() -> list[Job]:
-    """Return the jobs at whatever setting each recipe is shown, for finding one by its key."""
+    """Return the jobs for both choices of each recipe's setting, to find a job by its key."""
     return [*jobs({}), *jobs({recipe.name: "paper" for recipe in PUBLISHED})]
 
 
@@ -213,7 +214,7 @@ def _mechanism_jobs() -> list[Job]:
 
 
 def _repeated_mechanism_jobs() -> list[Job]:
-    """Return the jobs with further seeds, for the mechanisms whose effect varies with the seed."""
+    """Return jobs with more seeds, for the mechanisms whose effect varies with the seed."""
     return [
         Job(name, "common", MECHANISM_TEACHERS[0], seed, variant)
         for seed in SEEDS[1:]

@@ -8,7 +8,7 @@ from benchmarks.mnist.jobs import setting_of
 NOT_MEASURED = "not measured"
 
 ACCURACIES = ("final", "mu", "deviation", "peak", "last10")
-"""Keys of a row that are in percent of test images."""
+"""Keys of a row whose values are percentages of the test images."""
 
 
 def find(rows: list[Row], recipe: str, teacher: str, setting: str, variant: str = "") -> list[Row]:
@@ -24,7 +24,7 @@ def find(rows: list[Row], recipe: str, teacher: str, setting: str, variant: str 
 def find_shown(
     rows: list[Row], recipe: str, teacher: str, chosen: dict[str, str]
 ) -> tuple[str, list[Row]]:
-    """Return (setting, rows) of a recipe: its better setting, or the common one if not measured."""
+    """Return (setting, rows) at a recipe's better setting or, if not measured, the common one."""
     setting = setting_of(recipe, chosen)
     at_best = find(rows, recipe, teacher, setting)
     if at_best or recipe == "house":

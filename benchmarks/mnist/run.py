@@ -26,7 +26,7 @@ from dfkd.training.budget import Plan
 from dfkd.training.loop import DivergedError, Loop, Round, build_generator
 
 EVALUATIONS = 40
-"""Evaluations on real images in a run, evenly over the student steps."""
+"""Number of evaluations on real images in a run, at equal intervals in student steps."""
 
 CHECKPOINT_INTERVAL_S = 30.0
 
@@ -58,15 +58,17 @@ class MeasuredRun:
     """A run of the loop that evaluates the student, measures the time and saves checkpoints.
 
     Args:
-        loop: Before its first round; its state is loaded from a checkpoint of the same job.
-        plan: The length.
+        loop: The loop before its first round. If a checkpoint of the same job exists, its state is
+            loaded.
+        plan: The length of the run.
         images: Labelled images to evaluate on.
-        digest: Of the job.
+        digest: Digest of the job.
         checkpoint: File of the checkpoint; None for no checkpoints.
 
     Attributes:
-        accuracies: Of the student at each evaluation, in percent.
-        gradient_shares: The share of each loss term in the generator's gradient, by round.
+        accuracies: Accuracy of the student at each evaluation, in percent.
+        gradient_shares: For each measured round, the share of each loss term in the generator's
+            gradient.
         seconds: Training time, without evaluations and checkpoints.
     """
 
@@ -92,7 +94,10 @@ class MeasuredRun:
         self._resumed = self._saved = time.monotonic()
 
     def run(self) -> None:
-        """Run the remaining rounds. A student that diverged keeps its last accuracy to the end."""
+        """Run the remaining rounds.
+
+        If the run diverges, the remaining evaluations are of the last healthy student.
+        """
         try:
             self.loop.run(self._after_round, self._after_step)
         except DivergedError:
@@ -113,7 +118,7 @@ class MeasuredRun:
             self._evaluate()
 
     def _evaluate(self) -> None:
-        """Evaluate the student in eval mode; its next step switches it back to train mode."""
+        """Evaluate the student in eval mode; the next training step sets train mode again."""
         self.seconds += time.monotonic() - self._resumed
         student = self.loop.delivered
         assert student is not None
@@ -146,8 +151,8 @@ def build_row(
 
     Args:
         job: The job.
-        measured: Its run, evaluated on the test images.
-        teacher: Its teacher.
+        measured: The finished run, evaluated on the test images.
+        teacher: The teacher of the job.
         held_out: Training images on which settings are chosen.
         memory_mb: Peak memory of the run.
     """
@@ -223,7 +228,7 @@ def main(
     checkpoint = state / f"{key}.checkpoint"
     measured = MeasuredRun(loop, plan, test, job.digest(), checkpoint)
     measured.run()
-    # Before the training set is loaded, which takes more memory than the run.
+    # Measured before the training set is loaded, which takes more memory than the run.
     memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     held_out = load_data_set(card.data, data, train=True, spec=card.spec, last=HELD_OUT_IMAGES)
     row = build_row(job, measured, teacher, held_out, memory_mb)

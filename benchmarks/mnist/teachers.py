@@ -17,7 +17,7 @@ EXTERNAL = "TEACHERS"
 """First part of the path of weights that are not in this repository."""
 
 CLASSES = 10
-"""Of every data set here."""
+"""Number of classes in every data set of the table."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class TeacherCard:
         batch_norm: Whether it has batch norm.
         width: Multiplier of the layer widths.
         data: The data set it was trained on.
-        spec: Its input.
+        spec: Shape, normalization and value range of its input images.
         student: Architecture of its student. LeNet-5-half-bn has batch norm during training; the
             export folds it into the convolutions.
     """
@@ -85,9 +85,9 @@ TEACHERS = {
         student="resnet20",
     ),
 }
-"""Teachers by the name in the table."""
+"""Teachers by their names in the table."""
 
 CIFAR_TEACHER = "cifar10-resnet20"
 
 MAIN_TEACHERS = ("lenet5-bn", "lenet5")
-"""Every recipe is run with these."""
+"""The teachers with which every recipe is run."""

@@ -8,18 +8,18 @@ from benchmarks.mnist.rows import ACCURACIES, NOT_MEASURED, find, mean_and_devia
 from benchmarks.result_pages import markdown_table
 
 ORIGINAL = "original"
-"""The recipe itself, in the column of variants."""
+"""Name of the unchanged recipe in the column of variants."""
 
 
 def mechanism_table(rows: list[Row]) -> str:
-    """Return the section that compares each first method with itself without its mechanism."""
+    """Return the section that compares each of the first methods with and without its mechanism."""
     head = ["recipe", "variant", "teacher", "seeds", *ACCURACIES, "passes", "steps"]
     head += ["Frechet", "diversity"]
     body = []
     for name, variants in MECHANISMS.items():
         for teacher in MECHANISM_TEACHERS:
             measured = [find(rows, name, teacher, "common", v) for v in ("", *variants)]
-            # Variants are compared on the seeds that all of them ran with.
+            # Variants are compared on the seeds with which all of them were run.
             seeds = set.intersection(*({r["seed"] for r in found} or {0} for found in measured))
             for variant, all_seeds in zip(("", *variants), measured, strict=True):
                 found = [row for row in all_seeds if row["seed"] in seeds]
@@ -45,7 +45,7 @@ def mechanism_table(rows: list[Row]) -> str:
 
 
 def _ranges(rows: list[Row]) -> str:
-    """Return the range of the final accuracy: RDSKD over weights, TA-DFKD over teachers."""
+    """Return the range of the final accuracy, for RDSKD over weights and TA-DFKD over teachers."""
     cases = {
         "RDSKD, weights of certainty from 0.1 to 10 times the default, with its "
         "exponential wrapper": [

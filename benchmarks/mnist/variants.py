@@ -1,4 +1,4 @@
-"""Variants of recipes: without one of their parts, or with one of them replaced."""
+"""Variants of recipes, with one part removed or replaced."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +14,7 @@ def _without(name: str) -> Callable[[Recipe], Recipe]:
 
 
 def _scaled_certainty(factor: float, plain: bool) -> Callable[[Recipe], Recipe]:
-    """Scale the weight of certainty, with RDSKD's wrappers or, if `plain`, without them."""
+    """Scale the weight of certainty; if `plain`, also remove RDSKD's wrappers."""
 
     def changed(recipe: Recipe) -> Recipe:
         terms = []
@@ -41,7 +41,8 @@ def _unconditional(recipe: Recipe) -> Recipe:
 def _no_replay(recipe: Recipe) -> Recipe:
     """Remove the replay and keep the number of student steps.
 
-    If there are more student steps than fresh batches, the memory keeps the present batches only.
+    If there are more student steps than new batches, a memory remains, but it holds only the new
+    batches of the round.
     """
     schedule = recipe.schedule
     if schedule.student_steps == schedule.fresh_batches:

@@ -3,7 +3,7 @@
 python -m benchmarks.quantization --data DATA --teachers TEACHERS
 python -m benchmarks.quantization --list
 
-An interrupted command continues when it is given again.
+To continue after an interruption, give the same command again.
 """
 
 import json
@@ -29,14 +29,16 @@ def main(
         "teachers"
     ),
     state: Annotated[Path, typer.Option(help="Folder for unfinished runs.")] = Path("state"),
-    workers: Annotated[int, typer.Option(help="Runs at a time; they share the cores.")] = 2,
+    workers: Annotated[
+        int, typer.Option(help="Number of runs at the same time; they share the cores.")
+    ] = 2,
     minutes: Annotated[float, typer.Option(help="Start no run after this time.")] = 1e9,
     choice: Annotated[list[str], typer.Option(help="Run this choice only; can be repeated.")] = [],  # noqa: B006
     list_only: Annotated[
-        bool, typer.Option("--list", help="Show which runs are left, and start none.")
+        bool, typer.Option("--list", help="List the runs that are left, without starting one.")
     ] = False,
 ) -> None:
-    """Run what is left of the table; the same command continues after an interruption."""
+    """Run the jobs that are left of the table; give the same command again to continue it."""
     for name in choice:
         if name not in CHOICES:
             raise typer.BadParameter(
@@ -64,7 +66,7 @@ def main(
 
 
 def _require_files(data: Path, teachers: Path) -> None:
-    """Report a missing file before the first run, as every run needs it."""
+    """Report a missing file before the first run, because every run needs it."""
     weights = {job.config(teachers).teacher.weights for job in jobs()}
     for option, needed in (
         ("--data", data / "cifar10"),
@@ -75,7 +77,7 @@ def _require_files(data: Path, teachers: Path) -> None:
 
 
 def wanted(choices: Collection[str] = ()) -> list[Job]:
-    """Return the jobs of the table, in order; of these choices only if any are named."""
+    """Return the jobs of the table in order; if choices are named, only their jobs."""
     return [job for job in jobs() if not choices or job.choice in choices]
 
 
@@ -103,7 +105,7 @@ def read_table() -> tuple[dict[str, Row], dict[str, Correct]]:
 
 
 def write_table(rows: dict[str, Row], correct: dict[str, Correct]) -> None:
-    """Write quantization.json, quantization.npz and quantization.md, and fix new defaults."""
+    """Write the result files of the table, and add new defaults to defaults.json."""
     add_missing_defaults(DEFAULTS_FILE, digest_rules())
     path = result_pages.RESULTS / "quantization.json"
     path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Which test images a quantized network classifies correctly: differences are paired by image."""
+"""Store which test images each network classifies correctly, for differences paired by image."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from base.durable_files import replace_durably
 
 Correct = NDArray[np.bool_]
-"""(N,), whether each image of the test set was classified correctly."""
+"""Whether each image of the test set was classified correctly, (N,)."""
 
 
 def read_correct(path: Path) -> dict[str, Correct]:

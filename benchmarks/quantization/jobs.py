@@ -24,7 +24,7 @@ SEEDS = (0, 1, 2)
 TEACHERS = ("cifar10_resnet20", "cifar10_resnet32", "cifar10_resnet56")
 
 STEPS = 400
-"""Number of student steps when a student is fine-tuned."""
+"""Number of student steps in a run that fine-tunes the student."""
 
 SMALL = {
     "batch": 64.0,
@@ -33,10 +33,11 @@ SMALL = {
     "warmup_rounds": 300.0,
     "generator_lr": 3e-3,
 }
-"""Overrides of the published recipes, which take hours on two cores at their own sizes."""
+"""Overrides of the published recipes, which at their published sizes would take hours on two
+cores."""
 
 SLOW = ("gdfq", "adadfq")
-"""Choices that take three times as long as the others; they run with one seed."""
+"""Choices that take three times as long as the others and therefore run with one seed only."""
 
 CHOICES: dict[str, dict[str, Any]] = {
     "noise": {"method": "noise"},
@@ -47,8 +48,8 @@ CHOICES: dict[str, dict[str, Any]] = {
     "gdfq": {"recipe": "gdfq", "overrides": SMALL},
     "adadfq": {"recipe": "adadfq", "overrides": SMALL},
 }
-"""The section `quantize` of the run file, by the name in the table. Method "fresh" is missing: with
-`student: same` it does the same as "adversarial"."""
+"""The section `quantize` of the run file, by the name in the table. The method "fresh" is not
+listed, because with `student: same` it does the same as "adversarial"."""
 
 LONGER_WARMUP = {"warmup_rounds": 3_000.0}
 
@@ -63,7 +64,7 @@ images."""
 
 @dataclass(frozen=True)
 class Job:
-    """One run: a teacher that is quantized without distillation.
+    """One run of the table, which quantizes a teacher without distillation.
 
     Attributes:
         teacher: One of `TEACHERS`.
@@ -81,24 +82,24 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Its unique name, which is also a file name."""
+        """The unique name of the job, which is also a file name."""
         bits = f"w{self.weight_bits}a{self.activation_bits}"
         return f"{self.teacher}_{self.choice}_{bits}_{self.seed}".replace(" ", "-")
 
     @property
     def overrides(self) -> dict[str, float]:
-        """Overrides of the recipe."""
+        """The overrides of the recipe."""
         few = min(self.weight_bits, self.activation_bits) < 8
         more = FEW_BITS.get(self.choice, {}) if few else {}
         return {**CHOICES[self.choice].get("overrides", {}), **more}
 
     @property
     def probed(self) -> bool:
-        """Whether torch and ONNX Runtime are also compared on probe images."""
+        """Whether the job also compares torch and ONNX Runtime on probe images."""
         return self.choice == "adversarial" and self.seed == 0 and self.weight_bits == 8
 
     def config(self, teachers: Path) -> RunConfig:
-        """Return its run file, with the weights below `teachers`."""
+        """Return the run file of the job, with the weights in the folder `teachers`."""
         config = read_run_file(RUNS / f"{self.teacher}.yaml")
         weights = Path(config.teacher.weights).relative_to(RUNS)
         section = {
@@ -114,7 +115,7 @@ class Job:
         return config.model_copy(update=update)
 
     def as_data(self) -> Data:
-        """Return its run file, without the path of the weights, as JSON data."""
+        """Return the run file of the job, without the path of the weights, as JSON data."""
         data = section_data(self.config(Path("teachers")))
         del data["teacher"]["weights"]
         return data
@@ -136,7 +137,7 @@ def digest_rules() -> DigestRules:
 
 
 def section_data(value: Any) -> Data:
-    """Return a section of a run file (or a value in it) as data with types."""
+    """Return a section of a run file, or a value in it, as data with the names of the types."""
     if isinstance(value, BaseModel):
         fields = {name: section_data(getattr(value, name)) for name in type(value).model_fields}
         return {"type": type(value).__name__, **fields}

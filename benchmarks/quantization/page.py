@@ -11,7 +11,7 @@ from benchmarks.quantization.jobs import CHOICES, FEW_BITS, SEEDS, TEACHERS, Job
 from benchmarks.result_pages import markdown_table
 
 BITS = ((8, 8), (4, 4))
-"""Bits of weights and of activations."""
+"""Number of bits of weights and of activations."""
 
 SUMMARY_HEAD = (
     "choice",
@@ -147,7 +147,7 @@ def _range(values: list[int]) -> str:
 def _difference(
     teachers: list[str], choice: str, bits: tuple[int, int], correct: dict[str, Correct]
 ) -> str:
-    """Return by how many points a choice is better than the adversarial one, with interval."""
+    """Return by how many points a choice is better than the adversarial one, with its interval."""
     pairs = [
         [
             (correct[ours], correct[theirs])
@@ -167,8 +167,8 @@ def paired_interval(pairs: list[list[tuple[Correct, Correct]]]) -> tuple[float, 
     """Return the mean difference in percentage points and half its 95 % interval over images.
 
     Args:
-        pairs: One list for each teacher, with the two arrays (N,) of each run. Teachers have the
-            same weight, however many runs they have.
+        pairs: One list for each teacher, with the two arrays (N,) of each run. Each teacher has the
+            same weight, whatever its number of runs.
     """
     differences = np.mean(
         [np.mean([a.astype(float) - b.astype(float) for a, b in runs], axis=0) for runs in pairs],

@@ -1,4 +1,4 @@
-"""Run one job of the quantization table: the steps of the pipeline up to the graph for this CPU.
+"""Run one job of the quantization table: all pipeline steps up to the graph for this CPU.
 
 python -m benchmarks.quantization.run KEY --data DATA --teachers TEACHERS --state STATE
 """
@@ -38,17 +38,18 @@ from targets.catalogue.instruction_sets import this_cpu
 from targets.cpu.session import compile_graph, open_session, predict, rewrite_graph_file
 
 TIMED = ("fresh_generator", "quantize")
-"""Steps whose time is shown. Choices that share a generator each include its whole time."""
+"""Steps whose duration is shown. If choices share a generator, each includes its whole duration."""
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """The files that a run made.
+    """The files that a run has written.
 
     Attributes:
-        files: By role.
-        folder: For files made from them.
-        seconds: Time of the steps in `TIMED`, also if they were reused or resumed.
+        files: The files, by role.
+        folder: Folder for files that are derived from them.
+        seconds: Duration of the steps in `TIMED`, including the earlier time of reused or resumed
+            steps.
     """
 
     files: dict[str, Path]
@@ -72,12 +73,12 @@ class Quantized:
         return restore(network.eval(), places, load_file(self.files["quantized"]))
 
     def parity(self, config: RunConfig) -> dict[str, float]:
-        """Return the percentage of probes with the same class as torch's fake-quantizers predict.
+        """Return the percentage of probes with the same class as with torch's fake-quantizers.
 
-        Compared are ONNX Runtime without ("parity_off") and with ("parity_on") its optimizations,
-        and NNCF's fake-quantizers, with which the network was trained ("parity_trained"). NNCF
-        subtracts the lower end of the range before it rounds, which moves values across rounding
-        boundaries.
+        "parity_off" is for ONNX Runtime without its optimizations, "parity_on" for ONNX Runtime
+        with them. "parity_trained" is for NNCF's fake-quantizers, with which the network was
+        trained. NNCF subtracts the lower end of the range before it rounds, which moves values
+        across rounding boundaries.
         """
         probes = load_golden(self.files["golden"]).images
         trained = self.quantized(config)
@@ -97,8 +98,8 @@ def run_steps(config: RunConfig, store: Store, folder: Path, probed: bool) -> Qu
 
     Args:
         config: The run file.
-        store: Finished steps are reused from here.
-        folder: For the files.
+        store: The store, from which finished steps are reused.
+        folder: Folder for the files.
         probed: Whether to make probe images.
     """
     wanted = {"teacher", *TIMED, "export", *(("probe",) if probed else ())}
@@ -111,7 +112,7 @@ def run_steps(config: RunConfig, store: Store, folder: Path, probed: bool) -> Qu
         record = run_step(step, config, artifacts, store, LineReporter(print))
         artifacts = add_artifacts(artifacts, step, record, config)
         if step.name in TIMED:
-            # The notes of a step include the time before an interruption, or in an earlier run.
+            # The notes of a step also count the time before an interruption or in an earlier run.
             seconds += max(_noted_seconds(record), time.monotonic() - started)
     folder.mkdir(parents=True, exist_ok=True)
     files = {role.record_name: store.get(a, folder) for role, a in artifacts.items()}
@@ -141,7 +142,7 @@ def measure(job: Job, data: Path, teachers: Path, state: Path) -> tuple[Row, dic
         job: The job.
         data: Folder with CIFAR-10.
         teachers: Folder of teachers trained by others.
-        state: Folder of the store and of the files made.
+        state: Folder of the store and of the files that the job writes.
 
     Returns:
         The row, and the correctly classified images of student and teacher, by key and by teacher.
@@ -183,7 +184,7 @@ def main(
     key: Annotated[str, typer.Argument(help="Key of the job, as `--list` prints it.")],
     data: Annotated[Path, typer.Option(help="Folder with the real data sets.")],
     teachers: Annotated[Path, typer.Option(help="Folder of teachers trained by others.")],
-    state: Annotated[Path, typer.Option(help="Folder for store and row.")] = Path("state"),
+    state: Annotated[Path, typer.Option(help="Folder for the store and the row.")] = Path("state"),
 ) -> None:
     """Run one job, or resume it; write STATE/KEY.json and STATE/KEY.npz."""
     known = {job.key: job for job in jobs()}

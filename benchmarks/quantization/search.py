@@ -1,4 +1,4 @@
-"""Try changed settings below 8 bits on CIFAR-10 training images. Reads no test image.
+"""Try changed settings below 8 bits on CIFAR-10 training images, without test images.
 
 python -m benchmarks.quantization.search --data DATA --teachers TEACHERS stages=10 warmup_rounds=3e3
 """
@@ -27,10 +27,11 @@ TEACHER = "cifar10_resnet20"
 IMAGES = 10_000
 
 SHIFT = 4
-"""Largest shift in pixels, as in the training of most CIFAR-10 networks."""
+"""Largest shift in pixels; the usual value when CIFAR-10 networks are trained."""
 
 NOISE = 0.1
-"""Standard deviation, in units of normalised images; enough that the teacher makes errors."""
+"""Standard deviation of the noise, in units of normalized images. It is large enough that the
+teacher makes errors."""
 
 HEADING = (
     "# Trials below 8 bits, on training images of CIFAR-10\n\n"
@@ -109,12 +110,12 @@ def main(
 
 
 def shifted(images: Tensor, spec: ImageSpec, rng: torch.Generator) -> Tensor:
-    """Return images shifted by up to `SHIFT` pixels over black; about half of them are mirrored.
+    """Return images shifted by up to `SHIFT` pixels, with black edges; about half are mirrored.
 
     Args:
-        images: Normalised, (N, C, H, W).
-        spec: Their normalisation.
-        rng: Draws shifts and flips.
+        images: Normalized images, (N, C, H, W).
+        spec: Normalization of the images.
+        rng: Random number generator for shifts and flips.
     """
     count, channels, height, width = images.shape
     black = spec.normalise(torch.full((1, channels, 1, 1), spec.value_range[0]))
@@ -136,13 +137,13 @@ def shifted(images: Tensor, spec: ImageSpec, rng: torch.Generator) -> Tensor:
 def compare(
     name: str, teacher: nn.Module, student: nn.Module, images: Tensor, labels: Tensor
 ) -> dict[str, float]:
-    """Return both accuracies in percent, and KL(teacher || student) in nats per image.
+    """Return both networks' accuracies in percent, and KL(teacher || student) in nats per image.
 
     Args:
-        name: Of the images; the end of each key in the result.
-        teacher: Takes images, returns logits (N, K).
-        student: Likewise.
-        images: Normalised, (N, C, H, W).
+        name: Name of the images; each key of the result ends with it.
+        teacher: Function from images to logits (N, K).
+        student: Function of the same kind as `teacher`.
+        images: Normalized images, (N, C, H, W).
         labels: (N,).
     """
     theirs, ours = (

@@ -1,4 +1,4 @@
-"""The recipes, one file a method. A recipe file is discovered; no other file names it.
+"""The recipes, one file for each method. Files are discovered; no other file lists them.
 
 Every module in this folder is imported, and the `Recipe` objects at its top level are collected.
 Collections of recipes are in alphabetical order of their names.
@@ -29,7 +29,7 @@ def _discover() -> dict[str, Recipe]:
 
 
 EVERY_RECIPE: dict[str, Recipe] = _discover()
-"""All recipes by name, internal ones too."""
+"""All recipes by name, including internal ones."""
 
 RECIPES: dict[str, Recipe] = {
     name: recipe for name, recipe in EVERY_RECIPE.items() if recipe.role != "internal"
@@ -38,7 +38,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def with_role(role: Role) -> tuple[Recipe, ...]:
-    """Return the recipes of a role.
+    """Return the recipes with this role.
 
     Examples:
         >>> [recipe.name for recipe in with_role("published-quantization")]

@@ -1,4 +1,4 @@
-"""AdaDFQ: the generator's images stay within a margin of difficulty for the student."""
+"""AdaDFQ: the images are neither too easy nor too difficult for the student."""
 
 from dataclasses import replace
 
@@ -24,8 +24,8 @@ ADADFQ: Recipe = replace(
         "ImageNet ResNet-18 (71.47), W4A4": "66.53 (own)",
     },
     notes=(
-        "Weights as in the published code for CIFAR-10 at 3 bits. In the warm-up, "
-        "without a student, the batch-norm statistics alone are learned.",
-        "The published quantizer is asymmetric; the run file's is used instead.",
+        "The weights are those of the published code for CIFAR-10 at 3 bits. The warm-up has no "
+        "student, so it uses the batch-norm term only.",
+        "The published quantizer is asymmetric; the quantizer of the run file is used instead.",
     ),
 )

@@ -19,8 +19,9 @@ ADI = replace(
     schedule=replace(DEEPINVERSION.schedule, generator_steps=1, warmup_rounds=100, rounds=900),
     reported={"CIFAR-10 ResNet-34 -> ResNet-18": "93.26 (CMI's repository)"},
     notes=(
-        "Ours: the adversary's weight 1 (0 by default in the code) and the 100 batches made before "
-        "the first student step; one new batch every 50 steps is from an issue.",
+        "Ours: the adversary's weight of 1 (the default in the code is 0), and the 100 batches "
+        "that are made before the first student step. The rate of one new batch every 50 student "
+        "steps is from an issue.",
         *DEEPINVERSION.notes,
     ),
 )

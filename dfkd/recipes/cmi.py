@@ -40,7 +40,8 @@ CMI = Recipe(
         "CIFAR-10 WRN-40-2 -> WRN-16-1": "90.01 (teacher 94.87), the authors' repository",
     },
     notes=(
-        "The run from scratch: one batch, then 400 student steps.",
+        "The settings are those of the run from scratch, where each round makes one batch and "
+        "then takes 400 student steps.",
         "Ours: the convolutions have biases.",
         "Ours: all terms use both views, so that one pass of the teacher is enough.",
     ),

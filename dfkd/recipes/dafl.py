@@ -1,4 +1,4 @@
-"""DAFL: the teacher is a fixed discriminator; the student learns from the generator's own batch."""
+"""DAFL: the teacher is a fixed discriminator; one batch trains both generator and student."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ DAFL = Recipe(
         "MNIST LeNet-5 -> LeNet-5-half": "98.20 (teacher 98.91), the authors' repository",
         "CIFAR-10 ResNet-34 -> ResNet-18": "92.22 (teacher 95.58), the authors' repository",
     },
-    notes=("The MNIST settings. Users report between 53 and 74 % on CIFAR-100.",),
+    notes=("The settings are those for MNIST. Users report between 53 and 74 % on CIFAR-100.",),
 )
 
 DAFL_CIFAR10 = replace(
@@ -51,5 +51,5 @@ DAFL_CIFAR10 = replace(
     schedule=replace(DAFL.schedule, batch=1024, rounds=2_000 * 120),
     generator=Adam(0.02, policy=ConstantRate()),
     student=Sgd(0.1, weight_decay=5e-4, policy=StepRate((0.4, 0.8))),
-    notes=("The CIFAR-10 settings.",),
+    notes=("The settings are those for CIFAR-10.",),
 )

@@ -25,7 +25,7 @@ DE_DFKD = Recipe(
     student=Adam(2e-3),
     reported={"FID": "51.79 MNIST, 60.25 CIFAR-10, 50.1 CIFAR-100 (abstract; unverified)"},
     notes=(
-        "Neither the full text nor code is public. From the abstract: a conditional generator and "
-        "metric learning. Ours: every term's form, every weight, the schedule.",
+        "Neither the full text nor the code is public. The abstract names a conditional generator"
+        " and metric learning. Ours: the form and weight of every term, and the schedule.",
     ),
 )

@@ -1,4 +1,4 @@
-"""DeepInversion: pixels optimised towards labels and the teacher's batch-norm statistics."""
+"""DeepInversion: pixels are optimized to match labels and the stored batch-norm statistics."""
 
 from dfkd.composition import (
     Adam,
@@ -37,7 +37,8 @@ DEEPINVERSION = Recipe(
     student=Sgd(0.1, weight_decay=5e-4),
     reported={"CIFAR-10 ResNet-34 -> ResNet-18": "below ADI's 93.26"},
     notes=(
-        "The student's half is not published: temperature 3 and 256,000 images are from the "
-        "authors in an issue; optimizer and number of steps are ours.",
+        "The student's settings are not published. The temperature of 3 and the number of 256,000"
+        " images are from the authors, in an issue. Ours: the student's optimizer and number of "
+        "steps.",
     ),
 )

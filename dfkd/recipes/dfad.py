@@ -1,4 +1,4 @@
-"""DFAD: generator and student compete on the distance of logits."""
+"""DFAD: the student minimizes its distance to the teacher's logits, the generator maximizes it."""
 
 from dataclasses import replace
 
@@ -32,8 +32,9 @@ DFAD = Recipe(
         "CIFAR-10 ResNet-34 -> ResNet-18": "93.3 (teacher 95.5), the authors' repository",
     },
     notes=(
-        "The MNIST settings.",
-        "The wrapper Log1p on the term is the weaker loss that is commented out in the code.",
+        "The settings are those for MNIST.",
+        "With the wrapper Log1p, the term is the weaker loss that is commented out in the "
+        "published code.",
     ),
 )
 
@@ -45,5 +46,5 @@ DFAD_CIFAR10 = replace(
     schedule=replace(DFAD.schedule, batch=256, rounds=500 * 50),
     generator=Adam(1e-3, policy=StepRate((0.2, 0.4))),
     student=Sgd(0.1, weight_decay=5e-4, policy=StepRate((0.2, 0.4))),
-    notes=("The CIFAR settings.",),
+    notes=("The settings are those for CIFAR.",),
 )

@@ -1,4 +1,4 @@
-"""DFQ-AKD: an adversary on KL, with terms of the teacher; for quantization too."""
+"""DFQ-AKD: an adversarial KL term and terms on the teacher; also used for quantization."""
 
 from dfkd.composition import (
     Adam,
@@ -39,7 +39,8 @@ DFQ_AKD = Recipe(
     student=Sgd(0.1, nesterov=True, policy=CosineRate(final=0.0)),
     reported={"CIFAR-10 ResNet-34 -> ResNet-18": "94.61 (CMI's repository, its own port)"},
     notes=(
-        "Settings of an unofficial port; alpha 0.01 and the number of generators are unverified.",
-        "Ours: one generator, in DAFL's layout instead of four stages from a 4x4 grid.",
+        "The settings are those of an unofficial port. Unverified: the weights of 0.01 (alpha in "
+        "the paper) and the number of generators.",
+        "Ours: one generator, with DAFL's layers instead of four stages that start at a 4x4 grid.",
     ),
 )

@@ -38,5 +38,5 @@ FAST_DATAFREE = Recipe(
         "CIFAR-10 ResNet-34 -> ResNet-18": "94.05 with ten steps, the authors' repository",
         "CIFAR-10 WRN-40-2 -> WRN-16-1": "89.29 with ten steps, the authors' repository",
     },
-    notes=("The variant with five steps for each batch, first-order MAML.",),
+    notes=("The variant with five steps for each batch and first-order MAML.",),
 )

@@ -1,4 +1,4 @@
-"""GDFQ: a conditional generator with labels and batch-norm statistics, for quantization."""
+"""GDFQ: a conditional generator, trained on labels and batch-norm statistics, for quantization."""
 
 from dfkd.composition import (
     Adam,
@@ -13,7 +13,7 @@ from dfkd.composition import (
 from dfkd.recipe import Recipe
 
 MILESTONES = (0.25, 0.5, 0.75)
-"""Epochs 100, 200 and 300 of 400."""
+"""Epochs 100, 200 and 300 of 400, as shares of the run."""
 
 GDFQ = Recipe(
     name="gdfq",
@@ -34,9 +34,9 @@ GDFQ = Recipe(
         "ImageNet ResNet-18 (71.47), W4A4": "60.60 +- 0.15 (own)",
     },
     notes=(
-        "The generator's losses and schedule are published. Ours: the student learns from the "
-        "teacher's softened answers alone, as a batch mean (K times the published element mean); "
-        "its cross-entropy against the labels is left out.",
-        "The published quantizer is asymmetric; the run file's is used instead.",
+        "The generator's losses and schedule are published. Ours: the student is trained with the"
+        " teacher's softened predictions alone, without the cross-entropy against the labels. Its"
+        " loss is a mean over the batch, which is K times the published mean over elements.",
+        "The published quantizer is asymmetric; the quantizer of the run file is used instead.",
     ),
 )

@@ -1,8 +1,8 @@
-"""The held-out generator of the verdict's probes, trained from the teacher alone.
+"""The held-out generator, which makes the verdict's probes and needs only the teacher.
 
-Its architecture differs from the house recipe's, and it is conditional, so that its images are not
-those of the training generator (class-conditional as in GDFQ, Xu et al. 2020; label cross-entropy
-and batch-norm statistics as in DeepInversion, Yin et al. 2020).
+It is conditional and has another architecture than the generator of the house recipe, so that the
+probes differ from the training images. It is class-conditional as in GDFQ (Xu et al. 2020). The
+label cross-entropy and the batch-norm statistics are those of DeepInversion (Yin et al. 2020).
 """
 
 from dfkd.composition import Adam, ConstantRate, GeneratorNetwork, KeptGenerator, Schedule, Term

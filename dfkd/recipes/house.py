@@ -1,4 +1,4 @@
-"""The default: an adversarial generator at half resolution, with replay and blended images."""
+"""The default recipe: an adversarial generator at half resolution, replay and blended images."""
 
 from dfkd.composition import (
     Adam,

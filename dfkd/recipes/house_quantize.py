@@ -1,4 +1,4 @@
-"""The default for the quantized student: the house recipe with smaller learning rates."""
+"""The default recipe for a quantized student: the house recipe with lower learning rates."""
 
 from dataclasses import replace
 
@@ -14,4 +14,4 @@ HOUSE_QUANTIZE = replace(
     generator=Adam(1e-3),
     student=Adam(1e-4),
 )
-"""The warm-up trains a fresh generator; with the generator of a distillation it is skipped."""
+"""The warm-up trains a new generator. It is skipped if the generator of a distillation is used."""

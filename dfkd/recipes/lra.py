@@ -1,4 +1,4 @@
-"""LRA: a virtual step on the new images must not harm the student on the replayed ones."""
+"""LRA: a trial step on new images must not increase the student's loss on replayed images."""
 
 from dataclasses import replace
 
@@ -13,9 +13,9 @@ LRA = replace(
     schedule=replace(PRE_DFKD.schedule, batch=512, rounds=400 * 72),
     reported={"CIFAR-100 ResNet-34 -> ResNet-18": "peak 77.21, generative replay (public note)"},
     notes=(
-        "Ours: inner_lr 0.001, the best of 0.05, 0.01 and 0.001 on held-out images (one "
-        "seed each). The published code has 0.9 with momentum, but its meta-test loss does not "
-        "reach the student, so that value had no effect.",
+        "Ours: inner_lr 0.001, the best of 0.05, 0.01 and 0.001 on held-out images (one seed "
+        "each). The published code has 0.9 with momentum, but its meta-test loss gives the "
+        "student no gradient, so that value has no effect.",
         *PRE_DFKD.notes,
     ),
 )

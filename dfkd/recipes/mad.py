@@ -39,9 +39,10 @@ MAD = Recipe(
         "CIFAR-100": "77.31 (public note; pair not stated)",
     },
     notes=(
-        "No code is public. From notes on the paper: the decay 0.95, both losses, the sum with the "
-        "class embedding, the bound and the pre-training.",
-        "Ours: the bound's value, the temperature (4 better than 1 on held-out images), learning "
-        "rates, batch, counts; no penalty on the embeddings.",
+        "No code is public. Notes on the paper give the decay of 0.95, both losses, the sum with "
+        "the class embedding, the use of a bound, and the pre-training.",
+        "Ours: the value of the bound, the temperature (4 was better than 1 on held-out images), "
+        "the learning rates, the batch size, the numbers of rounds and steps, and no penalty on "
+        "the embeddings.",
     ),
 )

@@ -1,4 +1,4 @@
-"""MB-DFKD: a small bank of earlier batches, against forgetting."""
+"""MB-DFKD: a small bank of earlier batches is replayed, so that the student forgets less."""
 
 from dfkd.composition import (
     Adam,
@@ -40,7 +40,8 @@ MB_DFKD = Recipe(
     student=Sgd(0.1, weight_decay=5e-4, policy=CosineRate(final=0.0)),
     reported={"CIFAR-10 ResNet-34 -> ResNet-18": "peak 92.4, mu 83.3 (third-party table)"},
     notes=(
-        "Settings from LRA's re-implementation; the original code was not found.",
-        "The CIFAR settings; on MNIST the student learns with Adam, at an unknown rate.",
+        "The settings are those of LRA's re-implementation; the original code was not found.",
+        "The settings are those for CIFAR. On MNIST the published student is trained with Adam, "
+        "at an unknown learning rate.",
     ),
 )

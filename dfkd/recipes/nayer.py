@@ -1,4 +1,4 @@
-"""NAYER: the randomness is in a first layer behind label embeddings, initialized for each batch."""
+"""NAYER: label embeddings pass through a noisy layer, which is initialized for each batch."""
 
 from dfkd.composition import (
     Adam,
@@ -47,7 +47,8 @@ NAYER = Recipe(
     notes=(
         "Ours: random label embeddings, so that no outside data is needed; embeddings of class "
         "names can be passed to `build_generator` instead.",
-        "The schedule of the 100-epoch run with the 30 steps of CIFAR-10; the generator is renewed "
-        "every 20 batches, which are 10 epochs of the main phase but 2 of the warm-up.",
+        "The schedule is that of the 100-epoch run, with the 30 steps of CIFAR-10. The generator "
+        "is renewed every 20 batches, that is, every 10 epochs of the main phase but every 2 "
+        "epochs of the warm-up.",
     ),
 )

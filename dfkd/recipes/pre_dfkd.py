@@ -17,8 +17,10 @@ PRE_DFKD = replace(
     },
     notes=(
         MB_DFKD.notes[1],
-        "The adversary's reduction and clamp are the published code's; it has little effect.",
-        "The student is in eval mode while the generator learns; in the code it is in train mode.",
-        "The encoder's layers have the published kinds and sizes but are not copied one by one.",
+        "The reduction and clamp of the adversary are those of the published code. The adversary "
+        "has little effect.",
+        "The student is in eval mode while the generator is trained; in the published code it is "
+        "in train mode.",
+        "The encoder's layers have the published types and sizes, but other details may differ.",
     ),
 )

@@ -1,7 +1,7 @@
-"""RDSKD: first a certain, balanced and diverse generator, then distillation from it, frozen.
+"""RDSKD: train a generator for certainty, balance and diversity; then freeze it and distil.
 
 Certainty and balance conflict, so each is replaced by the exponential of its increase over a
-reference: an increase is penalized exponentially, a decrease is rewarded less and less.
+reference value. An increase then raises the loss exponentially; a decrease lowers it less and less.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ from dfkd.composition import (
 from dfkd.recipe import Recipe
 
 INCREASE = ExpIncrement(refresh=120)
-"""The reference is refreshed once an epoch of 120 generator steps."""
+"""The reference is refreshed after each epoch of 120 generator steps."""
 
 NETWORK = GeneratorNetwork(trunk="upsample", head="tanh", latent=100, width=128, norm_eps=0.8)
 
@@ -45,9 +45,9 @@ RDSKD = Recipe(
     generator=Adam(1e-3, policy=ConstantRate()),
     student=Adam(2e-3, policy=ConstantRate()),
     notes=(
-        "The MNIST settings. No figure of the paper's tables could be read.",
+        "The settings are those for MNIST. No figure of the paper's tables could be read.",
         "Unverified: whether the paper refreshes the reference every step or every epoch.",
-        "Ours: the exponent is limited to 10; the generator's batch is the two halves together.",
+        "Ours: the exponent is limited to 10, and the generator's batch consists of both halves.",
     ),
 )
 
@@ -57,5 +57,5 @@ RDSKD_CIFAR10 = replace(
     role="published-other-data",
     synthesizer=KeptGenerator(replace(NETWORK, latent=1000)),
     student=Adam(2e-3, policy=StepRate((0.8,))),
-    notes=("The CIFAR-10 settings.", *RDSKD.notes[1:]),
+    notes=("The settings are those for CIFAR-10.", *RDSKD.notes[1:]),
 )

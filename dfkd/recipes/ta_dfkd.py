@@ -1,4 +1,4 @@
-"""TA-DFKD: no class prior; images are selected by a mixture fitted to the teacher's loss."""
+"""TA-DFKD: no term on classes; a mixture model of the teacher's loss selects the images."""
 
 from dfkd.composition import (
     Adam,
@@ -33,10 +33,11 @@ TA_DFKD = Recipe(
     generator=Adam(1e-3, policy=ConstantRate()),
     student=Sgd(0.01, weight_decay=5e-4, policy=CosineRate(final=0.0)),
     notes=(
-        "The CIFAR-10 settings. The figures of its tables could not be read.",
-        "Ours: the student learns from a batch's clean part; the code draws until one is full.",
-        "Ours: shifted images are padded with the data's mean, where the code pads with black.",
+        "The settings are those for CIFAR-10. The figures of the paper's tables could not be read.",
+        "Ours: the student is trained on the selected images of a batch; the published code draws"
+        " images until a batch of selected ones is full.",
+        "Ours: shifted images are padded with the data's mean; the published code pads with black.",
         "Ours: no activation between the generator's first norm and its trunk.",
-        "Ours: the generator's step comes before the student's in a round.",
+        "Ours: in each round the generator is trained before the student.",
     ),
 )

@@ -1,4 +1,4 @@
-"""ZeroQ: images whose own statistics match those stored in the teacher's batch norms."""
+"""ZeroQ: images whose statistics match those stored in the teacher's batch norms."""
 
 from dfkd.composition import Adam, ConstantRate, ImagePool, PixelOptimization, Schedule, Term
 from dfkd.recipe import Recipe
@@ -16,8 +16,8 @@ ZEROQ = Recipe(
     generator=Adam(0.5, policy=ConstantRate()),
     reported={"ImageNet ResNet-18 (71.47), W8A8": "71.43 (own), calibrated, not fine-tuned"},
     notes=(
-        "Images for calibration; no student learns from them. Ours: images are clamped to the "
-        "value range after each step, the best step is used, and the rate does not fall when the "
-        "loss stalls.",
+        "The images are for calibration; no student is trained on them. Ours: images are clamped "
+        "to the value range after each step, the images of the best step are used, and the "
+        "learning rate does not fall when the loss stops falling.",
     ),
 )

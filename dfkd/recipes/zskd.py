@@ -1,4 +1,4 @@
-"""ZSKD: pixels optimized towards soft labels from Dirichlet distributions, without a generator."""
+"""ZSKD: pixels are optimized to match soft labels that are drawn from Dirichlet distributions."""
 
 from dfkd.composition import Adam, ConstantRate, ImagePool, Schedule, SoftKl, SoftLabelPixels, Term
 from dfkd.recipe import Recipe
@@ -23,6 +23,6 @@ ZSKD = Recipe(
     reported={"MNIST LeNet-5 -> LeNet-5-half": "98.77 (a re-implementation, which got 96.98)"},
     notes=(
         "Both Dirichlet scales, 1 and 0.1, are used; in the released code both are 1.",
-        "No augmentation of the impressions.",
+        "The synthesized images are not augmented.",
     ),
 )

@@ -1,4 +1,4 @@
-"""ZSKT (also MSKD): an adversary on KL; the student learns from the same latents ten times."""
+"""ZSKT (also MSKD): an adversarial KL term; each batch of latents is used for ten student steps."""
 
 from dfkd.composition import (
     Adam,
@@ -29,7 +29,8 @@ ZSKT = Recipe(
         "CIFAR-10 WRN-40-2 -> WRN-16-1": "83.74 (CMI's repository)",
     },
     notes=(
-        "The published KL is a mean over elements, at 10 classes a tenth of the batch mean here: "
-        "attention 2500 and clip 50 are the published 250 and 5.",
+        "The published KL is a mean over elements; here it is a mean over the batch, which is ten"
+        " times as large for 10 classes. Therefore attention 2500 and clip 50 correspond to the "
+        "published 250 and 5.",
     ),
 )

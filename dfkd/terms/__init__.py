@@ -1,7 +1,8 @@
-"""Terms of the generator's loss: functions of tensors, each to be minimized by the generator.
+"""Terms of the generator's loss. The generator minimizes their weighted sum.
 
-Entropies are in nats, and values are means over the batch unless a term's docstring differs. The
-table `TERMS` lists them with their needs; torch is imported only when a term is loaded.
+Entropies are in nats. A value is a mean over the batch unless the term's docstring states
+otherwise. The table `TERMS` lists each term with the inputs that it needs. Torch is imported only
+when a term is loaded.
 """
 
 from dfkd.terms.table import ADVERSARIES, LABELLED, TERMS, WRAPPERS, TermEntry

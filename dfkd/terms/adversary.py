@@ -1,4 +1,4 @@
-"""Adversarial terms: they drive the generator to images on which the student is wrong."""
+"""Adversarial terms, which are low for images on which teacher and student differ."""
 
 from typing import Literal
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 def _divergence(teacher: Tensor, student: Tensor) -> Tensor:
-    """KL(teacher || student) of each image, (N,)."""
+    """Return KL(teacher || student) of each image, (N,)."""
     return F.kl_div(
         F.log_softmax(student, 1), F.log_softmax(teacher, 1), reduction="none", log_target=True
     ).sum(1)
 
 
 def adversary(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-    """Return the negative KL(teacher || student), batch mean (ZSKT, Micaelli and Storkey 2019).
+    """Return the negative batch mean of KL(teacher || student) (ZSKT, Micaelli and Storkey 2019).
 
     Args:
         teacher_logits: (N, K).
@@ -39,7 +39,9 @@ def adversary_l1(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
 
 
 def adversary_while_agreed(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-    """Return the negative KL on the images where both predict one class (CMI, Fang et al. 2021).
+    """Return the negative KL of images with the same predicted class (CMI, Fang et al. 2021).
+
+    Images for which teacher and student predict different classes count as 0 in the batch mean.
 
     Args:
         teacher_logits: (N, K).
@@ -59,19 +61,20 @@ def adversary_js(
 ) -> Tensor:
     """Return one minus a Jensen-Shannon-like divergence (ADI, Yin et al. 2020, eq. 7).
 
-    1 - clip(KL(M || P) / 2 + KL(M || Q) / 2, 0, 1) with P, Q the softened predictions of student
-    and teacher and M their mean. The order inside KL is that of the published code, not the paper.
+    The value is 1 - clip(KL(M || P) / 2 + KL(M || Q) / 2, 0, 1). P and Q are the softened
+    predictions of student and teacher, and M is their mean. The order of the arguments of KL is
+    that of the published code, not of the paper.
 
     Args:
         teacher_logits: (N, K).
         student_logits: (N, K).
-        temperature: Divides the logits of both.
-        reduction: "mean" over all N K elements, as in the code of PRE-DFKD, LRA and TA-DFKD, is K
-            times weaker than ADI's "batchmean".
-        clamp: Probabilities are clamped to [clamp, 1 - clamp], with zero gradient outside; 0 does
-            not clamp.
+        temperature: Divides the logits of teacher and student.
+        reduction: "mean" averages over all N K elements, as in the code of PRE-DFKD, LRA and
+            TA-DFKD. "batchmean" averages over the images, as in ADI, and is K times larger.
+        clamp: Probabilities are clamped to [clamp, 1 - clamp]; the gradient of a clamped one is
+            zero. With 0, only the lower bound 1e-12 remains.
     """
-    # The lower bound keeps the logarithms finite when nothing is clamped.
+    # With clamp 0, this lower bound keeps the logarithms finite.
     low = max(clamp, 1e-12)
     first = (student_logits / temperature).softmax(1)
     second = (teacher_logits / temperature).softmax(1)

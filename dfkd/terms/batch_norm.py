@@ -10,13 +10,13 @@ from dfkd.models.forward_pass import LayerStatistics
 def batch_norm(statistics: list[LayerStatistics]) -> Tensor:
     """Return the squared distance to the stored statistics, relative to the stored deviations.
 
-    Mean over layers and channels of ((m - mu) / sigma)^2 + (s / sigma - 1)^2, with m and s the
-    batch's mean and standard deviation at the layer's input. This is DeepInversion's distance (Yin
-    et al. 2020, eq. 4) with each channel divided by its stored deviation, so that all layers count
-    equally.
+    The value is the mean over layers and channels of ((m - mu) / sigma)^2 + (s / sigma - 1)^2. m
+    and s are the batch's mean and standard deviation at the layer's input; mu and sigma are the
+    stored ones. This is DeepInversion's distance (Yin et al. 2020, eq. 4) with each channel divided
+    by its stored deviation, so that all layers count equally.
 
     Args:
-        statistics: Of the inputs of the batch norms.
+        statistics: Statistics of the inputs of each batch norm.
     """
     distances = []
     for layer in statistics:
@@ -30,8 +30,10 @@ def batch_norm(statistics: list[LayerStatistics]) -> Tensor:
 def batch_norm_l2(statistics: list[LayerStatistics]) -> Tensor:
     """Return the sum over layers of |v - var| + |m - mu|, L2 norms (DeepInversion, eq. 4).
 
+    m and v are the batch's mean and variance; mu and var are the stored ones.
+
     Args:
-        statistics: Of the inputs of the batch norms.
+        statistics: Statistics of the inputs of each batch norm.
     """
     return torch.stack(
         [
@@ -42,12 +44,13 @@ def batch_norm_l2(statistics: list[LayerStatistics]) -> Tensor:
 
 
 def batch_norm_kl(statistics: list[LayerStatistics]) -> Tensor:
-    """Return the KL between diagonal Gaussians, summed over layers and channels (DFQ-AKD, eq. 6).
+    """Return the KL between Gaussians with the batch's and the stored statistics (DFQ-AKD, eq. 6).
 
+    The KL is summed over layers and channels. For one channel,
     KL(N(m, v) || N(mu, var)) = ((m - mu)^2 + v) / (2 var) - log(sqrt(v) / sqrt(var)) - 1/2.
 
     Args:
-        statistics: Of the inputs of the batch norms.
+        statistics: Statistics of the inputs of each batch norm.
     """
     total = []
     for layer in statistics:
@@ -61,10 +64,10 @@ def batch_norm_kl(statistics: list[LayerStatistics]) -> Tensor:
 
 
 def batch_norm_mse(statistics: list[LayerStatistics]) -> Tensor:
-    """Return the mean over layers of the squared differences of mean and variance (GDFQ, eq. 6).
+    """Return the MSE of the mean plus the MSE of the variance, averaged over layers (GDFQ, eq. 6).
 
     Args:
-        statistics: Of the inputs of the batch norms.
+        statistics: Statistics of the inputs of each batch norm.
     """
     return torch.stack(
         [
@@ -76,14 +79,15 @@ def batch_norm_mse(statistics: list[LayerStatistics]) -> Tensor:
 
 
 def batch_norm_of_images(images: Tensor, statistics: list[LayerStatistics]) -> Tensor:
-    """Return the distance of each image's own statistics to the stored ones (ZeroQ, eq. 3).
+    """Return the distance between each image's statistics and the stored ones (ZeroQ, eq. 3).
 
-    Sum over layers of |m - mu|^2 + |s - sigma|^2 with s = sqrt(v + 1e-6), plus the same for the
-    images themselves against mean 0 and deviation 1; batch mean.
+    The distance of an image is the sum over layers of |m - mu|^2 + |s - sigma|^2 with s = sqrt(v +
+    1e-6). The distance of its pixels from mean 0 and deviation 1 is added. The value is the mean
+    over the images.
 
     Args:
         images: (N, C, H, W), normalized.
-        statistics: Of the inputs of the batch norms.
+        statistics: Statistics of the inputs of each batch norm.
     """
     variances, means = torch.var_mean(images, (2, 3), correction=0)
     total = _image_distance(means, variances, torch.zeros(()), torch.ones(()))
@@ -97,11 +101,14 @@ def batch_norm_of_images(images: Tensor, statistics: list[LayerStatistics]) -> T
 def _image_distance(
     means: Tensor, variances: Tensor, stored_mean: Tensor, stored_variance: Tensor
 ) -> Tensor:
-    """Squared distance of means and deviations, summed over channels, batch mean."""
+    """Return the squared distance, summed over channels and averaged over images."""
     deviation = (variances + 1e-6).sqrt() - stored_variance.to(means).sqrt()
     return ((means - stored_mean.to(means)).square() + deviation.square()).sum(1).mean()
 
 
 def l2_distance(mean: Tensor, variance: Tensor, stored_mean: Tensor, stored_var: Tensor) -> Tensor:
-    """Return |variance - stored_var| + |mean - stored_mean|, L2 norms over channels (C,)."""
+    """Return |variance - stored_var| + |mean - stored_mean|, where |.| is the L2 norm.
+
+    All arguments have the shape (C,).
+    """
     return (variance - stored_var).norm() + (mean - stored_mean).norm()

@@ -1,4 +1,4 @@
-"""The batch-norm distance of a running average over synthesized batches (Fast-Datafree)."""
+"""The batch-norm distance with a running average over synthesized batches (Fast-Datafree)."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class BatchNormAverage(StatefulTerm):
         self._present: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, statistics: list[LayerStatistics]) -> Tensor:  # type: ignore[override]
-        """Return the distance of the present batch together with the earlier ones.
+        """Return the distance; its statistics include the earlier batches.
 
         Args:
             statistics: Statistics of the inputs of each batch norm.
@@ -49,7 +49,7 @@ class BatchNormAverage(StatefulTerm):
         return torch.stack(distances).sum()
 
     def averages(self) -> list[tuple[Tensor, Tensor]]:
-        """Return (mean, variance) of each layer over past batches, corrected for the zero start."""
+        """Return the bias-corrected (mean, variance) of each layer over the earlier batches."""
         correction = 1 - self.momentum**self.count
         return [(mean / correction, variance / correction) for mean, variance in self._sums]
 

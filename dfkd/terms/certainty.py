@@ -1,4 +1,4 @@
-"""Terms on the teacher's predictions: certainty, classes and their balance."""
+"""Terms on the teacher's outputs: certainty, labels, class balance and activation."""
 
 import math
 
@@ -33,7 +33,7 @@ def label_certainty(teacher_logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def soft_label(teacher_logits: Tensor, soft_labels: Tensor, temperature: float = 20.0) -> Tensor:
-    """Return the cross-entropy of the softened teacher against soft labels (ZSKD).
+    """Return the cross-entropy of the teacher's softened predictions against soft labels (ZSKD).
 
     Args:
         teacher_logits: (N, K).
@@ -56,24 +56,27 @@ def entropy(teacher_logits: Tensor) -> Tensor:
 def class_balance(teacher_logits: Tensor, base: float = math.e) -> Tensor:
     """Return the negative entropy of the batch-mean prediction (DAFL, eq. 5).
 
-    It is -log K where the batch covers all K classes equally, 0 where it shows a single class.
+    The value is -log K if the predictions cover all K classes equally, and 0 if all of them are the
+    same class.
 
     Args:
         teacher_logits: (N, K).
-        base: Base of the logarithm; a published weight belongs to its base (10 in DAFL's code).
+        base: Base of the logarithm. A published weight is valid for the base of its code only; in
+            DAFL's code the base is 10.
     """
     mean = teacher_logits.softmax(1).mean(0)
     return (mean * mean.clamp_min(1e-12).log()).sum() / math.log(base)
 
 
 def activation(features: Tensor) -> Tensor:
-    """Return the negative mean of the teacher's penultimate features (DAFL, eq. 4).
+    """Return the negative mean of the inputs of the teacher's last linear layer (DAFL, eq. 4).
 
     Args:
         features: (N, F), not negative.
 
     Raises:
-        RecipeError: For negative features, whose size shows nothing about the image.
+        RecipeError: If a feature is negative, because the mean of signed features does not measure
+            how strongly the teacher responds.
     """
     if features.min() < 0:
         raise RecipeError(

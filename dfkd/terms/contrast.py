@@ -12,19 +12,19 @@ from dfkd.terms.stateful import StatefulTerm
 
 
 class Contrast(StatefulTerm):
-    """InfoNCE between two views of an image, against the batch and a bank of earlier images.
+    """InfoNCE loss between two views of an image, with other images as negatives.
 
-    A view's descriptor holds the channel means at the inputs of the teacher's batch norms, passed
-    through a learned head of two layers and scaled to unit length. The query is the local view,
-    the key the global one, without gradient. The rows of the batch and of the bank are averaged
-    separately, so that a large bank does not outweigh the batch; the bank's rows train the head
-    only.
+    The negatives come from the batch and from a bank of earlier images. A view's descriptor holds
+    the channel means at the inputs of the teacher's batch norms. A learned head of two layers maps
+    it to a vector, which is scaled to unit length. The local view gives the query. The global view
+    gives the key, which has no gradient. The losses of batch and bank are averaged separately, so
+    that a large bank does not outweigh the batch. The loss of the bank trains the head only.
 
     Args:
-        teacher: Its batch norms determine the descriptor's size and the device.
-        temperature: Divides the cosines.
+        teacher: The teacher, whose batch norms determine the descriptor's size and the device.
+        temperature: Divides the cosine similarities.
         negatives: Number of pairs drawn from the bank for a batch.
-        capacity: Pairs of descriptors that the bank holds.
+        capacity: Largest number of pairs of descriptors in the bank.
         width: Size of the head's output.
         lr: Adam's learning rate for the head.
     """
@@ -53,7 +53,8 @@ class Contrast(StatefulTerm):
         """Return the loss of a batch.
 
         Args:
-            statistics: Of a batch whose first half are global views, whose second half local ones.
+            statistics: Statistics of a batch. Its first half has the global views, its second half
+                the local views of the same images.
         """
         pairs = _descriptors(statistics)
         self._present = pairs.detach()
@@ -65,7 +66,7 @@ class Contrast(StatefulTerm):
         return of_batch + of_bank
 
     def _rows(self, pairs: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss over the batch's rows and over the bank's; pairs are (N, 2, descriptor)."""
+        """Return the mean loss of the batch and of the bank, from (N, 2, descriptor) each."""
         both = torch.cat([pairs, earlier])
         keys = F.normalize(self.head(both[:, 0]), dim=1).detach()
         queries = F.normalize(self.head(both[:, 1]), dim=1)
@@ -108,7 +109,7 @@ class Contrast(StatefulTerm):
 
 
 def _descriptors(statistics: list[LayerStatistics]) -> Tensor:
-    """(N, 2, descriptor) from the passes of N global and then N local views."""
+    """Return (N, 2, descriptor) from a pass of N global views followed by N local views."""
     rows = torch.cat([layer.means for layer in statistics], 1)
     half = len(rows) // 2
     return torch.stack([rows[:half], rows[half:]], 1)

@@ -1,7 +1,7 @@
 """AdaDFQ's terms on the difference and the sum of the logits of teacher and student.
 
 Qian et al., Adaptive Data-Free Quantization, CVPR 2023. The difference teacher - student is called
-disagreement, the sum teacher + student agreement.
+disagreement; the sum teacher + student is called agreement.
 """
 
 import math
@@ -15,8 +15,9 @@ def difficulty_margin(
 ) -> Tensor:
     """Return the mean of max(0, low - h) plus the mean of max(0, h - high).
 
-    h is the entropy of the softmax of the disagreement, scaled to [0, 1] by the batch's smallest
-    entropy and log K. The term penalizes images that are too easy or too hard for the student.
+    h is the entropy of the softmax of the disagreement. It is scaled so that the smallest entropy
+    in the batch becomes 0 and log K becomes 1. The term penalizes images that are too easy or too
+    hard for the student.
 
     Args:
         teacher_logits: (N, K).

@@ -1,18 +1,19 @@
-"""Diversity terms: different images, by the teacher's outputs or by the pixels."""
+"""Diversity terms, which make the images of a batch differ from each other."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 FLOOR = 1e-6
-"""Added to norms that divide or that have a gradient."""
+"""Added to norms, to avoid a division by zero and an infinite gradient."""
 
 
 def inter_sample(images: Tensor, teacher_logits: Tensor) -> Tensor:
     """Return |p2 - p1| / |x2 - x1| over the two halves of a batch (RDSKD, Han et al. 2021).
 
-    Frobenius norms over a whole half. Different predictions must come from different images. The
-    last image of an odd batch is left out.
+    p1 and x1 are the teacher's predictions and the images of the first half; p2 and x2 are those of
+    the second. |.| is the Frobenius norm of a half. The term penalizes different predictions for
+    similar images. The last image of an odd batch is left out.
 
     Args:
         images: (N, C, H, W).
@@ -28,13 +29,14 @@ def inter_sample(images: Tensor, teacher_logits: Tensor) -> Tensor:
 def metric(features: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
     """Return the supervised contrastive loss on the features (Khosla et al. 2020, eq. 2).
 
-    Images of one class attract each other, others repel. An image without another one of its class
-    is left out; the loss is zero when there is no pair.
+    The loss is small if features of the same class are close and those of different classes are far
+    from each other. An image whose class occurs only once in the batch is left out. The loss is
+    zero if no two images have the same class.
 
     Args:
-        features: (N, F), the teacher's.
+        features: (N, F), features of the teacher.
         labels: (N,), classes.
-        temperature: Divides the cosines.
+        temperature: Divides the cosine similarities.
     """
     directions = F.normalize(features, dim=1)
     cosines = directions @ directions.T / temperature
@@ -50,11 +52,11 @@ def metric(features: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor
 def mode_seeking(features: Tensor, labels: Tensor, latents: Tensor) -> Tensor:
     """Return the negative mean of |f1 - f2| / |z1 - z2| over pairs of one class (Mao et al. 2019).
 
-    f is the teacher's feature vector scaled to unit length, z the latent vector (eq. 3 of the
-    paper). Zero when there is no pair.
+    f is the teacher's feature vector, scaled to unit length, and z is the latent vector (eq. 3 of
+    the paper). The value is zero if no two images have the same class.
 
     Args:
-        features: (N, F), the teacher's.
+        features: (N, F), features of the teacher.
         labels: (N,), classes.
         latents: (N, latent).
     """

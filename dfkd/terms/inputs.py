@@ -13,7 +13,7 @@ class TermInputs:
 
     Attributes:
         images: (N, C, H, W), normalized.
-        teacher: The teacher's pass, with statistics and features where a term needs them.
+        teacher: The teacher's pass, with statistics and features if a term needs them.
         student_logits: (N, K); None in a warm-up.
         labels: (N,) class labels or (N, K) soft labels; None for an unconditional generator.
         latents: (N, latent); None without a generator.
@@ -27,28 +27,28 @@ class TermInputs:
 
     @property
     def teacher_logits(self) -> Tensor:
-        """(N, K)."""
+        """The teacher's logits, (N, K)."""
         return self.teacher.logits
 
     @property
     def statistics(self) -> list[LayerStatistics]:
-        """Of the inputs of the teacher's batch norms."""
+        """Statistics of the inputs of the teacher's batch norms."""
         return self.teacher.statistics
 
     @property
     def features(self) -> Tensor | None:
-        """(N, F), the inputs of the teacher's last linear layer."""
+        """The inputs of the teacher's last linear layer, (N, F)."""
         return self.teacher.features
 
     @property
     def soft_labels(self) -> Tensor | None:
-        """(N, K); the labels of a synthesizer that chooses soft ones."""
+        """The labels, (N, K), if the synthesizer chooses soft labels."""
         return self.labels
 
     def selected(self, mask: Tensor) -> "TermInputs":
         """Return the networks' outputs for the images where `mask` (N,) is true.
 
-        `images` stay complete: terms on pixels refer to the batch as drawn (TA-DFKD).
+        `images` keeps all images, because terms on pixels use the whole batch (TA-DFKD).
         """
         teacher = ForwardPass(
             self.teacher.logits[mask],

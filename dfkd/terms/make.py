@@ -1,4 +1,4 @@
-"""Construction of terms from the table, ready to be computed for a batch."""
+"""Make terms from the table, and compute them for a batch."""
 
 import inspect
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from dfkd.terms.table import TERMS
 
 
 class _Stateless(StatefulTerm):
-    """A plain function in the form of a stateful term."""
+    """A function without state, with the interface of a stateful term."""
 
     def __init__(self, function: Callable[..., Tensor], options: dict[str, Any]) -> None:
         self.function, self.options = function, options
@@ -29,11 +29,11 @@ def make_term(name: str, teacher: nn.Module, **options: Option) -> StatefulTerm:
 
     Args:
         name: A key of `dfkd.terms.TERMS`.
-        teacher: The network; stateful terms take sizes and device from it.
-        options: The recipe's options of the term.
+        teacher: The teacher; stateful terms take sizes and device from it.
+        options: The options of the term in the recipe.
 
     Raises:
-        TypeError: For an option that the term does not have.
+        TypeError: If the term does not have one of the options.
 
     Examples:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Priors on the pixels."""
+"""Terms on the pixels: smoothness and norm of the images."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,8 @@ from torch import Tensor
 def total_variation(images: Tensor) -> Tensor:
     """Return the sum of the Frobenius norms of pixel differences (DeepInversion, eq. 3).
 
-    Differences to the right, down and along both diagonals; each norm is over the whole batch.
+    The differences are to the neighbours on the right, below and along both diagonals. Each norm is
+    over the whole batch.
 
     Args:
         images: (N, C, H, W).

@@ -1,4 +1,4 @@
-"""Terms that keep or learn something from batch to batch."""
+"""Terms that keep values or train parameters from batch to batch."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 
 class StatefulTerm:
-    """Base class of stateful terms; by default nothing is kept and nothing learns.
+    """Base class of stateful terms. By default it has no state and no parameters.
 
-    A subclass is built from the teacher's network and the options of a recipe's term.
+    The constructor of a subclass takes the teacher and the options of the term.
     """
 
     def __call__(self, **inputs: Any) -> Tensor:

@@ -15,23 +15,25 @@ Input = Literal[
     "soft_labels",
     "latents",
 ]
-"""Attributes of `dfkd.terms.inputs.TermInputs`."""
+"""Attributes of `dfkd.terms.inputs.TermInputs` that a term can need."""
 
 
 @dataclass(frozen=True)
 class TermEntry:
-    """A term and what it needs.
+    """A term and its requirements.
 
     Attributes:
-        function: Reference to a function of the inputs and options; for a stateful term, to a
-            class of `dfkd.terms.stateful.StatefulTerm`.
+        function: Reference to a function of the inputs and options or, for a stateful term, to a
+            subclass of `dfkd.terms.stateful.StatefulTerm`.
         inputs: Names of the arguments that come from the batch.
         stateful: Whether `function` is a class whose objects keep state between batches.
-        never_positive: Whether no value can be above 0, as the wrapper Log1p requires.
-        two_views: Whether the first half of the batch must be global views of the images, the
+        never_positive: Whether the value is always at most 0, as the wrapper Log1p requires.
+        two_views: Whether the first half of the batch must be global views of the images, and the
             second half local views.
-        compares: The parts of a batch that it compares, so that no image may be dropped; else "".
-        balances_classes: Whether it is redundant when the labels are chosen, hence balanced.
+        compares: The parts of a batch that the term compares; "" if it compares none. If it
+            compares some, no image may be dropped.
+        balances_classes: Whether the term balances the classes. It is then redundant if the
+            synthesizer chooses balanced labels.
     """
 
     function: str
@@ -44,7 +46,7 @@ class TermEntry:
 
     @property
     def needs_student(self) -> bool:
-        """Whether it compares teacher and student, hence has no value in a warm-up."""
+        """Whether the term compares teacher and student, so that it has no value in a warm-up."""
         return "student_logits" in self.inputs
 
     @property
@@ -104,7 +106,7 @@ TERMS: dict[str, TermEntry] = {
     "total-variation": TermEntry("dfkd.terms.pixels:total_variation", ("images",)),
     "image-norm": TermEntry("dfkd.terms.pixels:image_norm", ("images",)),
 }
-"""Every term by its name in a recipe."""
+"""All terms, by their names in a recipe."""
 
 ADVERSARIES = frozenset(name for name, entry in TERMS.items() if entry.needs_student)
 """The terms that need a student."""
@@ -117,4 +119,4 @@ WRAPPERS: dict[type[AnyWrapper], str] = {
     Bounded: "dfkd.terms.wrappers:bounded",
     Log1p: "dfkd.terms.wrappers:log1p",
 }
-"""A function (value, wrapper, reference) -> value for every kind of wrapper."""
+"""By type of wrapper, the reference to its function (value, wrapper, reference) -> value."""

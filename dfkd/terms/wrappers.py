@@ -12,12 +12,12 @@ LARGEST_EXPONENT = 10.0
 
 
 def wrapped(value: Tensor, wrapper: AnyWrapper | None, reference: float = 0.0) -> Tensor:
-    """Return a term's value after its wrapper.
+    """Return a term's value, changed by its wrapper.
 
     Args:
         value: A scalar.
-        wrapper: The recipe's description; None returns the value.
-        reference: An earlier value, for `ExpIncrement`.
+        wrapper: The wrapper in the recipe; with None the value is returned unchanged.
+        reference: An earlier value of the term, which `ExpIncrement` uses.
 
     Examples:
         >>> wrapped(torch.tensor(-3.0), Bounded(1.0)).item()
@@ -32,7 +32,8 @@ def wrapped(value: Tensor, wrapper: AnyWrapper | None, reference: float = 0.0) -
 def exp_increment(value: Tensor, wrapper: ExpIncrement, reference: float) -> Tensor:
     """Return exp(value - reference) (RDSKD, Han et al. 2021).
 
-    Beyond `LARGEST_EXPONENT` the result grows linearly, with the gradient at the bound.
+    If the absolute value of the exponent is above `LARGEST_EXPONENT`, the result is linear, with
+    the gradient at that bound.
     """
     over = value - reference
     inside = over.clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT)

@@ -1,4 +1,4 @@
-"""The length of a run: rounds for a number of student steps, or of teacher passes."""
+"""The number of rounds for a number of student steps or of teacher passes."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ class Plan:
     """The length of a run.
 
     Attributes:
-        warmup_rounds: Rounds in which the generator learns from the teacher alone.
-        rounds: Rounds after these.
-        stretch: `rounds` divided by the recipe's published length; intervals in rounds are scaled
-            by it.
+        warmup_rounds: Rounds in which the generator is trained with the teacher alone.
+        rounds: Rounds after the warm-up.
+        stretch: Length of the run divided by the published length. Intervals in rounds are
+            multiplied by it.
     """
 
     warmup_rounds: int
@@ -22,11 +22,13 @@ class Plan:
 
 
 def for_student_steps(recipe: Composition, steps: int) -> Plan:
-    """Return the shortest plan with at least `steps` student steps, the warm-up in proportion.
+    """Return the shortest plan with at least `steps` student steps.
+
+    The number of warm-up rounds is scaled by the same factor as that of the other rounds.
 
     Args:
         recipe: The recipe.
-        steps: Student steps.
+        steps: Number of student steps.
 
     Examples:
         >>> from dfkd.recipes import RECIPES
@@ -43,18 +45,19 @@ def for_student_steps(recipe: Composition, steps: int) -> Plan:
 def for_teacher_passes(recipe: Composition, passes: int) -> Plan:
     """Return the longest plan that costs at most `passes` teacher passes.
 
-    Each kind of round that the recipe has occurs at least once. If the main rounds cost nothing
-    (every image is made in the warm-up), their number follows the published proportion.
+    The plan has at least one round after the warm-up and, if the recipe has a warm-up, at least one
+    warm-up round. If the rounds after the warm-up cost no passes, because every image is made in
+    the warm-up, both numbers of rounds are scaled by the same factor.
 
     Args:
         recipe: The recipe.
-        passes: Teacher passes, as `passes_per_round` counts them.
+        passes: Number of teacher passes, counted as in `passes_per_round`.
     """
     schedule = recipe.schedule
     warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
     published = schedule.warmup_rounds * warm + schedule.rounds * main
     stretch = passes / published
-    # Whole numbers, because rounding of floats would sometimes lose a round.
+    # Integer division: with floats, rounding would sometimes give one round too few.
     warmup = _at_least_one(schedule.warmup_rounds, schedule.warmup_rounds * passes // published)
     rounds = schedule.rounds * passes // published
     if main:
@@ -63,15 +66,15 @@ def for_teacher_passes(recipe: Composition, passes: int) -> Plan:
 
 
 def _at_least_one(published: int, scaled: int) -> int:
-    """At least one warm-up round for a recipe that has a warm-up."""
+    """Return `scaled`, but at least 1 for a recipe with a warm-up and 0 for one without."""
     return max(1, scaled) if published else 0
 
 
 def passes_per_round(recipe: Composition, warm: bool) -> int:
     """Return the teacher passes of one round.
 
-    For each image, a forward pass counts 1, a forward with backward pass 3. The first rounds of a
-    run cost less as long as the memory is empty.
+    For each image, a forward pass counts 1 and a forward pass with backward pass 3. The first
+    rounds of a run cost less as long as the memory is empty.
 
     Args:
         recipe: The recipe.
@@ -80,7 +83,7 @@ def passes_per_round(recipe: Composition, warm: bool) -> int:
     schedule, batch = recipe.schedule, recipe.schedule.batch
     views = 2 if recipe.synthesizer.augment == "two-views" else 1
     step = 3 * batch * views * recipe.synthesizer.steps
-    # Images for a pool pass the teacher once more, without the gradient of the last step.
+    # Finished images for a pool need one more pass of the teacher, without a gradient.
     step += 0 if recipe.synthesizer.draws_on_demand else batch
     if warm:
         return step

@@ -1,4 +1,4 @@
-"""The generator's half of a round: one synthesized batch at a time."""
+"""The generator's phase of a round, which makes one batch at a time."""
 
 import math
 from dataclasses import dataclass, field
@@ -25,12 +25,12 @@ def check_finite(network: str, loss: Tensor, norm: Tensor) -> None:
     """Check loss and gradient before an optimizer step.
 
     Args:
-        network: The name for the message, "generator" or "student".
+        network: Name of the network for the message, "generator" or "student".
         loss: A scalar.
         norm: Norm of the gradient, a scalar.
 
     Raises:
-        NotFiniteError: When one of them is not finite.
+        NotFiniteError: If one of them is not finite.
     """
     for quantity, value in (("loss", loss.item()), ("gradient", norm.item())):
         if not math.isfinite(value):
@@ -42,11 +42,11 @@ class GeneratorResult:
     """The result of one batch of the generator's phase.
 
     Attributes:
-        batch: The images of the last step, or the best ones for the pool, with the teacher's
-            outputs, without gradient.
-        losses: Raw value of each term.
+        batch: The images of the last step or, for a pool, the best ones of all steps, with the
+            teacher's outputs. The tensors have no gradient.
+        losses: Value of each term, before wrapper and weight.
         gradient: Norm of the generator's gradient.
-        shares: Each term's share of the gradient, if measured.
+        shares: Each term's share of the gradient; empty if not measured.
     """
 
     batch: LabelledBatch
@@ -56,15 +56,15 @@ class GeneratorResult:
 
 
 class GeneratorPhase:
-    """Makes batches against the teacher and, outside a warm-up, against the student.
+    """Makes batches; the loss uses the teacher and, after the warm-up, also the student.
 
     Args:
         recipe: The recipe.
-        teacher: Counted.
-        student: None when there is none.
+        teacher: The teacher; it counts its passes.
+        student: The student; None if only a generator is trained.
         synthesizer: Makes the images.
-        weighting: The terms.
-        rng: Random number generator of every draw.
+        weighting: The terms with their wrappers and weights.
+        rng: Random number generator for all draws.
     """
 
     def __init__(
@@ -90,7 +90,8 @@ class GeneratorPhase:
             with_shares: Whether to measure each term's share of the gradient.
 
         Raises:
-            NotFiniteError: Before a step with a loss or gradient that is not finite.
+            NotFiniteError: If a loss or gradient is not finite; the optimizer step is then not
+                taken.
         """
         batch = self.recipe.schedule.batch
         self.synthesizer.begin(batch, self.rng)
@@ -131,7 +132,7 @@ class GeneratorPhase:
         return GeneratorResult(batch, raw, norm.item(), shares)
 
     def _forward(self, adversarial: bool) -> TermInputs:
-        """One pass of the teacher and, in adversarial rounds, one of the student."""
+        """Return a batch with one pass of the teacher and, if adversarial, one of the student."""
         generated, images, views = self._generate()
         seen = self.teacher.differentiable_pass(images, self.needs)
         student_logits = None

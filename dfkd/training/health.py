@@ -1,4 +1,4 @@
-"""Health checks that need no data: they detect a failing run, which is then rolled back."""
+"""Health checks that need no real data. A run that fails one of them is rolled back."""
 
 import math
 from collections import deque
@@ -12,39 +12,40 @@ from torch import Tensor, nn
 from dfkd.training.round_statistics import RoundStatistics, effective_classes
 
 WINDOW = 10
-"""Consecutive rounds with the same sign before a fault is reported."""
+"""Number of consecutive rounds that must show a collapse before it is reported."""
 
 MIN_CLASSES = 1.2
-"""With fewer effective classes (exp of the entropy) the images have collapsed."""
+"""Images with fewer effective classes (exp of the entropy) have collapsed."""
 
 MIN_SPREAD = 0.05
-"""With a smaller share of the usual pairwise distance the images have collapsed."""
+"""Images whose pairwise distance is below this fraction of the usual one have collapsed."""
 
 MAX_GRADIENT = 1e3
-"""With a larger multiple of the usual gradient norm a run diverges."""
+"""A run whose gradient norm is above this multiple of the usual one diverges."""
 
 MAX_FALL = 0.3
-"""With a larger fall of the agreement on the probe, from its best, in two measurements in a row the
-run has diverged."""
+"""A run has diverged if the agreement on the probe is below its best value by more than this in two
+measurements in a row."""
 
 PROBE_LIFE = 5
-"""Measurements after which the probe is replaced: agreement on images of an untrained generator is
-not required."""
+"""Number of measurements after which the probe is replaced. Otherwise the student would have to
+agree on images of an untrained generator throughout the run."""
 
 PROBE_SIZE = 256
-"""Images of the frozen probe."""
+"""Number of images in the frozen probe."""
 
 MEASUREMENTS = 20
-"""Least number of measurements on the probe in a run; each can leave a state to roll back to."""
+"""Smallest number of measurements on the probe in a run. The state at a healthy measurement is kept
+for roll-backs."""
 
 MAX_INTERVAL = 20
 """Largest number of rounds between two measurements."""
 
 RETRIES = 3
-"""Roll-backs before a run fails."""
+"""Number of roll-backs before a run fails."""
 
 RATE_FACTOR = 0.5
-"""Factor of the learning rates at each roll-back."""
+"""Each roll-back multiplies the learning rates by this factor."""
 
 
 def _one_class(histogram: list[int]) -> bool:
@@ -53,15 +54,16 @@ def _one_class(histogram: list[int]) -> bool:
 
 @dataclass
 class Health:
-    """Checks every round and reports a fault when there is one.
+    """Checks every round and reports a fault if there is one.
 
     Attributes:
-        events: Roll-backs, in words.
-        retries: Roll-backs so far.
-        rate: Factor of all learning rates after the roll-backs so far.
+        events: A description of each roll-back.
+        retries: Number of roll-backs so far.
+        rate: Present factor of all learning rates, which each roll-back lowers.
         best_agreement: The best agreement so far on the present probe.
         suspect: Whether the last images may be the start of a collapse.
-        probe: Images and the teacher's classes; None until enough are collected.
+        probe: Images and the classes that the teacher predicts; None until enough images are
+            collected.
     """
 
     events: list[str] = field(default_factory=list)
@@ -78,7 +80,7 @@ class Health:
     _fallen: bool = False
 
     def fault(self, statistics: RoundStatistics) -> str | None:
-        """Return what is wrong after this round, in words; None when nothing is."""
+        """Return a description of the fault in this round; None if there is none."""
         for network, loss in statistics.losses.items():
             if not math.isfinite(loss):
                 return f"the {network}'s loss is {loss}"
@@ -115,18 +117,18 @@ class Health:
         return None
 
     def collect(self, images: Tensor, logits: Tensor) -> None:
-        """Collect a few images of a round for the next probe, until it is full.
+        """Collect a few images of a round for the next probe, until it has enough.
 
         Args:
             images: (N, C, H, W).
-            logits: (N, K), the teacher's.
+            logits: (N, K), logits of the teacher.
         """
         if sum(len(part) for part, _ in self._collected) < PROBE_SIZE:
             share = PROBE_SIZE // WINDOW + 1
             self._collected.append((images[:share].clone(), logits[:share].argmax(1)))
 
     def _freeze(self) -> None:
-        """Replace the probe when enough images are collected and it is old enough."""
+        """Replace the probe if it is old enough and enough images are collected."""
         full = sum(len(part) for part, _ in self._collected) >= PROBE_SIZE
         if full and (self.probe is None or self._age >= PROBE_LIFE):
             images, classes = zip(*self._collected, strict=True)
@@ -147,7 +149,7 @@ class Health:
         return right.item()
 
     def agreement_fault(self, agreement: float | None) -> str | None:
-        """Return a fault when the agreement has fallen in two measurements in a row."""
+        """Return a fault if the agreement was too low in two measurements in a row."""
         if agreement is None:
             return None
         self.best_agreement = max(self.best_agreement, agreement)
@@ -161,14 +163,14 @@ class Health:
         return None
 
     def rolled_back(self, fault: str, where: str) -> bool:
-        """Record a fault.
+        """Record a fault and lower the learning rates.
 
         Args:
-            fault: In words.
-            where: The round, in words.
+            fault: Description of the fault.
+            where: Description of the round.
 
         Returns:
-            Whether the run may continue, at half the learning rates.
+            Whether the run may continue with the lower learning rates.
         """
         self.retries += 1
         again = self.retries <= RETRIES
@@ -180,19 +182,19 @@ class Health:
         self._recent.clear()
         self._spreads.clear()
         self._gradients.clear()
-        # The collected images may belong to the fault.
+        # The collected images may come from the faulty state.
         self._collected, self._fallen, self.suspect = [], False, False
         self.best_agreement = 0.0
         return again
 
     @property
     def doubtful(self) -> bool:
-        """Whether the present state may be faulty, so that it is no state to roll back to."""
+        """Whether the present state may be faulty, so that it is not kept for roll-backs."""
         return self.suspect or self._fallen
 
     @property
     def given_up(self) -> bool:
-        """Whether all roll-backs are used."""
+        """Whether the run has failed, after its last roll-back."""
         return self.retries > RETRIES
 
     def state_dict(self) -> dict[str, Any]:
@@ -213,7 +215,7 @@ class Health:
         }
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Restore a state, with the probe on this device."""
+        """Restore a state, and move the probe to this device."""
         self.events, self.retries = list(state["events"]), state["retries"]
         self.rate, self.best_agreement = state["rate"], state["best"]
         self.suspect = state["suspect"]

@@ -1,7 +1,8 @@
-"""The training loop: generator and student alternate, against a frozen teacher.
+"""The training loop, which trains generator and student in turn with a frozen teacher.
 
 Quantization-aware fine-tuning is the same loop with a fake-quantized student. Without a student,
-the loop trains the generator alone. The recipe determines the parts.
+the loop trains the generator alone. The recipe selects the parts, such as generator, terms, memory
+and optimizers.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,19 +38,19 @@ class Loop:
 
     Args:
         recipe: The recipe.
-        teacher: Frozen, in eval mode.
-        generator: The network from `build_generator`; None when the recipe has none.
-        student: Trained in place; None trains the generator alone.
-        spec: The images.
+        teacher: The teacher, frozen and in eval mode.
+        generator: The network from `build_generator`; None if the recipe has none.
+        student: The student, trained in place; None to train the generator alone.
+        spec: Shape, normalization and value range of the images.
         classes: Number of classes.
         plan: The length of the run; without a student only the warm-up is run.
-        seed: Of every random draw in the loop, except those from torch's global random state.
-        device: The networks' device.
-        precision: Of the networks' passes; losses and weights are float32.
-        rates: Learning rates of parameters of the student that differ from the recipe's, by name.
+        seed: Seed of the random draws in the loop, except those from torch's global random state.
+        device: The device of all networks.
+        precision: Data type of the networks' passes; losses and weights are float32.
+        rates: Learning rates that differ from the recipe's, by the name of the student's parameter.
 
     Raises:
-        RecipeError: When the recipe cannot be used with teacher or student.
+        RecipeError: If the recipe cannot be used with teacher or student.
     """
 
     def __init__(
@@ -128,8 +129,8 @@ class Loop:
             after_step: Called after every step of the student, within a round.
 
         Raises:
-            DivergedError: When the run fails after its last roll-back. Generator and student are
-                then in their last healthy state.
+            DivergedError: If the run fails after its last roll-back. Generator and student are then
+                in their last healthy state.
         """
         if self._student_phase is not None:
             self._student_phase.after_step = after_step
@@ -202,7 +203,8 @@ class Loop:
         if self._round <= 0:
             where = f"warm-up round {self._round + self.plan.warmup_rounds}"
         again = self.health.rolled_back(fault, where)
-        # The snapshot may be needed again, and torch's load_state_dict keeps references to it.
+        # Load a copy: torch keeps references to what it loads, and the snapshot may be needed
+        # again.
         self._restore(Snapshot(self._healthy.state).state)
         if self.memory is not None:
             self.memory.drop_unmarked()
@@ -216,7 +218,7 @@ class Loop:
         return Snapshot(self._changeable())
 
     def _changeable(self) -> dict[str, Any]:
-        """The state that training changes and a roll-back restores."""
+        """Return the state that training changes and a roll-back restores."""
         state: dict[str, Any] = {
             "synthesizer": self.synthesizer.state_dict(),
             "terms": self.weighting.state_dict(),
@@ -236,7 +238,7 @@ class Loop:
             self._student_phase.load_state_dict(state["student"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state from which another process continues exactly as this one would have."""
+        """Return a state from which another process continues with exactly the same results."""
         state = self._changeable()
         if self.memory is not None:
             state["memory"] = self.memory.state_dict()

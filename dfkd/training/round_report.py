@@ -11,26 +11,29 @@ from dfkd.training.round_statistics import RoundStatistics, pairwise_spread
 from dfkd.training.student_phase import StudentResult
 
 SHARES = 8
-"""How often in a run the terms' shares of the gradient are measured, evenly over its rounds. Each
-costs a backward pass through the teacher for each term, not counted as teacher passes."""
+"""How many times a run measures the terms' shares of the gradient, evenly over its rounds. Each
+measurement takes a backward pass through the teacher for each term, which is not counted as a
+teacher pass."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """What happened in one round.
+    """The report of one round.
 
     Attributes:
         phase: "warm-up" (the generator alone) or "adversarial".
-        number: 1 for the first round of the phase.
+        number: Number of the round in its phase, from 1.
         total: Rounds in the phase.
-        losses: Last value of each term (raw) and of the student's loss ("student").
+        losses: Last value of each term, before wrapper and weight, and of the student's loss, under
+            "student".
         confidence: Mean of the teacher's largest probability on the round's last images.
-        histogram: The teacher's predictions on these images, counted for each class.
-        spread: Root mean square distance between pairs of them, per pixel; None without images.
+        histogram: Number of these images that the teacher predicts as each class.
+        spread: Root mean square distance between pairs of these images, per pixel; None without
+            images.
         gradients: Norm of the last gradient of "generator" and "student".
-        shares: Each term's share of the gradient that reaches the images; empty in most rounds.
-        agreement: With the teacher on the frozen probe; None in most rounds.
-        event: A roll-back, in words.
+        shares: Each term's share of the gradient that reaches the images; empty if not measured.
+        agreement: Agreement of student and teacher on the frozen probe; None if not measured.
+        event: Description of a roll-back; None if there was none.
     """
 
     phase: str
@@ -51,8 +54,8 @@ class RoundResult:
     """The results of a round's two phases.
 
     Attributes:
-        generator: None when no batch was made.
-        student: None when the student was not trained.
+        generator: Result of the generator's phase; None if no batch was made.
+        student: Result of the student's phase; None if the student was not trained.
         classes: Number of classes.
         agreement: As in `Round`.
         event: As in `Round`.
@@ -66,7 +69,7 @@ class RoundResult:
 
     @property
     def last_batch(self) -> LabelledBatch | None:
-        """The last images that passed through the teacher."""
+        """The last images that were passed to the teacher."""
         last = self.student.batch if self.student else None
         return last or (self.generator.batch if self.generator else None)
 
@@ -90,7 +93,7 @@ class RoundResult:
 
         Args:
             warm: Whether this was a warm-up round.
-            number: 1 for the first round of the phase.
+            number: Number of the round in its phase, from 1.
             total: Rounds in the phase.
         """
         statistics = self.statistics

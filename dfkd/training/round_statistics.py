@@ -1,4 +1,4 @@
-"""Statistics of a round that show without data whether a run is healthy."""
+"""Statistics of a round for the health checks, which need no real data."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ class RoundStatistics:
     """The values of one round that health checks use.
 
     Attributes:
-        histogram: The teacher's predictions on the last images, counted for each class.
+        histogram: Number of the last images that the teacher predicts as each class.
         spread: Root mean square distance of pairs of these images, per pixel; None in a round
             without images.
         losses: Last loss of each network, by name.
@@ -25,7 +25,9 @@ class RoundStatistics:
 
 
 def effective_classes(histogram: list[int]) -> float:
-    """Return the exp of the entropy of a histogram: K for K equal classes, 1 for a single class.
+    """Return the exp of the entropy of a histogram.
+
+    The value is K for K equally frequent classes, and 1 for a single class.
 
     Examples:
         >>> round(effective_classes([5, 5, 0]), 6)
@@ -39,7 +41,8 @@ def effective_classes(histogram: list[int]) -> float:
 def pairwise_spread(images: Tensor) -> float:
     """Return the root mean square distance between pairs of images (N, C, H, W), per pixel.
 
-    It is computed from twice the variance over the batch, which is exact over all ordered pairs.
+    The mean square distance over all pairs of different images equals twice the unbiased variance
+    over the batch.
     """
     if len(images) < 2:
         return 0.0

@@ -1,32 +1,33 @@
-"""Selection of images by the teacher's own loss on them (TA-DFKD, Shin and Choi 2024)."""
+"""Selection of images by the teacher's loss on them (TA-DFKD, Shin and Choi 2024)."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 ITERATIONS = 10
-"""Steps of expectation maximization, as in TA-DFKD's code."""
+"""Number of steps of expectation maximization, as in TA-DFKD's code."""
 
 FLOOR = 5e-4
-"""Added to both variances, on losses scaled to [0, 1]; as in TA-DFKD's code."""
+"""Added to the variances of the scaled losses, as in TA-DFKD's code."""
 
 EQUAL = 1e-5
-"""Losses in nats that differ by less are equal: the difference is rounding of the logits."""
+"""Losses (in nats) that differ by less count as equal, because rounding of the logits may cause the
+difference."""
 
 
 def clean(logits: Tensor) -> Tensor:
-    """Return a mask of the images in the cleaner of two components of the teacher's loss.
+    """Return a mask of the images on which the teacher's loss is low.
 
     The loss is the teacher's cross-entropy against its own argmax, scaled to [0, 1] within the
-    batch. A mixture of two Gaussians is fitted to it. An image is selected if it belongs to the
-    component with the lower mean with a probability above one half.
+    batch. A mixture of two Gaussians is fitted to the losses. An image is selected if it belongs to
+    the component with the lower mean with a probability above one half.
 
     Args:
-        logits: (N, K), the teacher's.
+        logits: (N, K), logits of the teacher.
 
     Returns:
-        (N,). All true when the losses are equal, and when fewer than two images would be left,
-        because batch norm cannot learn from one.
+        (N,), bool. All true if the losses are equal. Also all true if fewer than two images would
+        be selected, because batch norm cannot be trained on one image.
 
     Examples:
         >>> clean(torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.1, 0.0]])).tolist()
@@ -48,7 +49,7 @@ def lower_component(values: Tensor) -> Tensor:
         values: (N,) in [0, 1], not all equal.
 
     Returns:
-        (N,), posterior of the component with the lower mean.
+        (N,), posterior probability of the component with the lower mean.
     """
     means = torch.stack([values.min(), values.max()])
     variances = values.var(unbiased=False).repeat(2) + FLOOR

@@ -1,4 +1,4 @@
-"""A check that the stages of teacher and student have the same shapes."""
+"""A check that the outputs of the stages (groups of layers) of both networks have equal shapes."""
 
 import torch
 from torch import nn
@@ -12,16 +12,16 @@ from dfkd.models.forward_pass import forward_with_features
 def check_stages(
     recipe: Composition, teacher: nn.Module, student: nn.Module, spec: ImageSpec
 ) -> None:
-    """Check that the student's stages have the teacher's shapes, if the recipe compares them.
+    """Check that the stages' outputs have the same shapes, if the recipe compares them.
 
     Args:
         recipe: The recipe.
-        teacher: On any device.
-        student: On any device, in any mode.
-        spec: The images.
+        teacher: The teacher, on any device.
+        student: The student, on any device and in any mode.
+        spec: Shape of the images.
 
     Raises:
-        RecipeError: When the shapes differ.
+        RecipeError: If the shapes differ.
     """
     if not recipe.objective.stages:
         return

@@ -1,4 +1,4 @@
-"""The student's half of a round: new batches, replay, and one update for each step."""
+"""The student's phase of a round: new batches, replay, and one update for each step."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class StudentResult:
     """The result of the student's phase.
 
     Attributes:
-        batch: The last new batch, without its blended images; None when the student learned from
-            memory alone.
+        batch: The last new batch, without its blended images; None if the student was trained on
+            replayed images alone.
         loss: Loss of the last step.
         gradient: Norm of the gradient of the last step.
     """
@@ -43,10 +43,10 @@ class StudentPhase:
     Args:
         recipe: The recipe.
         teacher: The teacher; it counts its passes.
-        student: Trained in place.
+        student: The student, trained in place.
         synthesizer: Draws the new images, if it keeps a generator.
         memory: Source of replayed images; None for no replay.
-        rng: Random number generator of every draw.
+        rng: Random number generator for all draws.
         rates: Learning rates that differ from the recipe's, by the name of the parameter.
 
     Attributes:
@@ -84,7 +84,8 @@ class StudentPhase:
             factor: Factor of the learning rate.
 
         Raises:
-            NotFiniteError: Before a step with a loss or gradient that is not finite.
+            NotFiniteError: If a loss or gradient is not finite; the optimizer step is then not
+                taken.
         """
         self._unblended = None
         batches = self._new_batches(generated)
@@ -122,7 +123,7 @@ class StudentPhase:
         loss.backward()
         norm = torch.zeros(())
         if last or self.recipe.student.clip:
-            # If the gradient of another step is not finite, neither is the next loss.
+            # Other steps need no norm: if their gradient is not finite, neither is the next loss.
             norm = gradient_norm(self.parameters)
         check_finite("student", loss, norm)
         clip(self.parameters, self.recipe.student, norm)
@@ -134,7 +135,7 @@ class StudentPhase:
         return loss.item(), norm.item()
 
     def _new_batches(self, generated: LabelledBatch | None) -> list[LabelledBatch]:
-        """The round's new images with the teacher's outputs; they are stored in the memory."""
+        """Return the round's new images with the teacher's outputs; store them in the memory."""
         schedule = self.recipe.schedule
         if schedule.fresh == "generator-batch":
             assert generated is not None
@@ -150,7 +151,7 @@ class StudentPhase:
         return batches
 
     def _drawn(self, synthesizer: KeptGeneratorSynthesizer) -> LabelledBatch:
-        """One batch drawn from the generator, with the teacher's outputs."""
+        """Return one batch drawn from the generator, with the teacher's outputs."""
         again = self.recipe.schedule.fresh == "same-latents"
         count = self.recipe.schedule.batch
         with reduced(synthesizer.device, self.teacher.precision):

@@ -22,8 +22,8 @@ class WrappedTerm:
     """One term with the state of its wrapper.
 
     Args:
-        term: The recipe's description.
-        compute: The term from `make_term`.
+        term: The term as the recipe describes it.
+        compute: The object from `make_term` that computes the term.
         stretch: Length of the run divided by the published length.
     """
 
@@ -59,7 +59,7 @@ def usable_terms(recipe: Recipe, teacher: nn.Module) -> tuple[Term, ...]:
     """Return the terms of the recipe that can be computed with this teacher.
 
     Raises:
-        RecipeError: When a required term needs batch norm and the teacher has none.
+        RecipeError: If a required term needs batch norm and the teacher has none.
     """
     if batch_norms(teacher):
         return recipe.terms
@@ -72,15 +72,15 @@ def usable_terms(recipe: Recipe, teacher: nn.Module) -> tuple[Term, ...]:
 
 
 class Weighting:
-    """All usable terms of a recipe.
+    """The usable terms of a recipe, with their wrappers and weights.
 
     Args:
-        terms: From `usable_terms`.
-        teacher: The network.
+        terms: The terms from `usable_terms`.
+        teacher: The teacher.
         stretch: Length of the run divided by the published length.
 
     Attributes:
-        factor: Factor of the learning rates inside the terms; set by the loop.
+        factor: Factor of the learning rates for the parameters of the terms; the loop sets it.
     """
 
     def __init__(self, terms: Collection[Term], teacher: nn.Module, stretch: float = 1.0) -> None:
@@ -91,7 +91,7 @@ class Weighting:
         ]
 
     def active(self, student: bool) -> list[WrappedTerm]:
-        """Return the terms that have a value with, or without, a student."""
+        """Return all terms or, without a student, those that do not need one."""
         return [w for w in self.wrapped if student or not TERMS[w.term.name].needs_student]
 
     def inputs(self) -> frozenset[str]:
@@ -99,11 +99,11 @@ class Weighting:
         return frozenset[str]().union(*(TERMS[w.term.name].inputs for w in self.wrapped))
 
     def parameters(self) -> list[nn.Parameter]:
-        """Return the parameters that are trained inside the terms."""
+        """Return the trainable parameters that belong to the terms."""
         return [parameter for w in self.wrapped for parameter in w.compute.parameters()]
 
     def step(self) -> None:
-        """Take the optimizer steps inside the terms, after the generator's backward pass."""
+        """Take a step for the parameters of the terms, after the generator's backward pass."""
         for w in self.wrapped:
             w.compute.step(self.factor)
 
@@ -130,7 +130,8 @@ def gradient_shares(losses: dict[str, Tensor], images: Tensor) -> dict[str, floa
         images: The images that they were computed from.
 
     Returns:
-        The norm of each term's gradient divided by the sum of the norms; all 0 without gradients.
+        The norm of each term's gradient divided by the sum of the norms. All are 0 if no gradient
+        reaches the images.
     """
     norms = {}
     for name, loss in losses.items():
