@@ -239,6 +239,7 @@ def test_weight_range_follows_the_targets_and_is_in_the_settings(tmp_path, targe
     assert step.settings(config, "")["weight_range"] == ("half" if half else "full")
 
 
+@pytest.mark.slow
 def test_bundle_digest_is_the_same_in_another_store_and_folder(finished, tmp_path):
     """Paths, times and latencies are excluded from the digest."""
     config, manifest, _ = finished

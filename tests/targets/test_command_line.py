@@ -172,6 +172,7 @@ def test_compile_for_the_local_gpu(bundle, monkeypatch, tmp_path, capsys):
     assert report["device"]["target"] == "nvidia-p100"
 
 
+@pytest.mark.slow
 def test_compile_for_a_dla(bundle, monkeypatch, tmp_path, capsys):
     install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
     nx = dataclasses.replace(DEVICE, target="orin-nx-16", jetpack="5.1", opset=17)

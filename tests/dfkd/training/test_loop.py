@@ -321,7 +321,14 @@ def test_adversary_increases_the_students_error():
     assert not torch.equal(course(SMALL, 1.0), course(SMALL, 3.0))
 
 
-@pytest.mark.parametrize("name", ["adversary", "adversary-l1", "adversary-js"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "adversary",
+        pytest.param("adversary-l1", marks=pytest.mark.slow),
+        pytest.param("adversary-js", marks=pytest.mark.slow),
+    ],
+)
 def test_adversary_increases_the_distance_to_a_fixed_student(name):
     recipe = replace(
         SMALL,
@@ -427,7 +434,7 @@ def test_half_precision_gives_finite_losses_and_float_weights(name):
     assert not torch.equal(weights(run.student), weights(other.student))
 
 
-@pytest.mark.parametrize("name", ["house", "fast-datafree"])
+@pytest.mark.parametrize("name", ["house", pytest.param("fast-datafree", marks=pytest.mark.slow)])
 def test_half_precision_measures_agreement(name):
     recipe = shrunk(RECIPES[name], batch=32)
     run = make_loop(recipe, Plan(0, 21), precision=torch.bfloat16, teacher=make_teacher())

@@ -27,7 +27,10 @@ def test_recipes_are_listed_and_shown(run, tmp_path):
 @pytest.mark.parametrize(
     ("recipe", "as_option", "overrides"),
     # zskd keeps no generator, so another one is trained for the quantized student.
-    [("dafl", True, {}), ("zskd", False, {"inner_steps": 3})],
+    [
+        pytest.param("dafl", True, {}, marks=pytest.mark.slow),
+        ("zskd", False, {"inner_steps": 3}),
+    ],
 )
 def test_recipe_is_set_by_option_or_by_run_file(
     run, recipe, as_option, overrides, tmp_path, quick_store
@@ -43,13 +46,8 @@ def test_recipe_is_set_by_option_or_by_run_file(
     assert manifest["health"] == []
 
 
-@pytest.mark.parametrize(
-    "phases",
-    [
-        ("quantize",),
-        pytest.param(("distill", "quantize", "probe generator 1"), marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("phases", [("distill", "quantize", "probe generator 1")])
 def test_interrupted_run_continues(tmp_path, phases):
     run_file = write_run(tmp_path, gate={"rounds": 20, "generators": 1})
     arguments = ("run", run_file, "--output", tmp_path / "out")

@@ -74,7 +74,11 @@ def test_generator_images_change_only_the_ranges(only_calibrated, tmp_path, quic
 
 @pytest.mark.parametrize(
     ("bits", "recipe", "moved"),
-    [(4, "house-quantize", True), (8, "house-quantize", False), (4, "gdfq", False)],
+    [
+        (4, "house-quantize", True),
+        pytest.param(8, "house-quantize", False, marks=pytest.mark.slow),
+        pytest.param(4, "gdfq", False, marks=pytest.mark.slow),
+    ],
 )
 def test_ranges_are_trained_only_below_8_bits_with_adam(tmp_path, quick_store, bits, recipe, moved):
     """Ten steps of Adam, from ranges calibrated with the same generator."""

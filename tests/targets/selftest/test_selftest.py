@@ -27,7 +27,7 @@ from tests.support.trtexec.install import DEVICE, install_trtexec_stand_in
 FORMS = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16", "int8-cpu")
 
 
-@pytest.mark.parametrize("opset", [13, 17])
+@pytest.mark.parametrize("opset", [pytest.param(13, marks=pytest.mark.slow), 17])
 def test_every_form_of_the_sample_network_agrees_with_its_teacher(tmp_path, opset):
     write_selftest_bundle(tmp_path, opset)
     open_bundle(tmp_path)
@@ -112,6 +112,7 @@ def test_report_contains_everything_except_engines(
     assert not list(tmp_path.glob(".*.part"))
 
 
+@pytest.mark.slow
 def test_selftest_builds_for_the_accelerator(here, monkeypatch, tmp_path):
     install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
     here(target="orin-nx-16", jetpack="5.1", opset=17)
@@ -124,6 +125,7 @@ def test_selftest_builds_for_the_accelerator(here, monkeypatch, tmp_path):
     assert "orin-nx-16/report.json" in archive.namelist()
 
 
+@pytest.mark.slow
 def test_unsupported_accelerator_is_skipped_without_failure(here, monkeypatch, tmp_path):
     install_trtexec_stand_in(monkeypatch, tmp_path, "10.16")
     here(target="orin-nx-16", jetpack="7.2", opset=24)
