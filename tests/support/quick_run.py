@@ -26,10 +26,10 @@ QUICK: dict[str, Any] = {
     },
     "quantize": {
         "budget": {"steps": 10},
-        "overrides": {"batch": 32, "memory": 512, "warmup_rounds": 60},
+        "overrides": {"batch": 32, "memory": 512, "warmup_rounds": 20},
         "calibration_images": 128,
     },
-    "gate": {"rounds": 120, "generators": 2},
+    "gate": {"rounds": 30, "generators": 2},
 }
 
 

@@ -178,7 +178,7 @@ def test_compile_for_a_dla(bundle, monkeypatch, tmp_path, capsys):
     nx = dataclasses.replace(DEVICE, target="orin-nx-16", jetpack="5.1", opset=17)
     set_device(monkeypatch, "this_jetson", nx)
     monkeypatch.setattr(compile_module, "preflight", lambda target, folder: [])
-    command = ["compile", str(bundle), "--target", "orin-nx", "--batch", "50", "--dla-core"]
+    command = ["compile", str(bundle), "--target", "orin-nx", "--batch", "500", "--dla-core"]
     assert main([*command, "1"]) == 0
     output = capsys.readouterr().out
     assert "1 subgraphs on the DLA, 1 layers on the GPU (SHUFFLE: flatten)" in output

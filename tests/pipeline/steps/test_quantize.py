@@ -12,7 +12,7 @@ from dfkd.recipes.gdfq import GDFQ
 from dfkd.recipes.house_quantize import HOUSE_QUANTIZE
 from dfkd.terms import ADVERSARIES
 from dfkd.training.budget import Plan
-from pipeline.chain import chain, run_chain
+from pipeline.chain import add_artifacts, chain, run_chain, run_step
 from pipeline.config.chosen_recipes import frozen_generator_recipe, keeps_generator, warm_up_recipe
 from pipeline.config.recipe_checks import check_recipes
 from pipeline.config.run_file import read_run_file
@@ -34,13 +34,17 @@ SHORT = {"batch": 8, "width": 8, "latent": 16, "warmup_rounds": 2}
 
 
 def quantized(folder, store, *, teacher=None, student="same", **quantize):
-    """Run a chain that ends with `quantize`. Return its records and the quantized tensors."""
+    """Run the steps up to `quantize`. Return their records and the quantized tensors."""
     changes = {"teacher": teacher} if teacher else {}
     section = {**QUICK["quantize"], **FOUR_BITS, **quantize}
     config = read_run_file(write_run(folder, student=student, quantize=section, **changes))
-    records = run_chain(config, Store(str(store)), Silent())
-    artifact = records["quantize"].artifacts["quantized"]
-    return records, load_file(Store(str(store)).get(artifact, folder))
+    records, artifacts, store = {}, {}, Store(str(store))
+    for step in chain(config):
+        records[step.label] = run_step(step, config, artifacts, store, Silent())
+        artifacts = add_artifacts(artifacts, step, records[step.label], config)
+        if step.name == "quantize":
+            break
+    return records, load_file(store.get(records["quantize"].artifacts["quantized"], folder))
 
 
 def weights(tensors):

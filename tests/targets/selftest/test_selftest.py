@@ -4,6 +4,7 @@ import dataclasses
 import json
 import platform
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from targets.cpu.session import open_session, predict_golden
 from targets.lint.linter import errors, lint
 from targets.on_device import build_environment as environment_module
 from targets.on_device import compile_bundle as compile_module
+from targets.selftest import dry_run as dry_run_module
 from targets.selftest import report_archive, this_device
 from targets.selftest import selftest as selftest_module
 from targets.selftest.sample_bundle import write_selftest_bundle
@@ -27,9 +29,29 @@ from tests.support.trtexec.install import DEVICE, install_trtexec_stand_in
 FORMS = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16", "int8-cpu")
 
 
+@pytest.fixture(scope="module")
+def sample_bundles(tmp_path_factory):
+    """Return a function like `write_selftest_bundle` that makes the bundle of each opset once."""
+    folders = {}
+
+    def write(folder, opset):
+        if opset not in folders:
+            folders[opset] = tmp_path_factory.mktemp(f"opset{opset}")
+            write_selftest_bundle(folders[opset], opset)
+        shutil.copytree(folders[opset], folder, dirs_exist_ok=True)
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def _sample_bundle_is_made_once(sample_bundles, monkeypatch):
+    for module in (selftest_module, dry_run_module):
+        monkeypatch.setattr(module, "write_selftest_bundle", sample_bundles)
+
+
 @pytest.mark.parametrize("opset", [pytest.param(13, marks=pytest.mark.slow), 17])
-def test_every_form_of_the_sample_network_agrees_with_its_teacher(tmp_path, opset):
-    write_selftest_bundle(tmp_path, opset)
+def test_every_form_of_the_sample_network_agrees_with_its_teacher(sample_bundles, tmp_path, opset):
+    sample_bundles(tmp_path, opset)
     open_bundle(tmp_path)
     golden = load_golden(tmp_path / "golden.npz")
     for form in FORMS:
@@ -115,6 +137,8 @@ def test_report_contains_everything_except_engines(
 @pytest.mark.slow
 def test_selftest_builds_for_the_accelerator(here, monkeypatch, tmp_path):
     install_trtexec_stand_in(monkeypatch, tmp_path, "8.5")
+    # The stand-in starts a process for each batch.
+    monkeypatch.setattr(selftest_module, "DLA_BATCH", 250)
     here(target="orin-nx-16", jetpack="5.1", opset=17)
     report = tmp_path / "report.zip"
     main(["selftest", "--report", str(report)])
