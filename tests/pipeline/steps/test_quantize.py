@@ -148,7 +148,8 @@ def test_generator_of_the_distillation_is_used_again(tmp_path, quick_store, meth
 
 def test_fresh_generator_is_trained_first(tmp_path, quick_store):
     records, _ = quantized(tmp_path, quick_store, student=QUICK["student"], method="fresh")
-    assert records["fresh_generator"].notes["cost"]["images"] == QUICK["quantize"]["overrides"]["warmup_rounds"] * 32
+    rounds = QUICK["quantize"]["overrides"]["warmup_rounds"]
+    assert records["fresh_generator"].notes["cost"]["images"] == rounds * 32
     config = read_run_file(tmp_path / "run.yaml")
     step = next(step for step in chain(config) if step.name == "quantize")
     assert GENERATOR not in step.needs(config, "")
