@@ -1,5 +1,5 @@
 # make demo         install, then run the whole chain on the teacher in examples/
-# make test         install, then lint, types, import contracts, docs and the quick tests: 5 minutes
+# make test         install, then lint, types, import contracts, docs and the quick tests
 # make test-server  install, then the tests that need a Prefect server, PostgreSQL, S3 or namespaces
 # make docs         install, then build the documentation into docs/_build
 # make slow         install, then the tests that take minutes each
