@@ -3,7 +3,6 @@
 python -m benchmarks.quantization.run KEY --data DATA --teachers TEACHERS --state STATE
 """
 
-import copy
 import json
 import time
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from pipeline.store.store import Store
 from pipeline.teachers.loading import load_teacher, parse_weights
 from pipeline.teachers.networks import build_network, image_spec
 from pipeline.teachers.weights_file import read_weights
+from pipeline.tracing.fixed_form import FixedForm
 from pipeline.training.progress import LineReporter
 from targets.bundle.golden import load_golden
 from targets.catalogue.instruction_sets import this_cpu
@@ -62,7 +62,7 @@ class Quantized:
         rewrite_graph_file(self.files["int8-cpu"], rewritten, this_cpu())
         return compile_graph(rewritten, self.folder / "compiled.onnx").path
 
-    def quantized(self, config: RunConfig) -> nn.Module:
+    def quantized(self, config: RunConfig) -> FixedForm:
         """Return the fake-quantized network in torch."""
         section = config.teacher
         network = build_network(
@@ -70,7 +70,9 @@ class Quantized:
         )
         network.load_state_dict(load_file(self.files["student"]))
         places = json.loads(self.files["quantizers"].read_text())
-        return restore(network.eval(), places, load_file(self.files["quantized"]))
+        spec = image_spec(config.input)
+        example = spec.normalise(torch.zeros(2, *spec.shape))
+        return restore(network.eval(), example, places, load_file(self.files["quantized"]))
 
     def parity(self, config: RunConfig) -> dict[str, float]:
         """Return the percentage of probes with the same class as with torch's fake-quantizers.
@@ -82,8 +84,7 @@ class Quantized:
         """
         probes = load_golden(self.files["golden"]).images
         trained = self.quantized(config)
-        two = torch.from_numpy(probes[:2])
-        reference = run_in_torch(to_torch_quantizers(copy.deepcopy(trained), two), probes).argmax(1)
+        reference = run_in_torch(to_torch_quantizers(trained), probes).argmax(1)
         graphs = {"off": (self.files["int8-cpu"], False), "on": (self.compiled(), True)}
         compared = {name: predict(open_session(*graph), probes) for name, graph in graphs.items()}
         compared["trained"] = run_in_torch(trained, probes)

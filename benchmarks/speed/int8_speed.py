@@ -21,9 +21,10 @@ from benchmarks.machine import describe_machine
 from benchmarks.result_pages import RESULTS, markdown_table
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from pipeline.export.batch_norm_folding import fold_batch_norms
 from pipeline.export.onnx_export import export_onnx
-from pipeline.quantization.fake_quantizers import Scheme, prepare, to_torch_quantizers
+from pipeline.quantization.fake_quantizers import prepare, to_torch_quantizers
+from pipeline.quantization.scheme import Scheme
+from pipeline.tracing.batch_norm_folding import fixed_form
 from targets.catalogue.instruction_sets import this_cpu
 from targets.cpu.session import compile_graph, rewrite_graph_file, time_interleaved
 from targets.graph.int8_weights import store_weights_as_int8
@@ -64,11 +65,11 @@ def measure(net: str, channels: int) -> list[Row]:
     network = build(net, spec, 10).eval()
     noise = torch.randn(64, *spec.shape)
     half = this_cpu().saturates
-    quantized = to_torch_quantizers(prepare(network, noise, Scheme(half_range=half)), noise[:2])
+    quantized = to_torch_quantizers(prepare(network, noise, Scheme(half_range=half)))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         graphs = {
-            "fp32": export_onnx(fold_batch_norms(network), noise[:2], 17, None),
+            "fp32": export_onnx(fixed_form(network, noise[:2]), noise[:2], 17, None),
             "int8": store_weights_as_int8(export_onnx(quantized, noise[:2], 17, None)),
         }
         paths, sizes = {}, {}

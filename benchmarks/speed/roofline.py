@@ -16,9 +16,9 @@ from benchmarks.job_queue import Row
 from benchmarks.result_pages import RESULTS, markdown_table
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from pipeline.export.batch_norm_folding import fold_batch_norms
 from pipeline.export.onnx_export import export_onnx
 from pipeline.teachers.torchvision_on_cpu import import_torchvision
+from pipeline.tracing.batch_norm_folding import fixed_form
 from targets.catalogue.roofline import LAUNCH_US, Workload, latency_bounds, workload_of
 
 NETS = {
@@ -49,7 +49,8 @@ def demand_of(net: str) -> Workload:
         network: Any = mobilenet_v2(weights=None)
     else:
         network = build(net, spec, 10)
-    model = export_onnx(fold_batch_norms(network.eval()), torch.zeros(2, *spec.shape), 17, None)
+    images = torch.zeros(2, *spec.shape)
+    model = export_onnx(fixed_form(network.eval(), images), images, 17, None)
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "net.onnx"
         onnx.save(model, path)

@@ -15,7 +15,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "Scheme": "fake_quantizers",
+        "Scheme": "scheme",
         "describe": "fake_quantizers",
         "logarithmic_ranges": "learned_ranges",
         "prepare": "fake_quantizers",

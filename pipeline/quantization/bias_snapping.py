@@ -1,20 +1,19 @@
 """Round biases of a fake-quantized network to the grid that integer kernels use."""
 
-import copy
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pipeline.export.onnx_export import export_onnx
-from pipeline.quantization.fake_quantizers import layers_in_call_order, to_torch_quantizers
-from targets.graph.bias_grid import bias_steps
+from pipeline.quantization.fake_quantizers import input_uses, quantizer_at, to_torch_quantizers
+from pipeline.tracing.fixed_form import FixedForm
+from pipeline.tracing.function_graph import FunctionGraph
+from pipeline.tracing.layers import Layer
 
 MAX_STEPS = 2**23
 """From this many steps on, float32 has no fractions of a step: the bias is already on the grid."""
 
 
 @torch.no_grad()
-def snap_biases(network: nn.Module, example: Tensor) -> None:
+def snap_biases(network: FixedForm, example: Tensor) -> None:
     """Round each bias to a multiple of input scale times weight scale, in place.
 
     An integer kernel stores a bias as an int32 multiple of that product, so it rounds in any case.
@@ -25,11 +24,32 @@ def snap_biases(network: nn.Module, example: Tensor) -> None:
         network: A trained network from `pipeline.quantization.fake_quantizers.prepare`.
         example: (N, C, H, W) images as the network takes them.
     """
-    model = export_onnx(to_torch_quantizers(copy.deepcopy(network), example), example, 17, None)
-    for layer, step in zip(layers_in_call_order(network, example), bias_steps(model), strict=True):
-        bias = layer.bias
-        if step is None or not isinstance(bias, Tensor):
-            continue
-        grid = torch.from_numpy(step).to(bias).expand_as(bias)
+    for layer, grid in bias_grids(network, example):
+        assert layer.bias is not None
+        bias = network.get_parameter(layer.bias)
         levels = (bias / grid).round()
         bias.copy_(torch.where(levels.abs() < MAX_STEPS, levels * grid, bias))
+
+
+def bias_grids(network: FixedForm, example: Tensor) -> list[tuple[Layer, Tensor]]:
+    """Return the quantized layers that have a bias, each with the step of each bias value.
+
+    Layers with several calls have no common step, and a transposed convolution has one scale per
+    input channel; both are left out.
+    """
+    converted = to_torch_quantizers(network)
+    grids = []
+    for layer in FunctionGraph(network, example).layers:
+        if layer.bias is None or layer.is_transposed or len(layer.calls) > 1:
+            continue
+        weight = layer.calls[0].weight
+        assert weight is not None
+        read = quantizer_at(converted, input_uses(layer)[0])
+        stored = quantizer_at(converted, weight)
+        bias = network.get_parameter(layer.bias)
+        if read is None or stored is None:
+            continue
+        grid = read.get_buffer("scale") * stored.get_buffer("scale")
+        if grid.numel() == bias.numel():
+            grids.append((layer, grid.to(bias)))
+    return grids

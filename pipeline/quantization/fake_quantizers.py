@@ -1,60 +1,36 @@
-"""Place NNCF's fake-quantizers as TensorRT and ONNX Runtime need them, and restore them.
+"""Prepare a network with fake-quantizers, save them, restore them, and convert them to torch's."""
 
-Weights are symmetric per output channel, activations symmetric per tensor; the zero point is 0. All
-adaptations of NNCF are in this module.
-"""
-
-import contextlib
-import logging
-import os
+import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import nncf
 import torch
-from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
-from nncf.torch.function_hook.wrapper import get_hook_storage
-from nncf.torch.quantization.layers import SymmetricQuantizer
+from nncf.common.quantization.structs import QuantizationScheme
+from nncf.torch.function_hook.hook_storage import HookStorage
+from nncf.torch.function_hook.wrapper import (
+    get_hook_storage,
+    register_post_function_hook,
+    register_pre_function_hook,
+)
+from nncf.torch.quantization.layers import PTQuantizerSpec, SymmetricQuantizer
+from nncf.torch.quantization.strip import convert_to_torch_fakequantizer
 from torch import Tensor, nn
 
-from base.errors import InputError
-from pipeline.export.batch_norm_folding import fold_batch_norms
-from pipeline.quantization.layer_inputs import image_quantizers, keep_only_layer_inputs
-from pipeline.quantization.quantizer_kernels import Kernels, use_kernels
-from pipeline.teachers.weight_layers import WEIGHT_LAYERS
+from pipeline.quantization.placement import Placement, place
+from pipeline.quantization.quantizer_kernels import use_kernels
+from pipeline.quantization.ranges import activation_top, measure, weight_tops
+from pipeline.quantization.scheme import Scheme
+from pipeline.tracing.batch_norm_folding import fixed_form
+from pipeline.tracing.fixed_form import FixedForm
+from pipeline.tracing.function_graph import FunctionGraph
+from pipeline.tracing.layers import Layer, Use
+from pipeline.tracing.quiet import quiet
+
+CALIBRATION_BATCH = 64
 
 
-@dataclass(frozen=True)
-class Scheme:
-    """How a network is quantized.
-
-    At 8 activation bits all activations are signed, as devices require. Below 8 bits, where nothing
-    is exported, the scheme follows the code of GDFQ: an activation that is never negative is
-    unsigned, and a value that no layer takes stays in float. Two things differ from GDFQ, which
-    quantizes outputs of ReLUs only: images have the 8 bits they were stored with, and the pooled
-    input of the last layer has `activation_bits` like every other layer input.
-
-    Attributes:
-        weight_bits: Bits of the weights, 2 to 8.
-        activation_bits: Bits of the activations, 2 to 8.
-        edge_bits: Bits of the weights and inputs (images included) of the first and the last layer.
-            None treats these layers like all others.
-        half_range: Keep int8 weights within -64 and 64.
-        float_layers: Names of layers that stay in float.
-        kernels: The kernels that the quantizers compute with.
-    """
-
-    weight_bits: int = 8
-    activation_bits: int = 8
-    edge_bits: int | None = None
-    half_range: bool = False
-    float_layers: tuple[str, ...] = ()
-    kernels: Kernels = "compiled"
-
-
-def prepare(network: nn.Module, calibration: Tensor, scheme: Scheme) -> nn.Module:
+def prepare(network: nn.Module, calibration: Tensor, scheme: Scheme) -> FixedForm:
     """Return a copy with folded batch norms and calibrated fake-quantizers.
 
     Args:
@@ -63,30 +39,71 @@ def prepare(network: nn.Module, calibration: Tensor, scheme: Scheme) -> nn.Modul
         scheme: How to quantize the network.
 
     Raises:
-        InputError: If the quantizer kernels cannot be built, or if NNCF leaves a layer in float
-            that `scheme.float_layers` does not name.
+        InputError: If the quantizer kernels cannot be built, or if the network cannot be traced.
     """
-    with _quiet():
+    with quiet():
         use_kernels(calibration.device, scheme.kernels)
-    network = fold_batch_norms(network)
-    batches = list(calibration.split(64))
-    overflow = OverflowFix.ENABLE if scheme.half_range else OverflowFix.DISABLE
-    ignored = [f"{name.replace('.', '/')}/.*" for name in scheme.float_layers]
-    with _quiet():
-        network = nncf.quantize(
-            network,
-            nncf.Dataset(batches),
-            preset=nncf.QuantizationPreset.PERFORMANCE,
-            target_device=nncf.TargetDevice.ANY,
-            subset_size=len(batches),
-            ignored_scope=nncf.IgnoredScope(patterns=ignored),
-            advanced_parameters=AdvancedQuantizationParameters(overflow_fix=overflow),
+    root = fixed_form(network, calibration[:2])
+    graph = FunctionGraph(root, calibration[:2])
+    placement = place(graph, scheme)
+    _add_quantizers(root, placement, scheme, calibration)
+    return root
+
+
+@torch.no_grad()
+def _add_quantizers(
+    root: FixedForm, placement: Placement, scheme: Scheme, calibration: Tensor
+) -> None:
+    ranges, weights = measure(root, placement, calibration.split(CALIBRATION_BATCH))
+    steps: dict[tuple[str, int], float] = {}
+    for activation in placement.activations:
+        low, high = ranges[activation.source]
+        signed = scheme.activation_bits == 8 or low < 0
+        top = torch.tensor([activation_top(low, high)], device=calibration.device)
+        quantizer = _quantizer(top, activation.bits, signed=signed, narrow=False)
+        for use in activation.uses:
+            steps[use.operation, use.port] = float(top) / quantizer.level_high
+        if activation.at_source:
+            source = activation.source
+            register_post_function_hook(root, source.operation, source.port, quantizer)
+            continue
+        for place_ in dict.fromkeys((use.operation, use.port) for use in activation.uses):
+            register_pre_function_hook(root, *place_, quantizer)
+    for quantized in placement.weights:
+        layer = quantized.layer
+        tops = weight_tops(
+            weights[layer.name],
+            quantized.axis,
+            half_range=scheme.half_range,
+            bias=None if layer.is_transposed else _bias(root, layer),
+            input_step=min(steps[use.operation, use.port] for use in input_uses(layer)),
         )
-    if scheme.activation_bits < 8:
-        keep_only_layer_inputs(network, calibration[:1])
-    _require_quantized_layers(network, scheme.float_layers)
-    _set_bits(network, scheme, calibration[:1])
-    return network
+        quantizer = _quantizer(tops, quantized.bits, signed=True, narrow=True)
+        for call in layer.calls:
+            assert call.weight is not None
+            register_pre_function_hook(root, call.weight.operation, call.weight.port, quantizer)
+
+
+def input_uses(layer: Layer) -> list[Use]:
+    """Return where a layer reads activations, in all its calls."""
+    return [use for call in layer.calls for use in call.inputs]
+
+
+def _bias(root: FixedForm, layer: Layer) -> Tensor | None:
+    """Return a layer's bias; None if it has none, or only a part of a parameter."""
+    if layer.bias is None or layer.weight_shape is None:
+        return None
+    bias = root.get_parameter(layer.bias)
+    return bias if bias.numel() == layer.weight_shape[layer.channel_axis] else None
+
+
+def _quantizer(tops: Tensor, bits: int, *, signed: bool, narrow: bool) -> SymmetricQuantizer:
+    shape = tuple(tops.shape)
+    spec = PTQuantizerSpec(bits, QuantizationScheme.SYMMETRIC, signed, narrow, False, shape, False)
+    quantizer = SymmetricQuantizer(spec).to(tops.device)
+    with torch.no_grad():
+        quantizer._scale_param_storage.copy_(tops)
+    return quantizer
 
 
 def quantizers(network: nn.Module) -> Iterator[tuple[str, SymmetricQuantizer]]:
@@ -96,112 +113,54 @@ def quantizers(network: nn.Module) -> Iterator[tuple[str, SymmetricQuantizer]]:
             yield name, hook
 
 
-def describe(network: nn.Module) -> dict[str, Any]:
+def describe(network: FixedForm) -> dict[str, Any]:
     """Return NNCF's JSON description of the fake-quantizers of a prepared network."""
     return nncf.torch.get_config(network)  # type: ignore[no-any-return]
 
 
-def restore(network: nn.Module, description: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
+def restore(
+    network: nn.Module, example: Tensor, description: dict[str, Any], state: dict[str, Tensor]
+) -> FixedForm:
     """Rebuild a prepared network from its float form, in eval mode.
 
     Args:
         network: The float network that was prepared.
+        example: (N, C, H, W) images.
         description: The result of `describe` for the prepared network.
         state: The state dict of the prepared network.
     """
-    with _quiet():
-        restored: nn.Module = nncf.torch.load_from_config(fold_batch_norms(network), description)
-    restored.load_state_dict(state)
-    for _, quantizer in quantizers(restored):
+    root = fixed_form(network, example)
+    with quiet():
+        nncf.torch.load_from_config(root, description)
+    root.load_state_dict(state)
+    for _, quantizer in quantizers(root):
         quantizer.set_levels()
-    return restored.eval()
+    return root.eval()
 
 
-def to_torch_quantizers(network: nn.Module, example: Tensor) -> nn.Module:
-    """Replace NNCF's quantizers by torch's own, which export to Q/DQ pairs."""
-    with _quiet():
-        stripped: nn.Module = nncf.strip(
-            network.eval(), strip_format=nncf.StripFormat.NATIVE, example_input=example
-        )
-    return stripped
+def to_torch_quantizers(network: FixedForm) -> FixedForm:
+    """Return a copy with torch's quantizers in place of NNCF's; they export to Q/DQ pairs.
 
-
-def layers_in_call_order(network: nn.Module, example: Tensor) -> list[nn.Module]:
-    """Return the convolutions and linear layers in the order that a forward pass calls them."""
-    order = _completion_order(network, example)
-    return [module for module in order if isinstance(module, WEIGHT_LAYERS)]
-
-
-@torch.no_grad()
-def _completion_order(network: nn.Module, example: Tensor) -> list[nn.Module]:
-    """Return layers and fake-quantizers in the order that a forward pass completes them."""
-    completed: list[nn.Module] = []
-    handles = [
-        module.register_forward_hook(lambda module, *_: completed.append(module))
-        for module in network.modules()
-        if isinstance(module, (*WEIGHT_LAYERS, SymmetricQuantizer))
-    ]
-    network(example)
-    for handle in handles:
-        handle.remove()
-    return completed
-
-
-def _set_bits(network: nn.Module, scheme: Scheme, example: Tensor) -> None:
-    """Set bits and signs. NNCF itself uses 8 bits only, and unsigned values after a ReLU."""
-    layers = layers_in_call_order(network, example)
-    of_images = image_quantizers(network, example) if scheme.activation_bits < 8 else set()
-    of_edges = {
-        quantizer
-        for layer in (layers[0], layers[-1])
-        for quantizer in _quantizers_of_layer(network, example, layer)
-    }
-    for _, quantizer in quantizers(network):
-        bits = scheme.weight_bits if quantizer.per_channel else scheme.activation_bits
-        if scheme.edge_bits and quantizer in of_edges:
-            bits = scheme.edge_bits
-        elif quantizer in of_images:
-            bits = 8
-        quantizer.num_bits = bits
-        if scheme.activation_bits == 8:
-            quantizer.signed = True
-
-
-def _quantizers_of_layer(
-    network: nn.Module, example: Tensor, layer: nn.Module
-) -> list[SymmetricQuantizer]:
-    """Return the quantizers of a layer's weights and input; none if the layer stays in float.
-
-    A forward pass completes the input's quantizer first, then that of the weights, then the layer.
+    A quantizer with several places is converted once. `nncf.strip` would forget all but one place.
     """
-    completed = _completion_order(network, example)
-    *before, weights = completed[: completed.index(layer)] or [layer]
-    if not isinstance(weights, SymmetricQuantizer) or not weights.per_channel:
-        return []
-    inputs = (
-        q for q in reversed(before) if isinstance(q, SymmetricQuantizer) and not q.per_channel
+    network = copy.deepcopy(network).eval()
+    storage = get_hook_storage(network)
+    converted: dict[nn.Module, nn.Module] = {}
+    for name, hook in list(storage.named_hooks(remove_duplicate=False)):
+        if isinstance(hook, SymmetricQuantizer):
+            if hook not in converted:
+                with quiet():
+                    converted[hook] = convert_to_torch_fakequantizer(hook)
+            storage.set_submodule(name, converted[hook])
+    return network
+
+
+def quantizer_at(network: FixedForm, use: Use) -> nn.Module | None:
+    """Return the quantizer of a tensor that an operation reads; None if it is read in float."""
+    hooks = dict(get_hook_storage(network).named_hooks(remove_duplicate=False))
+    source = use.source
+    places = (
+        f"pre_hooks.{HookStorage._generate_key(use.operation, use.port)}.0",
+        f"post_hooks.{HookStorage._generate_key(source.operation, source.port)}.0",
     )
-    return [weights, next(inputs)]
-
-
-def _require_quantized_layers(network: nn.Module, float_layers: tuple[str, ...]) -> None:
-    placed = {name for name, _ in quantizers(network)}
-    for name, module in network.named_modules():
-        if isinstance(module, WEIGHT_LAYERS) and name not in float_layers:
-            prefix = f"pre_hooks.{name.replace('.', '/')}/"
-            if not any(p.startswith(prefix) and p.endswith("__1.0") for p in placed):
-                raise InputError(
-                    f"quantize: NNCF left the layer {name} in float; "
-                    "add it to quantize.float_layers if it may stay in float"
-                )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress progress bars and log lines of NNCF and torchao, which would mix with the output."""
-    with Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull):
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)
+    return next((hooks[place_] for place_ in places if place_ in hooks), None)

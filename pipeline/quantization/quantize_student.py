@@ -17,8 +17,9 @@ from dfkd.training.loop import build_generator
 from pipeline.config.chosen_recipes import fine_tuning_recipe
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.calibration import draw_images, draw_noise, make_batch_norm_images
-from pipeline.quantization.fake_quantizers import Scheme, describe, prepare
+from pipeline.quantization.fake_quantizers import describe, prepare
 from pipeline.quantization.learned_ranges import logarithmic_ranges
+from pipeline.quantization.scheme import Scheme
 from pipeline.roles import FRESH_GENERATOR, GENERATOR, QUANTIZED, QUANTIZERS
 from pipeline.step_types import StepContext, StepResult
 from pipeline.teachers.network_checks import check_student

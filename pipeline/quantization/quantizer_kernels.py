@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import nncf
 import torch
@@ -19,11 +19,10 @@ from nncf.torch.quantization import extensions, quantize_functions
 from nncf.torch.quantization.reference import ReferenceQuantizedFunctions, torch_executor
 
 from base.errors import InputError
+from pipeline.quantization.scheme import Kernels
 
 KERNEL_BUILD_TIMEOUT_S = 300
 """Time limit of the one-time build of NNCF's kernels."""
-
-Kernels = Literal["compiled", "reference"]
 
 
 class _ReferenceKernels:

@@ -44,20 +44,20 @@ def run(context: StepContext) -> StepResult:
     from safetensors.torch import load_file
 
     from base.file_digest import file_digest
-    from pipeline.export.batch_norm_folding import fold_batch_norms
     from pipeline.export.graph_forms import graph_forms, to_graph, write_graph
     from pipeline.quantization.fake_quantizers import restore, to_torch_quantizers
     from pipeline.teachers.networks import image_spec
     from pipeline.teachers.step_inputs import open_student
+    from pipeline.tracing.batch_norm_folding import fixed_form
 
     config, inputs = context.config, context.inputs
     spec = image_spec(config.input)
     student = open_student(context)
     description = json.loads(inputs[QUANTIZERS].read_text())
-    quantized = restore(student, description, load_file(inputs[QUANTIZED]))
     example = spec.normalise(torch.zeros(2, *spec.shape))
-    float_graph = to_graph(fold_batch_norms(student), config, spec)
-    int8_graph = to_graph(to_torch_quantizers(quantized, example), config, spec)
+    quantized = restore(student, example, description, load_file(inputs[QUANTIZED]))
+    float_graph = to_graph(fixed_form(student, example), config, spec)
+    int8_graph = to_graph(to_torch_quantizers(quantized), config, spec)
     origin = {role.name: file_digest(inputs[role]) for role in (TEACHER, STUDENT, QUANTIZED)}
     files = {}
     for form, model in graph_forms(float_graph, int8_graph).items():

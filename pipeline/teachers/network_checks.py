@@ -1,5 +1,7 @@
 """Check that a student can be trained, quantized and exported, before anything is trained."""
 
+from fnmatch import fnmatchcase
+
 import torch
 from torch import nn
 
@@ -9,11 +11,12 @@ from dfkd.recipe import RecipeError
 from dfkd.training.stage_check import check_stages
 from pipeline.config.recipe_checks import running_recipes
 from pipeline.config.schema import RunConfig
-from pipeline.export.batch_norm_folding import fold_batch_norms
 from pipeline.teachers.loading import StateDict, load_teacher, parse_weights
 from pipeline.teachers.networks import build_network, image_spec, logits_of_blank_image
-from pipeline.teachers.weight_layers import WEIGHT_LAYERS
 from pipeline.teachers.weights_file import read_weights
+from pipeline.tracing.batch_norm_folding import fixed_form
+from pipeline.tracing.function_graph import FunctionGraph
+from pipeline.tracing.weight_baking import copy_with_plain_weights
 
 
 def check_student(config: RunConfig, student: nn.Module) -> None:
@@ -29,18 +32,22 @@ def check_student(config: RunConfig, student: nn.Module) -> None:
     """
     section = config.teacher if config.student == "same" else config.student
     label = f"student {section.architecture}"
-    folded = fold_batch_norms(student)
-    logits_of_blank_image(folded, image_spec(config.input), config.teacher.classes, label)
-    known = [name for name, module in folded.named_modules() if isinstance(module, WEIGHT_LAYERS)]
+    spec = image_spec(config.input)
+    plain = copy_with_plain_weights(student)
+    logits_of_blank_image(plain, spec, config.teacher.classes, label)
+    device = next((tensor.device for tensor in student.state_dict().values()), None)
+    example = spec.normalise(torch.zeros(2, *spec.shape, device=device))
+    known = [x.name for x in FunctionGraph(fixed_form(plain, example), example).layers]
     if not known:
         raise InputError(
             f"{label}: has no convolution and no linear layer to quantize; "
             "choose another student.architecture"
         )
-    for name in config.quantize.float_layers:
-        if name not in known:
+    for pattern in config.quantize.float_layers:
+        if not any(fnmatchcase(name, pattern) for name in known):
             raise InputError(
-                f"quantize.float_layers: there is no layer {name!r}{did_you_mean(name, known)}"
+                f"quantize.float_layers: there is no layer {pattern!r}"
+                f"{did_you_mean(pattern, known)}"
             )
 
 

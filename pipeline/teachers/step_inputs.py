@@ -28,5 +28,5 @@ def open_student(context: StepContext) -> nn.Module:
 
 
 def cpu_state(network: nn.Module) -> dict[str, torch.Tensor]:
-    """Return a network's weights as contiguous CPU tensors, ready for a safetensors file."""
-    return {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    """Return a network's weights as CPU tensors for a safetensors file, which none may share."""
+    return {k: v.detach().cpu().contiguous().clone() for k, v in network.state_dict().items()}

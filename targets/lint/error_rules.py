@@ -83,7 +83,10 @@ def activations_per_tensor(graph: Graph) -> Iterator[Finding]:
 
 
 def weights_per_output_channel(graph: Graph) -> Iterator[Finding]:
-    """Weights have one scale per output channel, or one in all."""
+    """Weights have one scale per output channel, or one in all.
+
+    A transposed convolution has one scale per input channel: TensorRT takes axis 0 only.
+    """
     for layer in graph.layers():
         weight = graph.produced_by(layer.input[1], "DequantizeLinear")
         if weight is None or not graph.is_weight(weight.output[0]):
@@ -91,12 +94,13 @@ def weights_per_output_channel(graph: Graph) -> Iterator[Finding]:
         scale = graph.constants.get(weight.input[1])
         if scale is None or scale.size == 1:
             continue
-        axis, wanted = attribute(weight, "axis", 1), output_axis(layer)
+        transposed = layer.op_type == "ConvTranspose"
+        axis, wanted = attribute(weight, "axis", 1), 0 if transposed else output_axis(layer)
         if axis != wanted:
             yield error(
                 layer,
                 f"weight scales along axis {axis}, not {wanted}",
-                "quantize per output channel",
+                f"quantize per {'input' if transposed else 'output'} channel",
             )
         if graph.opset < 13:
             yield error(

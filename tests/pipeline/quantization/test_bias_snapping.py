@@ -10,13 +10,9 @@ from torch import nn
 from dfkd.images import ImageSpec
 from dfkd.models import build
 from pipeline.export.onnx_export import export_onnx
-from pipeline.quantization.bias_snapping import snap_biases
-from pipeline.quantization.fake_quantizers import (
-    Scheme,
-    layers_in_call_order,
-    prepare,
-    to_torch_quantizers,
-)
+from pipeline.quantization.bias_snapping import bias_grids, snap_biases
+from pipeline.quantization.fake_quantizers import prepare, to_torch_quantizers
+from pipeline.quantization.scheme import Scheme
 from targets.catalogue.instruction_sets import Cpu
 from targets.cpu.session import open_session, predict, rewrite_for_cpu
 from targets.graph.bias_grid import bias_steps
@@ -55,15 +51,22 @@ def snapped(prepared):
 
 
 def graph(network):
-    return export_onnx(to_torch_quantizers(copy.deepcopy(network), images(2)), images(2), 17, None)
+    return export_onnx(to_torch_quantizers(network), images(2), 17, None)
 
 
 def levels(network):
     """Return every bias in steps of its grid."""
-    layers, steps = layers_in_call_order(network, images(2)), bias_steps(graph(network))
     return torch.cat(
-        [layer.bias / torch.from_numpy(s) for layer, s in zip(layers, steps, strict=True)]
+        [network.get_parameter(layer.bias) / grid for layer, grid in bias_grids(network, images(2))]
     )
+
+
+def test_grids_are_those_of_the_exported_graph(prepared):
+    exported = [step for step in bias_steps(graph(prepared)) if step is not None]
+    grids = bias_grids(prepared, images(2))
+    assert len(grids) == len(exported) == 20
+    for (_, grid), step in zip(grids, exported, strict=True):
+        torch.testing.assert_close(grid, torch.from_numpy(step), rtol=1e-6, atol=0)
 
 
 def test_every_bias_is_rounded_to_nearest_step(prepared, snapped):
@@ -78,19 +81,6 @@ def test_snapping_twice_changes_nothing(snapped):
     snap_biases(again, images(2))
     for twice, once in zip(again.parameters(), snapped.parameters(), strict=True):
         torch.testing.assert_close(twice, once, rtol=1e-6, atol=0)
-
-
-def test_layers_are_in_order_of_forward_pass():
-    class Backwards(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.last, self.first = nn.Linear(4, 2), nn.Linear(4, 4)
-
-        def forward(self, x):
-            return self.last(self.first(x))
-
-    network = Backwards()
-    assert layers_in_call_order(network, torch.zeros(1, 4)) == [network.first, network.last]
 
 
 def test_torch_and_onnxruntime_predict_the_same_classes(snapped, tmp_path):

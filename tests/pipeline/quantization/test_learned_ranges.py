@@ -14,8 +14,9 @@ from nncf.quantization.advanced_parameters import (
 from dfkd.images import ImageSpec
 from dfkd.models import build
 from dfkd.training.budget import Plan
-from pipeline.quantization.fake_quantizers import Scheme, prepare, quantizers
+from pipeline.quantization.fake_quantizers import prepare, quantizers
 from pipeline.quantization.learned_ranges import RANGE_LEARNING_RATE, logarithmic_ranges
+from pipeline.quantization.scheme import Scheme
 from tests.support.tiny import make_loop, mnist_teacher, through_a_file, weights
 
 SPEC = ImageSpec((1, 32, 32), (0.1307,), (0.3081,))

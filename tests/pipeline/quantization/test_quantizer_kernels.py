@@ -8,8 +8,9 @@ from nncf.torch.quantization.reference import ReferenceQuantizedFunctions
 
 from base.errors import InputError
 from pipeline.quantization import quantizer_kernels
-from pipeline.quantization.fake_quantizers import Scheme, prepare
+from pipeline.quantization.fake_quantizers import prepare
 from pipeline.quantization.quantizer_kernels import use_kernels
+from pipeline.quantization.scheme import Scheme
 from tests.pipeline.quantization.test_fake_quantizers import network
 
 

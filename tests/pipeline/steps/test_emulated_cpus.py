@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.export.onnx_export import export_onnx
 from pipeline.quantization.bias_snapping import snap_biases
-from pipeline.quantization.fake_quantizers import Scheme, prepare, to_torch_quantizers
+from pipeline.quantization.fake_quantizers import prepare, to_torch_quantizers
+from pipeline.quantization.scheme import Scheme
 from targets.catalogue.instruction_sets import Cpu
 from targets.cpu.session import open_session, predict, rewrite_for_cpu
 from targets.graph.int8_weights import store_weights_as_int8
@@ -93,7 +94,7 @@ def graph_for(cpu, path, half_range=False):
     """Write a small quantized residual network, its biases snapped, rewritten for `cpu`."""
     quantized = prepare(network_with_statistics(), images(64), Scheme(half_range=half_range)).eval()
     snap_biases(quantized, images(2))
-    graph = export_onnx(to_torch_quantizers(quantized, images(2)), images(2), 17, None)
+    graph = export_onnx(to_torch_quantizers(quantized), images(2), 17, None)
     onnx.save(rewrite_for_cpu(store_weights_as_int8(graph), cpu), path)
     return path
 

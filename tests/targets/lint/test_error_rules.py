@@ -39,6 +39,13 @@ def test_invalid_quantizer_is_an_error(changes, node, problem):
     assert all(f.remedy and "\n" not in str(f) for f in findings)
 
 
+@pytest.mark.parametrize(("axis", "faults"), [(0, 0), (1, 1)])
+def test_transposed_convolution_has_one_scale_per_input_channel(axis, faults):
+    graph = quantized_convolution(weight_axis=axis)
+    next(n for n in graph.graph.node if n.op_type == "Conv").op_type = "ConvTranspose"
+    assert len([f for f in errors(lint_model(graph)) if "along axis" in f.problem]) == faults
+
+
 def test_computed_scale_is_an_error():
     graph = quantized_convolution()
     graph.graph.node.insert(0, helper.make_node("Abs", ["raw"], ["scale"], name="abs"))

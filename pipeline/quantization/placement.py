@@ -1,0 +1,102 @@
+"""Decide which tensors of a network are quantized, and with how many bits."""
+
+from dataclasses import dataclass
+
+from pipeline.quantization.scheme import Scheme
+from pipeline.tracing.function_graph import FunctionGraph
+from pipeline.tracing.layers import Layer, Source, Use
+
+
+@dataclass(frozen=True)
+class QuantizedActivation:
+    """A tensor with one fake-quantizer.
+
+    Attributes:
+        source: The tensor.
+        uses: Where it is read in quantized form.
+        at_source: Whether it is quantized where it is made, for all that read it.
+        bits: Bits of the quantizer.
+    """
+
+    source: Source
+    uses: tuple[Use, ...]
+    at_source: bool
+    bits: int
+
+
+@dataclass(frozen=True)
+class QuantizedWeight:
+    """A layer whose weight has a fake-quantizer.
+
+    Attributes:
+        layer: The layer.
+        axis: The axis with one scale per index. TensorRT requires the input channels, axis 0, for
+            a transposed convolution.
+        bits: Bits of the quantizer.
+    """
+
+    layer: Layer
+    axis: int
+    bits: int
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The fake-quantizers of a network."""
+
+    activations: tuple[QuantizedActivation, ...]
+    weights: tuple[QuantizedWeight, ...]
+
+
+def place(graph: FunctionGraph, scheme: Scheme) -> Placement:
+    """Place a quantizer at every input and weight of a layer that does not stay in float.
+
+    At 8 bits, both terms of a sum are quantized too if one of them is the output of a convolution:
+    ONNX Runtime then adds in int8.
+    """
+    weighted = [layer for layer in graph.layers if not layer.is_product]
+    edges = {layer.name for layer in (weighted[0], weighted[-1])} if weighted else set()
+    layers = [layer for layer in graph.layers if not scheme.keeps_in_float(layer.name)]
+    uses: dict[Source, list[Use]] = {}
+    bits: dict[Source, int] = {}
+    for layer in layers:
+        for use in (use for call in layer.calls for use in call.inputs):
+            uses.setdefault(use.source, []).append(use)
+            wanted = _activation_bits(graph, scheme, use, is_edge=layer.name in edges)
+            bits[use.source] = max(bits.get(use.source, 0), wanted)
+    if scheme.activation_bits == 8:
+        for addition in graph.additions:
+            for use in addition.inputs if addition.adds_convolution else ():
+                uses.setdefault(use.source, []).append(use)
+                bits[use.source] = 8
+    return Placement(
+        tuple(
+            QuantizedActivation(
+                source, tuple(found), _at_source(graph, scheme, source, found), bits[source]
+            )
+            for source, found in uses.items()
+        ),
+        tuple(
+            QuantizedWeight(
+                layer,
+                0 if layer.is_transposed else layer.channel_axis,
+                scheme.edge_bits
+                if scheme.edge_bits and layer.name in edges
+                else scheme.weight_bits,
+            )
+            for layer in layers
+            if not layer.is_product
+        ),
+    )
+
+
+def _activation_bits(graph: FunctionGraph, scheme: Scheme, use: Use, *, is_edge: bool) -> int:
+    if scheme.edge_bits and is_edge:
+        return scheme.edge_bits
+    return 8 if graph.trace.is_image(use.source) else scheme.activation_bits
+
+
+def _at_source(graph: FunctionGraph, scheme: Scheme, source: Source, uses: list[Use]) -> bool:
+    if scheme.activation_bits < 8:
+        return True
+    return graph.trace.is_read_only_by(source, {(use.operation, use.port) for use in uses})

@@ -1,0 +1,40 @@
+"""How a network is quantized."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+Kernels = Literal["compiled", "reference"]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Bits and ranges of a network's fake-quantizers.
+
+    Weights are symmetric per output channel, activations symmetric per tensor; the zero point is 0.
+    At 8 activation bits all activations are signed, as devices require. Below 8 bits, where nothing
+    is exported, the scheme follows the code of GDFQ: an activation that is never negative is
+    unsigned, and a value that no layer takes stays in float. Two things differ from GDFQ, which
+    quantizes outputs of ReLUs only: images have the 8 bits they were stored with, and the pooled
+    input of the last layer has `activation_bits` like every other layer input.
+
+    Attributes:
+        weight_bits: Bits of the weights, 2 to 8.
+        activation_bits: Bits of the activations, 2 to 8.
+        edge_bits: Bits of the weights and inputs (images included) of the first and the last layer.
+            None treats these layers like all others.
+        half_range: Keep int8 weights within -64 and 64.
+        float_layers: Names of layers that stay in float, or patterns such as `blocks.0.*`.
+        kernels: The kernels that the quantizers compute with.
+    """
+
+    weight_bits: int = 8
+    activation_bits: int = 8
+    edge_bits: int | None = None
+    half_range: bool = False
+    float_layers: tuple[str, ...] = ()
+    kernels: Kernels = "compiled"
+
+    def keeps_in_float(self, layer: str) -> bool:
+        """Whether the layer of this name stays in float."""
+        return any(fnmatchcase(layer, pattern) for pattern in self.float_layers)

@@ -1,0 +1,89 @@
+"""Write torch functions out as functions that quantizers and the ONNX exporter can handle."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Return what torch's function of this name returns, from two matrix products and a softmax.
+
+    The two products can then be quantized, and every opset can express them.
+
+    Args:
+        query: (..., L, E).
+        key: (..., S, E).
+        value: (..., S, V).
+        attn_mask: Broadcastable to (..., L, S): True where attention is allowed, or added scores.
+        dropout_p: Ignored; a network in eval mode has no dropout.
+        is_causal: Whether position l attends to positions up to l only.
+        scale: Factor of the scores; None for 1 / sqrt(E).
+        enable_gqa: Whether keys and values have fewer heads than queries (dimension -3).
+
+    Returns:
+        (..., L, V).
+    """
+    if enable_gqa:
+        repeats = int(query.shape[-3]) // int(key.shape[-3])
+        key, value = (t.repeat_interleave(repeats, -3) for t in (key, value))
+    factor = 1 / math.sqrt(int(query.shape[-1])) if scale is None else scale
+    scores = torch.matmul(query * factor, key.transpose(-2, -1))
+    if is_causal:
+        length, past = int(query.shape[-2]), int(key.shape[-2])
+        attn_mask = torch.ones(length, past, dtype=torch.bool, device=query.device).tril()
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = scores.masked_fill(attn_mask.logical_not(), -math.inf)
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    return torch.matmul(functional.softmax(scores, -1), value)
+
+
+def adaptive_avg_pool2d(image: Tensor, output_size: Any) -> Tensor:
+    """Return what torch's function of this name returns, as two matrix products.
+
+    The exporter supports only output sizes that divide the input's size.
+
+    Args:
+        image: (..., H, W).
+        output_size: One size, or (height, width). None keeps the input's size.
+
+    Returns:
+        (..., height, width).
+    """
+    rows, columns = (_averages(old, new, image) for old, new in _sizes(image, output_size))
+    return torch.matmul(torch.matmul(rows, image), columns.t())
+
+
+def divides(image: Tensor, output_size: Any) -> bool:
+    """Return whether an adaptive pool's output size divides the size of its input (..., H, W)."""
+    return all(old % new == 0 for old, new in _sizes(image, output_size))
+
+
+def _sizes(image: Tensor, output_size: Any) -> list[tuple[int, int]]:
+    """Return input and output size of an adaptive pool along both axes."""
+    wanted = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+    present = [int(size) for size in image.shape[-2:]]
+    return [
+        (old, old if new is None else int(new)) for old, new in zip(present, wanted, strict=True)
+    ]
+
+
+def _averages(old: int, new: int, like: Tensor) -> Tensor:
+    """Return the (new, old) matrix of an adaptive average pool along one axis."""
+    matrix = torch.zeros(new, old)
+    for index in range(new):
+        start, end = index * old // new, -(-(index + 1) * old // new)
+        matrix[index, start:end] = 1 / (end - start)
+    return matrix.to(like.device, like.dtype)

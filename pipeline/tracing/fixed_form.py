@@ -1,0 +1,180 @@
+"""A network in the form that is quantized and exported."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from nncf.torch.function_hook.handle_inner_functions import get_handle_inner_function
+from nncf.torch.function_hook.wrapper import wrap_model
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from base.errors import InputError
+from pipeline.tracing.explicit_forms import (
+    adaptive_avg_pool2d,
+    divides,
+    scaled_dot_product_attention,
+)
+from pipeline.tracing.operations import LAYERS, PRODUCTS
+
+NETWORK_PREFIX = "network."
+"""Prefix of all parameter names; messages leave it out."""
+
+COMPUTED, PRODUCT = "a computed weight", "a matrix product"
+
+EXPLICIT_FORMS: dict[Callable[..., Any], Callable[..., Any]] = {
+    functional.scaled_dot_product_attention: scaled_dot_product_attention,
+    functional.adaptive_avg_pool2d: adaptive_avg_pool2d,
+}
+
+ARGUMENTS = {
+    **dict.fromkeys(LAYERS, ("input", "weight", "bias")),
+    "matmul": ("input", "other"),
+    "mm": ("input", "mat2"),
+    "bmm": ("input", "mat2"),
+    "addmm": ("input", "mat1", "mat2"),
+    "baddbmm": ("input", "batch1", "batch2"),
+}
+"""Names of the leading arguments, which NNCF identifies by position."""
+
+
+class FixedForm(nn.Module):
+    """A network in eval mode, whose functions are always called in the same way.
+
+    It is a root of its own, because NNCF's hooks are stored in a child of the root, which a
+    network that iterates over its own children would call. Its forward pass:
+
+    - returns a batch norm's input if the batch norm is folded, and else uses stored statistics, so
+      that no module of the network is replaced;
+    - writes functions out as in `explicit_forms`;
+    - passes the inputs and weights of layers by position;
+    - compares the calls of layers with those of the trace.
+
+    Args:
+        network: Any network that maps images to logits. It becomes a part of this module.
+
+    Attributes:
+        folded: Names of the running means of folded batch norms.
+        calls: Calls of each layer's weight, of layers with computed weights (`COMPUTED`), and of
+            products (`PRODUCT`), in the trace; None before it.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.eval()
+        self.folded: set[str] = set()
+        self.calls: Counter[str] | None = None
+        wrap_model(self)
+
+    def train(self, mode: bool = True) -> "FixedForm":
+        """Set the mode of the quantizers only; the network stays in eval mode."""
+        super().train(mode)
+        self.network.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the network's logits.
+
+        Raises:
+            InputError: If a layer is called more often than in the trace.
+        """
+        form = _Form(self)
+        with form:
+            logits: Tensor = self.network(images)
+        return logits
+
+    @property
+    def folded_tensors(self) -> set[int]:
+        """Return the identities of the running means of folded batch norms."""
+        return {id(self.get_buffer(name)) for name in self.folded}
+
+
+class _Form(TorchFunctionMode):
+    def __init__(self, root: FixedForm) -> None:
+        super().__init__()
+        self.folded = root.folded_tensors
+        self.names = {id(p): name for name, p in root.named_parameters()}
+        self.expected = root.calls
+        self.seen: Counter[str] = Counter()
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if _is_size_arithmetic(args, kwargs):
+            with torch._C.DisableTorchFunction():
+                return func(*args, **kwargs)
+        name = getattr(func, "__name__", "")
+        if func is functional.batch_norm:
+            return self._batch_norm(*args, **kwargs)
+        if func is functional.adaptive_avg_pool2d and divides(*args, **kwargs):
+            return func(*args, **kwargs)
+        inner = EXPLICIT_FORMS.get(func) or get_handle_inner_function(func)
+        if inner is not None:
+            with self:
+                return inner(*args, **kwargs)
+        if name in ARGUMENTS:
+            args, kwargs = _by_position(ARGUMENTS[name], args, kwargs)
+        if name in LAYERS:
+            self._count(self.names.get(id(args[1]), COMPUTED))
+        elif name in PRODUCTS:
+            self._count(PRODUCT)
+        return func(*args, **kwargs)
+
+    def _batch_norm(
+        self,
+        input: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        if id(running_mean) in self.folded:
+            return input
+        stored = running_mean is not None and running_var is not None
+        return functional.batch_norm(
+            input, running_mean, running_var, weight, bias, not stored, momentum, eps
+        )
+
+    def _count(self, weight: str) -> None:
+        self.seen[weight] += 1
+        if self.expected is not None and self.seen[weight] > self.expected[weight]:
+            raise InputError(
+                f"the layer with {weight.removeprefix(NETWORK_PREFIX)} is called "
+                f"{self.seen[weight]} times for some images, but {self.expected[weight]} times for "
+                "the images that the network was traced with; remove branches on tensor values "
+                "from the network's forward method"
+            )
+
+
+def _is_size_arithmetic(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a function computes with sizes only.
+
+    Sizes are numbers, but tensors while the network is exported. NNCF numbers the calls of each
+    function, and must not count these.
+    """
+    tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+    return bool(tensors) and all(
+        tensor.ndim == 0 and not tensor.is_floating_point() for tensor in tensors
+    )
+
+
+def _by_position(
+    names: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Move leading keyword arguments to their positions."""
+    kwargs = dict(kwargs)
+    for name in names[len(args) :]:
+        if name not in kwargs:
+            break
+        args = (*args, kwargs.pop(name))
+    return args, kwargs

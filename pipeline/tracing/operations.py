@@ -1,0 +1,96 @@
+"""Names of the torch functions that quantization distinguishes, as NNCF's graph records them."""
+
+LAYERS = {
+    "conv1d": 0,
+    "conv2d": 0,
+    "conv3d": 0,
+    "linear": 0,
+    "conv_transpose1d": 1,
+    "conv_transpose2d": 1,
+    "conv_transpose3d": 1,
+}
+"""Functions with a weight, and the axis of the output channels in that weight."""
+
+WEIGHT_PORT, BIAS_PORT, GROUPS_PORT = 1, 2, 6
+"""Arguments of the functions in `LAYERS`, by position. Argument 0 is the input.
+
+In a transposed convolution the groups are argument 6 too; dilation follows them.
+"""
+
+PRODUCTS = {
+    "matmul": 0,
+    "__matmul__": 0,
+    "mm": 0,
+    "bmm": 0,
+    "addmm": 1,
+    "baddbmm": 1,
+    "einsum": 1,
+}
+"""Functions that multiply two matrices, and the position of their first factor."""
+
+ADDITIONS = frozenset({"add", "add_", "__add__", "__iadd__", "__radd__"})
+
+AVERAGE_POOLS = frozenset({"avg_pool2d", "adaptive_avg_pool2d", "mean"})
+
+QUANTIZERS = frozenset({"symmetric_quantize"})
+
+BATCH_NORM, RUNNING_MEAN_PORT = "batch_norm", 3
+"""NNCF records `torch.batch_norm`, whose arguments are input, weight, bias, running mean, ..."""
+
+FLATTENING = frozenset({"flatten", "reshape", "view"})
+
+LIKE = frozenset({"expand_as", "reshape_as", "to", "type_as", "view_as"})
+"""Functions that read only shape, type or device of all arguments but the first."""
+
+FILLED = frozenset(
+    {"empty_like", "full_like", "new_full", "new_ones", "new_zeros", "ones_like", "zeros_like"}
+)
+"""Functions that read only shape, type and device of their arguments."""
+
+MOVES = frozenset(
+    {
+        "__getitem__",
+        "adaptive_max_pool2d",
+        "alpha_dropout",
+        "channel_shuffle",
+        "chunk",
+        "clone",
+        "contiguous",
+        "detach",
+        "dropout",
+        "dropout2d",
+        "expand",
+        "feature_dropout",
+        "flatten",
+        "flip",
+        "max_pool1d",
+        "max_pool2d",
+        "movedim",
+        "narrow",
+        "native_channel_shuffle",
+        "pad",
+        "permute",
+        "pixel_shuffle",
+        "pixel_unshuffle",
+        "repeat",
+        "reshape",
+        "reshape_as",
+        "roll",
+        "select",
+        "split",
+        "squeeze",
+        "swapaxes",
+        "swapdims",
+        "t",
+        "to",
+        "transpose",
+        "type",
+        "unbind",
+        "unflatten",
+        "unsqueeze",
+        "view",
+        "view_as",
+        "zero_pad2d",
+    }
+)
+"""Functions whose output values are values of their first argument, or 0."""

@@ -1,0 +1,63 @@
+"""Copy a network, with every weight that is computed from others stored as a plain parameter."""
+
+import copy
+
+from torch import Tensor, nn
+from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
+
+from base.errors import InputError, first_line
+
+
+def copy_with_plain_weights(network: nn.Module) -> nn.Module:
+    """Return a copy in eval mode without weight norms, spectral norms and parametrizations.
+
+    Args:
+        network: Any network. It is not changed.
+
+    Raises:
+        InputError: If the network cannot be copied.
+    """
+    _detach_cached_weights(network)
+    try:
+        network = copy.deepcopy(network).eval()
+    except Exception as error:  # A user's module may define its own way of being copied.
+        raise InputError(
+            f"{type(network).__name__} cannot be copied: {first_line(error)}; "
+            "keep no tensors that require gradients, locks or open files in its attributes"
+        ) from None
+    for module in list(network.modules()):
+        if parametrize.is_parametrized(module):
+            _bake_parametrizations(module)
+        for hook in list(module._forward_pre_hooks.values()):
+            name = getattr(hook, "name", "")
+            if type(hook).__name__ == "WeightNorm":
+                remove_weight_norm(module, name)
+            elif type(hook).__name__ == "SpectralNorm":
+                remove_spectral_norm(module, name)
+    return network
+
+
+def _bake_parametrizations(module: nn.Module) -> None:
+    """Replace parametrized tensors by parameters.
+
+    `parametrize.remove_parametrizations` would also change the class of the module that this one
+    was copied from.
+    """
+    values = {name: getattr(module, name).detach() for name in module.parametrizations}  # type: ignore[union-attr]
+    module.__class__ = parametrize.type_before_parametrizations(module)
+    del module.parametrizations
+    for name, value in values.items():
+        module.register_parameter(name, nn.Parameter(value))
+
+
+def _detach_cached_weights(network: nn.Module) -> None:
+    """Detach the weights that old weight norms and spectral norms keep as plain attributes.
+
+    They are results of a computation, which `copy.deepcopy` refuses to copy.
+    """
+    for module in network.modules():
+        for hook in module._forward_pre_hooks.values():
+            name = getattr(hook, "name", "")
+            cached = module.__dict__.get(name)
+            if isinstance(cached, Tensor) and cached.grad_fn is not None:
+                module.__dict__[name] = cached.detach()
