@@ -20,7 +20,7 @@ from pipeline.store.store import Store
 from targets.bundle.bundle_files import BundleError
 from targets.catalogue.catalogue import UnknownTargetError, find_target
 from targets.catalogue.device_detection import NoDeviceError
-from targets.cpu.compile import ParityError
+from targets.cpu.parity import ParityError
 from targets.on_device.build_environment import build_environment
 from targets.on_device.compile_bundle import BuildRequest, NotReadyError, compile_bundle
 from targets.tensorrt.diagnosis.failure import BuildError

@@ -13,7 +13,7 @@ from targets.bundle.bundle_files import BundleError
 from targets.catalogue.catalogue import UnknownTargetError, find_target
 from targets.catalogue.device_detection import NoDeviceError
 from targets.catalogue.tables import roofline_table, target_card, target_list
-from targets.cpu.compile import ParityError
+from targets.cpu.parity import ParityError
 from targets.lint.linter import lint_report
 from targets.on_device.compile_bundle import BuildRequest, NotReadyError, compile_bundle
 from targets.selftest.dry_run import dry_run

@@ -51,7 +51,7 @@ def revalidate(folder: Path, manifest: Manifest, model: Path | None) -> Verdict:
         raise InputError(str(error)) from None
     try:
         read_graph(path)
-        logits = predict_golden(open_session(path), golden)
+        logits = predict_golden(open_session(path, threads=0), golden)
         shape, is_floating = logits.shape, np.issubdtype(logits.dtype, np.floating)
     except Exception as error:  # ONNX Runtime's exceptions have no common base class.
         raise InputError(f"{path}: cannot be run ({first_line(error)})") from None

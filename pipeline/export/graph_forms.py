@@ -25,6 +25,7 @@ from pipeline.export.onnx_export import WithPreprocessing, export_onnx
 from targets.graph.half_precision import in_half_precision
 from targets.graph.int8_weights import store_weights_as_int8
 from targets.graph.residual_additions import unquantize_convolution_branches
+from targets.graph.transposed_weights import store_transposed_weights
 from targets.lint.linter import errors, lint_model
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def graph_forms(float_graph: ModelProto, int8_graph: ModelProto) -> dict[str, Mo
         int8_graph: The fake-quantized student: float weights, and Q/DQ on both branches of
             residual additions.
     """
+    int8_graph = store_transposed_weights(int8_graph)
     fused = unquantize_convolution_branches(copy.deepcopy(int8_graph))
     stored = store_weights_as_int8(copy.deepcopy(fused))
     return {

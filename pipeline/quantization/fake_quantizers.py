@@ -14,7 +14,6 @@ from nncf.torch.function_hook.wrapper import (
     register_pre_function_hook,
 )
 from nncf.torch.quantization.layers import PTQuantizerSpec, SymmetricQuantizer
-from nncf.torch.quantization.strip import convert_to_torch_fakequantizer
 from torch import Tensor, nn
 
 from pipeline.quantization.placement import Placement, place
@@ -143,6 +142,9 @@ def to_torch_quantizers(network: FixedForm) -> FixedForm:
 
     A quantizer with several places is converted once. `nncf.strip` would forget all but one place.
     """
+    with quiet():  # The import prints warnings of torchao.
+        from nncf.torch.quantization.strip import convert_to_torch_fakequantizer
+
     network = copy.deepcopy(network).eval()
     storage = get_hook_storage(network)
     converted: dict[nn.Module, nn.Module] = {}

@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.config.chosen_targets import cpu_targets
 from pipeline.config.schema import RunConfig
+from pipeline.config.weight_range import half_range
 from pipeline.roles import GOLDEN, GRAPHS, PRECISIONS, compiled
 from pipeline.step_types import Role, Step, StepContext, StepResult, always
 from targets.catalogue.instruction_sets import this_cpu
@@ -19,6 +20,7 @@ def _settings(config: RunConfig, target: str) -> dict[str, Any]:
     return {
         "target": target,
         "batch": config.export.batch or 1,
+        "weight_range": "half" if half_range(config) else "full",
         "there": cpu_fingerprint(cpu_targets(config)[target].cpu),
         "here": cpu_fingerprint(this_cpu()),
     }
@@ -40,7 +42,8 @@ def run(context: StepContext) -> StepResult:
     """
     from base.errors import InputError
     from targets.bundle.golden import load_golden
-    from targets.cpu.compile import ParityError, compile_for_cpu
+    from targets.cpu.compile import compile_for_cpu
+    from targets.cpu.parity import ParityError
 
     graphs = {"fp32": context.inputs[GRAPHS["fp32"]], "int8": context.inputs[GRAPHS["int8-cpu"]]}
     golden = load_golden(context.inputs[GOLDEN])
@@ -48,7 +51,12 @@ def run(context: StepContext) -> StepResult:
     try:
         made = compile_for_cpu(graphs, golden, target, context.folder)
     except ParityError as error:
-        raise InputError(str(error)) from None
+        remedy = (
+            "set quantize.weight_range: half"
+            if context.settings["weight_range"] == "full"
+            else "keep some layers in float with quantize.float_layers"
+        )
+        raise InputError(f"{error}; {remedy}") from None
     context.reporter.say(f"compile {target.name}: {made.summary}")
     files = {compiled(precision, context.target): path for precision, path in made.files.items()}
     return StepResult(files, made.notes)

@@ -37,7 +37,7 @@ def run(context: StepContext) -> StepResult:
     golden, gate = load_golden(context.inputs[GOLDEN]), context.config.gate
     verdicts = {}
     for precision in PRECISIONS:
-        session = open_session(context.inputs[compiled(precision, context.target)])
+        session = open_session(context.inputs[compiled(precision, context.target)], threads=0)
         logits = predict_golden(session, golden)
         verdicts[precision] = judge(golden, logits, gate.agreement, gate.confidence)
     path = context.folder / "verdict.json"

@@ -47,8 +47,12 @@ class Golden:
     @property
     def images(self) -> NDArray[np.float32]:
         """(N, C, H, W) float32 normalized images, as the teacher and exported graphs take them."""
+        return self.normalise(self.pixels)
+
+    def normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return pixels (N, C, H, W) as normalized images."""
         low, high = self.value_range
-        raw = low + (high - low) * self.pixels.astype(np.float32) / 255
+        raw = low + (high - low) * pixels.astype(np.float32) / 255
         column = (1, -1, 1, 1)
         normalized = (raw - self.mean.reshape(column)) / self.std.reshape(column)
         images: NDArray[np.float32] = normalized.astype(np.float32)

@@ -4,30 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from targets.bundle.golden import Golden
 from targets.catalogue.target_types import CpuTarget
+from targets.cpu.parity import check_parity
 from targets.cpu.session import (
     compile_graph,
     cpu_fingerprint,
     open_session,
-    predict_golden,
     rewrite_graph_file,
     time_interleaved,
 )
-
-MIN_PARITY = 0.995
-"""Required share of probes on which the compiled graph predicts the same class as the original.
-
-Biases are on the grid of the integer kernels, so only rounding ties can change a prediction.
-Saturating kernels change far more.
-"""
-
-
-class ParityError(ValueError):
-    """The compiled graph does not predict what the exported graph predicts."""
-
 
 @dataclass(frozen=True)
 class CompiledForCpu:
@@ -60,7 +46,7 @@ def compile_for_cpu(
         folder: Where to write model.PRECISION.onnx.
 
     Raises:
-        ParityError: If a compiled graph predicts other classes than the exported one.
+        ParityError: If a compiled graph does not answer as the exported one does.
     """
     files: dict[str, Path] = {}
     notes: dict[str, Any] = {"fingerprint": cpu_fingerprint(target.cpu), "threads": 1}
@@ -71,13 +57,14 @@ def compile_for_cpu(
         files[precision] = path
         (rewritten if target.matches_this_machine else compiled.path).unlink()
         notes[precision] = {
-            "parity": _parity(graph, path, golden, precision),
             "integer_layers": compiled.integer_layers if target.matches_this_machine else None,
             "layers": [
                 {"layer": name, "kernel": kernel if target.matches_this_machine else None}
                 for name, kernel in compiled.layers
             ],
         }
+    for precision, parity in check_parity(exported, files, golden).items():
+        notes[precision]["parity"] = parity.same
     session = open_session(files["fp32"])
     (images,) = session.get_inputs()
     batch = images.shape[0] if isinstance(images.shape[0], int) else 1
@@ -91,20 +78,3 @@ def compile_for_cpu(
         summary = f"fp32 {times['fp32']:.3f} ms, int8 {times['int8']:.3f} ms"
         summary += f" at batch {len(sample)}, 1 thread"
     return CompiledForCpu(files, notes, summary)
-
-
-def _parity(exported: Path, compiled: Path, golden: Golden, precision: str) -> float:
-    """Return the share of probes for which both graphs predict the same class.
-
-    Raises:
-        ParityError: If it is below MIN_PARITY.
-    """
-    expected = predict_golden(open_session(exported, optimized=False), golden).argmax(1)
-    actual = predict_golden(open_session(compiled), golden).argmax(1)
-    parity = float(np.mean(expected == actual))
-    if parity < MIN_PARITY:
-        raise ParityError(
-            f"compile: the optimized {precision} graph predicts another class on "
-            f"{100 * (1 - parity):.1f} % of the probes; set quantize.weight_range: half"
-        )
-    return parity

@@ -1,5 +1,6 @@
 """Compile, open and time graphs with ONNX Runtime on this machine's CPU."""
 
+import math
 import statistics
 import time
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from targets.bundle.golden import Golden, full_batches
+from targets.bundle.golden import MAX_CHUNK_VALUES, Golden, full_batches
 from targets.catalogue.instruction_sets import Cpu
 from targets.graph.graph_file import read_graph
 from targets.graph.integer_relu import with_integer_relus
@@ -23,6 +24,10 @@ Logits = NDArray[np.float32]
 
 INTEGER_KERNELS = {"QLinearConv", "QLinearMatMul", "QGemm", "MatMulIntegerToFloat", "ConvInteger"}
 FLOAT_KERNELS = {"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul"}
+
+
+MAX_BATCH = 100
+"""Most images in one run."""
 
 
 class ProviderError(RuntimeError):
@@ -92,17 +97,19 @@ def compile_graph(graph: Path, compiled: Path) -> CompiledGraph:
     return CompiledGraph(compiled, [(n.name, n.op_type) for n in nodes if n.op_type in kernels])
 
 
-def open_session(graph: Path, optimized: bool = True) -> ort.InferenceSession:
-    """Open a graph for single-threaded inference on the CPU.
+def open_session(graph: Path, optimized: bool = True, threads: int = 1) -> ort.InferenceSession:
+    """Open a graph for inference on the CPU.
 
     Args:
         graph: An ONNX file with input `images` and output `logits`.
         optimized: False runs the graph as written, as a reference for its values.
+        threads: Threads of a run, one by default, as for timing; 0 for one per core.
 
     Raises:
         ProviderError: If ONNX Runtime would run it elsewhere.
     """
     options = _options()
+    options.intra_op_num_threads = threads
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return _open(graph, options)
@@ -111,21 +118,29 @@ def open_session(graph: Path, optimized: bool = True) -> ort.InferenceSession:
 def predict_golden(session: ort.InferenceSession, golden: Golden) -> Logits:
     """Return logits (N, K) for the probes; a graph with its own normalization gets pixels."""
     takes_pixels = session.get_inputs()[0].type == "tensor(uint8)"
-    return predict(session, golden.pixels if takes_pixels else golden.images)
+    if takes_pixels:
+        return predict(session, golden.pixels)
+    size = golden.chunk_size
+    chunks = [golden.pixels[start : start + size] for start in range(0, len(golden.pixels), size)]
+    return np.concatenate([predict(session, golden.normalise(chunk)) for chunk in chunks])
 
 
-def predict(session: ort.InferenceSession, images: Images, batch: int = 100) -> Logits:
+def predict(session: ort.InferenceSession, images: Images) -> Logits:
     """Return logits (N, K) for images (N, C, H, W).
 
     Args:
         session: An opened graph.
         images: Normalized float32 images, or uint8 pixels if the graph normalizes.
-        batch: Images per run, unless the graph has a fixed batch size.
     """
     fixed = session.get_inputs()[0].shape[0]
-    size = fixed if isinstance(fixed, int) else min(batch, len(images))
+    size = fixed if isinstance(fixed, int) else min(batch_size(images.shape), len(images))
     parts = [session.run(["logits"], {"images": part})[0] for part in full_batches(images, size)]
     return np.concatenate(parts)[: len(images)]
+
+
+def batch_size(shape: tuple[int, ...]) -> int:
+    """Return how many images (N, C, H, W) of a shape to run at a time."""
+    return max(1, min(MAX_BATCH, MAX_CHUNK_VALUES // math.prod(shape[1:])))
 
 
 def time_interleaved(

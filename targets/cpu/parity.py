@@ -1,0 +1,124 @@
+"""Check that a compiled graph answers as the graph that it was compiled from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from targets.bundle.golden import Golden
+from targets.cpu.session import Logits, open_session, predict_golden
+
+PARITY_PROBES = 256
+"""Probes that are compared first. All are compared only if these differ too much."""
+
+MIN_SAME = 0.995
+"""Required share of equal answers among the probes with a clear answer."""
+
+FLOAT_DISTANCE = 1e-3
+"""Largest distance between float graphs, as a share of the logits' size."""
+
+CLEAR_MARGIN = 4
+"""An answer is clear if its margin is this many times the tolerated distance of the logits."""
+
+
+class ParityError(ValueError):
+    """The compiled graph does not answer as the exported graph does."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How much a compiled graph differs from the exported one.
+
+    Attributes:
+        same: Share of equal answers among all probes.
+        same_clear: Share of equal answers among the probes with a clear answer; 1 if there is none.
+        clear: Share of the probes with a clear answer.
+        distance: Root mean square of the difference of the logits.
+        tolerance: The largest distance that is accepted.
+    """
+
+    same: float
+    same_clear: float
+    clear: float
+    distance: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the graphs agree. False if a logit is not finite."""
+        return self.distance <= self.tolerance and self.same_clear >= MIN_SAME
+
+
+def compare(expected: Logits, actual: Logits, tolerance: float) -> Parity:
+    """Compare the logits (N, K) of an exported and a compiled graph.
+
+    Integer kernels round in another place than the exported graph, so logits move a little, and
+    with them the answers whose two largest logits are close. These near ties say nothing about a
+    fault, so only clear answers must be equal.
+    """
+    same = expected.argmax(1) == actual.argmax(1)
+    two = np.partition(expected, -2, axis=1)[:, -2:]
+    clear = two[:, 1] - two[:, 0] > CLEAR_MARGIN * tolerance
+    return Parity(
+        same=float(same.mean()),
+        same_clear=float(same[clear].mean()) if clear.any() else 1.0,
+        clear=float(clear.mean()),
+        distance=_size(actual - expected),
+        tolerance=tolerance,
+    )
+
+
+def check_parity(
+    exported: dict[str, Path], compiled: dict[str, Path], golden: Golden
+) -> dict[str, Parity]:
+    """Compare each compiled graph with the exported one, and return the differences.
+
+    The tolerance of the float graph is `FLOAT_DISTANCE`. The tolerance of the int8 graph is the
+    distance by which quantization itself moved the logits, from the float to the int8 graph:
+    compiling must not add as much again.
+
+    Args:
+        exported: The graphs by precision; "fp32" and "int8".
+        compiled: The compiled graphs by precision.
+        golden: The probes.
+
+    Raises:
+        ParityError: If a compiled graph differs by more.
+    """
+    for count in sorted({min(PARITY_PROBES, len(golden.pixels)), len(golden.pixels)}):
+        found = _compare_all(exported, compiled, golden.subset(count))
+        if all(parity.holds for parity in found.values()):
+            return found
+    precision, parity = next((p, f) for p, f in found.items() if not f.holds)
+    raise ParityError(
+        f"compile: the optimized {precision} graph gives other logits than the exported graph: "
+        f"they differ by {parity.distance:.3g} (allowed {parity.tolerance:.3g}), and "
+        f"{100 * (1 - parity.same_clear):.1f} % of the clear answers differ"
+    )
+
+
+def _compare_all(
+    exported: dict[str, Path], compiled: dict[str, Path], golden: Golden
+) -> dict[str, Parity]:
+    expected = {
+        precision: predict_golden(open_session(path, optimized=False, threads=0), golden)
+        for precision, path in exported.items()
+    }
+    floats = FLOAT_DISTANCE * _size(expected["fp32"])
+    tolerances = {
+        "fp32": floats,
+        "int8": max(floats, _size(expected["int8"] - expected["fp32"])),
+    }
+    return {
+        precision: compare(
+            expected[precision],
+            predict_golden(open_session(path, threads=0), golden),
+            tolerances[precision],
+        )
+        for precision, path in compiled.items()
+    }
+
+
+def _size(logits: Logits) -> float:
+    """Return the root mean square of logits."""
+    return float(np.sqrt(np.mean(np.square(logits, dtype=np.float64))))
