@@ -1,5 +1,6 @@
 """Commands about run files and recipes: run, check, recipes."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -66,20 +67,35 @@ def run(
         raise typer.Exit(Outcome(manifest["verdict"]["outcome"]).exit_code)
 
 
-def check(run_file: RunFile, output: Output = None) -> None:
-    """Check a run file, its teacher and its student, without running anything."""
+def check(
+    run_file: RunFile,
+    output: Output = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Check a run file by a dry run: every part once, on very few images.
+
+    Prints the student's layers, what is quantized, what TensorRT would run slowly, and an estimate
+    of time and memory on this machine.
+    """
     from pipeline.config.run_file import read_run_file
     from pipeline.teachers.config_checks import check_config
 
     config = read_run_file(run_file)
     check_config(config)
 
+    from pipeline.dry_run.dry_run import dry_run
+    from pipeline.dry_run.lines import dry_run_lines
     from pipeline.run import check_run, default_output
-    from pipeline.teachers.network_checks import check_networks
-    from pipeline.training.resumable_training import chosen_device
+    from pipeline.training.progress import reporter
 
     check_run(config, output or default_output(config))
-    check_networks(config, chosen_device(config))
+    with reporter() as progress:
+        found = dry_run(config, progress)
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2))
+        return
+    for line in dry_run_lines(found):
+        typer.echo(line)
     typer.echo(f"{run_file}: no problems found")
 
 

@@ -22,6 +22,7 @@ from torch import nn
 
 from base.errors import InputError
 from pipeline.export.onnx_export import WithPreprocessing, export_onnx
+from pipeline.tracing.fixed_form import FixedForm
 from targets.graph.half_precision import in_half_precision
 from targets.graph.int8_weights import store_weights_as_int8
 from targets.graph.residual_additions import unquantize_convolution_branches
@@ -33,23 +34,29 @@ if TYPE_CHECKING:
     from pipeline.config.schema import RunConfig
 
 
-def to_graph(network: nn.Module, config: "RunConfig", spec: "ImageSpec") -> ModelProto:
+def to_graph(network: FixedForm, config: "RunConfig", spec: "ImageSpec") -> ModelProto:
     """Export a network with the settings of the run file's `export`.
 
     Args:
-        network: Maps normalised images (N, C, H, W) to logits (N, classes).
+        network: The float network, or the one with torch's fake-quantizers.
         config: The run file.
         spec: The images that the network takes.
     """
     example = spec.normalise(torch.zeros(2, *spec.shape))
+    exported: nn.Module = network
+    wrappers = "/network"  # The exporter names nodes by the path of the module.
     if config.export.preprocessing:
         low, high = (
             spec.normalise(torch.full((1, spec.shape[0], 1, 1), edge)).view(-1)
             for edge in spec.value_range
         )
-        network = WithPreprocessing(network, scale=(high - low) / 255, shift=low)
+        exported = WithPreprocessing(network, scale=(high - low) / 255, shift=low)
         example = torch.zeros(2, *spec.shape, dtype=torch.uint8)
-    return export_onnx(network, example, config.export.opset, config.export.batch)
+        wrappers *= 2
+    model = export_onnx(exported, example, config.export.opset, config.export.batch)
+    for node in model.graph.node:
+        node.name = node.name.removeprefix(wrappers)
+    return model
 
 
 def graph_forms(float_graph: ModelProto, int8_graph: ModelProto) -> dict[str, ModelProto]:

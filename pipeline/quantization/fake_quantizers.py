@@ -15,6 +15,7 @@ from nncf.torch.function_hook.wrapper import (
 )
 from nncf.torch.quantization.layers import PTQuantizerSpec, SymmetricQuantizer
 from torch import Tensor, nn
+from torch.ao.quantization import FakeQuantize, MinMaxObserver, PerChannelMinMaxObserver
 
 from pipeline.quantization.placement import Placement, place
 from pipeline.quantization.quantizer_kernels import use_kernels
@@ -140,21 +141,41 @@ def restore(
 def to_torch_quantizers(network: FixedForm) -> FixedForm:
     """Return a copy with torch's quantizers in place of NNCF's; they export to Q/DQ pairs.
 
-    A quantizer with several places is converted once. `nncf.strip` would forget all but one place.
+    A quantizer with several places is converted once.
     """
-    with quiet():  # The import prints warnings of torchao.
-        from nncf.torch.quantization.strip import convert_to_torch_fakequantizer
-
     network = copy.deepcopy(network).eval()
     storage = get_hook_storage(network)
     converted: dict[nn.Module, nn.Module] = {}
     for name, hook in list(storage.named_hooks(remove_duplicate=False)):
         if isinstance(hook, SymmetricQuantizer):
             if hook not in converted:
-                with quiet():
-                    converted[hook] = convert_to_torch_fakequantizer(hook)
+                converted[hook] = _torch_quantizer(hook)
             storage.set_submodule(name, converted[hook])
     return network
+
+
+def _torch_quantizer(quantizer: SymmetricQuantizer) -> FakeQuantize:
+    """Return torch's quantizer with the same levels and scales.
+
+    NNCF's own conversion imports torchao, which takes several seconds.
+    """
+    quantizer.set_levels()
+    low, high, scale, zero_point = quantizer.get_parameters_for_torch_fq()
+    per_channel = quantizer.per_channel
+    converted = FakeQuantize(
+        observer=PerChannelMinMaxObserver if per_channel else MinMaxObserver,
+        quant_min=low,
+        quant_max=high,
+        dtype=torch.qint8 if quantizer.level_low < 0 else torch.quint8,
+        qscheme=torch.per_channel_symmetric if per_channel else torch.per_tensor_symmetric,
+        eps=quantizer.eps,
+    )
+    converted.disable_observer()
+    shape = quantizer.scale_shape
+    converted.ch_axis = max(range(len(shape)), key=lambda axis: shape[axis])
+    converted.scale = scale.flatten() if per_channel else scale.squeeze()
+    converted.zero_point = zero_point.flatten() if per_channel else zero_point.squeeze()
+    return converted
 
 
 def quantizer_at(network: FixedForm, use: Use) -> nn.Module | None:

@@ -15,6 +15,8 @@ from dfkd.recipe import Recipe
 from dfkd.training.budget import for_student_steps
 from dfkd.training.loop import build_generator
 from pipeline.config.chosen_recipes import fine_tuning_recipe
+from pipeline.config.schema import RunConfig
+from pipeline.config.weight_range import half_range
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.calibration import draw_images, draw_noise, make_batch_norm_images
 from pipeline.quantization.fake_quantizers import describe, prepare
@@ -54,7 +56,7 @@ def quantize_student(context: StepContext) -> StepResult:
     else:
         generator = _open_generator(context, recipe)
         images = draw_images(generator, config)
-    scheme = make_scheme(context)
+    scheme = make_scheme(config)
     prepared = prepare(student, images, scheme).to(device)
     if settings["tunes"]:
         tuning_teacher = teacher if section.teacher == "original" else _frozen_copy(student)
@@ -68,14 +70,14 @@ def quantize_student(context: StepContext) -> StepResult:
     return StepResult({QUANTIZED: weights, QUANTIZERS: places}, notes)
 
 
-def make_scheme(context: StepContext) -> Scheme:
+def make_scheme(config: RunConfig) -> Scheme:
     """Return the quantization scheme of the run file."""
-    section, settings = context.config.quantize, context.settings
+    section = config.quantize
     return Scheme(
         weight_bits=section.weight_bits,
         activation_bits=section.activation_bits,
         edge_bits=section.edge_bits,
-        half_range=settings["weight_range"] == "half" and settings["exported"],
+        half_range=half_range(config) and section.exported,
         float_layers=section.float_layers,
         kernels=section.kernels,
     )

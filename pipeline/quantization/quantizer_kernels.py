@@ -52,9 +52,11 @@ def use_kernels(device: torch.device, kernels: Kernels) -> None:
         return
     setattr(quantize_functions, name, getattr(extensions, name))
     os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", str(KERNEL_BUILD_TIMEOUT_S))
-    # The build calls ninja, which pip installs beside this Python, possibly not on PATH.
+    # The build calls ninja, which pip installs beside this Python. It must be the first on PATH:
+    # two versions of ninja do not read each other's logs, and each would build again.
     beside_python = str(Path(sys.executable).parent)
-    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), beside_python])
+    if not os.environ.get("PATH", "").startswith(beside_python + os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([beside_python, os.environ.get("PATH", "")])
     _delete_stale_lock()
     kernel = _load_compiled(name)
     if kernel is ReferenceQuantizedFunctions.Quantize_forward:

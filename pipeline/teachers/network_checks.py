@@ -1,5 +1,6 @@
 """Check that a student can be trained, quantized and exported, before anything is trained."""
 
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import torch
@@ -65,16 +66,28 @@ def check_feature_shapes(config: RunConfig, teacher: nn.Module, student: nn.Modu
             raise InputError(str(error)) from None
 
 
-def check_networks(config: RunConfig, device: torch.device) -> StateDict:
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a run file.
+
+    Attributes:
+        teacher: The teacher, frozen and in eval mode.
+        student: The student with new weights; the teacher itself with `student: same`.
+        weights: The teacher's weights as they are in the file.
+    """
+
+    teacher: nn.Module
+    student: nn.Module
+    weights: StateDict
+
+
+def check_networks(config: RunConfig, device: torch.device) -> Networks:
     """Load the teacher, build the student, and check both, as the steps of a run do.
 
     Args:
         config: The run file.
         device: The device of the teacher. It may differ from the run file's: a machine that only
             checks run files needs no GPU.
-
-    Returns:
-        The teacher's weights.
 
     Raises:
         InputError: If teacher or student does not fit the run file.
@@ -87,4 +100,4 @@ def check_networks(config: RunConfig, device: torch.device) -> StateDict:
         student = build_network(section.architecture, section.width, spec, config.teacher.classes)
     check_student(config, student)
     check_feature_shapes(config, teacher, student)
-    return state
+    return Networks(teacher, student.eval(), state)

@@ -134,7 +134,7 @@ def _read(registry: str, name: str, listing: str) -> TeacherChange:
             )
         _require_inside(config.teacher.weights, place)
         check_config(config)
-        state = check_networks(config, torch.device("cpu"))
+        state = check_networks(config, torch.device("cpu")).weights
         run = config.model_dump(mode="json", exclude={"teacher": {"weights"}})
         known = digest({"teacher": teacher_fingerprint(config.teacher, state), "run": run})
     except OSError:

@@ -1,0 +1,197 @@
+"""Estimate the time and memory of a run from short trials on this machine."""
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dfkd.recipe import Recipe
+from dfkd.recipes.held_out import HELD_OUT
+from dfkd.recipes.zeroq import ZEROQ
+from dfkd.training.budget import Plan, for_student_steps
+from dfkd.training.loop import build_generator
+from pipeline.config.chosen_recipes import (
+    chosen_recipe,
+    fine_tuning_recipe,
+    needs_fresh_generator,
+    warm_up_recipe,
+)
+from pipeline.config.schema import RunConfig
+from pipeline.teachers.networks import image_spec
+
+TRIAL_IMAGES = 16
+"""Images in a trial, fewer if they are large."""
+
+TRIAL_VALUES = 16 * 3 * 64 * 64
+"""Most pixel values in a trial."""
+
+
+@dataclass(frozen=True)
+class PassTimes:
+    """Seconds for one image.
+
+    Attributes:
+        forward: A forward pass.
+        backward: A forward pass and a backward pass.
+        saved_bytes: Memory that the backward pass needs.
+    """
+
+    forward: float
+    backward: float
+    saved_bytes: int
+
+
+def trial_images(config: RunConfig) -> Tensor:
+    """Return normalised images of noise for trials."""
+    spec = image_spec(config.input)
+    pixels = spec.shape[0] * spec.shape[1] * spec.shape[2]
+    count = max(2, min(TRIAL_IMAGES, TRIAL_VALUES // pixels))
+    low, high = spec.value_range
+    rng = torch.Generator().manual_seed(config.seed)
+    return spec.normalise(low + (high - low) * torch.rand(count, *spec.shape, generator=rng))
+
+
+def time_passes(network: nn.Module, images: Tensor) -> PassTimes:
+    """Time one forward and one backward pass of a network, after a pass to warm up."""
+    saved: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    images = images.clone().requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        network(images).sum().backward()
+    with torch.no_grad():
+        forward = _seconds(lambda: network(images))
+    backward = _seconds(lambda: network(images).sum().backward())
+    parameters = sum(p.numel() * p.element_size() for p in network.parameters())
+    count = len(images)
+    return PassTimes(
+        forward / count, backward / count, max(0, sum(saved.values()) - parameters) // count
+    )
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An estimate for one stage of a run.
+
+    Attributes:
+        name: The stage.
+        seconds: Its time.
+        bytes: Memory that it needs beside the networks themselves.
+    """
+
+    name: str
+    seconds: float
+    bytes: int
+
+
+class TrainingCosts:
+    """Estimates for the stages that train something.
+
+    Args:
+        config: The run file.
+        teacher: Passes of the teacher.
+        student: Passes of the float student.
+        quantized: Passes of the fake-quantized student.
+        device: The device that the networks are on.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        teacher: PassTimes,
+        student: PassTimes,
+        quantized: PassTimes,
+        device: torch.device,
+    ) -> None:
+        self.config, self.device = config, device
+        self.teacher, self.student, self.quantized = teacher, student, quantized
+
+    def stages(self) -> list[Stage]:
+        """Return the stages of the run that train something."""
+        config, found = self.config, []
+        if config.student != "same":
+            recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
+            steps = config.distill.budget.student_steps(recipe.schedule.batch)
+            found.append(self._stage("distill", recipe, for_student_steps(recipe, steps)))
+        tuning = fine_tuning_recipe(config)
+        if needs_fresh_generator(config):
+            recipe = warm_up_recipe(tuning)
+            plan = Plan(recipe.schedule.warmup_rounds, 0)
+            found.append(self._stage("fresh_generator", recipe, plan))
+        found.append(self._quantize(tuning))
+        gate = config.gate
+        if config.quantize.exported:
+            plan = Plan(gate.rounds * gate.generators, 0)
+            probe = self._stage("probe", HELD_OUT, plan)
+            drawn = gate.images * self.teacher.forward
+            found.append(Stage("probe", probe.seconds + drawn, probe.bytes))
+        return found
+
+    def _quantize(self, recipe: Recipe) -> Stage:
+        section = self.config.quantize
+        seconds = section.calibration_images * self.quantized.forward
+        needed = 0
+        if section.method == "batch-norm-images":
+            made = self._stage("", ZEROQ, Plan(ZEROQ.schedule.warmup_rounds, 0))
+            seconds, needed = seconds + made.seconds, made.bytes
+        if section.tunes:
+            steps = section.budget.student_steps(recipe.schedule.batch)
+            rounds = for_student_steps(recipe, steps).rounds
+            tuned = self._stage("", recipe, Plan(0, rounds), student=self.quantized)
+            seconds, needed = seconds + tuned.seconds, max(needed, tuned.bytes)
+        return Stage("quantize", seconds, needed)
+
+    def _stage(
+        self, name: str, recipe: Recipe, plan: Plan, student: PassTimes | None = None
+    ) -> Stage:
+        student, schedule = student or self.student, recipe.schedule
+        generator = self._generator(recipe)
+        views = 2 if recipe.synthesizer.augment == "two-views" else 1
+        images = schedule.batch * views * recipe.synthesizer.steps
+        made = images * (self.teacher.backward + generator.backward)
+        learned = schedule.student_steps * schedule.batch * (
+            student.backward + self.teacher.forward
+        ) + schedule.generator_steps * (made + images * student.backward)
+        saved = self.teacher.saved_bytes + generator.saved_bytes + student.saved_bytes
+        seconds = plan.warmup_rounds * made + plan.rounds * learned
+        return Stage(name, seconds, schedule.batch * views * saved)
+
+    def _generator(self, recipe: Recipe) -> PassTimes:
+        """Return the passes of a recipe's generator; none if it optimises pixels."""
+        spec, classes = image_spec(self.config.input), self.config.teacher.classes
+        generator = build_generator(recipe, spec, classes)
+        if generator is None:
+            return PassTimes(0.0, 0.0, 0)
+        count = len(trial_images(self.config))
+        latents = torch.randn(count, generator.latent, device=self.device)
+        labels = torch.zeros(count, dtype=torch.long, device=self.device)
+        given = labels if generator.conditional else None
+
+        class Drawing(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.generator = generator
+
+            def forward(self, drawn: Tensor) -> Tensor:
+                images: Tensor = self.generator(drawn, given)
+                return images
+
+        return time_passes(Drawing().to(self.device), latents)
+
+
+def resident_bytes() -> int:
+    """Return the largest memory that this process has used."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,241 @@
+"""Run every part of a run once, on very few images, and collect what it shows."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+
+from base.errors import InputError, first_line
+from pipeline.config.chosen_targets import cpu_targets
+from pipeline.config.schema import RunConfig
+from pipeline.dry_run.costs import Stage, TrainingCosts, resident_bytes, time_passes, trial_images
+from pipeline.dry_run.network_summary import NetworkSummary, summarise
+from pipeline.export.graph_forms import graph_forms, to_graph
+from pipeline.quantization.bias_snapping import snap_biases
+from pipeline.quantization.fake_quantizers import prepare, to_torch_quantizers
+from pipeline.quantization.quantize_student import make_scheme
+from pipeline.reporter import Reporter
+from pipeline.teachers.network_checks import Networks, check_networks
+from pipeline.teachers.networks import image_spec
+from pipeline.tracing.batch_norm_folding import fixed_form
+from pipeline.tracing.fixed_form import FixedForm
+from pipeline.tracing.function_graph import FunctionGraph
+from pipeline.training.resumable_training import chosen_device
+from targets.cpu.parity import PARITY_PROBES
+from targets.cpu.session import open_session, predict, rewrite_graph_file
+from targets.lint.linter import errors, lint_model
+
+MAX_GRAPH_ERROR = 0.02
+"""Largest error of an exported graph's logits, as a share of their size."""
+
+TIMED_RUNS = 2 * 110
+"""Single-image runs of the two graphs that `compile` times."""
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a dry run has shown.
+
+    Attributes:
+        network: The student.
+        slow: Lint warnings: what TensorRT would run slowly.
+        stages: Estimated time and memory of each stage.
+        memory_bytes: Estimated peak memory of the run.
+    """
+
+    network: NetworkSummary
+    slow: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    memory_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        """The estimated time of the whole run."""
+        return sum(stage.seconds for stage in self.stages)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON."""
+        return {**asdict(self), "seconds": self.seconds}
+
+
+def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
+    """Build, differentiate, quantize, export and run the networks of a run file.
+
+    Args:
+        config: The run file. Nothing is written, and no network is changed.
+        reporter: Receives progress.
+
+    Raises:
+        InputError: If a run would fail for a reason that network, run file and targets show.
+    """
+    steps: list[str] = ["networks", "gradient", "quantize", "export", "run", "estimate"]
+
+    def report(step: str) -> None:
+        reporter.phase("check", steps.index(step) + 1, len(steps), {})
+
+    device = chosen_device(config)
+    networks = check_networks(config, device)
+    report("networks")
+    images = trial_images(config).to(device)
+    student = networks.student
+    _require_gradient(networks, images[:2])
+    report("gradient")
+    scheme = make_scheme(config)
+    prepared = prepare(student.to(device), images, scheme)
+    root = fixed_form(student, images[:2])
+    summary = summarise(student, FunctionGraph(root, images[:2]), scheme)
+    report("quantize")
+    stages, slow = [], []
+    costs = TrainingCosts(
+        config,
+        time_passes(networks.teacher, images),
+        time_passes(student, images),
+        time_passes(prepared, images),
+        device,
+    )
+    stages += costs.stages()
+    if config.quantize.exported:
+        snap_biases(prepared.eval(), images[:2])
+        started = perf_counter()
+        forms = _graphs(config, root.cpu(), prepared.cpu())
+        slow = [str(f) for f in lint_model(forms["int8-float-weights"]) if f.severity == "warning"]
+        stages.append(Stage("export", perf_counter() - started, 0))
+        report("export")
+        stages += _run_graphs(config, forms, root, prepared, images.cpu(), report)
+    report("estimate")
+    needed = max(stage.bytes for stage in stages)
+    return DryRun(summary, tuple(slow), tuple(stages), resident_bytes() + needed)
+
+
+def _require_gradient(networks: Networks, images: Tensor) -> None:
+    """Raise InputError if a network's logits have no gradient with respect to its images."""
+    for label, network in (("teacher", networks.teacher), ("student", networks.student)):
+        given = images.clone().requires_grad_()
+        try:
+            logits = network(given)
+            fault = None if logits.requires_grad else "its logits have no gradient"
+            if fault is None:
+                (gradient,) = torch.autograd.grad(logits.sum(), given, allow_unused=True)
+                if gradient is None:
+                    fault = "its logits do not depend on the images by a gradient"
+        except RuntimeError as error:
+            fault = first_line(error)
+        if fault is not None:
+            raise InputError(
+                f"{label} {type(network).__name__}: {fault}, so no generator can learn from it; "
+                "remove torch.no_grad, detach and in-place changes of inputs from its forward "
+                "method"
+            )
+
+
+def _graphs(config: RunConfig, root: FixedForm, prepared: FixedForm) -> dict[str, onnx.ModelProto]:
+    """Export every form of the student.
+
+    Raises:
+        InputError: If a network cannot be exported, or TensorRT would refuse an int8 form.
+    """
+    spec = image_spec(config.input)
+    try:
+        float_graph = to_graph(root, config, spec)
+        int8_graph = to_graph(to_torch_quantizers(prepared), config, spec)
+        forms = graph_forms(float_graph, int8_graph)
+    except InputError:
+        raise
+    except Exception as error:  # The exporter raises many types.
+        raise InputError(
+            f"student: cannot be exported to ONNX: {first_line(error)}; replace the operation in "
+            "the network's forward method"
+        ) from None
+    for name, model in forms.items():
+        faults = errors(lint_model(model))
+        if faults:
+            raise InputError(f"export: student.{name}.onnx: {faults[0]} ({len(faults)} in all)")
+    return forms
+
+
+def _run_graphs(
+    config: RunConfig,
+    forms: dict[str, onnx.ModelProto],
+    root: FixedForm,
+    prepared: FixedForm,
+    images: Tensor,
+    report: Callable[[str], None],
+) -> list[Stage]:
+    """Run the graphs in ONNX Runtime, and estimate the stages that only run graphs.
+
+    Raises:
+        InputError: If ONNX Runtime cannot run a graph, or gives other logits than the network.
+    """
+    given = _pixels(config, images) if config.export.preprocessing else images.numpy()
+    networks = {"fp32": root, "int8-cpu": to_torch_quantizers(prepared)}
+    seconds: dict[str, float] = {}
+    targets = cpu_targets(config)
+    with tempfile.TemporaryDirectory() as name:
+        for form, network in networks.items():
+            path = Path(name) / f"{form}.onnx"
+            onnx.save(forms[form], path)
+            with torch.no_grad():
+                expected = network(images).numpy()
+            try:
+                seconds[form] = _compare(form, path, given, expected)
+                fast = rewrite_graph_file(
+                    path, path.with_suffix(".rewritten.onnx"), next(iter(targets.values())).cpu
+                )
+                seconds[f"{form} compiled"] = _timed(fast, given)
+            except InputError:
+                raise
+            except Exception as error:  # ONNX Runtime raises its own types.
+                raise InputError(
+                    f"student: ONNX Runtime cannot run the {form} graph: {first_line(error)}; "
+                    "keep the layer in float with quantize.float_layers"
+                ) from None
+    report("run")
+    both = seconds["fp32 compiled"] + seconds["int8-cpu compiled"]
+    probes = min(PARITY_PROBES, config.gate.images)
+    stages = []
+    for target in targets:
+        compiled = probes * sum(seconds.values()) + TIMED_RUNS * both
+        stages.append(Stage(f"compile {target}", compiled, 0))
+        stages.append(Stage(f"validate {target}", config.gate.images * both, 0))
+    return stages
+
+
+def _pixels(config: RunConfig, images: Tensor) -> Any:
+    spec = image_spec(config.input)
+    low, high = spec.value_range
+    levels = 255 * (spec.denormalise(images) - low) / (high - low)
+    return levels.round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def _compare(form: str, path: Path, images: Any, expected: Any) -> float:
+    """Return the seconds for one image; raise InputError if the graph gives other logits."""
+    session = open_session(path, optimized=False, threads=0)
+    started = perf_counter()
+    actual = predict(session, images)
+    seconds = (perf_counter() - started) / len(images)
+    size = float(np.sqrt(np.mean(np.square(expected))))
+    error = float(np.sqrt(np.mean(np.square(actual - expected))))
+    # Values on a rounding boundary move by one step, so that int8 logits are not equal.
+    allowed = MAX_GRAPH_ERROR * (1 if form == "fp32" else 10)
+    if images.dtype == np.float32 and not error <= allowed * size + 1e-6:
+        raise InputError(
+            f"student: the exported {form} graph gives other logits than the network (they differ "
+            f"by {error:.3g}, at a size of {size:.3g}); the network's forward method depends on "
+            "the images in a way that a graph cannot express"
+        )
+    return seconds
+
+
+def _timed(path: Path, images: Any) -> float:
+    session = open_session(path, threads=0)
+    predict(session, images)
+    started = perf_counter()
+    predict(session, images)
+    return (perf_counter() - started) / len(images)

@@ -1,0 +1,44 @@
+"""Show a dry run as text."""
+
+from collections.abc import Iterator
+
+from pipeline.dry_run.dry_run import DryRun
+
+LISTED = 8
+"""Most names or warnings in one list."""
+
+
+def dry_run_lines(found: DryRun) -> Iterator[str]:
+    """Yield the lines that `datafree-edge check` prints."""
+    network = found.network
+    yield (
+        f"student: {network.layers} layers, {network.parameters:,} parameters, "
+        f"{network.multiply_adds:,} multiply-adds"
+    )
+    yield f"quantized: {100 * network.quantized_share:.1f} % of the multiply-adds"
+    for layer in network.float_layers:
+        yield f"  float: {layer.name}, {100 * layer.share:.1f} % ({layer.reason})"
+    if network.uncalled:
+        yield f"never called, ignored: {_listed(network.uncalled)}"
+    for warning in found.slow[:LISTED]:
+        yield f"slow on TensorRT: {warning.removeprefix('warning: ')}"
+    if len(found.slow) > LISTED:
+        yield f"  and {len(found.slow) - LISTED} more; `datafree-edge lint` lists all"
+    yield f"estimated memory: {found.memory_bytes / 2**30:.1f} GiB"
+    yield f"estimated time: {duration(found.seconds)}"
+    for stage in found.stages:
+        yield f"  {stage.name}: {duration(stage.seconds)}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more

@@ -1,0 +1,89 @@
+"""What a network consists of, and what of it is quantized."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from pipeline.quantization.scheme import Scheme
+from pipeline.tracing.function_graph import FunctionGraph
+
+LAYER_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.ConvTranspose1d, nn.ConvTranspose2d)
+
+
+@dataclass(frozen=True)
+class FloatLayer:
+    """A layer that stays in float.
+
+    Attributes:
+        name: The layer.
+        reason: Why.
+        share: Its share of the network's multiply-adds, 0 to 1.
+    """
+
+    name: str
+    reason: str
+    share: float
+
+
+@dataclass(frozen=True)
+class NetworkSummary:
+    """Size and quantization of a student.
+
+    Attributes:
+        parameters: Number of parameters.
+        layers: Number of convolutions, linear layers and products of activations.
+        multiply_adds: Of these layers, for one image.
+        quantized_share: Share of the multiply-adds that are quantized, 0 to 1.
+        float_layers: The layers that stay in float.
+        uncalled: Layers that the network never calls in eval mode, such as auxiliary heads.
+    """
+
+    parameters: int
+    layers: int
+    multiply_adds: int
+    quantized_share: float
+    float_layers: tuple[FloatLayer, ...]
+    uncalled: tuple[str, ...]
+
+
+def summarise(network: nn.Module, graph: FunctionGraph, scheme: Scheme) -> NetworkSummary:
+    """Return the summary of a network.
+
+    Args:
+        network: The network.
+        graph: Its functions, from the network's fixed form.
+        scheme: How it is to be quantized.
+    """
+    total = sum(layer.multiply_adds for layer in graph.layers)
+    in_float = tuple(
+        FloatLayer(layer.name, "named in quantize.float_layers", layer.multiply_adds / max(1, total))
+        for layer in graph.layers
+        if scheme.keeps_in_float(layer.name)
+    )
+    called = {layer.name.partition("[")[0] for layer in graph.layers}
+    same_weight = {
+        id(module.weight)
+        for name, module in network.named_modules()
+        if isinstance(module, LAYER_TYPES) and name in called
+    }
+    uncalled = tuple(
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, LAYER_TYPES)
+        and name not in called
+        and id(module.weight) not in same_weight
+        and not _is_part_of_called(name, called)
+    )
+    return NetworkSummary(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        layers=len(graph.layers),
+        multiply_adds=total,
+        quantized_share=1 - sum(layer.share for layer in in_float),
+        float_layers=in_float,
+        uncalled=uncalled,
+    )
+
+
+def _is_part_of_called(name: str, called: set[str]) -> bool:
+    """Whether a layer's weight is used under another name, as that of an attention's output."""
+    return any(other.startswith(f"{name}.") for other in called)
