@@ -10,6 +10,9 @@ QUANTIZED = Role("quantized")
 QUANTIZERS = Role("quantizers")
 GOLDEN = Role("golden")
 
+BUNDLE_GOLDEN = Role("bundle-golden")
+"""The probes that travel with a bundle, which are fewer if the images are large."""
+
 GRAPH_FORMS = ("fp32", "fp16", "int8", "int8-float-weights", "int8-fp16", "int8-cpu")
 """The forms in which the student is exported."""
 

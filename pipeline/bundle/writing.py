@@ -78,7 +78,7 @@ def _step_files(config: RunConfig, records: dict[str, StepRecord]) -> list[tuple
     graphs = records["export"].artifacts
     files = [(graph, f"graphs/student.{role}.onnx") for role, graph in graphs.items()]
     if not config.private:
-        files.append((records["probe"].artifacts["golden"], GOLDEN))
+        files.append((records["probe"].artifacts["bundle-golden"], GOLDEN))
     for target in cpu_targets(config):
         for precision in PRECISIONS:
             compiled = records[f"compile {target}"].artifacts[f"compiled-{precision}"]

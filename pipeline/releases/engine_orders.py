@@ -113,7 +113,7 @@ def _document(config: RunConfig, records: dict[str, StepRecord]) -> dict[str, An
         f"graphs/{artifact.name}": artifact.sha256
         for artifact in records["export"].artifacts.values()
     }
-    files["golden.npz"] = records["probe"].artifacts["golden"].sha256
+    files["golden.npz"] = records["probe"].artifacts["bundle-golden"].sha256
     dumped = config.model_dump(mode="json", exclude={"teacher": {"weights"}})
     return {
         "bundle": digest(files),

@@ -1,4 +1,4 @@
-"""probe: held-out generators, trained from the teacher alone, draw the probes -> golden.npz."""
+"""probe: held-out generators, trained from the teacher alone, draw the probes -> golden.npz, and bundle-golden.npz."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from pipeline.config.step_settings import (
     teacher_network,
     torch_settings,
 )
-from pipeline.roles import GOLDEN, TEACHER
+from pipeline.roles import BUNDLE_GOLDEN, GOLDEN, TEACHER
 from pipeline.step_types import Step, StepContext, StepResult, always
 
 
@@ -32,7 +32,7 @@ def _modules(config: RunConfig) -> tuple[str, ...]:
 STEP = Step(
     name="probe",
     needs=always(TEACHER),
-    makes=always(GOLDEN),
+    makes=always(GOLDEN, BUNDLE_GOLDEN),
     settings=_settings,
     modules=_modules,
 )
@@ -43,6 +43,10 @@ def run(context: StepContext) -> StepResult:
     from pipeline.training.probe_images import draw_probes
 
     golden, notes = draw_probes(context)
-    path = context.folder / "golden.npz"
-    golden.save(path)
-    return StepResult({GOLDEN: path}, notes)
+    files = {
+        GOLDEN: context.folder / "golden.npz",
+        BUNDLE_GOLDEN: context.folder / "bundle-golden.npz",
+    }
+    golden.save(files[GOLDEN])
+    golden.for_bundle().save(files[BUNDLE_GOLDEN])
+    return StepResult(files, notes)

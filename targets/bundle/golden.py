@@ -22,6 +22,10 @@ MAX_CHUNK_VALUES = 2_000_000
 """Most pixel values in one chunk, so that all activations fit into a small Jetson's memory."""
 
 
+MAX_BUNDLE_BYTES = 50_000_000
+"""Largest size of the probes that travel with a bundle, uncompressed."""
+
+
 @dataclass(frozen=True)
 class Golden:
     """Probe images as raw pixels, with the teacher's logits for them.
@@ -70,6 +74,11 @@ class Golden:
         chosen = np.linspace(0, len(self.pixels) - 1, count).astype(np.int64)
         per_image = ("pixels", "teacher_logits", "generator", "asked")
         return dataclasses.replace(self, **{name: vars(self)[name][chosen] for name in per_image})
+
+    def for_bundle(self) -> "Golden":
+        """Return as many probes as a bundle may contain; all of them if the images are small."""
+        image_bytes = self.pixels[0].size + 4 * self.teacher_logits.shape[1] + 16
+        return self.subset(max(1, MAX_BUNDLE_BYTES // image_bytes))
 
     def save(self, path: Path) -> None:
         """Write an .npz file; equal content gives equal bytes."""

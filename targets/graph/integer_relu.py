@@ -1,4 +1,4 @@
-"""Move ReLUs to int8, so that ONNX Runtime runs the convolution before them on integers.
+"""Move ReLUs and ReLU6 to int8, so that ONNX Runtime runs the convolution before on integers.
 
 ONNX Runtime makes a convolution integer if a Q follows it directly, or follows a ReLU that the
 quantizer's lower limit replaces. A symmetric quantizer reaches below zero and replaces no ReLU, so
@@ -9,13 +9,17 @@ from onnx import ModelProto, NodeProto, helper
 
 from targets.graph.topology import Graph
 
+MAX_LEVEL = 127
+"""The highest level of a signed int8 quantizer."""
+
 
 def with_integer_relus(model: ModelProto) -> ModelProto:
     """Add a quantizer before each ReLU that a quantizer follows; every value stays the same.
 
     x -> Relu -> Q becomes x -> Q -> DQ -> LeakyRelu(0) -> Q, all with one scale. Rounding and
     clipping keep signs, so ReLU can come before or after them, and a value on the quantizer's grid
-    does not change. LeakyRelu is the only ReLU for which ONNX Runtime has an int8 kernel.
+    does not change. LeakyRelu is the only ReLU for which ONNX Runtime has an int8 kernel. A Clip
+    from 0 to the highest level or more, such as ReLU6, is a ReLU too: the quantizer clips there.
 
     Args:
         model: A Q/DQ graph; changed in place.
@@ -26,8 +30,8 @@ def with_integer_relus(model: ModelProto) -> ModelProto:
     graph = Graph(model)
     nodes: list[NodeProto] = []
     for node in graph.nodes:
-        quantizer = graph.only_consumer(node.output[0]) if node.op_type == "Relu" else None
-        if quantizer is None or quantizer.op_type != "QuantizeLinear":
+        quantizer = graph.only_consumer(node.output[0])
+        if quantizer is None or not _acts_as_relu(graph, node, quantizer):
             nodes.append(node)
             continue
         scale_and_zero, output = list(quantizer.input[1:]), node.output[0]
@@ -43,3 +47,17 @@ def with_integer_relus(model: ModelProto) -> ModelProto:
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     return model
+
+
+def _acts_as_relu(graph: Graph, node: NodeProto, quantizer: NodeProto) -> bool:
+    """Whether a node computes the values of a ReLU as far as the quantizer after it can tell."""
+    if quantizer.op_type != "QuantizeLinear":
+        return False
+    if node.op_type != "Clip":
+        return node.op_type == "Relu"
+    low, high = (graph.constants.get(name) for name in [*node.input, "", ""][1:3])
+    scale = graph.scale_of(quantizer)
+    if low is None or high is None or scale is None or float(low) != 0:
+        return False
+    # Any value above `high` rounds to the highest level, clipped or not.
+    return float(high) > (MAX_LEVEL - 0.5) * scale * (1 + 1e-6)

@@ -125,7 +125,7 @@ def test_present_run_makes_the_same_order(store, bundle, monkeypatch):
         for path in (bundle / "graphs").iterdir()
     }
     golden = bundle / "golden.npz"
-    probes = {"golden": Artifact("golden.npz", file_digest(golden), golden.stat().st_size)}
+    probes = {"bundle-golden": Artifact("golden.npz", file_digest(golden), golden.stat().st_size)}
     records = {"export": StepRecord(graphs, {}), "probe": StepRecord(probes, {})}
     (made,) = create_orders(config, records, store)
     assert made.sha256 == file_digest(FIXTURES / "order.json")

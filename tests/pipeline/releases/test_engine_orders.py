@@ -37,7 +37,7 @@ def records(store, tmp_path):
     graphs = {role: put(f"student.{role}.onnx") for role in ("fp32", "int8")}
     return {
         "export": StepRecord(graphs, {}),
-        "probe": StepRecord({"golden": put("golden.npz")}, {}),
+        "probe": StepRecord({"bundle-golden": put("golden.npz")}, {}),
     }
 
 
@@ -114,7 +114,7 @@ def test_order_with_file_outside_folder_is_refused(tmp_path, store):
 
 def test_damaged_object_is_refused_on_device(tmp_path, store, records):
     (order,) = create_orders(config(tmp_path, targets=["thor"]), records, store)
-    sha256 = records["probe"].artifacts["golden"].sha256
+    sha256 = records["probe"].artifacts["bundle-golden"].sha256
     (tmp_path / "store" / "objects" / sha256[:2] / sha256).write_text("other")
     with pytest.raises(InputError, match=r"golden.npz .* is damaged"):
         unpack(store, order.sha256, tmp_path / "device")

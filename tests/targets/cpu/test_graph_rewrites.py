@@ -66,6 +66,27 @@ def test_rewritten_convolutions_with_relu_run_in_integers(tmp_path):
     assert counts == {"original": 0, "rewritten": 2}
 
 
+def clipped(top, scale):
+    """Return a graph that clips a tensor at 0 and `top`, and then quantizes it."""
+    build = Builder()
+    limits = [build.constant(np.float32(value)) for value in (0, top)]
+    return build.finish(build.pair(build.add("Clip", build.pair("images"), *limits), scale), 3)
+
+
+@pytest.mark.parametrize(
+    ("levels", "kept"), [(126.4, True), (126.6, False), (127.0, False), (200.0, False)]
+)
+def test_clip_at_the_highest_level_or_above_is_a_relu(levels, kept, tmp_path):
+    scale = np.float32(0.05)
+    model = clipped(levels * scale, scale)
+    after = rewritten(model, with_integer_relus)
+    assert any(node.op_type == "Clip" for node in after.graph.node) is kept
+    steps = np.arange(-300, 300, dtype=np.float32) * scale / 2
+    images = np.broadcast_to(steps[:, None, None, None], (600, 3, 8, 8)).copy()
+    expected = logits_of(model, images, tmp_path)
+    np.testing.assert_array_equal(logits_of(after, images, tmp_path), expected)
+
+
 def test_activations_become_unsigned_and_weights_stay_signed():
     model = with_unsigned_activations(quantized_convolution())
     graph = Graph(model)
