@@ -10,6 +10,10 @@ from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.memory.protocol import MemoryContext, MemoryDefaults
 
 
+MAX_POOL_BYTES = 2**30
+"""Most bytes of images in a pool: 20,000 images of 3 x 128 x 128, fewer larger ones."""
+
+
 def build(recipe: Composition, context: MemoryContext) -> "PoolMemory":
     """Return the memory of a recipe."""
     assert isinstance(recipe.memory, ImagePool)
@@ -19,7 +23,8 @@ def build(recipe: Composition, context: MemoryContext) -> "PoolMemory":
 class PoolMemory(MemoryDefaults):
     """A ring buffer of the last `capacity` images.
 
-    Images are stored in half precision. The storage is allocated once, at the first batch.
+    Images are stored in half precision. The storage is allocated once, at the first batch. It holds
+    fewer images if they would take more than `MAX_POOL_BYTES`.
 
     Args:
         capacity: Largest number of images.
@@ -43,6 +48,8 @@ class PoolMemory(MemoryDefaults):
         """Store a batch; if the pool is full, it replaces the oldest images."""
         images, logits = batch.images, batch.logits
         if self._images is None or self._logits is None:
+            fitting = MAX_POOL_BYTES // (2 * images[0].numel())
+            self.capacity = max(1, min(self.capacity, fitting))
             self._images = images.new_zeros((self.capacity, *images.shape[1:]), dtype=torch.half)
             self._logits = logits.new_zeros((self.capacity, logits.shape[1]))
         slots = torch.arange(self._next, self._next + len(images), device=images.device)

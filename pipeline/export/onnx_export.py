@@ -13,6 +13,10 @@ from torch import Tensor, nn
 
 INPUT_NAME, OUTPUT_NAME = "images", "logits"
 
+EXAMPLES = 13
+"""Images in the example of an export. Sizes of a network are rarely multiples of this number, and
+all others become constants (`pipeline.tracing.fixed_form`)."""
+
 
 def export_onnx(network: nn.Module, example: Tensor, opset: int, batch: int | None) -> ModelProto:
     """Export a network to an ONNX model with the input `images` and the output `logits`.
@@ -23,20 +27,21 @@ def export_onnx(network: nn.Module, example: Tensor, opset: int, batch: int | No
 
     Args:
         network: The network. It is put into eval mode.
-        example: (N, C, H, W) images as the network takes them.
+        example: (N, C, H, W) images as the network takes them; the first one is used.
         opset: The ONNX opset version, 13 or later.
         batch: The fixed batch size, or None for a free batch dimension.
 
     Returns:
         The model, in memory.
     """
+    count = EXAMPLES if batch is None else batch
     axes = {INPUT_NAME: {0: "batch"}, OUTPUT_NAME: {0: "batch"}} if batch is None else None
     file: Any = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network.eval(),
-            (example if batch is None else example[:1].repeat(batch, 1, 1, 1),),
+            (example[:1].repeat(count, 1, 1, 1),),
             file,
             dynamo=False,
             opset_version=opset,

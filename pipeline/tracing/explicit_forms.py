@@ -51,9 +51,10 @@ def scaled_dot_product_attention(
 
 
 def adaptive_avg_pool2d(image: Tensor, output_size: Any) -> Tensor:
-    """Return what torch's function of this name returns, as two matrix products.
+    """Return what torch's function of this name returns, with all sizes as constants.
 
-    The exporter supports only output sizes that divide the input's size.
+    The exporter supports only output sizes that divide the input's size, and must know that size.
+
 
     Args:
         image: (..., H, W).
@@ -62,13 +63,19 @@ def adaptive_avg_pool2d(image: Tensor, output_size: Any) -> Tensor:
     Returns:
         (..., height, width).
     """
-    rows, columns = (_averages(old, new, image) for old, new in _sizes(image, output_size))
+    sizes = _sizes(image, output_size)
+    if all(old == new for old, new in sizes):
+        return image
+    if all(old % new == 0 for old, new in sizes):
+        window = [old // new for old, new in sizes]
+        return functional.avg_pool2d(image, window, window)
+    rows, columns = (_averages(old, new, image) for old, new in sizes)
     return torch.matmul(torch.matmul(rows, image), columns.t())
 
 
-def divides(image: Tensor, output_size: Any) -> bool:
-    """Return whether an adaptive pool's output size divides the size of its input (..., H, W)."""
-    return all(old % new == 0 for old, new in _sizes(image, output_size))
+def is_global(output_size: Any) -> bool:
+    """Return whether an adaptive pool averages the whole image, which the exporter supports."""
+    return output_size == 1 or output_size in ((1, 1), [1, 1])
 
 
 def _sizes(image: Tensor, output_size: Any) -> list[tuple[int, int]]:

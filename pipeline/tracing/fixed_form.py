@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from base.errors import InputError
 from pipeline.tracing.explicit_forms import (
     adaptive_avg_pool2d,
-    divides,
+    is_global,
     scaled_dot_product_attention,
 )
 from pipeline.tracing.operations import LAYERS, PRODUCTS
@@ -28,6 +28,8 @@ EXPLICIT_FORMS: dict[Callable[..., Any], Callable[..., Any]] = {
     functional.scaled_dot_product_attention: scaled_dot_product_attention,
     functional.adaptive_avg_pool2d: adaptive_avg_pool2d,
 }
+
+SIZES = (torch.Tensor.shape.__get__, torch.Tensor.size)  # type: ignore[attr-defined]
 
 ARGUMENTS = {
     **dict.fromkeys(LAYERS, ("input", "weight", "bias")),
@@ -80,10 +82,15 @@ class FixedForm(nn.Module):
         Raises:
             InputError: If a layer is called more often than in the trace.
         """
-        form = _Form(self)
-        with form:
+        with _Form(self, int(images.shape[0])):
             logits: Tensor = self.network(images)
         return logits
+
+    @property
+    def compared_layers(self) -> Callable[[], Any]:
+        """Return the network's method of this name, which names the stages to compare."""
+        method: Callable[[], Any] = self.network.compared_layers
+        return method
 
     @property
     def folded_tensors(self) -> set[int]:
@@ -92,8 +99,9 @@ class FixedForm(nn.Module):
 
 
 class _Form(TorchFunctionMode):
-    def __init__(self, root: FixedForm) -> None:
+    def __init__(self, root: FixedForm, images: int) -> None:
         super().__init__()
+        self.images = images
         self.folded = root.folded_tensors
         self.names = {id(p): name for name, p in root.named_parameters()}
         self.expected = root.calls
@@ -113,7 +121,9 @@ class _Form(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if func is functional.batch_norm:
             return self._batch_norm(*args, **kwargs)
-        if func is functional.adaptive_avg_pool2d and divides(*args, **kwargs):
+        if func in SIZES:
+            return self._known_sizes(func, args, kwargs)
+        if func is functional.adaptive_avg_pool2d and is_global(_argument(args, kwargs)):
             return func(*args, **kwargs)
         inner = EXPLICIT_FORMS.get(func) or get_handle_inner_function(func)
         if inner is not None:
@@ -126,6 +136,25 @@ class _Form(TorchFunctionMode):
         elif name in PRODUCTS:
             self._count(PRODUCT)
         return func(*args, **kwargs)
+
+    def _known_sizes(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Return sizes; while the network is exported, as constants unless they vary.
+
+        The exporter refuses some operations on images of unknown size. A size that is a multiple of
+        the number of images may depend on that number, and stays unknown.
+        """
+        with torch._C.DisableTorchFunction():
+            found = func(*args, **kwargs)
+            if not torch.jit.is_tracing():
+                return found
+            if isinstance(found, tuple):
+                return torch.Size([self._known(size) for size in found])
+            return self._known(found)
+
+    def _known(self, size: Any) -> Any:
+        return size if int(size) % self.images == 0 else int(size)
 
     def _batch_norm(
         self,
@@ -154,6 +183,11 @@ class _Form(TorchFunctionMode):
                 "the images that the network was traced with; remove branches on tensor values "
                 "from the network's forward method"
             )
+
+
+def _argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return a pool's second argument."""
+    return args[1] if len(args) > 1 else kwargs["output_size"]
 
 
 def _is_size_arithmetic(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfkd.memory import pool as pool_module
 from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.memory.pool import PoolMemory
 from tests.support.tiny import CPU, through_a_file
@@ -157,3 +158,12 @@ def test_images_stored_after_the_mark_are_dropped(capacity, before, after, again
 
 def held(pool):
     return sorted(int(value) for value in pool.state_dict()["logits"].flatten())
+
+
+def test_large_images_take_no_more_than_the_limit(monkeypatch):
+    monkeypatch.setattr(pool_module, "MAX_POOL_BYTES", 10 * 2 * 3 * 4 * 4)
+    pool = PoolMemory(20_000)
+    for value in range(15):
+        pool.store(LabelledBatch(torch.full((1, 3, 4, 4), float(value)), torch.zeros(1, 2)))
+    assert (pool.capacity, pool.count) == (10, 10)
+    assert set(pool.images[:, 0, 0, 0].tolist()) == set(range(5, 15))

@@ -85,3 +85,14 @@ def test_batch_norm_images_match_teachers_statistics_better_than_noise(tmp_path,
     assert raw.min() >= -2e-3
     assert raw.max() <= 1 + 2e-3
     assert notes["cost"]["images"] == 8
+
+
+def test_large_images_are_drawn_in_several_batches(tmp_path, monkeypatch):
+    chosen = config(tmp_path, 40)
+    torch.manual_seed(0)
+    generator = build_generator(HOUSE, image_spec(chosen.input), 10)
+    sizes = []
+    generator.register_forward_hook(lambda _, args, __: sizes.append(len(args[0])))
+    monkeypatch.setattr(calibration, "MAX_DRAWN_VALUES", 16 * 32 * 32)
+    assert draw_images(generator, chosen).shape == (40, 1, 32, 32)
+    assert sizes == [16, 16, 8]

@@ -48,7 +48,8 @@ def quantized(folder, store, *, teacher=None, student="same", **quantize):
 
 
 def weights(tensors):
-    return {name: t for name, t in tensors.items() if name.endswith(".weight")}
+    named = {name.removeprefix("network."): t for name, t in tensors.items()}
+    return {name: t for name, t in named.items() if name.endswith(".weight")}
 
 
 def same(ours, theirs):
