@@ -17,7 +17,7 @@ from pipeline.commands import bundle_commands, release_commands, run_commands
 
 USAGE, INTERRUPTED = 64, 130
 
-TRAINING_MODULES = ("torch", "torchvision", "nncf", "torchao", "onnxscript", "tensorboardX")
+TRAINING_MODULES = ("torch", "torchvision", "nncf", "onnxscript", "tensorboardX")
 """Modules that only the extra `train` installs."""
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")

@@ -9,7 +9,6 @@ from dfkd.composition import Composition, ImagePool
 from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.memory.protocol import MemoryContext, MemoryDefaults
 
-
 MAX_POOL_BYTES = 2**30
 """Most bytes of images in a pool: 20,000 images of 3 x 128 x 128, fewer larger ones."""
 

@@ -154,7 +154,7 @@ class QuantizeSection(Section):
         activation_bits: As `weight_bits`. Below 8, only inputs of layers are quantized.
         edge_bits: Bits of the first and last layer's weights and inputs, images included; if left
             out, as all others, and 8 for images.
-        float_layers: Layers that stay in float; any other layer left in float is an error.
+        float_layers: Names of layers that stay in float, or patterns such as "blocks.0.*".
         calibration_images: Number of images from which activation ranges are first set.
         weight_range: "half" keeps int8 weights within +-64, for CPUs whose int8 kernels saturate
             (x86 without VNNI); "auto" uses half if one of the targets is such a CPU.

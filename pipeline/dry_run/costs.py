@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dfkd.models.generators import Generator
 from dfkd.recipe import Recipe
 from dfkd.recipes.held_out import HELD_OUT
 from dfkd.recipes.zeroq import ZEROQ
@@ -173,23 +174,26 @@ class TrainingCosts:
         """Return the passes of a recipe's generator; none if it optimises pixels."""
         spec, classes = image_spec(self.config.input), self.config.teacher.classes
         generator = build_generator(recipe, spec, classes)
-        if generator is None:
+        if not isinstance(generator, Generator):
             return PassTimes(0.0, 0.0, 0)
         count = len(trial_images(self.config))
         latents = torch.randn(count, generator.latent, device=self.device)
         labels = torch.zeros(count, dtype=torch.long, device=self.device)
         given = labels if generator.conditional else None
 
-        class Drawing(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.generator = generator
+        return time_passes(_Drawing(generator, given).to(self.device), latents)
 
-            def forward(self, drawn: Tensor) -> Tensor:
-                images: Tensor = self.generator(drawn, given)
-                return images
 
-        return time_passes(Drawing().to(self.device), latents)
+class _Drawing(nn.Module):
+    """A generator as a function of its latents."""
+
+    def __init__(self, generator: Generator, labels: Tensor | None) -> None:
+        super().__init__()
+        self.generator, self.labels = generator, labels
+
+    def forward(self, latents: Tensor) -> Tensor:
+        images: Tensor = self.generator(latents, self.labels)
+        return images
 
 
 def resident_bytes() -> int:

@@ -10,6 +10,9 @@ from pipeline.tracing.function_graph import FunctionGraph
 LAYER_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.ConvTranspose1d, nn.ConvTranspose2d)
 
 
+FLOAT_BY_NAME = "named in quantize.float_layers"
+
+
 @dataclass(frozen=True)
 class FloatLayer:
     """A layer that stays in float.
@@ -56,7 +59,7 @@ def summarise(network: nn.Module, graph: FunctionGraph, scheme: Scheme) -> Netwo
     """
     total = sum(layer.multiply_adds for layer in graph.layers)
     in_float = tuple(
-        FloatLayer(layer.name, "named in quantize.float_layers", layer.multiply_adds / max(1, total))
+        FloatLayer(layer.name, FLOAT_BY_NAME, layer.multiply_adds / max(1, total))
         for layer in graph.layers
         if scheme.keeps_in_float(layer.name)
     )

@@ -14,7 +14,6 @@ from pipeline.step_types import StepContext
 from pipeline.teachers.networks import image_spec
 from pipeline.training.resumable_training import chosen_device, make_loop, train
 
-
 MAX_DRAWN_VALUES = 2**23
 """Most values of images drawn in one batch: 2,730 images of 3 x 32 x 32, 55 of 3 x 224 x 224."""
 

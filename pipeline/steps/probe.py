@@ -1,4 +1,4 @@
-"""probe: held-out generators, trained from the teacher alone, draw the probes -> golden.npz, and bundle-golden.npz."""
+"""probe: held-out generators, trained from the teacher alone, draw the probes -> golden.npz."""
 
 from typing import Any
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from nncf.torch.function_hook.handle_inner_functions import get_handle_inner_function
@@ -89,8 +89,8 @@ class FixedForm(nn.Module):
     @property
     def compared_layers(self) -> Callable[[], Any]:
         """Return the network's method of this name, which names the stages to compare."""
-        method: Callable[[], Any] = self.network.compared_layers
-        return method
+        method: Any = self.network.compared_layers
+        return cast(Callable[[], Any], method)
 
     @property
     def folded_tensors(self) -> set[int]:
@@ -147,7 +147,7 @@ class _Form(TorchFunctionMode):
         """
         with torch._C.DisableTorchFunction():
             found = func(*args, **kwargs)
-            if not torch.jit.is_tracing():
+            if not torch._C._get_tracing_state():
                 return found
             if isinstance(found, tuple):
                 return torch.Size([self._known(size) for size in found])

@@ -15,6 +15,7 @@ from targets.cpu.session import (
     time_interleaved,
 )
 
+
 @dataclass(frozen=True)
 class CompiledForCpu:
     """The result of compiling for a CPU.
