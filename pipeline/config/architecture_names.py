@@ -1,10 +1,10 @@
 """What an architecture's name in a run file stands for. Imports no torch.
 
-resnet20            a name in the registry, which is `dfkd.models.ARCHITECTURES`
-mobilenet_v2        else a model of torchvision
-torchvision:NAME    always a model of torchvision
-timm:NAME           always a model of timm
-package.module:NAME a factory of the user
+- `resnet20`: a name in the registry, which is `dfkd.models.ARCHITECTURES`
+- `mobilenet_v2`: if the registry lacks it, a model of torchvision
+- `torchvision:NAME`: always a model of torchvision
+- `timm:NAME`: always a model of timm
+- `package.module:NAME`: a factory of the user
 """
 
 from collections.abc import Mapping

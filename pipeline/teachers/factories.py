@@ -63,8 +63,10 @@ def called(factory: Any, arguments: Mapping[str, Any], architecture: str, label:
         network = factory(**arguments)
     except Exception as error:  # The function can raise anything.
         listed = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        reason = f"{label}({listed}) failed: {first_line(error)}"
-        raise InputError(f"architecture {architecture}: {reason}") from None
+        raise InputError(
+            f"architecture {architecture}: {label}({listed}) failed: {first_line(error)}; "
+            "correct the architecture, or factory_arguments beside it"
+        ) from None
     if not isinstance(network, nn.Module):
         raise InputError(
             f"architecture {architecture}: the {label} returned {type(network).__name__}, "
