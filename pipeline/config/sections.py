@@ -45,7 +45,7 @@ class NetworkSection(Section):
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is not set, so that fingerprints of older run files stay the same."""
-        unset = {"factory_arguments": {}, "output": None}
+        unset: dict[str, Any] = {"factory_arguments": {}, "output": None}
         values: dict[str, Any] = dump(self)
         return {k: v for k, v in values.items() if k not in unset or v != unset[k]}
 

@@ -168,7 +168,7 @@ def test_teacher_is_loaded_with_arguments_and_output():
     teacher = load_teacher(section, SPEC, state, torch.device("cpu"))
     torch.testing.assert_close(teacher.state_dict(), state)
     other = section.model_copy(update={"factory_arguments": {"form": "dict"}})
-    with pytest.raises(InputError, match="correct .*factory_arguments"):
+    with pytest.raises(InputError, match=r"correct .*factory_arguments"):
         load_teacher(other, SPEC, state, torch.device("cpu"))
 
 
