@@ -29,7 +29,7 @@ from pipeline.quantization.fake_quantizers import restore, to_torch_quantizers
 from pipeline.store.step_record import StepRecord
 from pipeline.store.store import Store
 from pipeline.teachers.loading import load_teacher, parse_weights
-from pipeline.teachers.networks import build_network, image_spec
+from pipeline.teachers.networks import build_section, image_spec
 from pipeline.teachers.weights_file import read_weights
 from pipeline.tracing.fixed_form import FixedForm
 from pipeline.training.progress import LineReporter
@@ -65,9 +65,7 @@ class Quantized:
     def quantized(self, config: RunConfig) -> FixedForm:
         """Return the fake-quantized network in torch."""
         section = config.teacher
-        network = build_network(
-            section.architecture, section.width, image_spec(config.input), section.classes
-        )
+        network = build_section(section, image_spec(config.input), section.classes)
         network.load_state_dict(load_file(self.files["student"]))
         places = json.loads(self.files["quantizers"].read_text())
         spec = image_spec(config.input)

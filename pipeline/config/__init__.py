@@ -4,8 +4,10 @@ Nothing here imports torch.
 """
 
 __all__ = [
+    "architecture_names",
     "chosen_recipes",
     "chosen_targets",
+    "network_values",
     "recipe_card",
     "recipe_checks",
     "run_file",

@@ -1,6 +1,6 @@
 """The sections of the run file. Imports no torch."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -8,8 +8,12 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
+
+from pipeline.config.network_values import FactoryArguments, Output
 
 MAX_COUNT = 10**6
 """The largest number of images, rounds or classes. More is a typing error, and could fill the
@@ -30,21 +34,40 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class TeacherSection(Section):
+class NetworkSection(Section):
+    """The keys that describe a network, of a teacher or of a student."""
+
+    architecture: str
+    width: Width = 1.0
+    factory_arguments: FactoryArguments = {}
+    output: Output = None
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not set, so that fingerprints of older run files stay the same."""
+        unset: dict[str, Any] = {"factory_arguments": {}, "output": None}
+        values: dict[str, Any] = dump(self)
+        return {k: v for k, v in values.items() if k not in unset or v != unset[k]}
+
+
+class TeacherSection(NetworkSection):
     """The trained network.
 
     Attributes:
         weights: A state dict (.safetensors, .pt, .pth, .th): a path relative to the run file, or a
             URL.
-        architecture: A name in the catalogue, a torchvision model, or `package.module:factory`.
+        architecture: A name in the catalogue, a torchvision model, `torchvision:NAME`, `timm:NAME`,
+            or `package.module:factory`.
         width: Multiplier of the hidden widths, for architectures of the catalogue.
+        factory_arguments: Keyword arguments for a factory, or for a model of torchvision or timm:
+            numbers, texts, `true`, `false`, `null`, or lists of these.
+        output: Which output has the logits, if the network returns several: a position (from 0), or
+            a name. It has no effect on a network that returns one tensor.
         classes: Number of classes.
         class_names: Their names, in order; optional.
     """
 
     weights: str
-    architecture: str
-    width: Width = 1.0
     classes: Annotated[int, Field(ge=2, le=MAX_COUNT)]
     class_names: tuple[str, ...] = ()
 
@@ -84,16 +107,15 @@ class InputSection(Section):
         return self
 
 
-class StudentSection(Section):
+class StudentSection(NetworkSection):
     """The network that is trained.
 
     Attributes:
         architecture: As for the teacher.
         width: As for the teacher.
+        factory_arguments: As for the teacher.
+        output: As for the teacher.
     """
-
-    architecture: str
-    width: Width = 1.0
 
 
 class Budget(Section):

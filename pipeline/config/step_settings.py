@@ -10,8 +10,8 @@ from dfkd.recipe import Recipe
 from dfkd.student_loss import OBJECTIVES, UPDATES
 from dfkd.synthesizers import SYNTHESIZERS
 from dfkd.terms import TERMS, WRAPPERS
+from pipeline.config.architecture_names import code_version, library_version
 from pipeline.config.schema import RunConfig
-from pipeline.store.code_digest import factory_digest
 
 
 def sections(config: RunConfig, *names: str) -> dict[str, Any]:
@@ -46,10 +46,12 @@ def network_modules(config: RunConfig) -> tuple[str, ...]:
 
 
 def _definition(architecture: str) -> Any:
-    """Return what defines an architecture: its table row, factory digest or torchvision version."""
+    """Return what defines an architecture: its table row, factory digest or library version."""
     if architecture in ARCHITECTURES:
         return asdict(ARCHITECTURES[architecture])
-    return factory_digest(architecture) or f"torchvision {metadata.version('torchvision')}"
+    return code_version(architecture) or (
+        f"torchvision {library_version('torchvision', architecture)}"
+    )
 
 
 def recipe_data(recipe: Recipe) -> dict[str, Any]:

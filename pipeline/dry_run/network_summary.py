@@ -6,8 +6,7 @@ from torch import nn
 
 from pipeline.quantization.scheme import Scheme
 from pipeline.tracing.function_graph import FunctionGraph
-
-LAYER_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.ConvTranspose1d, nn.ConvTranspose2d)
+from pipeline.tracing.layers import LAYER_TYPES
 
 
 FLOAT_BY_NAME = "named in quantize.float_layers"

@@ -4,6 +4,7 @@ from base.lazy_names import lazy_names
 
 __all__ = [
     "build_network",
+    "build_section",
     "check_config",
     "check_networks",
     "check_weights",
@@ -18,6 +19,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "build_network": "networks",
+        "build_section": "networks",
         "check_config": "config_checks",
         "check_networks": "network_checks",
         "check_weights": "weights_file",

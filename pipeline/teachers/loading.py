@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from typing import Any
 
 import safetensors
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 
 from base.errors import InputError, first_line
 from dfkd.images import ImageSpec
+from pipeline.config.architecture_names import code_version, kind_and_name
 from pipeline.config.sections import TeacherSection
-from pipeline.store.code_digest import factory_digest
-from pipeline.teachers.networks import build_network, logits_of_blank_image
+from pipeline.teachers.library_networks import fits_torchvision
+from pipeline.teachers.networks import build_section, logits_of_blank_image
 from pipeline.teachers.torch_file import TooLargeError, load_torch
 from pipeline.teachers.weights_file import HOW_TO_SAVE
 
@@ -74,7 +76,7 @@ def load_teacher(
     Raises:
         InputError: If weights, architecture, input and classes do not fit each other.
     """
-    network = build_network(section.architecture, section.width, spec, section.classes)
+    network = build_section(section, spec, section.classes)
     _load_state(network, state, section)
     network.eval().requires_grad_(False).to(device)
     label = f"teacher {section.weights}: {section.architecture}"
@@ -88,11 +90,16 @@ def load_teacher(
 
 
 def teacher_fingerprint(section: TeacherSection, state: StateDict) -> str:
-    """Return the sha256 of architecture, width and the name, type, shape and bytes of each weight.
+    """Return the sha256 of the architecture and the name, type, shape and bytes of each weight.
 
-    The path of the weights file and its format are not part of the fingerprint.
+    Width, arguments and output belong to the architecture. The path of the weights file and its
+    format are not part of the fingerprint.
     """
-    architecture = f"{section.architecture}*{section.width}:{factory_digest(section.architecture)}"
+    architecture = f"{section.architecture}*{section.width}:{code_version(section.architecture)}"
+    # Not in the text if nothing is set, so that fingerprints of older run files stay the same.
+    details = section.model_dump(mode="json", include={"factory_arguments", "output"})
+    if details:
+        architecture += json.dumps(details, sort_keys=True)
     total = hashlib.sha256(architecture.encode())
     for name, tensor in sorted(state.items()):
         total.update(f"{name}:{tensor.dtype}:{list(tensor.shape)};".encode())
@@ -143,7 +150,21 @@ def _load_state(network: nn.Module, state: StateDict, section: TeacherSection) -
     if found:
         raise InputError(
             f"teacher {section.weights}: the weights are not those of {section.architecture} with "
-            f"{section.classes} classes: {'; '.join(found)}; "
-            "correct teacher.architecture, teacher.width or teacher.classes"
+            f"{section.classes} classes: {'; '.join(found)}; {_how_to_fit(state, section)}"
         )
     network.load_state_dict(state, strict=False)
+
+
+def _how_to_fit(state: StateDict, section: TeacherSection) -> str:
+    """Return what to change in the run file if the weights are not those of the architecture."""
+    name, kind = section.architecture, kind_and_name(section.architecture)[0]
+    # The registry has other networks than torchvision under some of torchvision's names.
+    if kind == "registry" and fits_torchvision(name, section.classes, state):
+        and_width = " and remove teacher.width" if section.width != 1.0 else ""
+        return (
+            f"they are those of torchvision's {name}: "
+            f"write architecture: torchvision:{name}{and_width}"
+        )
+    if kind == "registry":
+        return "correct teacher.architecture, teacher.width or teacher.classes"
+    return "correct teacher.architecture, teacher.factory_arguments or teacher.classes"

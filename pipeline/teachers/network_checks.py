@@ -13,10 +13,11 @@ from dfkd.training.stage_check import check_stages
 from pipeline.config.recipe_checks import running_recipes
 from pipeline.config.schema import RunConfig
 from pipeline.teachers.loading import StateDict, load_teacher, parse_weights
-from pipeline.teachers.networks import build_network, image_spec, logits_of_blank_image
+from pipeline.teachers.networks import build_section, image_spec, logits_of_blank_image
 from pipeline.teachers.weights_file import read_weights
 from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.function_graph import FunctionGraph
+from pipeline.tracing.layers import LAYER_TYPES
 from pipeline.tracing.weight_baking import copy_with_plain_weights
 
 
@@ -38,12 +39,14 @@ def check_student(config: RunConfig, student: nn.Module) -> None:
     logits_of_blank_image(plain, spec, config.teacher.classes, label)
     device = next((tensor.device for tensor in student.state_dict().values()), None)
     example = spec.normalise(torch.zeros(2, *spec.shape, device=device))
-    known = [x.name for x in FunctionGraph(fixed_form(plain, example), example).layers]
-    if not known:
+    layers = [x.name for x in FunctionGraph(fixed_form(plain, example), example).layers]
+    if not layers:
         raise InputError(
             f"{label}: has no convolution and no linear layer to quantize; "
             "choose another student.architecture"
         )
+    # Also layers that are never called: the name may come from the network's definition.
+    known = layers + [name for name, x in plain.named_modules() if isinstance(x, LAYER_TYPES)]
     for pattern in config.quantize.float_layers:
         if not any(fnmatchcase(name, pattern) for name in known):
             raise InputError(
@@ -96,8 +99,7 @@ def check_networks(config: RunConfig, device: torch.device) -> Networks:
     state = parse_weights(read_weights(url), url)
     teacher = student = load_teacher(config.teacher, spec, state, device)
     if config.student != "same":
-        section = config.student
-        student = build_network(section.architecture, section.width, spec, config.teacher.classes)
+        student = build_section(config.student, spec, config.teacher.classes)
     check_student(config, student)
     check_feature_shapes(config, teacher, student)
     return Networks(teacher, student.eval(), state)

@@ -7,7 +7,7 @@ from torch import nn
 from pipeline.roles import STUDENT, TEACHER
 from pipeline.step_types import StepContext
 from pipeline.teachers.loading import load_teacher, parse_weights
-from pipeline.teachers.networks import build_network, image_spec
+from pipeline.teachers.networks import build_section, image_spec
 
 
 def open_teacher(context: StepContext, device: torch.device) -> nn.Module:
@@ -21,8 +21,7 @@ def open_student(context: StepContext) -> nn.Module:
     """Return the float student on the CPU, in eval mode: the distilled one, or the teacher."""
     config = context.config
     section = config.teacher if config.student == "same" else config.student
-    spec, classes = image_spec(config.input), config.teacher.classes
-    student = build_network(section.architecture, section.width, spec, classes)
+    student = build_section(section, image_spec(config.input), config.teacher.classes)
     student.load_state_dict(load_file(context.inputs[STUDENT]))
     return student.eval()
 

@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass
 
+from torch import nn
+
+LAYER_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.modules.conv._ConvTransposeNd)
+"""Modules that usually call a layer. What a network calls is known from its function graph only."""
+
 
 @dataclass(frozen=True)
 class Source:

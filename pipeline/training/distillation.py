@@ -10,7 +10,7 @@ from pipeline.config.chosen_recipes import chosen_recipe, keeps_generator
 from pipeline.roles import GENERATOR, STUDENT
 from pipeline.step_types import Role, StepContext, StepResult
 from pipeline.teachers.network_checks import check_feature_shapes, check_student
-from pipeline.teachers.networks import build_network, image_spec
+from pipeline.teachers.networks import build_section, image_spec
 from pipeline.teachers.step_inputs import cpu_state, open_teacher
 from pipeline.training.resumable_training import (
     chosen_device,
@@ -32,9 +32,7 @@ def distill(context: StepContext) -> StepResult:
     recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
     teacher = open_teacher(context, device)
     torch.manual_seed(config.seed)
-    student = build_network(
-        config.student.architecture, config.student.width, spec, config.teacher.classes
-    ).to(device)
+    student = build_section(config.student, spec, config.teacher.classes).to(device)
     check_student(config, student)
     check_feature_shapes(config, teacher, student)
     generator = build_generator(recipe, spec, config.teacher.classes)

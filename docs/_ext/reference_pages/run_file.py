@@ -93,7 +93,8 @@ def _type(field: Schema) -> str:
     if field["type"] == "array":
         return _list(field)
     if field["type"] == "object":
-        return f"map of names to {_limited(field['additionalProperties'], plural=True)}"
+        values = field["additionalProperties"]
+        return f"map of names to {'values' if values is True else _limited(values, plural=True)}"
     if field["type"] == "null":
         return "`null`"
     if field["type"] == "boolean":

@@ -1,0 +1,87 @@
+"""Build a network by a user's factory."""
+
+import importlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from base.errors import InputError, first_line
+from pipeline.teachers.torchvision_on_cpu import import_torchvision
+
+FACTORIES_VARIABLE = "DATAFREE_EDGE_FACTORIES"
+"""Environment variable: "allowed" (the default), or "refused" on a worker that runs the run files
+of people who must not run code there."""
+
+NEED_TORCHVISION = ("torchvision", "timm")
+"""Packages that import torchvision, which a CPU build of torch must be prepared for."""
+
+
+def network_of_factory(architecture: str, classes: int, arguments: Mapping[str, Any]) -> nn.Module:
+    """Import a factory and return the network that it makes.
+
+    Args:
+        architecture: `package.module:factory`.
+        classes: Number of logits, handed to the factory as `num_classes`.
+        arguments: More keyword arguments.
+
+    Raises:
+        InputError: If factories are refused, or if the factory cannot be imported, fails or returns
+            no network.
+    """
+    _require_factories_allowed(architecture)
+    module_name, _, name = architecture.partition(":")
+    if module_name.split(".")[0] in NEED_TORCHVISION:
+        import_torchvision()
+    try:
+        factory = getattr(importlib.import_module(module_name), name)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"architecture {architecture}: {error}; add its folder to PYTHONPATH, or install it"
+        ) from None
+    except Exception as error:  # The user's module can raise anything.
+        raise InputError(
+            f"architecture {architecture}: importing it failed: {first_line(error)}"
+        ) from None
+    return called(factory, {"num_classes": classes, **arguments}, architecture, "factory")
+
+
+def called(factory: Any, arguments: Mapping[str, Any], architecture: str, label: str) -> nn.Module:
+    """Call a function that makes a network.
+
+    Args:
+        factory: The function.
+        arguments: Its keyword arguments.
+        architecture: The architecture's name in the run file, for error messages.
+        label: What error messages call the function.
+
+    Raises:
+        InputError: If the function fails or returns no network.
+    """
+    try:
+        network = factory(**arguments)
+    except Exception as error:  # The function can raise anything.
+        listed = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        raise InputError(
+            f"architecture {architecture}: {label}({listed}) failed: {first_line(error)}; "
+            "correct the architecture, or factory_arguments beside it"
+        ) from None
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"architecture {architecture}: the {label} returned {type(network).__name__}, "
+            "not an nn.Module"
+        )
+    return network
+
+
+def _require_factories_allowed(architecture: str) -> None:
+    setting = os.environ.get(FACTORIES_VARIABLE, "allowed")
+    if setting == "refused":
+        raise InputError(
+            f"architecture {architecture}: a factory imports code, which this machine refuses; "
+            "choose a name of the registry, of torchvision or of timm, or set "
+            f"{FACTORIES_VARIABLE}=allowed"
+        )
+    if setting != "allowed":
+        raise InputError(f"{FACTORIES_VARIABLE} is {setting!r}; set it to refused or allowed")
