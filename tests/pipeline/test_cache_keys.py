@@ -199,6 +199,7 @@ def run(folder):
     return {step for step in steps if not any(label.startswith(step) for label in reused)}
 
 
+@pytest.mark.server
 def test_run_reuses_all_steps_until_a_formula_changes(copy):
     tiny = {"batch": 16, "memory": 32}
     write_run(

@@ -11,6 +11,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "mnist_lenet5"
 
+GENERATOR = {"width": 16, "latent": 32}
+"""A small one: the rounds are spent in it."""
+
 QUICK: dict[str, Any] = {
     "name": "quick",
     "teacher": {
@@ -22,14 +25,16 @@ QUICK: dict[str, Any] = {
     "student": {"architecture": "lenet5-half"},
     "distill": {
         "budget": {"steps": 40},
-        "overrides": {"batch": 32, "memory": 512, "student_steps": 20},
+        "overrides": {"batch": 32, "memory": 512, "student_steps": 20, **GENERATOR},
     },
     "quantize": {
         "budget": {"steps": 10},
-        "overrides": {"batch": 32, "memory": 512, "warmup_rounds": 20},
+        "overrides": {"batch": 32, "memory": 512, "warmup_rounds": 20, **GENERATOR},
         "calibration_images": 128,
+        # Compiling the others takes minutes.
+        "kernels": "reference",
     },
-    "gate": {"rounds": 30, "generators": 2},
+    "gate": {"rounds": 10, "generators": 2},
 }
 
 

@@ -11,6 +11,7 @@ STANDIN_FP16_MS as its time.
 import json
 import os
 import signal
+import site
 import sys
 import time
 from pathlib import Path
@@ -134,6 +135,7 @@ def build(arguments):
 
 def layer_table(graph):
     """Return one row per convolution or linear layer, and STANDIN_REFORMATS reformat layers."""
+    site.main()
     import onnx
 
     nodes = onnx.load(graph).graph.node
@@ -204,6 +206,7 @@ def write_times(arguments):
 
 def write_logits(arguments):
     """Write ONNX Runtime's logits for the graph that the engine was built from."""
+    site.main()
     import numpy as np
     import onnxruntime as ort
 
