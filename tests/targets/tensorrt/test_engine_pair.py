@@ -21,7 +21,6 @@ from targets.tensorrt.throttling import Throttling
 from tests.support.trtexec.install import DEVICE, install_trtexec_stand_in
 from tests.targets.bundle.test_verdict import golden
 
-
 PROBES = 512
 """Few runs of an engine answer all of them."""
 
