@@ -43,7 +43,7 @@ def context(monkeypatch, tmp_path, same_bundle):
     return _context
 
 
-@pytest.mark.parametrize("version", ["8.2", "10.3", "11.1"])
+@pytest.mark.parametrize("version", ["8.2", pytest.param("10.3", marks=pytest.mark.slow), "11.1"])
 def test_faster_engine_that_passes_on_all_probes_is_recommended(context, version):
     checked, recommendation = compile_engine_pair(
         context(version, int8_ms=1, fp16_ms=2), 1, 256, with_int8=True
