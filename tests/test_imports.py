@@ -53,6 +53,7 @@ def test_wheel_contains_only_the_five_packages(tmp_path):
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
+@pytest.mark.server
 def test_torchvision_imports_with_a_cpu_build_of_torch():
     code = (
         "from pipeline.teachers.torchvision_on_cpu import import_torchvision as i\n"

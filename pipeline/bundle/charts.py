@@ -22,9 +22,12 @@ def probe_grid(golden: Golden, columns: int = 10, rows: int = 4) -> Figure:
     for place, index in enumerate(shown):
         left, bottom = place % columns, rows - 1 - place // columns
         image = golden.pixels[index].transpose(1, 2, 0)
-        gray = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[2] != 3 else {}
         extent = (left + 0.05, left + 0.95, bottom + 0.02, bottom + 0.78)
-        axes.imshow(image if not gray else image[:, :, 0], extent=extent, aspect="auto", **gray)
+        if image.shape[2] == 3:
+            axes.imshow(image, extent=extent, aspect="auto")
+        else:
+            gray = image[:, :, 0]
+            axes.imshow(gray, cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto")
         axes.text(left + 0.5, bottom + 0.82, str(classes[index]), fontsize=8, ha="center")
     axes.set(xlim=(0, columns), ylim=(0, rows))
     return figure
