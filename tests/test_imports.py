@@ -5,6 +5,8 @@ import subprocess
 import sys
 import zipfile
 
+import pytest
+
 from tests.support.quick_run import ROOT
 
 DEVICE_MODULES = [
@@ -31,6 +33,7 @@ def test_device_modules_import_without_torch_and_prefect():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
+@pytest.mark.server
 def test_wheel_contains_only_the_five_packages(tmp_path):
     # setuptools writes a build folder into the tree, and packs what an older one contains.
     copy = tmp_path / "copy"
@@ -50,6 +53,7 @@ def test_wheel_contains_only_the_five_packages(tmp_path):
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
+@pytest.mark.server
 def test_torchvision_imports_with_a_cpu_build_of_torch():
     code = (
         "from pipeline.teachers.torchvision_on_cpu import import_torchvision as i\n"

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
 
 from base.errors import InputError
@@ -41,6 +41,8 @@ class Release:
     when: str = ""
 
     def __post_init__(self) -> None:
+        if not all(isinstance(value, str) for value in astuple(self)):
+            raise TypeError("every field of a release is a string")
         replaced = self.bundle if self.because == PASSED else self.because.removeprefix(INSTEAD_OF)
         signature = self.signature or self.bundle
         for sha256 in (self.bundle, self.student, self.manifest, signature, replaced):

@@ -8,8 +8,17 @@ from tests.support.session import Session, free_port
 
 GROUPS = groups(QUICK)
 
+PAGES_ABOUT_PARTS = "add-"
+"""Groups that run pytest or a command on the whole project: together they take a minute."""
 
-@pytest.mark.parametrize("name", GROUPS)
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.server if name.startswith(PAGES_ABOUT_PARTS) else ())
+        for name in GROUPS
+    ],
+)
 def test_quick_commands_succeed(name, tmp_path, quick_store):
     project = copy_project(tmp_path / "project")
     (home := tmp_path / "home").mkdir()

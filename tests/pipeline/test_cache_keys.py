@@ -179,7 +179,18 @@ def test_keys_ignore_messages_comments_and_unused_parts(original, copy):
     assert changed_steps(original, copy) == set()
 
 
-@pytest.mark.parametrize(("file", "old", "new", "steps"), WITH_EFFECT)
+# Each case starts a process, so only every third is a quick test.
+@pytest.mark.parametrize(
+    ("file", "old", "new", "steps"),
+    [
+        *WITH_EFFECT[::3],
+        *(
+            pytest.param(*case, marks=pytest.mark.server)
+            for index, case in enumerate(WITH_EFFECT)
+            if index % 3
+        ),
+    ],
+)
 def test_keys_change_with_code_and_data_of_the_step(original, copy, file, old, new, steps):
     edit(copy, file, old, new)
     assert changed_steps(original, copy) == steps
@@ -199,6 +210,7 @@ def run(folder):
     return {step for step in steps if not any(label.startswith(step) for label in reused)}
 
 
+@pytest.mark.server
 def test_run_reuses_all_steps_until_a_formula_changes(copy):
     tiny = {"batch": 16, "memory": 32}
     write_run(

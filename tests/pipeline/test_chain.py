@@ -133,7 +133,7 @@ def test_graph_metadata_has_its_origin(finished):
     assert properties["producer"].startswith("datafree-edge ")
 
 
-def test_export_with_preprocessing_and_fixed_batch(quick_store, tmp_path):
+def test_export_with_preprocessing_and_fixed_batch(finished, quick_store, tmp_path):
     """The oldest opset, a batch of twelve, and the normalisation inside the graph."""
     export = {"opset": 13, "batch": 12, "preprocessing": True}
     config = read_run_file(write_run(tmp_path, export=export))
@@ -144,8 +144,7 @@ def test_export_with_preprocessing_and_fixed_batch(quick_store, tmp_path):
     assert [d.dim_value for d in taken.shape.dim] == [12, 1, 32, 32]
     assert graph.opset_import[0].version == 13
     assert manifest["targets"]["local-cpu"]["batch"] == 12
-    plain = read_run_file(write_run(tmp_path))
-    usual = execute(plain, Store(str(quick_store)), tmp_path / "usual", Silent())
+    _, usual, _ = finished
     assert manifest["verdict"]["agreed"] == pytest.approx(usual["verdict"]["agreed"], abs=6)
 
 

@@ -14,7 +14,7 @@ from dfkd.training.budget import Plan
 from dfkd.training.health import MAX_INTERVAL
 from tests.support.tiny import MNIST, make_loop, mnist_teacher, shrunk, weights
 
-RECIPE = shrunk(HOUSE, batch=32, student_steps=2, fresh_batches=2)
+RECIPE = shrunk(HOUSE, batch=32, student_steps=1, fresh_batches=1)
 NON_ADVERSARIAL = replace(RECIPE, terms=RECIPE.terms[:2])
 """Without an adversary, a faulty student does not affect the generator first."""
 COMMON = 4

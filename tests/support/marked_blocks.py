@@ -2,7 +2,8 @@
 
 A comment on the line before a block says what happens to it:
 
-    <!-- test: quick -->              run by `make test`
+    <!-- test: quick -->              run by `make test`; the pages about new parts (`add_*.md`)
+                                      by `make test-server`
     <!-- test: server -->             run by `make test-server`
     <!-- test: slow -->               run by `make slow`
     <!-- test: not-run -->            commands and options are looked up, nothing is run

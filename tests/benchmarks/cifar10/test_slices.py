@@ -70,17 +70,17 @@ def data(tmp_path):
 
 
 def narrow(width):
-    return replace(ARCHITECTURES["resnet20"], width=width)
+    return replace(ARCHITECTURES["lenet5-bn"], width=width)
 
 
 @pytest.fixture
 def tiny(monkeypatch):
     """A pair of tiny networks and a tiny recipe."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setitem(ARCHITECTURES, "tiny-teacher", narrow(0.25))
-    monkeypatch.setitem(ARCHITECTURES, "tiny-student", narrow(0.125))
+    monkeypatch.setitem(ARCHITECTURES, "tiny-teacher", narrow(1.0))
+    monkeypatch.setitem(ARCHITECTURES, "tiny-student", narrow(0.5))
     monkeypatch.setitem(PAIRS, "tiny", ("tiny-teacher", "tiny-student"))
-    small = {"batch": 8, "memory": 64, "fresh_batches": 1, "student_steps": 2, "width": 8}
+    small = {"batch": 8, "memory": 64, "fresh_batches": 1, "student_steps": 2, "width": 4}
     monkeypatch.setitem(RECIPES, "house", HOUSE.overridden(small))
     monkeypatch.setattr(distillation, "EVALUATIONS", 6)
     monkeypatch.setattr(teacher, "BATCH", 16)

@@ -148,7 +148,9 @@ def test_roll_back_restores_the_state_before_the_collapse_began():
     assert same(observed.states[24], start)
 
 
-@pytest.mark.parametrize("choose", [equal_images, of_one_class])
+@pytest.mark.parametrize(
+    "choose", [equal_images, pytest.param(of_one_class, marks=pytest.mark.slow)]
+)
 def test_short_collapse_is_no_fault(choose):
     observed = ObservedRun(
         mnist_loop(RECIPE, 40), {25}, lambda loop: replace_images(loop, WINDOW - 2, choose)

@@ -27,9 +27,19 @@ from tests.support.tiny import (
     weights,
 )
 
+
+def with_short_rounds(recipe):
+    """The recipe with at most two batches and two student steps in a round."""
+    small = shrunk(recipe)
+    counts = {
+        name: min(2, getattr(small.schedule, name)) for name in ("fresh_batches", "student_steps")
+    }
+    return replace(small, schedule=replace(small.schedule, **counts))
+
+
 RESUMED = {
     **{
-        name: shrunk(RECIPES[name])
+        name: with_short_rounds(RECIPES[name])
         for name in (
             "rdskd",  # exponential increments with a reference; a frozen generator
             "ta-dfkd",  # selection
@@ -142,7 +152,7 @@ def test_loop_trains_student_and_generator_but_not_the_teacher():
 def test_no_recipe_changes_the_teacher(name):
     teacher = make_teacher()
     before = weights(teacher)
-    make_loop(RESUMED[name], plan_for(RESUMED[name], 1, 2), teacher=teacher).run()
+    make_loop(RESUMED[name], plan_for(RESUMED[name], 1, 1), teacher=teacher).run()
     assert torch.equal(before, weights(teacher))
     assert not any(module.training for module in teacher.modules())
 
@@ -164,7 +174,7 @@ def test_main_rounds_without_generator_steps_do_not_change_the_generator():
 
 @pytest.mark.parametrize("name", RESUMED)
 def test_seed_determines_the_student(name):
-    plan = plan_for(RESUMED[name], 1, 2)
+    plan = plan_for(RESUMED[name], 1, 1)
     runs = [make_loop(RESUMED[name], plan, seed=seed) for seed in (3, 3, 4)]
     students = []
     for run in runs:
@@ -178,10 +188,10 @@ def test_seed_determines_the_student(name):
 
 @pytest.mark.parametrize("name", RESUMED)
 def test_resumed_run_equals_an_uninterrupted_run(name):
-    recipe, plan = RESUMED[name], plan_for(RESUMED[name], 2, 4)
+    recipe, plan = RESUMED[name], plan_for(RESUMED[name], 1, 3)
     whole = make_loop(recipe, plan)
     whole.run()
-    for stop_after in (1, plan.warmup_rounds + 3):
+    for stop_after in (1, plan.warmup_rounds + 2):
         state = killed_after(make_loop(recipe, plan), stop_after)
         torch.rand(7)  # Another process has another random state.
         resumed = make_loop(recipe, plan, seed=99)
@@ -196,7 +206,7 @@ def test_resumed_run_equals_an_uninterrupted_run(name):
 
 def test_resumed_run_restores_probe_roll_backs_and_healthy_state():
     """Long enough for a measurement; killed after a roll-back and before the next measurement."""
-    recipe = SMALL.overridden({"batch": 32, "memory": 64})
+    recipe = SMALL.overridden({"batch": 32, "memory": 64, "student_steps": 1, "fresh_batches": 1})
 
     def new():
         return make_loop(recipe, Plan(0, 44), teacher=mnist_teacher(), spec=MNIST)
@@ -333,7 +343,7 @@ def test_adversary_increases_the_distance_to_a_fixed_student(name):
     recipe = replace(
         SMALL,
         terms=(Term(name, 1.0, options={"clamp": 0.0} if name == "adversary-js" else {}),),
-    ).overridden({"student_lr": 0.0})
+    ).overridden({"student_lr": 0.0, "student_steps": 1, "fresh_batches": 1})
     teacher = make_teacher(sharpness=30.0)
 
     def last(rate):
@@ -423,20 +433,20 @@ def test_conditional_generator_learns_its_labels():
     "name", ["house", "dafl", "lra", "mad", "cmi", "nayer", "adi", "ta-dfkd", "zskt"]
 )
 def test_half_precision_gives_finite_losses_and_float_weights(name):
-    recipe, rounds = shrunk(RECIPES[name]), []
-    run = make_loop(recipe, plan_for(recipe, 1, 2), precision=torch.bfloat16)
+    recipe, rounds = with_short_rounds(RECIPES[name]), []
+    run = make_loop(recipe, plan_for(recipe, 1, 1), precision=torch.bfloat16)
     run.run(rounds.append)
     assert all(math.isfinite(v) for r in rounds for v in r.losses.values())
     assert all(r.event is None for r in rounds)
     assert {p.dtype for p in run.student.parameters()} == {torch.float32}
-    other = make_loop(recipe, plan_for(recipe, 1, 2))
+    other = make_loop(recipe, plan_for(recipe, 1, 1))
     other.run()
     assert not torch.equal(weights(run.student), weights(other.student))
 
 
 @pytest.mark.parametrize("name", ["house", pytest.param("fast-datafree", marks=pytest.mark.slow)])
 def test_half_precision_measures_agreement(name):
-    recipe = shrunk(RECIPES[name], batch=32)
+    recipe = shrunk(RECIPES[name], batch=32, fresh_batches=1, student_steps=1)
     run = make_loop(recipe, Plan(0, 21), precision=torch.bfloat16, teacher=make_teacher())
     measurements = []
     run.run(lambda now: measurements.append(now.agreement))

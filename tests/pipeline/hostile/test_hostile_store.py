@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -122,8 +122,15 @@ def entries(draw):
     return found
 
 
+RELEASE = {
+    **{name: "a" * 64 for name in ("bundle", "student")},
+    **{"manifest": 2, "signature": "", "because": "passed", "when": "20260101T000000.000000Z"},
+}
+
+
 @FUZZ
 @given(entries(), VALUES)
+@example([{**RELEASE, "signature": {}}], None)
 def test_any_log_entries_are_handled(logged, stray):
     with sandbox() as root:
         store = Store(str(root / "store"))
@@ -149,6 +156,19 @@ def test_any_log_entries_are_handled(logged, stray):
             lambda: publish(store, made, json.loads(manifest)["bundle"]),
         ):
             succeeds_or_raises_one_line(action)
+
+
+@pytest.mark.parametrize("value", [{}, None])
+@pytest.mark.parametrize("field", RELEASE)
+def test_log_field_of_a_wrong_type_is_damage(tmp_path, field, value):
+    """An empty value of a wrong type is not taken for an empty text."""
+    store = Store(str(tmp_path))
+    entry = {**RELEASE, "manifest": "a" * 64}
+    store._files.write_json("logs/service/net/2030.json", entry)
+    assert len(release_history(store, "net")) == 1
+    store._files.write_json("logs/service/net/2031.json", {**entry, field: value})
+    with pytest.raises(InputError, match="an entry of logs/service/net is damaged"):
+        release_history(store, "net")
 
 
 def shown(table):

@@ -19,6 +19,7 @@ def images():
     return torch.randn(64, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.server
 def test_failed_kernel_build_is_an_error(monkeypatch, images):
     class NoCompiler:
         def get(self, name):
@@ -29,6 +30,7 @@ def test_failed_kernel_build_is_an_error(monkeypatch, images):
         prepare(network(), images, Scheme())
 
 
+@pytest.mark.server
 def test_reference_kernels_compute_the_same(images, monkeypatch):
     monkeypatch.setattr(quantize_functions, "QuantizedFunctionsCPU", None)
     slow = prepare(network(), images, Scheme(kernels="reference"))

@@ -1,21 +1,25 @@
 """Every method of quantization, run through the chain."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from base.errors import InputError
+from dfkd.composition import PixelOptimization
 from dfkd.recipes import RECIPES
 from dfkd.recipes.gdfq import GDFQ
 from dfkd.recipes.house_quantize import HOUSE_QUANTIZE
+from dfkd.recipes.zeroq import ZEROQ
 from dfkd.terms import ADVERSARIES
 from dfkd.training.budget import Plan
 from pipeline.chain import add_artifacts, chain, run_chain, run_step
 from pipeline.config.chosen_recipes import frozen_generator_recipe, keeps_generator, warm_up_recipe
 from pipeline.config.recipe_checks import check_recipes
 from pipeline.config.run_file import read_run_file
+from pipeline.quantization import calibration
 from pipeline.roles import GENERATOR
 from pipeline.run import check_run, execute
 from pipeline.store.store import Store
@@ -33,8 +37,8 @@ FOUR_BITS = {"weight_bits": 4, "activation_bits": 4}
 SHORT = {"batch": 8, "width": 8, "latent": 16, "warmup_rounds": 2}
 
 
-def quantized(folder, store, *, teacher=None, student="same", **quantize):
-    """Run the steps up to `quantize`. Return their records and the quantized tensors."""
+def run_until(last, folder, store, *, teacher=None, student="same", **quantize):
+    """Run the steps up to one of them. Return their records."""
     changes = {"teacher": teacher} if teacher else {}
     section = {**QUICK["quantize"], **FOUR_BITS, **quantize}
     config = read_run_file(write_run(folder, student=student, quantize=section, **changes))
@@ -42,9 +46,16 @@ def quantized(folder, store, *, teacher=None, student="same", **quantize):
     for step in chain(config):
         records[step.label] = run_step(step, config, artifacts, store, Silent())
         artifacts = add_artifacts(artifacts, step, records[step.label], config)
-        if step.name == "quantize":
+        if step.name == last:
             break
-    return records, load_file(store.get(records["quantize"].artifacts["quantized"], folder))
+    return records
+
+
+def quantized(folder, store, **changes):
+    """Run the steps up to `quantize`. Return their records and the quantized tensors."""
+    records = run_until("quantize", folder, store, **changes)
+    file = Store(str(store)).get(records["quantize"].artifacts["quantized"], folder)
+    return records, load_file(file)
 
 
 def weights(tensors):
@@ -106,9 +117,12 @@ def test_ranges_are_trained_only_below_8_bits_with_adam(tmp_path, quick_store, b
     assert (max(shares) > 0.02) == moved, shares
 
 
-def test_batch_norm_images_run_no_fine_tuning(tmp_path, quick_store, monkeypatch):
+def test_batch_norm_images_run_no_fine_tuning(tmp_path, monkeypatch):
+    # In a store of its own: the records of these images must not be reused.
+    few_steps = replace(ZEROQ, synthesizer=PixelOptimization(steps=5))
+    monkeypatch.setattr(calibration, "ZEROQ", few_steps)
     records, _ = quantized(
-        tmp_path, quick_store, teacher=WITH_BATCH_NORM, method="batch-norm-images"
+        tmp_path, tmp_path / "store", teacher=WITH_BATCH_NORM, method="batch-norm-images"
     )
     notes = records["quantize"].notes
     assert notes["images"]["cost"]["images"] == 64
@@ -160,7 +174,7 @@ def test_methods_share_the_fresh_generator(tmp_path):
     """Overrides that the warm-up does not use do not repeat it."""
 
     def generator(**section):
-        records, _ = quantized(tmp_path, tmp_path / "store", **section)
+        records = run_until("fresh_generator", tmp_path, tmp_path / "store", **section)
         return records["fresh_generator"]
 
     overrides = {**SHORT, "stages": 1.0, "student_lr": 1e-3, "student_steps": 5, "memory": 64}

@@ -6,7 +6,9 @@ from pipeline.chain import add_artifacts, chain, run_step
 from pipeline.config.run_file import read_run_file
 from pipeline.store.store import Store
 from pipeline.training import checkpoint
-from tests.support.quick_run import write_run
+from tests.support.quick_run import GENERATOR, write_run
+
+SMALL = {"batch": 16, "memory": 64, **GENERATOR}
 
 
 class Interrupting:
@@ -47,13 +49,19 @@ def checkpoints(store):
 )
 def test_interrupted_step_resumes_to_the_same_weights(tmp_path, monkeypatch, step, phase, at, role):
     monkeypatch.setattr(checkpoint, "SAVE_INTERVAL_S", 0.0)
+    fresh = step == "fresh_generator"
     budgets = {
-        "distill": {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}},
+        "distill": {"budget": {"steps": 60}, "overrides": SMALL},
         "quantize": {
             "budget": {"steps": 30},
-            "overrides": {"batch": 16, "memory": 64, "warmup_rounds": 4},
+            "overrides": {
+                "batch": 16,
+                "memory": 64,
+                "warmup_rounds": 4,
+                **(GENERATOR if fresh else {}),
+            },
             "calibration_images": 64,
-            "method": "fresh" if step == "fresh_generator" else "adversarial",
+            "method": "fresh" if fresh else "adversarial",
         },
     }
     config = read_run_file(write_run(tmp_path, **budgets))
@@ -76,7 +84,7 @@ def test_interrupted_step_resumes_to_the_same_weights(tmp_path, monkeypatch, ste
 
 def test_resuming_on_another_machine_is_reported_as_not_bit_identical(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "UPLOAD_INTERVAL_S", 0.0)
-    short = {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}}
+    short = {"budget": {"steps": 60}, "overrides": SMALL}
     config = read_run_file(write_run(tmp_path, distill=short))
     remote = Store(f"memory://{tmp_path.name}")
     with pytest.raises(KeyboardInterrupt):
@@ -93,7 +101,7 @@ def test_resuming_on_another_machine_is_reported_as_not_bit_identical(tmp_path, 
 
 def test_damaged_checkpoint_is_reported_and_training_starts_again(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "SAVE_INTERVAL_S", 0.0)
-    short = {"budget": {"steps": 80}, "overrides": {"batch": 16, "memory": 64}}
+    short = {"budget": {"steps": 60}, "overrides": SMALL}
     config = read_run_file(write_run(tmp_path, distill=short))
     store = Store(str(tmp_path / "store"))
     with pytest.raises(KeyboardInterrupt):

@@ -21,6 +21,9 @@ from targets.tensorrt.throttling import Throttling
 from tests.support.trtexec.install import DEVICE, install_trtexec_stand_in
 from tests.targets.bundle.test_verdict import golden
 
+PROBES = 512
+"""Few runs of an engine answer all of them."""
+
 
 @pytest.fixture
 def context(monkeypatch, tmp_path, same_bundle):
@@ -32,7 +35,7 @@ def context(monkeypatch, tmp_path, same_bundle):
             monkeypatch.setenv(f"STANDIN_{name.upper()}", str(value))
         folder = tmp_path / "engines"
         folder.mkdir(exist_ok=True)
-        probes = load_golden(same_bundle / "golden.npz")
+        probes = load_golden(same_bundle / "golden.npz").subset(PROBES)
         trtexec = find_trtexec()
         graphs = same_bundle / "graphs"
         return BuildContext(trtexec, trtexec, DEVICE, graphs, folder, probes, 0.9, 0.95, notify)
@@ -40,14 +43,14 @@ def context(monkeypatch, tmp_path, same_bundle):
     return _context
 
 
-@pytest.mark.parametrize("version", ["8.2", "10.3", "11.1"])
+@pytest.mark.parametrize("version", ["8.2", pytest.param("10.3", marks=pytest.mark.slow), "11.1"])
 def test_faster_engine_that_passes_on_all_probes_is_recommended(context, version):
     checked, recommendation = compile_engine_pair(
         context(version, int8_ms=1, fp16_ms=2), 1, 256, with_int8=True
     )
     assert list(checked) == ["int8", "fp16"]
     for each in checked.values():
-        assert each.verdict.images == 2000
+        assert each.verdict.images == PROBES
         assert each.same_answer >= 0.99
         assert each.matches_graph
     assert checked["int8"].milliseconds == pytest.approx(1, abs=0.02)
