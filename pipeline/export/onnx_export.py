@@ -4,6 +4,7 @@ import io
 import warnings
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from onnx import ModelProto
@@ -51,7 +52,33 @@ def export_onnx(network: nn.Module, example: Tensor, opset: int, batch: int | No
         )
     graph = from_proto(onnx.load_model_from_string(file.getvalue()))
     IdentityEliminationPass()(graph)
-    return to_proto(graph)
+    model = to_proto(graph)
+    if batch is None:
+        _free_reshapes(model)
+    return model
+
+
+def _free_reshapes(model: ModelProto) -> None:
+    """Let each Reshape to `EXAMPLES` images take any number of images.
+
+    The exporter makes a constant of `len(images)`. A size of -1 in its place gives the same shape,
+    whether it was the number of images or not. If there is a -1 already, a first size of 0 copies
+    the number of images from the input.
+    """
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant":
+            tensors.update({node.output[0]: a.t for a in node.attribute if a.name == "value"})
+    for tensor in (tensors.get(n.input[1]) for n in model.graph.node if n.op_type == "Reshape"):
+        if tensor is None:
+            continue
+        shape = onnx.numpy_helper.to_array(tensor).tolist()
+        if EXAMPLES in shape and 0 not in shape:
+            if -1 not in shape:
+                shape[shape.index(EXAMPLES)] = -1
+            elif shape[0] == EXAMPLES:
+                shape[0] = 0
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.array(shape, np.int64), tensor.name))
 
 
 class WithPreprocessing(nn.Module):

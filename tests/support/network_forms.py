@@ -205,7 +205,23 @@ class OddPools(nn.Module):
         return logits
 
 
+class BatchSizes(nn.Module):
+    """The number of images is read in several ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = _block(3, 8), nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        count, *rest = x.shape
+        x = x.reshape(count, *rest).view(len(x), *x.shape[1:])
+        x = self.stem(torch.cat([x[:, i : i + 1] for i in range(x.shape[1])], 1))
+        logits: Tensor = self.head(x.view(x.size(0), x.size(1), -1).mean(2))
+        return logits
+
+
 FORMS = {
+    "batch-sizes": (BatchSizes, 2, 1),
     "sequential": (sequential, 2, 1),
     "module-list": (WithModuleList, 3, 2),
     "subclassed": (Subclassed, 2, 1),

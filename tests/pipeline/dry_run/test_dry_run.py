@@ -1,0 +1,120 @@
+"""The dry run of `datafree-edge check`."""
+
+import sys
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from base.errors import InputError
+from pipeline.config.run_file import parse_run
+from pipeline.dry_run.dry_run import dry_run
+from pipeline.dry_run.lines import dry_run_lines, duration
+from tests.pipeline.test_chain import Silent
+from tests.support.quick_run import QUICK
+
+NETWORKS = '''
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4)
+        self.head, self.auxiliary = nn.Linear(4, 10), nn.Linear(4, 10)
+
+    def forward(self, x):
+        x = self.norm(self.conv(x)).relu()
+        if self.training:
+            return self.auxiliary(x.mean((2, 3)))
+        return self.head(x.mean((2, 3)))
+
+class WithoutGradient(Net):
+    @torch.no_grad()
+    def forward(self, x):
+        return super().forward(x)
+
+class Random(Net):
+    def forward(self, x):
+        return super().forward(x) + torch.rand(1, 10)
+
+class NotExported(Net):
+    def forward(self, x):
+        return super().forward(x) + torch.linalg.svdvals(x[:, 0])[:, :10]
+
+def net(num_classes): return Net()
+def without_gradient(num_classes): return WithoutGradient()
+def random(num_classes): return Random()
+def not_exported(num_classes): return NotExported()
+'''
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """Return a function that makes the run of a network in `NETWORKS`."""
+    (tmp_path / "forms.py").write_text(NETWORKS)
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("forms", None)
+    import forms
+
+    def make(factory="net", **quantize):
+        torch.manual_seed(0)
+        save_file(getattr(forms, factory)(10).state_dict(), tmp_path / "teacher.safetensors")
+        teacher = {
+            "weights": str(tmp_path / "teacher.safetensors"),
+            "architecture": f"forms:{factory}",
+            "classes": 10,
+        }
+        section = {**QUICK["quantize"], "method": "noise", "overrides": {}, **quantize}
+        changes = {"teacher": teacher, "student": "same", "quantize": section}
+        return parse_run({**QUICK, **changes}, "run.yaml")
+
+    return make
+
+
+def test_summary_counts_layers_and_multiply_adds(config):
+    found = dry_run(config(), Silent())
+    assert found.network.layers == 2
+    assert found.network.multiply_adds == 30 * 30 * 4 * 9 + 40
+    assert found.network.quantized_share == 1.0
+    assert found.network.uncalled == ("auxiliary",)
+    lines = "\n".join(dry_run_lines(found))
+    assert "2 layers" in lines
+    assert "never called, ignored: auxiliary" in lines
+
+
+def test_layers_in_float_are_listed_with_their_share(config):
+    found = dry_run(config(float_layers=["he*"]), Silent())
+    (layer,) = found.network.float_layers
+    assert layer.name == "head"
+    assert layer.share == pytest.approx(40 / (30 * 30 * 4 * 9 + 40))
+    assert found.network.quantized_share == pytest.approx(1 - layer.share)
+
+
+def test_every_stage_of_the_run_has_an_estimate(config):
+    found = dry_run(config(), Silent())
+    names = [stage.name for stage in found.stages]
+    assert names == ["quantize", "probe", "export", "compile local-cpu", "validate local-cpu"]
+    assert all(stage.seconds > 0 for stage in found.stages)
+    assert found.as_json()["seconds"] == found.seconds
+
+
+@pytest.mark.parametrize(
+    ("factory", "why"),
+    [
+        ("without_gradient", "logits have no gradient.*remove torch.no_grad"),
+        ("random", "gives other logits than the network"),
+        ("not_exported", "cannot be exported to ONNX"),
+    ],
+)
+def test_what_the_run_would_refuse_later_is_refused_in_one_line(config, factory, why):
+    with pytest.raises(InputError, match=why) as caught:
+        dry_run(config(factory), Silent())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (120, "2 min"), (7200, "2.0 h")]
+)
+def test_duration_has_a_suitable_unit(seconds, text):
+    assert duration(seconds) == text
