@@ -27,6 +27,7 @@ from pipeline.teachers.networks import image_spec
 from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.fixed_form import FixedForm
 from pipeline.tracing.function_graph import FunctionGraph
+from pipeline.tracing.weight_baking import copy_with_plain_weights
 from pipeline.training.resumable_training import chosen_device
 from targets.cpu.parity import PARITY_PROBES
 from targets.cpu.session import open_session, predict, rewrite_graph_file
@@ -86,6 +87,9 @@ def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
     images = trial_images(config).to(device)
     student = networks.student
     _require_gradient(networks, images[:2])
+    if config.student != "same":
+        # A network may return other outputs in train mode, in which it is distilled.
+        copy_with_plain_weights(student).to(device).train()(images[:2])
     report("gradient")
     scheme = make_scheme(config)
     prepared = prepare(student.to(device), images, scheme)

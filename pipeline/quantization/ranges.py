@@ -19,6 +19,10 @@ MAX_BIAS_STEPS = 2**24
 bias are equal."""
 
 
+MIN_TOP = 127 * 2.0**-22
+"""Smallest range of a quantizer, so that float16 can represent its step."""
+
+
 class _Extremes(nn.Module):
     """Record the mean over batches of a tensor's minimum and of its maximum."""
 
@@ -91,7 +95,7 @@ def activation_top(low: float, high: float) -> float:
 
     A tensor that held only zeros gets 1.
     """
-    return max(-low, high) or 1.0
+    return max(MIN_TOP, -low, high) if low or high else 1.0
 
 
 def weight_tops(
@@ -117,4 +121,4 @@ def weight_tops(
     if bias is not None:
         least = bias.abs() * 127 / (input_step * MAX_BIAS_STEPS)
         tops = torch.maximum(tops, least.view_as(tops))
-    return tops.clamp_min(1e-8)
+    return tops.clamp_min(MIN_TOP)

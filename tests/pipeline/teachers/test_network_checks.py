@@ -162,3 +162,16 @@ def test_faulty_quantize_section_is_refused_before_training(changes, why, tmp_pa
         run_chain(config(**{**changes, "quantize": section}), Store(str(tmp_path)), reporter)
     assert not any("generator" in line for line in reporter.lines)
     assert not list(tmp_path.rglob("*.checkpoint"))
+
+
+def test_student_is_built_with_its_arguments_and_output():
+    several = "tests.pipeline.teachers.test_outputs:Several"
+    student = {
+        "architecture": several,
+        "factory_arguments": {"form": "dict", "hidden": 7},
+        "output": "logits",
+    }
+    networks = check_networks(config(student=student), torch.device("cpu"))
+    assert networks.student.conv.out_channels == 7
+    with pytest.raises(InputError, match="returns"):
+        check_networks(config(student={**student, "output": "no"}), torch.device("cpu"))
