@@ -8,8 +8,27 @@ from typing import Any
 SIZE = 64
 """Width and height of the images, unless a network needs more."""
 
-RECIPE = {"data": "cifar10", "accuracy": 60, "minutes": 15, "rate": 1e-3, "batch": 64, "seed": 0}
-"""How the weights are trained: until this held-out accuracy in percent, or for this time."""
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the weights are trained.
+
+    Attributes:
+        accuracy: Held-out accuracy in percent at which the training ends.
+        minutes: Time after which it ends at the latest.
+        rate: Learning rate.
+        batch: Images in a batch.
+        seed: Of all random numbers.
+    """
+
+    accuracy: float = 60.0
+    minutes: float = 15.0
+    rate: float = 1e-3
+    batch: int = 64
+    seed: int = 0
+
+
+RECIPE = Recipe()
 
 
 @dataclass(frozen=True)
@@ -33,7 +52,7 @@ class Job:
 
     def digest(self) -> str:
         """Return the digest of network, size, arguments and training recipe."""
-        content = json.dumps({**asdict(self), "recipe": RECIPE}, sort_keys=True)
+        content = json.dumps({**asdict(self), "recipe": asdict(RECIPE)}, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 

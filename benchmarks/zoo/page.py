@@ -50,20 +50,23 @@ def render(rows: Sequence[Row], missing: int) -> str:
     ]
     body = [[row.get(name, "") for name in COLUMNS] for row in ran]
     machines = sorted({row["machine"] for row in rows})
-    return "\n\n".join(
-        [
-            "# The zoo: networks of torchvision and timm",
-            "Each network is trained on CIFAR-10 for minutes, enlarged to `size`; `accuracy` is "
-            "that on 1,000 held-out training images. It is then quantized through the product's "
-            "own commands at default settings, calibrated by noise, with a short gate. `agreement` "
-            "and `SQNR` compare the compiled int8 graph with the float graph on 2,000 fixed "
-            "structured images (`benchmarks/zoo/structured_images.py`). Latencies are medians at "
-            "batch 1 on one thread.",
-            f"**{sum(map(runs, rows))} of {len(rows)} measured networks run**: without a lint "
-            f"error, at least {MIN_QUANTIZED:.0f} % of the multiply-adds quantized, agreement at "
-            f"least {MIN_AGREEMENT:.0f} %. Not measured yet: {missing}.",
-            markdown_table(list(COLUMNS.values()), body),
-            *(["Not run:", "\n".join(stopped)] if stopped else []),
-            f"Command: `python -m benchmarks.zoo --data DATA`. Machine: {'; '.join(machines)}.",
-        ]
-    ) + "\n"
+    return (
+        "\n\n".join(
+            [
+                "# The zoo: networks of torchvision and timm",
+                "Each network is trained on CIFAR-10 for minutes, enlarged to `size`; `accuracy` is "
+                "that on 1,000 held-out training images. It is then quantized through the product's "
+                "own commands at default settings, calibrated by noise, with a short gate. `agreement` "
+                "and `SQNR` compare the compiled int8 graph with the float graph on 2,000 fixed "
+                "structured images (`benchmarks/zoo/structured_images.py`). Latencies are medians at "
+                "batch 1 on one thread.",
+                f"**{sum(map(runs, rows))} of {len(rows)} measured networks run**: without a lint "
+                f"error, at least {MIN_QUANTIZED:.0f} % of the multiply-adds quantized, agreement at "
+                f"least {MIN_AGREEMENT:.0f} %. Not measured yet: {missing}.",
+                markdown_table(list(COLUMNS.values()), body),
+                *(["Not run:", "\n".join(stopped)] if stopped else []),
+                f"Command: `python -m benchmarks.zoo --data DATA`. Machine: {'; '.join(machines)}.",
+            ]
+        )
+        + "\n"
+    )

@@ -18,7 +18,7 @@ def structured_images(size: int, count: int = COUNT) -> NDArray[np.float32]:
     before it (dead leaves), and a little noise.
     """
     rng = np.random.default_rng(SEED)
-    rows, columns = np.mgrid[0:1 : size * 1j, 0:1 : size * 1j]
+    rows, columns = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]
     images = np.empty((count, 3, size, size), np.float32)
     for image in images:
         angle = rng.uniform(0, 2 * np.pi)

@@ -36,21 +36,21 @@ def train(network: nn.Module, size: int, data: Path) -> dict[str, Any]:
     Returns:
         The held-out accuracy in percent, the steps and the minutes.
     """
-    torch.manual_seed(RECIPE["seed"])
+    torch.manual_seed(RECIPE.seed)
     images, labels = load_data_set("cifar10", data, True, CIFAR10)
     seen, seen_labels = images[:-HELD_OUT], labels[:-HELD_OUT]
     held, held_labels = enlarged(images[-HELD_OUT:], size), labels[-HELD_OUT:]
-    optimizer = torch.optim.AdamW(network.parameters(), RECIPE["rate"], weight_decay=0.05)
+    optimizer = torch.optim.AdamW(network.parameters(), RECIPE.rate, weight_decay=0.05)
     started, steps, accuracy = time.monotonic(), 0, 0.0
-    while accuracy < RECIPE["accuracy"] and _minutes(started) < RECIPE["minutes"]:
+    while accuracy < RECIPE.accuracy and _minutes(started) < RECIPE.minutes:
         network.train()
         for _ in range(STEPS):
-            if _minutes(started) >= RECIPE["minutes"]:
+            if _minutes(started) >= RECIPE.minutes:
                 break
             steps += 1
             for group in optimizer.param_groups:
-                group["lr"] = RECIPE["rate"] * min(1.0, steps / WARM_UP_STEPS)
-            chosen = torch.randint(len(seen), (RECIPE["batch"],))
+                group["lr"] = RECIPE.rate * min(1.0, steps / WARM_UP_STEPS)
+            chosen = torch.randint(len(seen), (RECIPE.batch,))
             batch = enlarged(seen[chosen], size)
             if torch.rand(()) < 0.5:
                 batch = batch.flip(3)

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,6 +21,7 @@ from pipeline.export.graph_forms import graph_forms, to_graph
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.fake_quantizers import prepare, to_torch_quantizers
 from pipeline.quantization.quantize_student import make_scheme
+from pipeline.quantization.quantizer_kernels import check_compiler
 from pipeline.reporter import Reporter
 from pipeline.teachers.network_checks import Networks, check_networks
 from pipeline.teachers.networks import image_spec
@@ -91,7 +92,10 @@ def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
         # A network may return other outputs in train mode, in which it is distilled.
         copy_with_plain_weights(student).to(device).train()(images[:2])
     report("gradient")
-    scheme = make_scheme(config)
+    if config.quantize.kernels == "compiled":
+        check_compiler(device)
+    # Building the compiled kernels takes a minute; both compute the same.
+    scheme = replace(make_scheme(config), kernels="reference")
     prepared = prepare(student.to(device), images, scheme)
     root = fixed_form(student, images[:2])
     summary = summarise(student, FunctionGraph(root, images[:2]), scheme)

@@ -8,7 +8,6 @@ from pipeline.quantization.scheme import Scheme
 from pipeline.tracing.function_graph import FunctionGraph
 from pipeline.tracing.layers import LAYER_TYPES
 
-
 FLOAT_BY_NAME = "named in quantize.float_layers"
 
 

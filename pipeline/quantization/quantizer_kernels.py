@@ -6,7 +6,9 @@ slow Python operations; on CUDA it fails later, in an unrelated place. Both are 
 
 import contextlib
 import os
+import shutil
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +25,17 @@ from pipeline.quantization.scheme import Kernels
 
 KERNEL_BUILD_TIMEOUT_S = 300
 """Time limit of the one-time build of NNCF's kernels."""
+
+
+NO_COMPILER = (
+    "NNCF's quantizer kernels could not be built: install a C++ compiler and Python's headers (on "
+    "Debian: g++ python3-dev), or set quantize.kernels: reference, which is slower"
+)
+
+NO_NVCC = (
+    "NNCF's quantizer kernels for CUDA could not be built: install CUDA's compiler (nvcc), or set "
+    "quantize.kernels: reference, which is slower"
+)
 
 
 class _ReferenceKernels:
@@ -60,10 +73,22 @@ def use_kernels(device: torch.device, kernels: Kernels) -> None:
     _delete_stale_lock()
     kernel = _load_compiled(name)
     if kernel is ReferenceQuantizedFunctions.Quantize_forward:
-        raise InputError(
-            "NNCF's quantizer kernels could not be built: install a C++ compiler and Python's "
-            "headers (on Debian: g++ python3-dev)"
-        )
+        raise InputError(NO_COMPILER)
+
+
+def check_compiler(device: torch.device) -> None:
+    """Check that compiled kernels can be built, without building them.
+
+    Raises:
+        InputError: If a compiler or header is missing.
+    """
+    if device.type == "cuda":
+        if shutil.which("nvcc") is None:
+            raise InputError(NO_NVCC)
+        return
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    if shutil.which(os.environ.get("CXX", "c++")) is None or not header.exists():
+        raise InputError(NO_COMPILER)
 
 
 def _load_compiled(name: str) -> Any:
@@ -76,10 +101,7 @@ def _load_compiled(name: str) -> Any:
             "seconds"
         ) from None
     except nncf.InstallationError:
-        raise InputError(
-            "NNCF's quantizer kernels for CUDA could not be built: install CUDA's compiler "
-            "(nvcc), or set quantize.kernels: reference, which is slower"
-        ) from None
+        raise InputError(NO_NVCC) from None
 
 
 def _delete_stale_lock() -> None:

@@ -93,9 +93,10 @@ def measure(
 def activation_top(low: float, high: float) -> float:
     """Return the value of the highest level of an activation's quantizer.
 
-    A tensor that held only zeros gets 1.
+    It is at least `MIN_TOP`, also for a tensor that held only zeros. The step of the biases after
+    it is then small enough to keep their values.
     """
-    return max(MIN_TOP, -low, high) if low or high else 1.0
+    return max(MIN_TOP, -low, high)
 
 
 def weight_tops(

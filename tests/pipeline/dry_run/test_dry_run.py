@@ -13,7 +13,7 @@ from pipeline.dry_run.lines import dry_run_lines, duration
 from tests.pipeline.test_chain import Silent
 from tests.support.quick_run import QUICK
 
-NETWORKS = '''
+NETWORKS = """
 import torch
 from torch import nn
 
@@ -46,7 +46,7 @@ def net(num_classes): return Net()
 def without_gradient(num_classes): return WithoutGradient()
 def random(num_classes): return Random()
 def not_exported(num_classes): return NotExported()
-'''
+"""
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pipeline.quantization.ranges import (
 
 @pytest.mark.parametrize(
     ("low", "high", "top"),
-    [(-3.0, 2.0, 3.0), (0.0, 5.0, 5.0), (0.0, 0.0, 1.0), (-1e-9, 1e-9, MIN_TOP)],
+    [(-3.0, 2.0, 3.0), (0.0, 5.0, 5.0), (0.0, 0.0, MIN_TOP), (-1e-9, 1e-9, MIN_TOP)],
 )
 def test_activation_range_reaches_the_larger_extreme(low, high, top):
     assert activation_top(low, high) == top

