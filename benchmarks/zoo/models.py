@@ -39,11 +39,13 @@ class Job:
         architecture: As in a run file.
         size: Width and height of its images.
         arguments: Its `factory_arguments`.
+        output: Its `output`, for a network that returns several in train mode.
     """
 
     architecture: str
     size: int = SIZE
     arguments: dict[str, Any] = field(default_factory=dict)
+    output: str | None = None
 
     @property
     def key(self) -> str:
@@ -62,8 +64,9 @@ TORCHVISION = (
     Job("torchvision:densenet121"),
     Job("torchvision:efficientnet_b0"),
     Job("torchvision:efficientnet_v2_s"),
-    Job("torchvision:googlenet"),
-    Job("torchvision:inception_v3", size=96),
+    Job("torchvision:googlenet", output="logits"),
+    # Its auxiliary head needs images of 299 x 299.
+    Job("torchvision:inception_v3", size=96, arguments={"aux_logits": False}),
     Job(
         "torchvision:maxvit_t",
         arguments={

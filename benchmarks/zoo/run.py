@@ -81,7 +81,11 @@ def measure(job: Job, data: Path, folder: Path) -> Row:
 
 def run_of(job: Job, folder: Path) -> dict[str, Any]:
     """Return the run file of a network: calibration by noise, and a short gate."""
-    section = {"architecture": job.architecture, "factory_arguments": job.arguments}
+    section = {
+        "architecture": job.architecture,
+        "factory_arguments": job.arguments,
+        "output": job.output,
+    }
     return {
         "name": "zoo",
         "teacher": {
@@ -104,7 +108,9 @@ def _weights(job: Job, data: Path, folder: Path) -> Row:
         if known["digest"] == job.digest():
             return {name: value for name, value in known.items() if name != "digest"}
     spec = ImageSpec((3, job.size, job.size), CIFAR10.mean, CIFAR10.std)
-    network = build_network(job.architecture, 1.0, spec, CLASSES, arguments=job.arguments)
+    network = build_network(
+        job.architecture, 1.0, spec, CLASSES, arguments=job.arguments, output=job.output
+    )
     trained = train(network, job.size, data)
     state = {name: value.contiguous().clone() for name, value in network.state_dict().items()}
     save_file(state, folder / "teacher.safetensors")

@@ -54,7 +54,7 @@ def train(network: nn.Module, size: int, data: Path) -> dict[str, Any]:
             batch = enlarged(seen[chosen], size)
             if torch.rand(()) < 0.5:
                 batch = batch.flip(3)
-            loss = F.cross_entropy(_logits(network(batch)), seen_labels[chosen])
+            loss = F.cross_entropy(network(batch), seen_labels[chosen])
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -71,9 +71,3 @@ def enlarged(images: Tensor, size: int) -> Tensor:
 
 def _minutes(started: float) -> float:
     return (time.monotonic() - started) / 60
-
-
-def _logits(output: Any) -> Tensor:
-    """Return the logits of a network that also returns auxiliary ones in train mode."""
-    logits: Tensor = output if isinstance(output, Tensor) else output[0]
-    return logits

@@ -1,5 +1,6 @@
 """Run every part of a run once, on very few images, and collect what it shows."""
 
+import copy
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +20,7 @@ from pipeline.dry_run.costs import Stage, TrainingCosts, resident_bytes, time_pa
 from pipeline.dry_run.network_summary import NetworkSummary, summarise
 from pipeline.export.graph_forms import graph_forms, to_graph
 from pipeline.quantization.bias_snapping import snap_biases
-from pipeline.quantization.fake_quantizers import prepare, to_torch_quantizers
+from pipeline.quantization.fake_quantizers import add_quantizers, to_torch_quantizers
 from pipeline.quantization.quantize_student import make_scheme
 from pipeline.quantization.quantizer_kernels import check_compiler
 from pipeline.reporter import Reporter
@@ -96,8 +97,9 @@ def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
         check_compiler(device)
     # Building the compiled kernels takes a minute; both compute the same.
     scheme = replace(make_scheme(config), kernels="reference")
-    prepared = prepare(student.to(device), images, scheme)
-    root = fixed_form(student, images[:2])
+    root = fixed_form(student.to(device), images[:2])
+    prepared = copy.deepcopy(root)
+    add_quantizers(prepared, images, scheme)
     summary = summarise(student, FunctionGraph(root, images[:2]), scheme)
     report("quantize")
     stages, slow = [], []

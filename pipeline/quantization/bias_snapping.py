@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pipeline.quantization.fake_quantizers import input_uses, quantizer_at, to_torch_quantizers
+from pipeline.quantization.fake_quantizers import input_uses, quantizer_at, steps_of
 from pipeline.tracing.fixed_form import FixedForm
 from pipeline.tracing.function_graph import FunctionGraph
 from pipeline.tracing.layers import Layer
@@ -37,19 +37,18 @@ def bias_grids(network: FixedForm, example: Tensor) -> list[tuple[Layer, Tensor]
     Layers with several calls have no common step, and a transposed convolution has one scale per
     input channel; both are left out.
     """
-    converted = to_torch_quantizers(network)
     grids = []
     for layer in FunctionGraph(network, example).layers:
         if layer.bias is None or layer.is_transposed or len(layer.calls) > 1:
             continue
         weight = layer.calls[0].weight
         assert weight is not None
-        read = quantizer_at(converted, input_uses(layer)[0])
-        stored = quantizer_at(converted, weight)
+        read = quantizer_at(network, input_uses(layer)[0])
+        stored = quantizer_at(network, weight)
         bias = network.get_parameter(layer.bias)
         if read is None or stored is None:
             continue
-        grid = read.get_buffer("scale") * stored.get_buffer("scale")
+        grid = steps_of(read) * steps_of(stored)
         if grid.numel() == bias.numel():
             grids.append((layer, grid.to(bias)))
     return grids

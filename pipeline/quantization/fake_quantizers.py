@@ -41,19 +41,21 @@ def prepare(network: nn.Module, calibration: Tensor, scheme: Scheme) -> FixedFor
     Raises:
         InputError: If the quantizer kernels cannot be built, or if the network cannot be traced.
     """
-    with quiet():
-        use_kernels(calibration.device, scheme.kernels)
     root = fixed_form(network, calibration[:2])
-    graph = FunctionGraph(root, calibration[:2])
-    placement = place(graph, scheme)
-    _add_quantizers(root, placement, scheme, calibration)
+    add_quantizers(root, calibration, scheme)
     return root
 
 
+def add_quantizers(root: FixedForm, calibration: Tensor, scheme: Scheme) -> None:
+    """Add calibrated fake-quantizers to a network. Arguments and errors as for `prepare`."""
+    with quiet():
+        use_kernels(calibration.device, scheme.kernels)
+    placement = place(FunctionGraph(root, calibration[:2]), scheme)
+    _register(root, placement, scheme, calibration)
+
+
 @torch.no_grad()
-def _add_quantizers(
-    root: FixedForm, placement: Placement, scheme: Scheme, calibration: Tensor
-) -> None:
+def _register(root: FixedForm, placement: Placement, scheme: Scheme, calibration: Tensor) -> None:
     ranges, weights = measure(root, placement, calibration.split(CALIBRATION_BATCH))
     steps: dict[tuple[str, int], float] = {}
     for activation in placement.activations:
@@ -178,7 +180,14 @@ def _torch_quantizer(quantizer: SymmetricQuantizer) -> FakeQuantize:
     return converted
 
 
-def quantizer_at(network: FixedForm, use: Use) -> nn.Module | None:
+def steps_of(quantizer: SymmetricQuantizer) -> Tensor:
+    """Return the steps of a quantizer as the exported graph stores them: one, or one a channel."""
+    _, _, scale, _ = quantizer.get_parameters_for_torch_fq()
+    steps: Tensor = scale.flatten()
+    return steps
+
+
+def quantizer_at(network: FixedForm, use: Use) -> SymmetricQuantizer | None:
     """Return the quantizer of a tensor that an operation reads; None if it is read in float."""
     hooks = dict(get_hook_storage(network).named_hooks(remove_duplicate=False))
     source = use.source
@@ -186,4 +195,5 @@ def quantizer_at(network: FixedForm, use: Use) -> nn.Module | None:
         f"pre_hooks.{HookStorage._generate_key(use.operation, use.port)}.0",
         f"post_hooks.{HookStorage._generate_key(source.operation, source.port)}.0",
     )
-    return next((hooks[place_] for place_ in places if place_ in hooks), None)
+    found = (hooks.get(name) for name in places)
+    return next((hook for hook in found if isinstance(hook, SymmetricQuantizer)), None)

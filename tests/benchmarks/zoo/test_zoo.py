@@ -42,10 +42,15 @@ def test_run_file_of_every_network_is_valid(job, tmp_path):
     assert config.quantize.float_layers == ()
 
 
-@pytest.mark.parametrize("changed", ["size", "architecture", "arguments"])
+@pytest.mark.parametrize("changed", ["size", "architecture", "arguments", "output"])
 def test_digest_depends_on_the_network(changed):
     job = Job("torchvision:resnet18")
-    other = {"size": 96, "architecture": "torchvision:resnet34", "arguments": {"a": 1}}[changed]
+    other = {
+        "size": 96,
+        "architecture": "torchvision:resnet34",
+        "arguments": {"a": 1},
+        "output": "x",
+    }[changed]
     assert dataclasses.replace(job, **{changed: other}).digest() != job.digest()
 
 
