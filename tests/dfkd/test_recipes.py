@@ -144,6 +144,7 @@ def test_modules_of_a_recipe_exist(name):
     assert all(find_spec(module) is not None for module in modules)
 
 
+@pytest.mark.server
 def test_modules_of_a_recipe_are_those_that_its_training_imports():
     """The parts of a recipe are loaded during construction and training, not before."""
     code = """

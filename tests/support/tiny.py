@@ -5,6 +5,7 @@ import io
 from dataclasses import replace
 from functools import lru_cache
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -20,6 +21,19 @@ from tests.support.quick_run import EXAMPLE
 SPEC = ImageSpec((1, 28, 28), (0.1307,), (0.3081,))
 MNIST = ImageSpec((1, 32, 32), (0.1307,), (0.3081,))
 CPU = torch.device("cpu")
+
+
+def one_of_each_kind_quick(recipes):
+    """Return the names as parameters: one recipe of each kind in the quick tests, the rest slow.
+
+    Recipes are of one kind if they have the same types of synthesizer and memory.
+    """
+    kinds, found = set(), []
+    for name, recipe in recipes.items():
+        kind = type(recipe.synthesizer), type(recipe.memory)
+        found.append(pytest.param(name, marks=[pytest.mark.slow] if kind in kinds else []))
+        kinds.add(kind)
+    return found
 
 
 def shrunk(recipe, batch=16, **schedule):

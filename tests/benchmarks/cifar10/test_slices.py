@@ -49,6 +49,7 @@ assert not {"benchmarks.data", "benchmarks.machine"} & set(sys.modules)
 """Imports the benchmark with only torch, numpy, safetensors, Pillow and their dependencies."""
 
 
+@pytest.mark.server
 def test_benchmark_imports_with_few_packages_only():
     subprocess.run([sys.executable, "-c", IMPORTS], check=True, cwd=ROOT)
 
@@ -104,6 +105,7 @@ def read_result(state):
     return row, saved["loop"]["student"]["student"]
 
 
+@pytest.mark.slow
 def test_run_in_slices_equals_an_uninterrupted_run(tmp_path, data, tiny, monkeypatch):
     stop_after(monkeypatch, 0)
     assert run(data, tmp_path / "whole") == 0

@@ -54,6 +54,7 @@ def test_bounds_match_a_count_by_hand(net, target, precision, arithmetic, memory
         assert row["launch_ms"] == pytest.approx(kernels * LAUNCH_US / 1e3, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_committed_page_matches_its_rows():
     demands = {net: demand_of(net) for net in NETS}
     assert (RESULTS / "roofline.md").read_text() == render(demands, COMMITTED)

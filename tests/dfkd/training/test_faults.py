@@ -90,6 +90,7 @@ def test_exploding_generator_gradient_is_rolled_back():
     assert_rolled_back(observed, 25, "divergence: the generator's gradient is", observed.healthy)
 
 
+@pytest.mark.slow
 def test_lost_agreement_in_two_measurements_restores_the_state_before_both():
     def scramble(loop):
         with torch.no_grad():
@@ -106,6 +107,7 @@ def test_lost_agreement_in_two_measurements_restores_the_state_before_both():
     assert_rolled_back(observed, 60, "agreement on the frozen probe fell from", observed.states[19])
 
 
+@pytest.mark.slow
 def test_one_low_agreement_is_no_fault():
     def scramble(loop):
         with torch.no_grad():
@@ -115,6 +117,7 @@ def test_one_low_agreement_is_no_fault():
     assert observed.events == {}
 
 
+@pytest.mark.slow
 def test_equal_images_for_a_window_of_rounds_are_rolled_back():
     observed = ObservedRun(
         mnist_loop(RECIPE, 40), {25}, lambda loop: replace_images(loop, WINDOW, equal_images)
