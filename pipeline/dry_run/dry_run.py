@@ -18,7 +18,7 @@ from pipeline.config.chosen_targets import cpu_targets
 from pipeline.config.schema import RunConfig
 from pipeline.dry_run.costs import Stage, TrainingCosts, resident_bytes, time_passes, trial_images
 from pipeline.dry_run.network_summary import NetworkSummary, summarise
-from pipeline.export.graph_forms import graph_forms, to_graph
+from pipeline.export.graph_forms import int8_forms, to_graph
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.fake_quantizers import add_quantizers, to_torch_quantizers
 from pipeline.quantization.quantize_student import make_scheme
@@ -146,7 +146,7 @@ def _require_gradient(networks: Networks, images: Tensor) -> None:
 
 
 def _graphs(config: RunConfig, root: FixedForm, prepared: FixedForm) -> dict[str, onnx.ModelProto]:
-    """Export every form of the student.
+    """Export the forms with float32.
 
     Raises:
         InputError: If a network cannot be exported, or TensorRT would refuse an int8 form.
@@ -155,7 +155,7 @@ def _graphs(config: RunConfig, root: FixedForm, prepared: FixedForm) -> dict[str
     try:
         float_graph = to_graph(root, config, spec)
         int8_graph = to_graph(to_torch_quantizers(prepared), config, spec)
-        forms = graph_forms(float_graph, int8_graph)
+        forms = {"fp32": float_graph, **int8_forms(int8_graph)}
     except InputError:
         raise
     except Exception as error:  # The exporter raises many types.

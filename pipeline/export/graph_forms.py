@@ -59,24 +59,35 @@ def to_graph(network: FixedForm, config: "RunConfig", spec: "ImageSpec") -> Mode
     return model
 
 
+def int8_forms(int8_graph: ModelProto) -> dict[str, ModelProto]:
+    """Return the forms with int8 weights and float32, by name.
+
+    Args:
+        int8_graph: The fake-quantized student: float weights, and Q/DQ on both branches of
+            residual additions. It is changed.
+    """
+    int8_graph = store_transposed_weights(int8_graph)
+    fused = unquantize_convolution_branches(copy.deepcopy(int8_graph))
+    return {
+        "int8": store_weights_as_int8(copy.deepcopy(fused)),
+        "int8-float-weights": fused,
+        "int8-cpu": store_weights_as_int8(int8_graph),
+    }
+
+
 def graph_forms(float_graph: ModelProto, int8_graph: ModelProto) -> dict[str, ModelProto]:
     """Return every form of the student, by name.
 
     Args:
         float_graph: The float student.
-        int8_graph: The fake-quantized student: float weights, and Q/DQ on both branches of
-            residual additions.
+        int8_graph: As for `int8_forms`.
     """
-    int8_graph = store_transposed_weights(int8_graph)
-    fused = unquantize_convolution_branches(copy.deepcopy(int8_graph))
-    stored = store_weights_as_int8(copy.deepcopy(fused))
+    forms = int8_forms(int8_graph)
     return {
         "fp32": float_graph,
         "fp16": in_half_precision(float_graph),
-        "int8": stored,
-        "int8-float-weights": fused,
-        "int8-fp16": in_half_precision(stored),
-        "int8-cpu": store_weights_as_int8(int8_graph),
+        **forms,
+        "int8-fp16": in_half_precision(forms["int8"]),
     }
 
 
