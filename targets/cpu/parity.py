@@ -95,7 +95,7 @@ def check_parity(
     raise ParityError(
         f"compile: the optimized {precision} graph gives other logits than the exported graph: "
         f"they differ by {parity.distance:.3g} (allowed {parity.tolerance:.3g}), and "
-        f"{100 * (1 - parity.same_clear):.1f} % of the clear answers differ"
+        f"{100 * (1 - parity.same_clear):.1f} % of the clear predictions differ"
     )
 
 
