@@ -1,1 +1,1 @@
-"""The zoo: one network of every family of torchvision and timm, through the product's commands."""
+"""The zoo: networks of most families of torchvision and timm, run with the project's commands."""

@@ -1,4 +1,4 @@
-"""Measure the zoo: networks of torchvision and timm through the product's commands.
+"""Measure the zoo: networks of torchvision and timm, run with the project's commands.
 
 python -m benchmarks.zoo --data DATA
 python -m benchmarks.zoo --list
@@ -22,11 +22,11 @@ from benchmarks.zoo.page import render
 def main(
     data: Annotated[Path, typer.Option(help="Folder with the real data sets.")] = Path("data"),
     state: Annotated[Path, typer.Option(help="Folder for unfinished runs.")] = Path("state"),
-    minutes: Annotated[float, typer.Option(help="Start no network after this time.")] = 1e9,
-    network: Annotated[list[str], typer.Option(help="Measure this row only; repeatable.")] = [],  # noqa: B006
-    list_only: Annotated[bool, typer.Option("--list", help="List what is left.")] = False,
+    minutes: Annotated[float, typer.Option(help="Start no network after this many minutes.")] = 1e9,
+    network: Annotated[list[str], typer.Option(help="Measure this one only; repeatable.")] = [],  # noqa: B006
+    list_only: Annotated[bool, typer.Option("--list", help="List the remaining networks.")] = False,
 ) -> None:
-    """Measure the networks that are left; one after another, as latencies are measured."""
+    """Measure the remaining networks, one at a time, because latencies are measured."""
     if list_only:
         print_missing(missing(read_rows()), len(JOBS))
         return

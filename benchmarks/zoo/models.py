@@ -1,4 +1,4 @@
-"""The networks of the zoo: one or two of every family, the smallest that there is."""
+"""The networks of the zoo: one or a few of each family, mostly small ones."""
 
 import hashlib
 import json
@@ -15,10 +15,10 @@ class Recipe:
 
     Attributes:
         accuracy: Held-out accuracy in percent at which the training ends.
-        minutes: Time after which it ends at the latest.
+        minutes: Time limit of the training.
         rate: Learning rate.
         batch: Images in a batch.
-        seed: Of all random numbers.
+        seed: Seed of all random numbers.
     """
 
     accuracy: float = 60.0
@@ -39,7 +39,7 @@ class Job:
         architecture: As in a run file.
         size: Width and height of its images.
         arguments: Its `factory_arguments`.
-        output: Its `output`, for a network that returns several in train mode.
+        output: Its `output`, for a network that returns several outputs in train mode.
     """
 
     architecture: str
@@ -65,7 +65,7 @@ TORCHVISION = (
     Job("torchvision:efficientnet_b0"),
     Job("torchvision:efficientnet_v2_s"),
     Job("torchvision:googlenet", output="logits"),
-    # Its auxiliary head needs images of 299 x 299.
+    # Without its auxiliary head, which needs images of 299 x 299.
     Job("torchvision:inception_v3", size=96, arguments={"aux_logits": False}),
     Job(
         "torchvision:maxvit_t",

@@ -6,7 +6,7 @@ from benchmarks.job_queue import Row
 from benchmarks.result_pages import markdown_table
 
 MIN_QUANTIZED, MIN_AGREEMENT = 95.0, 90.0
-"""What a network must reach, in percent, to count as running."""
+"""Smallest percentages with which a network counts as running."""
 
 COLUMNS = {
     "architecture": "network",
@@ -26,7 +26,7 @@ COLUMNS = {
 
 
 def runs(row: Row) -> bool:
-    """Whether a network ran without a lint error, nearly all quantized, and agrees with float."""
+    """Return whether a network ran, has no lint errors, and reaches both percentages."""
     return (
         "minutes" in row
         and row["lint_errors"] == 0
@@ -54,15 +54,16 @@ def render(rows: Sequence[Row], missing: int) -> str:
         "\n\n".join(
             [
                 "# The zoo: networks of torchvision and timm",
-                "Each network is trained on CIFAR-10 for minutes, enlarged to `size`; `accuracy` is "
-                "that on 1,000 held-out training images. It is then quantized through the product's "
-                "own commands at default settings, calibrated by noise, with a short gate. `agreement` "
-                "and `SQNR` compare the compiled int8 graph with the float graph on 2,000 fixed "
-                "structured images (`benchmarks/zoo/structured_images.py`). Latencies are medians at "
-                "batch 1 on one thread.",
-                f"**{sum(map(runs, rows))} of {len(rows)} measured networks run**: without a lint "
-                f"error, at least {MIN_QUANTIZED:.0f} % of the multiply-adds quantized, agreement at "
-                f"least {MIN_AGREEMENT:.0f} %. Not measured yet: {missing}.",
+                "Each network is trained for some minutes on CIFAR-10 images enlarged to `size`; "
+                "`accuracy` is measured on 1,000 held-out training images. The network is then "
+                "quantized with the project's commands. The settings are the defaults, except for "
+                "calibration with noise and held-out generators that are trained for only a few "
+                "rounds. `agreement` and `SQNR` compare the compiled int8 graph with the float "
+                "graph on 2,000 fixed images (`benchmarks/zoo/structured_images.py`). Latencies "
+                "are medians at batch 1 on one thread.",
+                f"**{sum(map(runs, rows))} of {len(rows)} measured networks run**: no lint "
+                f"errors, at least {MIN_QUANTIZED:.0f} % of the multiply-adds quantized, an "
+                f"agreement of at least {MIN_AGREEMENT:.0f} %. Not measured yet: {missing}.",
                 markdown_table(list(COLUMNS.values()), body),
                 *(["Not run:", "\n".join(stopped)] if stopped else []),
                 f"Command: `python -m benchmarks.zoo --data DATA`. Machine: {'; '.join(machines)}.",

@@ -40,12 +40,12 @@ def main(
 
 
 def measure(job: Job, data: Path, folder: Path) -> Row:
-    """Return the row of a network.
+    """Measure a network and return its row.
 
     Args:
         job: The network.
         data: Folder with the real data sets.
-        folder: For weights, run file, store and bundle. Weights that are there are used again.
+        folder: For weights, run file, store and bundle. Existing weights are reused.
     """
     folder.mkdir(parents=True, exist_ok=True)
     trained = _weights(job, data, folder)
@@ -80,7 +80,7 @@ def measure(job: Job, data: Path, folder: Path) -> Row:
 
 
 def run_of(job: Job, folder: Path) -> dict[str, Any]:
-    """Return the run file of a network: calibration by noise, and a short gate."""
+    """Return the run file of a network, with short training and calibration with noise."""
     section = {
         "architecture": job.architecture,
         "factory_arguments": job.arguments,
@@ -101,7 +101,7 @@ def run_of(job: Job, folder: Path) -> dict[str, Any]:
 
 
 def _weights(job: Job, data: Path, folder: Path) -> Row:
-    """Train a network and save its weights, or return what is known of earlier weights."""
+    """Train a network, save its weights and return its scores; reuse weights of an earlier call."""
     record = folder / "trained.json"
     if record.exists():
         known: Row = json.loads(record.read_text())

@@ -1,4 +1,4 @@
-"""The fixed images on which int8 and float are compared: dead leaves over smooth gradients."""
+"""Make the fixed images on which int8 and float are compared: discs over smooth gradients."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,14 +8,14 @@ COUNT = 2_000
 SEED = 20_261_129
 
 LEAVES = 24
-"""Discs in one image."""
+"""Number of discs in one image."""
 
 
 def structured_images(size: int, count: int = COUNT) -> NDArray[np.float32]:
     """Return images (N, 3, size, size) with values between 0 and 1, the same in every call.
 
-    Each image has a gradient of two colours as its background, discs of random colours and sizes
-    before it (dead leaves), and a little noise.
+    The background of each image is a gradient between two colours. Discs of random colours and
+    sizes cover parts of it (a dead leaves model), and a little noise is added.
     """
     rng = np.random.default_rng(SEED)
     rows, columns = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]

@@ -1,4 +1,4 @@
-"""Train a network of the zoo for minutes, so that its answers have readable margins."""
+"""Train a network of the zoo for some minutes, so that its predictions have clear margins."""
 
 import time
 from pathlib import Path
@@ -17,16 +17,16 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 CIFAR10 = ImageSpec((3, 32, 32), MEAN, STD)
 
 HELD_OUT = 1_000
-"""The last training images, which no network is trained on."""
+"""Number of held-out images: the last training images, on which no network is trained."""
 
 STEPS = 100
-"""Steps between two measurements of the accuracy."""
+"""Number of steps between two measurements of the accuracy."""
 
 WARM_UP_STEPS = 200
 
 
 def train(network: nn.Module, size: int, data: Path) -> dict[str, Any]:
-    """Train a network in place by AdamW on CIFAR-10, enlarged to `size`.
+    """Train a network in place with AdamW on CIFAR-10 images enlarged to `size`.
 
     Args:
         network: Left in eval mode.

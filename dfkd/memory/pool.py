@@ -10,7 +10,7 @@ from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.memory.protocol import MemoryContext, MemoryDefaults
 
 MAX_POOL_BYTES = 2**30
-"""Most bytes of images in a pool: 20,000 images of 3 x 128 x 128, fewer larger ones."""
+"""Largest size of the images in a pool in bytes: about 10,900 images of 3 x 128 x 128."""
 
 
 def build(recipe: Composition, context: MemoryContext) -> "PoolMemory":

@@ -1,7 +1,7 @@
 """The held-out generator, which makes the verdict's probes and needs only the teacher.
 
-It is conditional and has another architecture than the generator of the house recipe, so that the
-probes differ from the training images. It is class-conditional as in GDFQ (Xu et al. 2020). The
+Its architecture differs from the generator of the house recipe, so that the probes differ from the
+training images. It is class-conditional as in GDFQ (Xu et al. 2020). The
 label cross-entropy and the batch-norm statistics are those of DeepInversion (Yin et al. 2020).
 """
 

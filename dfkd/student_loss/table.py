@@ -1,4 +1,4 @@
-"""The tables of objectives and updates. A new one needs a row, its description and function."""
+"""The tables of objectives and updates. To add one, add a dataclass, a function and a row."""
 
 from dfkd.composition import (
     AnyObjective,

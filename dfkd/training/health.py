@@ -15,7 +15,7 @@ WINDOW = 10
 """Number of consecutive rounds that must show a collapse before it is reported."""
 
 MIN_CLASSES = 1.2
-"""Images with fewer effective classes (exp of the entropy) have collapsed."""
+"""Smallest number of effective classes (exp of the entropy). With fewer, images have collapsed."""
 
 MIN_SPREAD = 0.05
 """Images whose pairwise distance is below this fraction of the usual one have collapsed."""
@@ -59,8 +59,8 @@ class Health:
     Attributes:
         events: A description of each roll-back.
         retries: Number of roll-backs so far.
-        rate: Present factor of all learning rates, which each roll-back lowers.
-        best_agreement: The best agreement so far on the present probe.
+        rate: Current factor of all learning rates; each roll-back lowers it.
+        best_agreement: The best agreement so far on the current probe.
         suspect: Whether the last images may be the start of a collapse.
         probe: Images and the classes that the teacher predicts; None until enough images are
             collected.
@@ -189,7 +189,7 @@ class Health:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the present state may be faulty, so that it is not kept for roll-backs."""
+        """Whether the current state may be faulty. Such a state is not kept for roll-backs."""
         return self.suspect or self._fallen
 
     @property

@@ -1,4 +1,4 @@
-"""What an architecture's name in a run file stands for. Imports no torch.
+"""Interpret and check the names of architectures in a run file. Imports no torch.
 
 - `resnet20`: a name in the registry, which is `dfkd.models.ARCHITECTURES`
 - `mobilenet_v2`: if the registry lacks it, a model of torchvision
@@ -36,12 +36,12 @@ SET_ELSEWHERE: dict[Kind, tuple[str, ...]] = {
         "checkpoint_path",
     ),
 }
-"""Arguments that follow from the run file. Weights must come from `teacher.weights`, which is read
-without running code and is part of the cache keys."""
+"""Arguments that other keys of the run file determine. Weights must come from
+`teacher.weights`, which is read without running code and is part of the cache keys."""
 
 
 def kind_and_name(architecture: str) -> tuple[Kind, str]:
-    """Return what an architecture is, and its name there.
+    """Return the kind of an architecture, and its name without the prefix.
 
     Examples:
         >>> kind_and_name("resnet18"), kind_and_name("torchvision:resnet18")
@@ -62,7 +62,7 @@ def kind_and_name(architecture: str) -> tuple[Kind, str]:
 
 
 def is_explicit(architecture: str) -> bool:
-    """Return whether a name says that it is a model of torchvision or timm."""
+    """Return whether a name has the prefix `torchvision:` or `timm:`."""
     return ":" in architecture and kind_and_name(architecture)[0] in EXTRAS
 
 
@@ -78,7 +78,7 @@ def check_architectures(config: RunConfig) -> None:
 
 
 def check_architecture(architecture: str, width: float, arguments: Mapping[str, Any]) -> None:
-    """Check what can be said about an architecture without importing torch.
+    """Check an architecture as far as possible without importing torch.
 
     Args:
         architecture: The name, as in a run file.
@@ -133,7 +133,7 @@ def library_version(library: str, architecture: str) -> str:
 
 
 def code_version(architecture: str) -> str | None:
-    """Return what identifies the code of an architecture that its name does not determine.
+    """Return an identifier of an architecture's code, for cache keys.
 
     Returns:
         The digest of a factory, the version of the library for `torchvision:NAME` and `timm:NAME`,
@@ -149,7 +149,7 @@ def code_version(architecture: str) -> str | None:
 
 
 def _require_not_hidden(library: str, architecture: str) -> None:
-    """Raise InputError if a user's module of the same name would be imported instead."""
+    """Raise InputError if another module of the same name would be imported instead."""
     installed = Path(str(metadata.distribution(library).locate_file(f"{library}/__init__.py")))
     spec = find_spec(library)
     # An editable installation has its files elsewhere.

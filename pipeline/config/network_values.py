@@ -19,7 +19,7 @@ def _check_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_plain(value: object) -> bool:
-    # Types are compared exactly: a subclass could be written to JSON as something else.
+    # No subclasses: JSON could store them as something else.
     if type(value) is float:
         return math.isfinite(value)
     if type(value) is str:

@@ -56,9 +56,9 @@ class TeacherSection(NetworkSection):
     Attributes:
         weights: A state dict (.safetensors, .pt, .pth, .th): a path relative to the run file, or a
             URL.
-        architecture: A name in the catalogue, a torchvision model, `torchvision:NAME`, `timm:NAME`,
+        architecture: A name in the registry, a torchvision model, `torchvision:NAME`, `timm:NAME`,
             or `package.module:factory`.
-        width: Multiplier of the hidden widths, for architectures of the catalogue.
+        width: Multiplier of the hidden widths, for registry architectures only.
         factory_arguments: Keyword arguments for a factory, or for a model of torchvision or timm:
             numbers, texts, `true`, `false`, `null`, or lists of these.
         output: Which output has the logits, if the network returns several: a position (from 0), or

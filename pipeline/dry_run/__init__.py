@@ -1,4 +1,4 @@
-"""The checks that `datafree-edge check` makes: every part of a run once, on very few images."""
+"""The dry run of `datafree-edge check`: every part of a run once, on very few images."""
 
 from base.lazy_names import lazy_names
 

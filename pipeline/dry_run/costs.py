@@ -24,20 +24,20 @@ from pipeline.config.schema import RunConfig
 from pipeline.teachers.networks import image_spec
 
 TRIAL_IMAGES = 16
-"""Images in a trial, fewer if they are large."""
+"""Number of images in a trial; fewer if they are large."""
 
 TRIAL_VALUES = 16 * 3 * 64 * 64
-"""Most pixel values in a trial."""
+"""Largest number of pixel values in a trial, which has at least two images."""
 
 
 @dataclass(frozen=True)
 class PassTimes:
-    """Seconds for one image.
+    """Time and memory of the passes for one image.
 
     Attributes:
-        forward: A forward pass.
-        backward: A forward pass and a backward pass.
-        saved_bytes: Memory that the backward pass needs.
+        forward: Seconds of a forward pass.
+        backward: Seconds of a forward and a backward pass together.
+        saved_bytes: Memory of the tensors that are stored for the backward pass.
     """
 
     forward: float
@@ -56,7 +56,7 @@ def trial_images(config: RunConfig) -> Tensor:
 
 
 def time_passes(network: nn.Module, images: Tensor) -> PassTimes:
-    """Time one forward and one backward pass of a network, after a pass to warm up."""
+    """Measure one forward and one backward pass of a network, after a warm-up pass."""
     saved: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -88,9 +88,9 @@ class Stage:
     """An estimate for one stage of a run.
 
     Attributes:
-        name: The stage.
+        name: Name of the stage.
         seconds: Its time.
-        bytes: Memory that it needs beside the networks themselves.
+        bytes: Memory that it needs in addition to the networks.
     """
 
     name: str
@@ -99,13 +99,13 @@ class Stage:
 
 
 class TrainingCosts:
-    """Estimates for the stages that train something.
+    """Estimates for the training stages.
 
     Args:
         config: The run file.
-        teacher: Passes of the teacher.
-        student: Passes of the float student.
-        quantized: Passes of the fake-quantized student.
+        teacher: Time and memory of the teacher.
+        student: Time and memory of the float student.
+        quantized: Time and memory of the fake-quantized student.
         device: The device that the networks are on.
     """
 
@@ -121,7 +121,7 @@ class TrainingCosts:
         self.teacher, self.student, self.quantized = teacher, student, quantized
 
     def stages(self) -> list[Stage]:
-        """Return the stages of the run that train something."""
+        """Return the training stages of the run."""
         config, found = self.config, []
         if config.student != "same":
             recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
@@ -171,7 +171,7 @@ class TrainingCosts:
         return Stage(name, seconds, schedule.batch * views * saved)
 
     def _generator(self, recipe: Recipe) -> PassTimes:
-        """Return the passes of a recipe's generator; none if it optimises pixels."""
+        """Return time and memory of a recipe's generator; zero if the recipe optimises pixels."""
         spec, classes = image_spec(self.config.input), self.config.teacher.classes
         generator = build_generator(recipe, spec, classes)
         if not isinstance(generator, Generator):
@@ -197,5 +197,5 @@ class _Drawing(nn.Module):
 
 
 def resident_bytes() -> int:
-    """Return the largest memory that this process has used."""
+    """Return the peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

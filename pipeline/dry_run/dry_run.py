@@ -1,4 +1,4 @@
-"""Run every part of a run once, on very few images, and collect what it shows."""
+"""Execute every part of a run once, on very few images, and report the results."""
 
 import copy
 import tempfile
@@ -36,7 +36,8 @@ from targets.cpu.session import open_session, predict, rewrite_graph_file
 from targets.lint.linter import errors, lint_model
 
 MAX_GRAPH_ERROR = 0.02
-"""Largest error of an exported graph's logits, as a share of their size."""
+"""Largest error of the float graph's logits, relative to their root mean square. The int8 graph may
+have ten times this error."""
 
 TIMED_RUNS = 2 * 110
 """Single-image runs of the two graphs that `compile` times."""
@@ -44,11 +45,11 @@ TIMED_RUNS = 2 * 110
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a dry run has shown.
+    """The results of a dry run.
 
     Attributes:
         network: The student.
-        slow: Lint warnings: what TensorRT would run slowly.
+        slow: Lint warnings about operations that are slow on TensorRT.
         stages: Estimated time and memory of each stage.
         memory_bytes: Estimated peak memory of the run.
     """
@@ -71,12 +72,14 @@ class DryRun:
 def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
     """Build, differentiate, quantize, export and run the networks of a run file.
 
+    No file is kept.
+
     Args:
-        config: The run file. Nothing is written, and no network is changed.
+        config: The run file.
         reporter: Receives progress.
 
     Raises:
-        InputError: If a run would fail for a reason that network, run file and targets show.
+        InputError: If the networks, the run file or the targets would make a run fail.
     """
     steps: list[str] = ["networks", "gradient", "quantize", "export", "run", "estimate"]
 
@@ -90,12 +93,12 @@ def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
     student = networks.student
     _require_gradient(networks, images[:2])
     if config.student != "same":
-        # A network may return other outputs in train mode, in which it is distilled.
+        # Distillation uses train mode, in which a network may return other outputs.
         copy_with_plain_weights(student).to(device).train()(images[:2])
     report("gradient")
     if config.quantize.kernels == "compiled":
         check_compiler(device)
-    # Building the compiled kernels takes a minute; both compute the same.
+    # Building the compiled kernels takes a minute; the reference kernels compute the same.
     scheme = replace(make_scheme(config), kernels="reference")
     root = fixed_form(student.to(device), images[:2])
     prepared = copy.deepcopy(root)
@@ -125,7 +128,7 @@ def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
 
 
 def _require_gradient(networks: Networks, images: Tensor) -> None:
-    """Raise InputError if a network's logits have no gradient with respect to its images."""
+    """Raise InputError if a network's logits have no gradient with respect to the images."""
     for label, network in (("teacher", networks.teacher), ("student", networks.student)):
         given = images.clone().requires_grad_()
         try:
@@ -134,7 +137,7 @@ def _require_gradient(networks: Networks, images: Tensor) -> None:
             if fault is None:
                 (gradient,) = torch.autograd.grad(logits.sum(), given, allow_unused=True)
                 if gradient is None:
-                    fault = "its logits do not depend on the images by a gradient"
+                    fault = "no gradient reaches the images"
         except RuntimeError as error:
             fault = first_line(error)
         if fault is not None:
@@ -232,13 +235,14 @@ def _compare(form: str, path: Path, images: Any, expected: Any) -> float:
     seconds = (perf_counter() - started) / len(images)
     size = float(np.sqrt(np.mean(np.square(expected))))
     error = float(np.sqrt(np.mean(np.square(actual - expected))))
-    # Values on a rounding boundary move by one step, so that int8 logits are not equal.
+    # Values close to a rounding boundary can move by one step, so int8 logits differ more.
     allowed = MAX_GRAPH_ERROR * (1 if form == "fp32" else 10)
     if images.dtype == np.float32 and not error <= allowed * size + 1e-6:
         raise InputError(
-            f"student: the exported {form} graph gives other logits than the network (they differ "
-            f"by {error:.3g}, at a size of {size:.3g}); the network's forward method depends on "
-            "the images in a way that a graph cannot express"
+            f"student: the exported {form} graph gives other logits than the network (root mean "
+            f"square of the difference {error:.3g}, of the logits {size:.3g}); the network's "
+            "forward method does something that a graph cannot express, such as a random number "
+            "or a branch"
         )
     return seconds
 

@@ -1,11 +1,11 @@
-"""Show a dry run as text."""
+"""Format the results of a dry run as text."""
 
 from collections.abc import Iterator
 
 from pipeline.dry_run.dry_run import DryRun
 
 LISTED = 8
-"""Most names or warnings in one list."""
+"""Largest number of names or warnings in one list."""
 
 
 def dry_run_lines(found: DryRun) -> Iterator[str]:
@@ -31,7 +31,7 @@ def dry_run_lines(found: DryRun) -> Iterator[str]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
+    """Format a time in seconds, minutes or hours."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 6000:

@@ -1,4 +1,4 @@
-"""What a network consists of, and what of it is quantized."""
+"""Summarise the size of a network and which layers are quantized."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ class FloatLayer:
     """A layer that stays in float.
 
     Attributes:
-        name: The layer.
-        reason: Why.
+        name: Name of the layer.
+        reason: Why it stays in float.
         share: Its share of the network's multiply-adds, 0 to 1.
     """
 
@@ -33,7 +33,7 @@ class NetworkSummary:
     Attributes:
         parameters: Number of parameters.
         layers: Number of convolutions, linear layers and products of activations.
-        multiply_adds: Of these layers, for one image.
+        multiply_adds: Multiply-adds of these layers, for one image.
         quantized_share: Share of the multiply-adds that are quantized, 0 to 1.
         float_layers: The layers that stay in float.
         uncalled: Layers that the network never calls in eval mode, such as auxiliary heads.
@@ -52,8 +52,8 @@ def summarise(network: nn.Module, graph: FunctionGraph, scheme: Scheme) -> Netwo
 
     Args:
         network: The network.
-        graph: Its functions, from the network's fixed form.
-        scheme: How it is to be quantized.
+        graph: The function graph of its fixed form.
+        scheme: How to quantize the network.
     """
     total = sum(layer.multiply_adds for layer in graph.layers)
     in_float = tuple(
@@ -86,5 +86,5 @@ def summarise(network: nn.Module, graph: FunctionGraph, scheme: Scheme) -> Netwo
 
 
 def _is_part_of_called(name: str, called: set[str]) -> bool:
-    """Whether a layer's weight is used under another name, as that of an attention's output."""
+    """Return whether a called layer's weight is computed from a parameter of this module."""
     return any(other.startswith(f"{name}.") for other in called)

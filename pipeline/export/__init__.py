@@ -1,4 +1,4 @@
-"""Conversion of a torch module to an ONNX graph, and the forms that a student has as a graph."""
+"""Export a torch module to ONNX, and make all forms of a student's graph."""
 
 from base.lazy_names import lazy_names
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 INPUT_NAME, OUTPUT_NAME = "images", "logits"
 
 EXAMPLES = 13
-"""Images in the example of an export. Sizes of a network are rarely multiples of this number, and
-all others become constants (`pipeline.tracing.fixed_form`)."""
+"""Batch size of the example input for an export. Sizes that are multiples of it stay dynamic, all
+others become constants (`pipeline.tracing.fixed_form`). Few sizes are multiples of 13."""
 
 
 def export_onnx(network: nn.Module, example: Tensor, opset: int, batch: int | None) -> ModelProto:
@@ -30,7 +30,7 @@ def export_onnx(network: nn.Module, example: Tensor, opset: int, batch: int | No
         network: The network. It is put into eval mode.
         example: (N, C, H, W) images as the network takes them; the first one is used.
         opset: The ONNX opset version, 13 or later.
-        batch: The fixed batch size, or None for a free batch dimension.
+        batch: The fixed batch size, or None for a dynamic batch dimension.
 
     Returns:
         The model, in memory.
@@ -59,11 +59,11 @@ def export_onnx(network: nn.Module, example: Tensor, opset: int, batch: int | No
 
 
 def _free_reshapes(model: ModelProto) -> None:
-    """Let each Reshape to `EXAMPLES` images take any number of images.
+    """Replace the constant batch size `EXAMPLES` in the shapes of Reshape nodes.
 
-    The exporter makes a constant of `len(images)`. A size of -1 in its place gives the same shape,
-    whether it was the number of images or not. If there is a -1 already, a first size of 0 copies
-    the number of images from the input.
+    The exporter stores `len(images)` as a constant. With -1 in its place, the size is inferred. It
+    stays the same if the constant was not the batch size. If the shape already contains -1, a first
+    size of 0 copies the batch size from the input.
     """
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:

@@ -1,4 +1,4 @@
-"""Fake-quantizers: where they are placed, how they are calibrated, trained and restored."""
+"""Place, calibrate, train and restore fake-quantizers."""
 
 from base.lazy_names import lazy_names
 

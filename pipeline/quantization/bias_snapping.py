@@ -9,7 +9,7 @@ from pipeline.tracing.function_graph import FunctionGraph
 from pipeline.tracing.layers import Layer
 
 MAX_STEPS = 2**23
-"""From this many steps on, float32 has no fractions of a step: the bias is already on the grid."""
+"""From this many steps on, float32 cannot store fractions of a step, so no rounding is needed."""
 
 
 @torch.no_grad()
@@ -18,7 +18,7 @@ def snap_biases(network: FixedForm, example: Tensor) -> None:
 
     An integer kernel stores a bias as an int32 multiple of that product, so it rounds in any case.
     Rounding before the export gives the trained network and every runtime the same biases.
-    Otherwise small differences in the first layers grow towards the last one.
+    Otherwise small differences in the first layers grow from layer to layer.
 
     Args:
         network: A trained network from `pipeline.quantization.fake_quantizers.prepare`.
@@ -32,10 +32,10 @@ def snap_biases(network: FixedForm, example: Tensor) -> None:
 
 
 def bias_grids(network: FixedForm, example: Tensor) -> list[tuple[Layer, Tensor]]:
-    """Return the quantized layers that have a bias, each with the step of each bias value.
+    """Return the quantized layers that have a bias, each with the step size of each bias value.
 
-    Layers with several calls have no common step, and a transposed convolution has one scale per
-    input channel; both are left out.
+    Two kinds of layers are left out: layers that are called several times, because the calls have
+    different input scales, and transposed convolutions, which have one scale per input channel.
     """
     grids = []
     for layer in FunctionGraph(network, example).layers:

@@ -1,4 +1,4 @@
-"""Images that set the initial ranges of activation quantizers."""
+"""Make the images from which the initial activation ranges are measured."""
 
 import math
 
@@ -15,12 +15,13 @@ from pipeline.teachers.networks import image_spec
 from pipeline.training.resumable_training import chosen_device, make_loop, train
 
 MAX_DRAWN_VALUES = 2**23
-"""Most values of images drawn in one batch: 2,730 images of 3 x 32 x 32, 55 of 3 x 224 x 224."""
+"""Largest number of values in a batch of drawn images: 2,730 images of 3 x 32 x 32, or 55 of
+3 x 224 x 224."""
 
 
 @torch.no_grad()
 def draw_images(generator: Generator, config: RunConfig) -> Tensor:
-    """Draw calibration images from a generator, large ones in several batches.
+    """Draw calibration images from a generator, in several batches if they are large.
 
     The generator is in train mode, as it is while the student is fine-tuned.
 
@@ -63,7 +64,7 @@ def make_batch_norm_images(
         teacher: A frozen network with batch norms.
 
     Returns:
-        (N, C, H, W) normalised images, and the notes of the training.
+        (N, C, H, W) normalised images, and notes about the training.
     """
     loop = make_loop(
         ZEROQ,

@@ -1,4 +1,4 @@
-"""Prepare a network with fake-quantizers, save them, restore them, and convert them to torch's."""
+"""Add fake-quantizers to a network, describe and restore them, and convert them to torch's."""
 
 import copy
 from collections.abc import Iterator
@@ -92,7 +92,7 @@ def input_uses(layer: Layer) -> list[Use]:
 
 
 def _bias(root: FixedForm, layer: Layer) -> Tensor | None:
-    """Return a layer's bias; None if it has none, or only a part of a parameter."""
+    """Return a layer's bias; None if it has none, or if the bias is a part of a parameter."""
     if layer.bias is None or layer.weight_shape is None:
         return None
     bias = root.get_parameter(layer.bias)
@@ -143,7 +143,7 @@ def restore(
 def to_torch_quantizers(network: FixedForm) -> FixedForm:
     """Return a copy with torch's quantizers in place of NNCF's; they export to Q/DQ pairs.
 
-    A quantizer with several places is converted once.
+    A quantizer that is used in several places is converted only once.
     """
     network = copy.deepcopy(network).eval()
     storage = get_hook_storage(network)
@@ -181,14 +181,14 @@ def _torch_quantizer(quantizer: SymmetricQuantizer) -> FakeQuantize:
 
 
 def steps_of(quantizer: SymmetricQuantizer) -> Tensor:
-    """Return the steps of a quantizer as the exported graph stores them: one, or one a channel."""
+    """Return the step sizes of a quantizer as in the exported graph: one, or one per channel."""
     _, _, scale, _ = quantizer.get_parameters_for_torch_fq()
     steps: Tensor = scale.flatten()
     return steps
 
 
 def quantizer_at(network: FixedForm, use: Use) -> SymmetricQuantizer | None:
-    """Return the quantizer of a tensor that an operation reads; None if it is read in float."""
+    """Return the quantizer of a tensor that an operation reads, or None if there is none."""
     hooks = dict(get_hook_storage(network).named_hooks(remove_duplicate=False))
     source = use.source
     places = (

@@ -17,9 +17,9 @@ RANGE_LEARNING_RATE = 0.01
 def logarithmic_ranges(network: nn.Module) -> Iterator[dict[str, float]]:
     """Store ranges of quantizers below 8 bits as logarithms while the context is open.
 
-    Ranges are learned together with the weights as in LSQ (Esser et al. 2020), and in the logarithm
-    as in TQT (Jain et al. 2020). The length of an Adam step depends on the learning rate, not on
-    the gradient: a rate that suits small weights would hardly move a range of several units. Ranges
+    Ranges are learned together with the weights as in LSQ (Esser et al. 2020), and as logarithms
+    as in TQT (Jain et al. 2020). The size of an Adam step depends on the learning rate, not on the
+    gradient: a learning rate for small weights would hardly change a range of several units. Ranges
     of 8-bit quantizers are not learned, because with 256 levels almost nothing is clipped.
 
     Args:
@@ -44,7 +44,7 @@ def logarithmic_ranges(network: nn.Module) -> Iterator[dict[str, float]]:
 
 @torch.no_grad()
 def _store(quantizer: SymmetricQuantizer, *, as_logarithm: bool) -> None:
-    # NNCF has this mode, but its calibration algorithm offers no option that turns it on.
+    # NNCF's quantizer has this mode, but no option of its calibration enables it.
     stored = quantizer._scale_param_storage
     stored.copy_(stored.log() if as_logarithm else stored.exp())
     quantizer._is_using_log_scale_storage = as_logarithm

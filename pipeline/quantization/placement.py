@@ -13,8 +13,8 @@ class QuantizedActivation:
 
     Attributes:
         source: The tensor.
-        uses: Where it is read in quantized form.
-        at_source: Whether it is quantized where it is made, for all that read it.
+        uses: The arguments that read it in quantized form.
+        at_source: Whether it is quantized where it is made, for every operation that reads it.
         bits: Bits of the quantizer.
     """
 
@@ -49,10 +49,10 @@ class Placement:
 
 
 def place(graph: FunctionGraph, scheme: Scheme) -> Placement:
-    """Place a quantizer at every input and weight of a layer that does not stay in float.
+    """Place a quantizer at every input and weight of the layers that do not stay in float.
 
-    At 8 bits, both terms of a sum are quantized too if one of them is the output of a convolution:
-    ONNX Runtime then adds in int8.
+    At 8 bits, both terms of an addition are quantized too if one of them is the output of a
+    convolution. ONNX Runtime then adds in int8.
     """
     weighted = [layer for layer in graph.layers if not layer.is_product]
     edges = {layer.name for layer in (weighted[0], weighted[-1])} if weighted else set()

@@ -1,7 +1,8 @@
 """Select the kernels of NNCF's fake-quantizers: compiled ones, or plain torch operations.
 
 NNCF compiles a C++ extension on first use. If that fails on a CPU, NNCF only logs a line and uses
-slow Python operations; on CUDA it fails later, in an unrelated place. Both are reported here.
+slow Python operations; on CUDA it fails later, with an unrelated error. This module raises
+InputError in both cases.
 """
 
 import contextlib
@@ -39,7 +40,7 @@ NO_NVCC = (
 
 
 class _ReferenceKernels:
-    """NNCF's reference operations behind the interface of its compiled extension."""
+    """NNCF's reference operations with the interface of its compiled extension."""
 
     def get(self, name: str) -> Callable[..., Any]:
         operations: dict[str, Callable[..., Any]] = {
@@ -54,7 +55,7 @@ def use_kernels(device: torch.device, kernels: Kernels) -> None:
 
     Args:
         device: The device that the quantizers run on.
-        kernels: "compiled", which are built now if they have not been, or "reference".
+        kernels: "compiled" or "reference". Compiled kernels are built now if they do not exist yet.
 
     Raises:
         InputError: If compiled kernels are requested and cannot be built.
@@ -65,8 +66,8 @@ def use_kernels(device: torch.device, kernels: Kernels) -> None:
         return
     setattr(quantize_functions, name, getattr(extensions, name))
     os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", str(KERNEL_BUILD_TIMEOUT_S))
-    # The build calls ninja, which pip installs beside this Python. It must be the first on PATH:
-    # two versions of ninja do not read each other's logs, and each would build again.
+    # The build calls ninja, which pip installs beside this Python. This folder must be first on
+    # PATH: two versions of ninja cannot read each other's logs, and both would rebuild.
     beside_python = str(Path(sys.executable).parent)
     if not os.environ.get("PATH", "").startswith(beside_python + os.pathsep):
         os.environ["PATH"] = os.pathsep.join([beside_python, os.environ.get("PATH", "")])
@@ -105,7 +106,7 @@ def _load_compiled(name: str) -> Any:
 
 
 def _delete_stale_lock() -> None:
-    """Delete the lock file of an interrupted build, for which every later build would wait."""
+    """Delete the lock file of an interrupted build. Otherwise every later build would wait."""
     lock = Path(extensions.QuantizedFunctionsCPULoader.get_build_dir()) / "lock"
     with contextlib.suppress(FileNotFoundError):
         if time.time() - lock.stat().st_mtime > KERNEL_BUILD_TIMEOUT_S:

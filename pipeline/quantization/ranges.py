@@ -15,12 +15,12 @@ from pipeline.tracing.fixed_form import FixedForm
 from pipeline.tracing.layers import Source
 
 MAX_BIAS_STEPS = 2**24
-"""Up to this number of steps float32 represents every integer, so that an int32 bias and a float
-bias are equal."""
+"""Largest number of steps in a bias. Up to here, float32 represents every integer, so an int32 bias
+and a float bias are equal."""
 
 
 MIN_TOP = 127 * 2.0**-22
-"""Smallest range of a quantizer, so that float16 can represent its step."""
+"""Smallest range of a quantizer. Float16 can represent its step size."""
 
 
 class _Extremes(nn.Module):
@@ -39,7 +39,7 @@ class _Extremes(nn.Module):
 
 
 class _Kept(nn.Module):
-    """Keep the last tensor that it was given."""
+    """Store the last tensor that passed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class _Kept(nn.Module):
 def measure(
     network: FixedForm, placement: Placement, batches: Iterable[Tensor]
 ) -> tuple[dict[Source, tuple[float, float]], dict[str, Tensor]]:
-    """Run calibration images and return what the quantized tensors hold.
+    """Run calibration images and return the activation ranges and the weights.
 
     Args:
         network: The network, without quantizers.
@@ -62,7 +62,8 @@ def measure(
         batches: (N, C, H, W) images.
 
     Returns:
-        For each activation the means of its batches' minima and maxima, and each layer's weight.
+        The minimum and maximum of each activation, averaged over the batches; and the weight of
+        each layer, by name.
     """
     with ExitStack() as stack:
         extremes, weights = {}, {}
@@ -93,8 +94,8 @@ def measure(
 def activation_top(low: float, high: float) -> float:
     """Return the value of the highest level of an activation's quantizer.
 
-    It is at least `MIN_TOP`, also for a tensor that held only zeros. The step of the biases after
-    it is then small enough to keep their values.
+    It is at least `MIN_TOP`, also if all values are zero. Such a small range gives the next layer's
+    bias a small step size, so that it keeps its value.
     """
     return max(MIN_TOP, -low, high)
 
@@ -104,15 +105,16 @@ def weight_tops(
 ) -> Tensor:
     """Return the value of the highest level of a weight's quantizer, for each index of an axis.
 
-    The range of a channel with tiny weights is raised until its bias fits `MAX_BIAS_STEPS` steps.
-    Such a channel contributes its bias only, so nothing is lost.
+    The range of a channel with tiny weights is increased until its bias has at most
+    `MAX_BIAS_STEPS` steps. The output of such a channel is almost only its bias, so accuracy does
+    not suffer.
 
     Args:
         weight: The weight.
         axis: The axis with one scale per index.
         half_range: Whether the largest weight is at level 64 instead of 127.
         bias: (channels,) the layer's bias, if the axis is that of its output channels.
-        input_step: Step of the input's quantizer.
+        input_step: Step size of the input's quantizer.
 
     Returns:
         The tops, in a shape that broadcasts against the weight.

@@ -11,21 +11,22 @@ Kernels = Literal["compiled", "reference"]
 class Scheme:
     """Bits and ranges of a network's fake-quantizers.
 
-    Weights are symmetric per output channel, activations symmetric per tensor; the zero point is 0.
-    At 8 activation bits all activations are signed, as devices require. Below 8 bits, where nothing
-    is exported, the scheme follows the code of GDFQ: an activation that is never negative is
-    unsigned, and a value that no layer takes stays in float. Two things differ from GDFQ, which
-    quantizes outputs of ReLUs only: images have the 8 bits they were stored with, and the pooled
-    input of the last layer has `activation_bits` like every other layer input.
+    Weights are quantized symmetrically per output channel (per input channel in transposed
+    convolutions), activations symmetrically per tensor. The zero point is 0. At 8 activation bits
+    all activations are signed, as devices require. Below 8 bits, where nothing is exported, the
+    scheme follows the code of GDFQ: an activation that is never negative is unsigned, and only
+    inputs of layers are quantized. There are two differences from GDFQ, which quantizes outputs of
+    ReLUs only: images have 8 bits, as in their files, and the pooled input of the last layer has
+    `activation_bits` like every other layer input.
 
     Attributes:
         weight_bits: Bits of the weights, 2 to 8.
         activation_bits: Bits of the activations, 2 to 8.
         edge_bits: Bits of the weights and inputs (images included) of the first and the last layer.
             None treats these layers like all others.
-        half_range: Keep int8 weights within -64 and 64.
+        half_range: Whether int8 weights are limited to -64 to 64.
         float_layers: Names of layers that stay in float, or patterns such as `blocks.0.*`.
-        kernels: The kernels that the quantizers compute with.
+        kernels: The kernels of the quantizers.
     """
 
     weight_bits: int = 8

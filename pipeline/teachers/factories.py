@@ -1,4 +1,4 @@
-"""Build a network by a user's factory."""
+"""Build a network with a user's factory."""
 
 import importlib
 import os
@@ -15,7 +15,7 @@ FACTORIES_VARIABLE = "DATAFREE_EDGE_FACTORIES"
 of people who must not run code there."""
 
 NEED_TORCHVISION = ("torchvision", "timm")
-"""Packages that import torchvision, which a CPU build of torch must be prepared for."""
+"""Packages that import torchvision. `import_torchvision` must run first if torch is a CPU build."""
 
 
 def network_of_factory(architecture: str, classes: int, arguments: Mapping[str, Any]) -> nn.Module:
@@ -23,7 +23,7 @@ def network_of_factory(architecture: str, classes: int, arguments: Mapping[str, 
 
     Args:
         architecture: `package.module:factory`.
-        classes: Number of logits, handed to the factory as `num_classes`.
+        classes: Number of logits, passed to the factory as `num_classes`.
         arguments: More keyword arguments.
 
     Raises:
@@ -54,7 +54,7 @@ def called(factory: Any, arguments: Mapping[str, Any], architecture: str, label:
         factory: The function.
         arguments: Its keyword arguments.
         architecture: The architecture's name in the run file, for error messages.
-        label: What error messages call the function.
+        label: Name of the function in error messages.
 
     Raises:
         InputError: If the function fails or returns no network.

@@ -67,7 +67,7 @@ def timm_network(
             f"architecture {architecture}: importing timm failed: {first_line(error)}; "
             "run: pip install 'datafree-edge[timm]'"
         ) from None
-    # Only listed names: create_model would also read local folders and download from a hub.
+    # Accept only listed names: create_model also reads local folders and downloads from a hub.
     known = timm.list_models()
     if name not in known and name not in timm.list_pretrained():
         raise InputError(
@@ -78,7 +78,7 @@ def timm_network(
 
 
 def fits_torchvision(name: str, classes: int, state: Mapping[str, Tensor]) -> bool:
-    """Return whether weights are those of torchvision's model of a name, by names and shapes."""
+    """Return whether names and shapes of weights fit torchvision's model of this name."""
     models = import_torchvision().models
     if name not in models.list_models():
         return False

@@ -45,7 +45,7 @@ def check_student(config: RunConfig, student: nn.Module) -> None:
             f"{label}: has no convolution and no linear layer to quantize; "
             "choose another student.architecture"
         )
-    # Also layers that are never called: the name may come from the network's definition.
+    # Names of layers that are never called are valid too.
     known = layers + [name for name, x in plain.named_modules() if isinstance(x, LAYER_TYPES)]
     for pattern in config.quantize.float_layers:
         if not any(fnmatchcase(name, pattern) for name in known):
@@ -59,7 +59,7 @@ def check_feature_shapes(config: RunConfig, teacher: nn.Module, student: nn.Modu
     """Check that feature maps have equal shapes wherever a recipe of the run compares them.
 
     Raises:
-        InputError: With the shapes of both networks.
+        InputError: If shapes differ. The message has the shapes of both networks.
     """
     for recipe, answering in running_recipes(config):
         network = teacher if answering == "original" else student

@@ -1,4 +1,4 @@
-"""Build networks by name: from the registry, torchvision or timm, or by a user's factory."""
+"""Build networks from the registry, torchvision or timm, or with a user's factory."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -90,7 +90,7 @@ def logits_of_blank_image(network: nn.Module, spec: ImageSpec, classes: int, lab
         network: A network in eval mode, on any device.
         spec: The images that it takes.
         classes: The expected number of logits.
-        label: What error messages call the network.
+        label: Name of the network in error messages.
 
     Raises:
         InputError: If the network does not take such an image, if it returns several outputs, or
@@ -103,7 +103,7 @@ def logits_of_blank_image(network: nn.Module, spec: ImageSpec, classes: int, lab
             logits = network(blank)
     except OutputError:
         raise
-    except Exception as error:  # Networks raise many types for an input of the wrong shape.
+    except Exception as error:  # Networks raise many types of errors for a wrong shape.
         raise InputError(
             f"{label} cannot take images of shape {list(spec.shape)} ({first_line(error)}); "
             "correct input.shape or the architecture"

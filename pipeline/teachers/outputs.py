@@ -8,15 +8,15 @@ from torch import Tensor, nn
 from base.errors import InputError
 
 MAX_LISTED_CHARACTERS = 200
-"""More names of outputs do not fit on one line."""
+"""Largest length of a list of names in an error message."""
 
 
 class OutputPicker:
-    """A forward hook that replaces what a network returns by one of its outputs.
+    """A forward hook that makes a network return only one of its outputs.
 
-    A hook, unlike a module around the network, leaves the names of the weights as they are. It
-    holds no reference to the network, so that `copy.deepcopy` copies it with any network. A tensor
-    is returned as it is: some networks return several outputs only during training.
+    Unlike a wrapper module, a hook does not change the names of the weights. It has no reference to
+    the network, so `copy.deepcopy` copies it together with any network. If the network returns a
+    tensor, the hook changes nothing: some networks return several outputs only during training.
 
     Args:
         architecture: The name of the network in error messages.
@@ -31,7 +31,7 @@ class OutputPicker:
         """Return the chosen output.
 
         Raises:
-            OutputError: If no output is chosen, there is no such output, or it is no tensor.
+            OutputError: If no output is chosen, there is no such output, or it is not a tensor.
         """
         if isinstance(returned, Tensor):
             return returned
@@ -60,11 +60,11 @@ class OutputError(InputError):
 
 
 def pick_output(network: nn.Module, architecture: str, output: int | str | None) -> nn.Module:
-    """Let a network return one tensor, and return the network.
+    """Make a network return one tensor, and return the network.
 
     Args:
         network: Any network; it gets a forward hook.
-        architecture: What error messages call it.
+        architecture: The name of the network in error messages.
         output: The position or the name of the logits among its outputs. If None, a network that
             returns several outputs raises an error that explains this setting.
     """
@@ -73,7 +73,7 @@ def pick_output(network: nn.Module, architecture: str, output: int | str | None)
 
 
 def _by_key(returned: Any) -> dict[Any, Any]:
-    """Return the outputs by the values of `output` that choose them; none if it is one object."""
+    """Return the outputs by position and name; empty if the network returns a single object."""
     if isinstance(returned, Mapping):
         return dict(returned)
     if not isinstance(returned, (tuple, list)):
@@ -82,7 +82,7 @@ def _by_key(returned: Any) -> dict[Any, Any]:
 
 
 def _fields(returned: Any) -> tuple[str, ...]:
-    """Return the names of the fields of a named tuple; of other sequences, nothing."""
+    """Return the field names of a named tuple; empty for other sequences."""
     return getattr(returned, "_fields", ())
 
 

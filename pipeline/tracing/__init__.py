@@ -1,4 +1,4 @@
-"""What a network computes: its layers, found by running it once, and the form it is exported in.
+"""Trace a network: find its layers by running it once, and prepare it for quantization and export.
 
 Everything that depends on the names in NNCF's function graph is in this package.
 """

@@ -13,9 +13,9 @@ from pipeline.tracing.weight_baking import copy_with_plain_weights
 def fixed_form(network: nn.Module, example: Tensor) -> FixedForm:
     """Return a copy of a network in the form that is quantized and exported.
 
-    Weights that are computed from others are stored. A batch norm is folded if it follows a layer
-    and nothing else uses that layer's output or either one's weights. All others use their stored
-    statistics.
+    Weights that are computed from others are replaced by their values. A batch norm is folded into
+    the convolution or linear layer before it if both are called only once and nothing else reads
+    the layer's output. All other batch norms use their stored statistics.
 
     Args:
         network: Any network that maps images to logits. It is not changed.
@@ -49,7 +49,7 @@ def fixed_form(network: nn.Module, example: Tensor) -> FixedForm:
 
 
 def _add_zero_biases(root: FixedForm) -> set[nn.Module]:
-    """Add a bias of 0 to the modules that could have one. The trace shows which of them use it."""
+    """Add a zero bias to each module that has none but can have one; return these modules."""
     added = set()
     for module in root.network.modules():
         parameters = module._parameters
@@ -72,7 +72,7 @@ def _owner(root: FixedForm, layer: Layer) -> nn.Module | None:
 
 @torch.no_grad()
 def _fold(owner: nn.Module, layer: Layer, norm: nn.Module) -> None:
-    """Multiply a batch norm into a layer's weight and bias, computed in float64."""
+    """Fold a batch norm into a layer's weight and bias, computed in float64."""
     weight, bias = owner.weight, owner.bias
     assert isinstance(weight, Tensor)
     assert isinstance(bias, Tensor)

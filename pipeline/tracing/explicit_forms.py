@@ -1,4 +1,4 @@
-"""Write torch functions out as functions that quantizers and the ONNX exporter can handle."""
+"""Replacements of torch functions, made of operations that can be quantized and exported."""
 
 import math
 from typing import Any
@@ -18,15 +18,16 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """Return what torch's function of this name returns, from two matrix products and a softmax.
+    """Compute torch's function of this name with two matrix products and a softmax.
 
-    The two products can then be quantized, and every opset can express them.
+    The two products can then be quantized, and can be exported at every opset.
 
     Args:
         query: (..., L, E).
         key: (..., S, E).
         value: (..., S, V).
-        attn_mask: Broadcastable to (..., L, S): True where attention is allowed, or added scores.
+        attn_mask: Broadcastable to (..., L, S). If boolean, True where attention is allowed;
+            otherwise added to the scores.
         dropout_p: Ignored; a network in eval mode has no dropout.
         is_causal: Whether position l attends to positions up to l only.
         scale: Factor of the scores; None for 1 / sqrt(E).
@@ -51,10 +52,10 @@ def scaled_dot_product_attention(
 
 
 def adaptive_avg_pool2d(image: Tensor, output_size: Any) -> Tensor:
-    """Return what torch's function of this name returns, with all sizes as constants.
+    """Compute torch's function of this name with constant sizes.
 
-    The exporter supports only output sizes that divide the input's size, and must know that size.
-
+    For torch's own function, the exporter supports only constant input sizes that are multiples of
+    the output sizes.
 
     Args:
         image: (..., H, W).

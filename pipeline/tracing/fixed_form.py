@@ -43,24 +43,26 @@ ARGUMENTS = {
 
 
 class FixedForm(nn.Module):
-    """A network in eval mode, whose functions are always called in the same way.
+    """A wrapper that runs a network in eval mode and changes how its torch functions are called.
 
-    It is a root of its own, because NNCF's hooks are stored in a child of the root, which a
-    network that iterates over its own children would call. Its forward pass:
+    NNCF adds a child module with its hooks to the module that it is given. That module must be a
+    wrapper: a network that iterates over its own children would call the added child.
+    The forward pass:
 
-    - returns a batch norm's input if the batch norm is folded, and else uses stored statistics, so
-      that no module of the network is replaced;
-    - writes functions out as in `explicit_forms`;
+    - skips folded batch norms, without removing their modules;
+    - computes all other batch norms with their stored statistics;
+    - replaces the functions in `explicit_forms`;
     - passes the inputs and weights of layers by position;
-    - compares the calls of layers with those of the trace.
+    - raises an error if a layer is called more often than in the trace.
 
     Args:
         network: Any network that maps images to logits. It becomes a part of this module.
 
     Attributes:
         folded: Names of the running means of folded batch norms.
-        calls: Calls of each layer's weight, of layers with computed weights (`COMPUTED`), and of
-            products (`PRODUCT`), in the trace; None before it.
+        calls: Number of calls in the trace: for each weight by name, for all layers with computed
+            weights together (`COMPUTED`), and for all matrix products together (`PRODUCT`). None
+            before the trace.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -88,7 +90,7 @@ class FixedForm(nn.Module):
 
     @property
     def compared_layers(self) -> Callable[[], Any]:
-        """Return the network's method of this name, which names the stages to compare."""
+        """The network's `compared_layers`, which returns the modules whose outputs are compared."""
         method: Any = self.network.compared_layers
         return cast(Callable[[], Any], method)
 
@@ -140,10 +142,10 @@ class _Form(TorchFunctionMode):
     def _known_sizes(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Return sizes; while the network is exported, as constants unless they vary.
+        """Return sizes; during export as constants, unless they may depend on the batch size.
 
-        The exporter refuses some operations on images of unknown size. A size that is a multiple of
-        the number of images may depend on that number, and stays unknown.
+        The exporter refuses some operations if the image size is not constant. A size that is a
+        multiple of the batch size may depend on it, so it does not become a constant.
         """
         with torch._C.DisableTorchFunction():
             found = func(*args, **kwargs)
@@ -191,10 +193,10 @@ def _argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _is_size_arithmetic(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a function computes with sizes only.
+    """Return whether all tensors among the arguments are sizes.
 
-    Sizes are numbers, but tensors while the network is exported. NNCF numbers the calls of each
-    function, and must not count these.
+    Sizes are Python numbers, but during export they are tensors. NNCF numbers the calls of each
+    function, and must not count calls with sizes.
     """
     tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
     return bool(tensors) and all(

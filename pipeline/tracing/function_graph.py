@@ -17,7 +17,7 @@ class FunctionGraph:
     """The functions that a network calls for one batch of images, and how they are connected.
 
     Args:
-        network: The network, with or without fake-quantizers, which are looked through.
+        network: The network, with or without fake-quantizers; they are skipped.
         example: (N, C, H, W) images.
     """
 
@@ -98,7 +98,7 @@ class FunctionGraph:
         ]
 
     def _call(self, node: NNCFNode) -> Call | None:
-        """Return a node as a call of a layer, or None if it is none."""
+        """Return the layer call that a node makes, or None if it is not a layer."""
         edges, output = self.trace.inputs[node.node_name], Source(node.node_name, 0)
         if node.node_type in op.LAYERS and op.WEIGHT_PORT in edges and 0 in edges:
             weight = edges[op.WEIGHT_PORT]
@@ -127,7 +127,7 @@ class FunctionGraph:
         return weight.removeprefix(NETWORK_PREFIX).removesuffix(".weight") + part
 
     def _weight_name(self, weight: Use) -> str | None:
-        """Return the parameter that a weight is, or the first one that it is computed from."""
+        """Return the parameter's name; for a computed weight, the first parameter it depends on."""
         pending = [weight.source.operation]
         while pending:
             operation = pending.pop(0)
@@ -151,7 +151,7 @@ class FunctionGraph:
         if call.weight is not None:
             shape = tuple(self.trace.inputs[call.weight.operation][call.weight.port].tensor_shape)
         axis = op.LAYERS.get(node.node_type)
-        if axis is None:  # of a matrix product with a constant: columns of a second factor
+        if axis is None:  # A matrix product: columns of a second factor.
             axis = -1 if call.weight is not None and call.inputs[0].port < call.weight.port else -2
             axis = axis + len(shape) if shape else 0
         return Layer(
@@ -195,7 +195,7 @@ class FunctionGraph:
         return str(node.node_type).startswith("conv")
 
     def _folds_into(self, norm: NNCFNode) -> Layer | None:
-        """Return the layer before a batch norm if nothing else uses its output or its weight."""
+        """Return the layer that a batch norm can be folded into, or None."""
         normalised = edge = self.trace.inputs[norm.node_name][0]
         if len(self.trace.readers[made_by(edge)]) != 1:
             return None

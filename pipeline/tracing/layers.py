@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from torch import nn
 
 LAYER_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.modules.conv._ConvTransposeNd)
-"""Modules that usually call a layer. What a network calls is known from its function graph only."""
+"""Module types of layers. Only the function graph shows which layers a network really calls."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A tensor where it is made: an output of an operation, the images, or a parameter.
+    """The origin of a tensor: an output of an operation, the images, or a parameter.
 
     Attributes:
         operation: NNCF's name of the operation.
-        port: Which of its outputs.
+        port: Index of the output.
     """
 
     operation: str
@@ -23,12 +23,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Use:
-    """A tensor where an operation reads it.
+    """One argument of an operation: the place where it reads a tensor.
 
     Attributes:
         operation: NNCF's name of the operation.
-        port: Which of its arguments.
-        source: The tensor, before it was reshaped, moved or quantized.
+        port: Index of the argument.
+        source: Origin of the tensor, before it was reshaped, moved or quantized.
     """
 
     operation: str
@@ -60,12 +60,12 @@ class Layer:
             of the module that computes it, the function, and the call's number.
         function: The torch function, such as `conv2d`.
         calls: Its calls in one forward pass, in order.
-        weight: The weight's parameter name; None for a product or a weight that is computed.
-        weight_shape: None for a product.
+        weight: The weight's parameter name; None for a product or a computed weight.
+        weight_shape: Shape of the weight; None for a product.
         bias: The bias's parameter name; None if it has none.
         channel_axis: Axis of the output channels in the weight.
         groups: Groups of a convolution.
-        multiply_adds: Of all calls, for one image.
+        multiply_adds: Multiply-adds of all calls, for one image.
     """
 
     name: str
@@ -109,7 +109,7 @@ class Norm:
     Attributes:
         operation: NNCF's name of the call.
         running_mean: The buffer's name. It identifies the batch norm.
-        layer: The layer whose output it normalises, if it can be folded into that layer.
+        layer: The layer that it can be folded into, or None.
     """
 
     operation: str

@@ -1,4 +1,4 @@
-"""Names of the torch functions that quantization distinguishes, as NNCF's graph records them."""
+"""Names of the torch functions that quantization treats differently, as in NNCF's graph."""
 
 LAYERS = {
     "conv1d": 0,
@@ -93,4 +93,4 @@ MOVES = frozenset(
         "zero_pad2d",
     }
 )
-"""Functions whose output values are values of their first argument, or 0."""
+"""Functions that select or move values of their first argument, or insert zeros."""

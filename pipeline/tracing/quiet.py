@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress progress bars, warnings and log lines of NNCF while it is open."""
+    """Suppress progress bars, warnings and log lines of NNCF inside the context."""
     with (
         Path(os.devnull).open("w") as devnull,
         contextlib.redirect_stdout(devnull),

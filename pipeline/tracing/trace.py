@@ -25,8 +25,8 @@ class Trace:
 
     Attributes:
         batch: The number of images.
-        nodes: The function calls, in order, with the images and the parameters that they read.
-        inputs: The tensors that each call reads, by argument.
+        nodes: The function calls, in order, and the images and parameters that they read.
+        inputs: The tensors that each call reads, by index of the argument.
         readers: Where each tensor is read.
         kinds: The function of each call.
     """
@@ -54,7 +54,7 @@ class Trace:
         self._varying = self._depending_on_images(graph)
 
     def is_read_only_by(self, source: Source, uses: set[tuple[str, int]]) -> bool:
-        """Whether a tensor, reshaped and moved or not, is read by the given arguments only."""
+        """Return whether only these arguments read a tensor, directly or after it was moved."""
         return all(
             (edge.to_node.node_name, edge.input_port_id) in uses
             or (
@@ -69,7 +69,7 @@ class Trace:
         )
 
     def is_image(self, source: Source) -> bool:
-        """Whether a tensor holds the images, possibly moved or average-pooled."""
+        """Return whether a tensor holds the images, possibly moved or average-pooled."""
         kind = self.kinds[source.operation]
         if kind == INPUT:
             return True
@@ -90,11 +90,11 @@ class Trace:
         return edge.from_node.node_name in self._varying
 
     def use(self, edge: NNCFGraphEdge) -> Use:
-        """Return where a tensor is read and made."""
+        """Return where a tensor is read, with its source."""
         return Use(edge.to_node.node_name, edge.input_port_id, self.source(edge))
 
     def source(self, edge: NNCFGraphEdge) -> Source:
-        """Return where a tensor is made, before moves and quantizers."""
+        """Return the origin of a tensor, before moves and quantizers."""
         while edge.from_node.node_type in op.MOVES | op.QUANTIZERS:
             before = self.inputs[edge.from_node.node_name]
             if 0 not in before:

@@ -1,4 +1,4 @@
-"""Copy a network, with every weight that is computed from others stored as a plain parameter."""
+"""Copy a network, and replace computed weights by plain parameters."""
 
 import copy
 
@@ -12,7 +12,7 @@ def copy_with_plain_weights(network: nn.Module) -> nn.Module:
     """Return a copy in eval mode without weight norms, spectral norms and parametrizations.
 
     Args:
-        network: Any network. It is not changed.
+        network: Any network. Its weights are not changed.
 
     Raises:
         InputError: If the network cannot be copied.
@@ -20,7 +20,7 @@ def copy_with_plain_weights(network: nn.Module) -> nn.Module:
     _detach_cached_weights(network)
     try:
         network = copy.deepcopy(network).eval()
-    except Exception as error:  # A user's module may define its own way of being copied.
+    except Exception as error:  # A user's module may define `__deepcopy__`.
         raise InputError(
             f"{type(network).__name__} cannot be copied: {first_line(error)}; "
             "keep no tensors that require gradients, locks or open files in its attributes"
@@ -51,9 +51,9 @@ def _bake_parametrizations(module: nn.Module) -> None:
 
 
 def _detach_cached_weights(network: nn.Module) -> None:
-    """Detach the weights that old weight norms and spectral norms keep as plain attributes.
+    """Detach weights that torch's older weight norm and spectral norm keep as plain attributes.
 
-    They are results of a computation, which `copy.deepcopy` refuses to copy.
+    `copy.deepcopy` refuses tensors that have a gradient function.
     """
     for module in network.modules():
         for hook in module._forward_pre_hooks.values():

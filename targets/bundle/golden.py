@@ -19,11 +19,12 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 GOLDEN = "golden.npz"
 
 MAX_CHUNK_VALUES = 2_000_000
-"""Most pixel values in one chunk, so that all activations fit into a small Jetson's memory."""
+"""Largest number of pixel values in one chunk. The activations then fit into the memory of a small
+Jetson."""
 
 
 MAX_BUNDLE_BYTES = 50_000_000
-"""Largest size of the probes that travel with a bundle, uncompressed."""
+"""Largest uncompressed size of the probes in a bundle."""
 
 
 @dataclass(frozen=True)

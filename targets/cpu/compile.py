@@ -21,9 +21,9 @@ class CompiledForCpu:
     """The result of compiling for a CPU.
 
     Attributes:
-        files: The compiled graph of each precision.
+        files: File of the compiled graph for each precision.
         notes: Fingerprint, integer layers, parity and milliseconds, for the record and the report.
-        summary: One line for people.
+        summary: One line for the user.
     """
 
     files: dict[str, Path]
@@ -37,17 +37,17 @@ def compile_for_cpu(
     """Compile graphs for a CPU, check their predictions and time them.
 
     If this machine matches the target, the graphs are stored after ONNX Runtime's fusions.
-    Otherwise they are stored as rewritten, ONNX Runtime fuses them on the target, and nothing is
-    timed.
+    Otherwise they are stored before the fusions, which ONNX Runtime then makes on the target, and
+    nothing is timed.
 
     Args:
         exported: The graph of each precision; "fp32" and "int8".
         golden: The probes.
         target: The CPU.
-        folder: Where to write model.PRECISION.onnx.
+        folder: Folder for the compiled graphs.
 
     Raises:
-        ParityError: If a compiled graph does not answer as the exported one does.
+        ParityError: If a compiled graph differs too much from the exported one.
     """
     files: dict[str, Path] = {}
     notes: dict[str, Any] = {"fingerprint": cpu_fingerprint(target.cpu), "threads": 1}

@@ -1,4 +1,4 @@
-"""Check that a compiled graph answers as the graph that it was compiled from."""
+"""Check that a compiled graph gives the same predictions as the exported graph."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,20 +9,21 @@ from targets.bundle.golden import Golden
 from targets.cpu.session import Logits, open_session, predict_golden
 
 PARITY_PROBES = 256
-"""Probes that are compared first. All are compared only if these differ too much."""
+"""Number of probes that are compared first. All are compared only if these differ too much."""
 
 MIN_SAME = 0.995
-"""Required share of equal answers among the probes with a clear answer."""
+"""Required share of equal predictions among the probes with a clear prediction."""
 
 FLOAT_DISTANCE = 1e-3
-"""Largest distance between float graphs, as a share of the logits' size."""
+"""Largest distance between the float graphs, relative to the root mean square of the logits."""
 
 CLEAR_MARGIN = 4
-"""An answer is clear if its margin is this many times the tolerated distance of the logits."""
+"""A prediction is clear if the difference of its two largest logits is more than this many times
+the tolerance."""
 
 
 class ParityError(ValueError):
-    """The compiled graph does not answer as the exported graph does."""
+    """The compiled graph differs too much from the exported graph."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,12 @@ class Parity:
     """How much a compiled graph differs from the exported one.
 
     Attributes:
-        same: Share of equal answers among all probes.
-        same_clear: Share of equal answers among the probes with a clear answer; 1 if there is none.
-        clear: Share of the probes with a clear answer.
+        same: Share of equal predictions among all probes.
+        same_clear: Share of equal predictions among the probes with a clear prediction; 1 if there
+            is none.
+        clear: Share of the probes with a clear prediction.
         distance: Root mean square of the difference of the logits.
-        tolerance: The largest distance that is accepted.
+        tolerance: The largest accepted distance.
     """
 
     same: float
@@ -52,9 +54,9 @@ class Parity:
 def compare(expected: Logits, actual: Logits, tolerance: float) -> Parity:
     """Compare the logits (N, K) of an exported and a compiled graph.
 
-    Integer kernels round in another place than the exported graph, so logits move a little, and
-    with them the answers whose two largest logits are close. These near ties say nothing about a
-    fault, so only clear answers must be equal.
+    Integer kernels round in other places than the exported graph, so logits change slightly. If the
+    two largest logits are close, the prediction may change too. This is not an error, so only clear
+    predictions must be equal.
     """
     same = expected.argmax(1) == actual.argmax(1)
     two = np.partition(expected, -2, axis=1)[:, -2:]
@@ -74,8 +76,8 @@ def check_parity(
     """Compare each compiled graph with the exported one, and return the differences.
 
     The tolerance of the float graph is `FLOAT_DISTANCE`. The tolerance of the int8 graph is the
-    distance by which quantization itself moved the logits, from the float to the int8 graph:
-    compiling must not add as much again.
+    distance between the logits of the exported float and int8 graphs: compiling must not change the
+    logits more than quantization does.
 
     Args:
         exported: The graphs by precision; "fp32" and "int8".
@@ -83,7 +85,7 @@ def check_parity(
         golden: The probes.
 
     Raises:
-        ParityError: If a compiled graph differs by more.
+        ParityError: If a compiled graph differs too much.
     """
     for count in sorted({min(PARITY_PROBES, len(golden.pixels)), len(golden.pixels)}):
         found = _compare_all(exported, compiled, golden.subset(count))
@@ -93,7 +95,7 @@ def check_parity(
     raise ParityError(
         f"compile: the optimized {precision} graph gives other logits than the exported graph: "
         f"they differ by {parity.distance:.3g} (allowed {parity.tolerance:.3g}), and "
-        f"{100 * (1 - parity.same_clear):.1f} % of the clear answers differ"
+        f"{100 * (1 - parity.same_clear):.1f} % of the clear predictions differ"
     )
 
 

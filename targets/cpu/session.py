@@ -27,7 +27,7 @@ FLOAT_KERNELS = {"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul"}
 
 
 MAX_BATCH = 100
-"""Most images in one run."""
+"""Largest number of images in one run."""
 
 
 class ProviderError(RuntimeError):
@@ -82,7 +82,7 @@ def rewrite_graph_file(graph: Path, rewritten: Path, cpu: Cpu) -> Path:
 def compile_graph(graph: Path, compiled: Path) -> CompiledGraph:
     """Write a graph after ONNX Runtime's fusions, and list which layers became integer.
 
-    Layout optimizations are left for load time, because they hold for one CPU only.
+    Layout optimizations are not stored, because they depend on the CPU; they are made at load time.
 
     Args:
         graph: The graph to compile.
@@ -106,7 +106,7 @@ def open_session(graph: Path, optimized: bool = True, threads: int = 1) -> ort.I
         threads: Threads of a run, one by default, as for timing; 0 for one per core.
 
     Raises:
-        ProviderError: If ONNX Runtime would run it elsewhere.
+        ProviderError: If ONNX Runtime would not run it on the CPU.
     """
     options = _options()
     options.intra_op_num_threads = threads

@@ -1,8 +1,8 @@
-"""Move ReLUs and ReLU6 to int8, so that ONNX Runtime runs the convolution before on integers.
+"""Compute ReLU and ReLU6 in int8, so that ONNX Runtime runs the convolution before it in int8.
 
-ONNX Runtime makes a convolution integer if a Q follows it directly, or follows a ReLU that the
-quantizer's lower limit replaces. A symmetric quantizer reaches below zero and replaces no ReLU, so
-a ReLU before it keeps the convolution in float.
+ONNX Runtime runs a convolution in int8 only if a Q follows it directly, or after a ReLU that it can
+merge into the Q. It can merge them only if the quantizer's lowest value is 0. The lowest value of a
+signed symmetric quantizer is negative, so a ReLU before it keeps the convolution in float.
 """
 
 from onnx import ModelProto, NodeProto, helper
@@ -14,12 +14,15 @@ MAX_LEVEL = 127
 
 
 def with_integer_relus(model: ModelProto) -> ModelProto:
-    """Add a quantizer before each ReLU that a quantizer follows; every value stays the same.
+    """Add a quantizer before each ReLU that a quantizer follows.
+
+    The results stay the same.
 
     x -> Relu -> Q becomes x -> Q -> DQ -> LeakyRelu(0) -> Q, all with one scale. Rounding and
-    clipping keep signs, so ReLU can come before or after them, and a value on the quantizer's grid
-    does not change. LeakyRelu is the only ReLU for which ONNX Runtime has an int8 kernel. A Clip
-    from 0 to the highest level or more, such as ReLU6, is a ReLU too: the quantizer clips there.
+    clipping keep signs, so ReLU can come before or after them. The second Q does not change values,
+    because they are already multiples of the scale. LeakyRelu is the only ReLU for which ONNX
+    Runtime has an int8 kernel. A Clip from 0 to at least the quantizer's largest value, such as
+    ReLU6, is treated as a ReLU.
 
     Args:
         model: A Q/DQ graph; changed in place.
@@ -50,7 +53,7 @@ def with_integer_relus(model: ModelProto) -> ModelProto:
 
 
 def _acts_as_relu(graph: Graph, node: NodeProto, quantizer: NodeProto) -> bool:
-    """Whether a node computes the values of a ReLU as far as the quantizer after it can tell."""
+    """Return whether a ReLU in place of the node would give the same quantized values."""
     if quantizer.op_type != "QuantizeLinear":
         return False
     if node.op_type != "Clip":

@@ -1,8 +1,8 @@
 """Store transposed weights, so that a matrix product reads its weight from a DequantizeLinear.
 
-torch stores the weight of a linear layer transposed. Exported for inputs of rank 3, the graph
-transposes the dequantized weight in each run, and neither ONNX Runtime nor TensorRT then recognises
-a quantized product.
+torch stores the weight of a linear layer transposed. For inputs of rank 3, the exported
+graph transposes the dequantized weight in each run. Neither ONNX Runtime nor TensorRT then
+recognises a quantized product.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from targets.graph.topology import Graph, attribute
 def store_transposed_weights(model: ModelProto) -> ModelProto:
     """Replace the Transpose of a quantized constant by Q/DQ on the transposed constant.
 
-    Every value stays the same.
+    The outputs of the graph stay the same.
 
     Args:
         model: A Q/DQ graph with float weights; changed in place.

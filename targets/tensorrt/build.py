@@ -42,7 +42,7 @@ class _Attempt:
     Attributes:
         options: The options with this typing mode.
         graph: The graph to build from.
-        fingerprint: Of the resulting engine.
+        fingerprint: Fingerprint of the resulting engine.
     """
 
     options: Options

@@ -21,7 +21,7 @@ from targets.tensorrt.recommendation import MIN_GRAPH_AGREEMENT, CheckedEngine
 from targets.tensorrt.throttling import Throttling
 
 MAX_INFERENCE_RUNS = 200
-"""Most starts of trtexec per engine; each takes seconds on a small Jetson.
+"""Largest number of trtexec starts per engine; each takes seconds on a small Jetson.
 
 An engine with a fixed batch may therefore run fewer probes and have a wider interval.
 """

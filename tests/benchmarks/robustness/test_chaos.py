@@ -1,4 +1,4 @@
-"""Disturbed runs give the same result as undisturbed ones: two of them, and all (slow)."""
+"""Disturbed runs give the same result as undisturbed ones: two runs, and all runs (slow)."""
 
 import json
 import random

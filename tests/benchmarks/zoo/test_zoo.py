@@ -1,4 +1,4 @@
-"""The zoo's list, images, run files and page; three networks through the product in `slow`."""
+"""The zoo's list, images, run files and page; slow: run three networks."""
 
 import dataclasses
 
