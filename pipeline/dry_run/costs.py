@@ -30,6 +30,10 @@ TRIAL_VALUES = 16 * 3 * 64 * 64
 """Largest number of pixel values in a trial, which has at least two images."""
 
 
+FAKE_QUANTIZED = 2
+"""Time and memory of a fake-quantized network, as a multiple of those of the float network."""
+
+
 @dataclass(frozen=True)
 class PassTimes:
     """Time and memory of the passes for one image.
@@ -105,7 +109,6 @@ class TrainingCosts:
         config: The run file.
         teacher: Time and memory of the teacher.
         student: Time and memory of the float student.
-        quantized: Time and memory of the fake-quantized student.
         device: The device that the networks are on.
     """
 
@@ -114,11 +117,14 @@ class TrainingCosts:
         config: RunConfig,
         teacher: PassTimes,
         student: PassTimes,
-        quantized: PassTimes,
         device: torch.device,
     ) -> None:
         self.config, self.device = config, device
-        self.teacher, self.student, self.quantized = teacher, student, quantized
+        self.teacher, self.student = teacher, student
+        factor = FAKE_QUANTIZED
+        self.quantized = PassTimes(
+            factor * student.forward, factor * student.backward, factor * student.saved_bytes
+        )
 
     def stages(self) -> list[Stage]:
         """Return the training stages of the run."""
@@ -143,7 +149,7 @@ class TrainingCosts:
 
     def _quantize(self, recipe: Recipe) -> Stage:
         section = self.config.quantize
-        seconds = section.calibration_images * self.quantized.forward
+        seconds = section.calibration_images * self.student.forward
         needed = 0
         if section.method == "batch-norm-images":
             made = self._stage("", ZEROQ, Plan(ZEROQ.schedule.warmup_rounds, 0))

@@ -26,7 +26,7 @@ def snap_biases(network: FixedForm, example: Tensor) -> None:
     """
     for layer, grid in bias_grids(network, example):
         assert layer.bias is not None
-        bias = network.get_parameter(layer.bias)
+        bias = network.get_tensor(layer.bias)
         levels = (bias / grid).round()
         bias.copy_(torch.where(levels.abs() < MAX_STEPS, levels * grid, bias))
 
@@ -45,7 +45,7 @@ def bias_grids(network: FixedForm, example: Tensor) -> list[tuple[Layer, Tensor]
         assert weight is not None
         read = quantizer_at(network, input_uses(layer)[0])
         stored = quantizer_at(network, weight)
-        bias = network.get_parameter(layer.bias)
+        bias = network.get_tensor(layer.bias)
         if read is None or stored is None:
             continue
         grid = steps_of(read) * steps_of(stored)

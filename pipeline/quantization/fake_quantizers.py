@@ -95,7 +95,7 @@ def _bias(root: FixedForm, layer: Layer) -> Tensor | None:
     """Return a layer's bias; None if it has none, or if the bias is a part of a parameter."""
     if layer.bias is None or layer.weight_shape is None:
         return None
-    bias = root.get_parameter(layer.bias)
+    bias = root.get_tensor(layer.bias)
     return bias if bias.numel() == layer.weight_shape[layer.channel_axis] else None
 
 

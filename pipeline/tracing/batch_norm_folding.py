@@ -30,6 +30,9 @@ def fixed_form(network: nn.Module, example: Tensor) -> FixedForm:
     root = FixedForm(copy_with_plain_weights(network))
     added = _add_zero_biases(root)
     graph = FunctionGraph(root, example)
+    if graph.computed_weights:
+        root.store_computed_weights(graph.computed_weights, example)
+        graph = FunctionGraph(root, example)
     if graph.norms_of_batch_statistics:
         raise InputError(
             f"{type(network).__name__}: the batch norm {graph.norms_of_batch_statistics[0]} stores "

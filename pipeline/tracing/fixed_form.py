@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, cast
 
 import torch
@@ -19,7 +20,7 @@ from pipeline.tracing.explicit_forms import (
 )
 from pipeline.tracing.operations import LAYERS, PRODUCTS
 
-NETWORK_PREFIX = "network."
+NETWORK_PREFIX, STORED_PREFIX = "network.", "stored_weights."
 """Prefix of all parameter names; messages leave it out."""
 
 COMPUTED, PRODUCT = "a computed weight", "a matrix product"
@@ -60,6 +61,11 @@ class FixedForm(nn.Module):
 
     Attributes:
         folded: Names of the running means of folded batch norms.
+        stored_weights: Values of weights that the network computes, by the name of the layer with
+            "/" for ".". They replace the computed weights.
+        stored_at: The key of the stored weight for each layer call with a computed weight, by the
+            number of that call.
+        computed_weights: The weights that the last forward pass computed, by number of the call.
         calls: Number of calls in the trace: for each weight by name, for all layers with computed
             weights together (`COMPUTED`), and for all matrix products together (`PRODUCT`). None
             before the trace.
@@ -70,6 +76,9 @@ class FixedForm(nn.Module):
         self.network = network.eval()
         self.folded: set[str] = set()
         self.calls: Counter[str] | None = None
+        self.stored_weights = nn.ParameterDict()
+        self.stored_at: dict[int, str] = {}
+        self.computed_weights: dict[int, Tensor] = {}
         wrap_model(self)
 
     def train(self, mode: bool = True) -> "FixedForm":
@@ -88,6 +97,29 @@ class FixedForm(nn.Module):
             logits: Tensor = self.network(images)
         return logits
 
+    def get_tensor(self, name: str) -> Tensor:
+        """Return a parameter or buffer by name."""
+        path, _, attribute = name.rpartition(".")
+        tensor: Tensor = getattr(self.get_submodule(path), attribute)
+        return tensor
+
+    def store_computed_weights(self, names: dict[int, str], images: Tensor) -> None:
+        """Replace weights that the network computes by their values.
+
+        Args:
+            names: The layer's name, by the number of the call among those with computed weights.
+            images: (N, C, H, W) example images.
+        """
+        with torch.no_grad():
+            self(images)
+        for call, name in names.items():
+            key = name.replace(".", "/")
+            self.stored_at[call] = key
+            if key not in self.stored_weights:
+                value = self.computed_weights[call].detach().clone()
+                self.stored_weights[key] = nn.Parameter(value)
+        self.computed_weights = {}
+
     @property
     def compared_layers(self) -> Callable[[], Any]:
         """The network's `compared_layers`, which returns the modules whose outputs are compared."""
@@ -105,7 +137,10 @@ class _Form(TorchFunctionMode):
         super().__init__()
         self.images = images
         self.folded = root.folded_tensors
-        self.names = {id(p): name for name, p in root.named_parameters()}
+        tensors = chain(root.named_parameters(), root.named_buffers())
+        self.names = {id(tensor): name for name, tensor in tensors}
+        self.root = root
+        self.computed = 0
         self.expected = root.calls
         self.seen: Counter[str] = Counter()
 
@@ -134,10 +169,21 @@ class _Form(TorchFunctionMode):
         if name in ARGUMENTS:
             args, kwargs = _by_position(ARGUMENTS[name], args, kwargs)
         if name in LAYERS:
+            if id(args[1]) not in self.names:
+                args = (args[0], self._stored(args[1]), *args[2:])
             self._count(self.names.get(id(args[1]), COMPUTED))
         elif name in PRODUCTS:
             self._count(PRODUCT)
         return func(*args, **kwargs)
+
+    def _stored(self, weight: Tensor) -> Tensor:
+        """Return the stored value of a computed weight, or the weight itself."""
+        call, self.computed = self.computed, self.computed + 1
+        if call in self.root.stored_at:
+            return self.root.stored_weights[self.root.stored_at[call]]
+        if self.expected is None:
+            self.root.computed_weights[call] = weight
+        return weight
 
     def _known_sizes(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

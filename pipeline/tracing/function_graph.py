@@ -8,7 +8,13 @@ from nncf.common.graph import NNCFGraphEdge, NNCFNode
 from torch import Tensor
 
 from pipeline.tracing import operations as op
-from pipeline.tracing.fixed_form import COMPUTED, NETWORK_PREFIX, PRODUCT, FixedForm
+from pipeline.tracing.fixed_form import (
+    COMPUTED,
+    NETWORK_PREFIX,
+    PRODUCT,
+    STORED_PREFIX,
+    FixedForm,
+)
 from pipeline.tracing.layers import Addition, Call, Layer, Norm, Source, Use
 from pipeline.tracing.trace import CONSTANT, Trace, made_by
 
@@ -75,6 +81,29 @@ class FunctionGraph:
         ]
 
     @property
+    def computed_weights(self) -> dict[int, str]:
+        """Return the layer's name of each weight that is computed from parameters only.
+
+        The key is the number of the call among the calls of layers with computed weights.
+        """
+        computed = [
+            node
+            for node in self.trace.nodes
+            if node.node_type in op.LAYERS
+            and op.WEIGHT_PORT in self.trace.inputs[node.node_name]
+            and self._weight_edge(node).from_node.node_type not in (CONSTANT, *op.QUANTIZERS)
+        ]
+        found = {}
+        for number, node in enumerate(computed):
+            call = self._call(node)
+            if call is not None and call.weight is not None:
+                found[number] = self._layer_name(node, call)
+        return found
+
+    def _weight_edge(self, node: NNCFNode) -> NNCFGraphEdge:
+        return self.trace.inputs[node.node_name][op.WEIGHT_PORT]
+
+    @property
     def call_counts(self) -> Counter[str]:
         """Return the number of calls as `FixedForm.calls` describes them."""
         counts: Counter[str] = Counter()
@@ -122,6 +151,8 @@ class FunctionGraph:
         weight = self._weight_name(call.weight) if call.weight is not None else None
         if call.weight is None or weight is None:
             return str(node.node_name.removeprefix("network/"))
+        if weight.startswith(STORED_PREFIX):
+            return weight.removeprefix(STORED_PREFIX).replace("/", ".")
         edge = self.trace.inputs[call.weight.operation][call.weight.port]
         part = f"[{edge.output_port_id}]" if edge.from_node.node_type in {"chunk", "split"} else ""
         return weight.removeprefix(NETWORK_PREFIX).removesuffix(".weight") + part

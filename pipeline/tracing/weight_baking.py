@@ -34,7 +34,16 @@ def copy_with_plain_weights(network: nn.Module) -> nn.Module:
                 remove_weight_norm(module, name)
             elif type(hook).__name__ == "SpectralNorm":
                 remove_spectral_norm(module, name)
+                _remove_spectral_norm_hooks(module)
     return network
+
+
+def _remove_spectral_norm_hooks(module: nn.Module) -> None:
+    """Remove the hooks of `load_state_dict` that torch's older spectral norm leaves behind."""
+    hooks = module._load_state_dict_pre_hooks
+    for key, hook in list(hooks.items()):
+        if type(getattr(hook, "hook", hook)).__name__.startswith("SpectralNorm"):
+            del hooks[key]
 
 
 def _bake_parametrizations(module: nn.Module) -> None:

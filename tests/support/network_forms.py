@@ -185,10 +185,35 @@ def weight_normalised() -> nn.Module:
     """Return a network with both forms of weight norm, and with spectral norm."""
     old = nn.utils.weight_norm(nn.Conv2d(3, 8, 3))
     new = nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 8, 3))
-    spectral = nn.utils.parametrizations.spectral_norm(nn.Linear(8, 10))
-    return nn.Sequential(
-        old, nn.ReLU(), new, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), spectral
-    )
+    spectral = nn.utils.parametrizations.spectral_norm(nn.Conv2d(8, 8, 3))
+    old_spectral = nn.utils.spectral_norm(nn.Linear(8, 10))
+    layers = [old, nn.ReLU(), new, nn.ReLU(), spectral, nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), old_spectral)
+
+
+class StandardisedConv(nn.Conv2d):
+    """A convolution whose weight is standardised in every call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True, correction=0)
+        weight = (self.weight - mean) / (variance + 1e-5).sqrt()
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding)
+
+
+class ComputedWeights(nn.Module):
+    """Weights are computed from parameters, and a fixed blur kernel is a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = StandardisedConv(3, 8, 3), StandardisedConv(8, 8, 3, padding=1)
+        self.norm, self.head = nn.BatchNorm2d(8), nn.Linear(8, 10)
+        self.register_buffer("blur", torch.full((8, 1, 2, 2), 0.25))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.first(x)).relu()
+        x = F.conv2d(self.second(self.second(x)), self.blur, groups=8)
+        logits: Tensor = self.head(x.mean((2, 3)))
+        return logits
 
 
 class OddPools(nn.Module):
@@ -233,7 +258,8 @@ FORMS = {
     "concatenated": (Concatenated, 4, 3),
     "transposed": (Transposed, 3, 2),
     "norm-after-linear": (NormAfterLinear, 3, 1),
-    "weight-normalised": (weight_normalised, 3, 0),
+    "weight-normalised": (weight_normalised, 4, 0),
+    "computed-weights": (ComputedWeights, 4, 0),
     "odd-pools": (OddPools, 2, 1),
 }
 """Each form: its constructor, the number of layers, the number of batch norms that are folded."""
