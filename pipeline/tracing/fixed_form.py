@@ -180,7 +180,8 @@ class _Form(TorchFunctionMode):
         """Return the stored value of a computed weight, or the weight itself."""
         call, self.computed = self.computed, self.computed + 1
         if call in self.root.stored_at:
-            return self.root.stored_weights[self.root.stored_at[call]]
+            stored: Tensor = self.root.stored_weights[self.root.stored_at[call]]
+            return stored
         if self.expected is None:
             self.root.computed_weights[call] = weight
         return weight
