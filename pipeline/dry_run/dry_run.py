@@ -16,6 +16,7 @@ from torch import Tensor
 from base.errors import InputError, first_line
 from pipeline.config.chosen_targets import cpu_targets
 from pipeline.config.schema import RunConfig
+from pipeline.config.weight_range import half_range
 from pipeline.dry_run.costs import Stage, TrainingCosts, resident_bytes, time_passes, trial_images
 from pipeline.dry_run.network_summary import NetworkSummary, summarise
 from pipeline.export.graph_forms import int8_forms, to_graph
@@ -99,7 +100,7 @@ def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
     if config.quantize.kernels == "compiled":
         check_compiler(device)
     # Building the compiled kernels takes a minute; the reference kernels compute the same.
-    scheme = replace(make_scheme(config), kernels="reference")
+    scheme = replace(make_scheme(config, half_range=half_range(config)), kernels="reference")
     root = fixed_form(student.to(device), images[:2])
     prepared = copy.deepcopy(root)
     add_quantizers(prepared, images, scheme)

@@ -16,7 +16,6 @@ from dfkd.training.budget import for_student_steps
 from dfkd.training.loop import build_generator
 from pipeline.config.chosen_recipes import fine_tuning_recipe
 from pipeline.config.schema import RunConfig
-from pipeline.config.weight_range import half_range
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.calibration import draw_images, draw_noise, make_batch_norm_images
 from pipeline.quantization.fake_quantizers import describe, prepare
@@ -56,7 +55,7 @@ def quantize_student(context: StepContext) -> StepResult:
     else:
         generator = _open_generator(context, recipe)
         images = draw_images(generator, config)
-    scheme = make_scheme(config)
+    scheme = make_scheme(config, half_range=settings["weight_range"] == "half")
     prepared = prepare(student, images, scheme).to(device)
     if settings["tunes"]:
         tuning_teacher = teacher if section.teacher == "original" else _frozen_copy(student)
@@ -70,14 +69,14 @@ def quantize_student(context: StepContext) -> StepResult:
     return StepResult({QUANTIZED: weights, QUANTIZERS: places}, notes)
 
 
-def make_scheme(config: RunConfig) -> Scheme:
+def make_scheme(config: RunConfig, *, half_range: bool) -> Scheme:
     """Return the quantization scheme of the run file."""
     section = config.quantize
     return Scheme(
         weight_bits=section.weight_bits,
         activation_bits=section.activation_bits,
         edge_bits=section.edge_bits,
-        half_range=half_range(config) and section.exported,
+        half_range=half_range and section.exported,
         float_layers=section.float_layers,
         kernels=section.kernels,
     )
