@@ -67,8 +67,8 @@ def _free_reshapes(model: ModelProto) -> None:
     """
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "Constant":
-            tensors.update({node.output[0]: a.t for a in node.attribute if a.name == "value"})
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            tensors[node.output[0]] = node.attribute[0].t
     for tensor in (tensors.get(n.input[1]) for n in model.graph.node if n.op_type == "Reshape"):
         if tensor is None:
             continue

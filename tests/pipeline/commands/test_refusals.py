@@ -1,5 +1,6 @@
 """Commands that refuse wrong input: one line that names the cause, and nothing left behind."""
 
+import json
 import os
 import pickle
 
@@ -118,7 +119,16 @@ def test_check_accepts_run_file_without_running_it(run, tmp_path):
     code, out, _ = run("check", run_file, "--output", tmp_path / "out", store=tmp_path)
     assert code == 0
     assert "no problems found" in out
+    assert "estimated time" in out
     assert not (tmp_path / "out").exists()
+
+
+def test_check_prints_json(run, tmp_path):
+    code, out, _ = run("check", write_run(tmp_path), "--json", store=tmp_path)
+    assert code == 0
+    found = json.loads(out)
+    assert found["network"]["quantized_share"] == 1.0
+    assert {"distill", "quantize", "probe"} <= {stage["name"] for stage in found["stages"]}
 
 
 @pytest.mark.parametrize(
