@@ -141,6 +141,7 @@ def test_an_engine_built_on_the_device_is_in_the_bundle(host, device, tmp_path):
     assert DEVICE_CODE in device.log()
 
 
+@pytest.mark.slow
 def test_a_fetch_is_retried_after_a_lost_connection(machines, host, device, tmp_path):
     with machines.slowed(machines.host, 400):
         device.start(WORKER)
@@ -168,6 +169,7 @@ def test_an_engine_is_pending_if_sending_it_fails(machines, host, device, tmp_pa
     assert "int8" in Run(host, tmp_path, 3, wait_s=200).entry()
 
 
+@pytest.mark.slow
 def test_an_engine_is_pending_if_its_build_is_killed(machines, host, device, tmp_path):
     device.start(WORKER)
     run = Run(host, tmp_path, 4, wait_s=30)
@@ -183,6 +185,7 @@ def test_an_engine_is_pending_if_its_build_is_killed(machines, host, device, tmp
     assert "int8" in Run(host, tmp_path, 4, wait_s=200).entry()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_reported(host, device, tmp_path):
     folder = orders(device)
     folder.mkdir(parents=True)
@@ -197,6 +200,7 @@ def test_a_full_disk_is_reported(host, device, tmp_path):
     assert "No space left on device" in entry["because"]
 
 
+@pytest.mark.slow
 def test_a_device_of_another_kind_rejects_the_order(host, device, tmp_path):
     device.start(WORKER)
     entry = Run(host, tmp_path, 6, wait_s=120, target="orin-nano-8@shelf").entry()

@@ -21,6 +21,7 @@ with get_client(sync_client=True) as client:
 """
 
 
+@pytest.mark.slow
 def test_every_combination_is_run(session, tmp_path, same_bundle):
     """A student that passes and one that fails, each for this CPU and for another one."""
     run_file = write_run(tmp_path, name="swept")

@@ -26,7 +26,10 @@ def undisturbed(server, tmp_path_factory):
 
 
 @pytest.mark.server
-@pytest.mark.parametrize(("kind", "stage"), [("kill", "distill"), ("server", "quantize")])
+@pytest.mark.parametrize(
+    ("kind", "stage"),
+    [("kill", "distill"), pytest.param("server", "quantize", marks=pytest.mark.slow)],
+)
 def test_disturbed_run_gives_the_undisturbed_result(server, undisturbed, tmp_path, kind, stage):
     expected, durations = undisturbed
     row = disturbed_run(server, tmp_path, kind, stage, durations[stage], random.Random(0))
