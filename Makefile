@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell nproc)
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
+# The first start of Prefect's server creates its database, which can take more than its 20 seconds.
+export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
 
 .PHONY: demo test lint types contracts docs quick test-server slow device install clean
 
