@@ -130,7 +130,13 @@ def test_smallest_possible_budget_is_not_exceeded(name):
         assert cost(recipe, for_teacher_passes(recipe, budget)) <= budget
 
 
-@pytest.mark.parametrize("name", ["house", "cmi", "zskd", "nayer"])
+SLOW = ("pre-dfkd", "mad", "dfad")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["house", "cmi", "zskd", "nayer", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)],
+)
 def test_loop_with_a_plan_for_teacher_passes_stays_within_the_budget(name):
     recipe = shrunk(RECIPES[name])
     recipe = replace(

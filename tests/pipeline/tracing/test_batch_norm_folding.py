@@ -77,3 +77,22 @@ def test_layer_that_the_trace_has_not_seen_stops_the_run_by_name():
     root(images(2) - 50)
     with pytest.raises(InputError, match=r"light\.weight is called 1 times .*but 0 times"):
         root(images(2) + 100)
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.first, self.second = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        return self.second(self.conv(self.first(self.conv(x))))
+
+
+def test_convolution_called_twice_keeps_its_batch_norms():
+    shared, x = Twice().eval(), torch.randn(2, 3, 8, 8)
+    shared.first.running_mean.fill_(2)
+    shared.second.running_var.fill_(5)
+    root = fixed_form(shared, x)
+    assert not root.folded
+    torch.testing.assert_close(root(x), shared(x))
