@@ -13,6 +13,7 @@ from dfkd.composition import Composition
 from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.memory.protocol import Memory
 from dfkd.models.counted_teacher import Teacher, reduced
+from dfkd.models.state_dicts import load_state
 from dfkd.optimizers import clip, gradient_norm, make_optimizer, set_rates
 from dfkd.student_loss.updates import StudentObjective, step_loss
 from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
@@ -182,10 +183,10 @@ class StudentPhase:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state."""
-        self.student.load_state_dict(state["student"])
+        load_state(self.student, state["student"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
+            load_state(self.averaged, state["averaged"])
 
 
 def _by_rate(student: nn.Module, usual: float, rates: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -176,7 +176,9 @@ class QuantizeSection(Section):
         activation_bits: As `weight_bits`. Below 8, only inputs of layers are quantized.
         edge_bits: Bits of the first and last layer's weights and inputs, images included; if left
             out, as all others, and 8 for images.
-        float_layers: Names of layers that stay in float, or patterns such as "blocks.0.*".
+        float_layers: Names of layers that stay in float, or patterns such as "blocks.0.*"; "auto"
+            leaves layers in float that cannot be quantized, such as recurrent ones, if they have at
+            most 10 % of the multiply-adds.
         calibration_images: Number of images from which activation ranges are first set.
         weight_range: "half" keeps int8 weights within +-64, for CPUs whose int8 kernels saturate
             (x86 without VNNI); "auto" uses half if one of the targets is such a CPU.
@@ -193,7 +195,7 @@ class QuantizeSection(Section):
     weight_bits: Bits = 8
     activation_bits: Bits = 8
     edge_bits: Bits | None = None
-    float_layers: tuple[str, ...] = ()
+    float_layers: tuple[str, ...] | Literal["auto"] = ()
     calibration_images: Count = 1_024
     weight_range: Literal["auto", "full", "half"] = "auto"
     kernels: Literal["compiled", "reference"] = "compiled"

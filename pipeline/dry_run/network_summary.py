@@ -6,7 +6,7 @@ from torch import nn
 
 from pipeline.quantization.scheme import Scheme
 from pipeline.tracing.function_graph import FunctionGraph
-from pipeline.tracing.layers import LAYER_TYPES
+from pipeline.tracing.layers import LAYER_TYPES, FloatFunction, Layer
 
 FLOAT_BY_NAME = "named in quantize.float_layers"
 
@@ -55,13 +55,15 @@ def summarise(network: nn.Module, graph: FunctionGraph, scheme: Scheme) -> Netwo
         graph: The function graph of its fixed form.
         scheme: How to quantize the network.
     """
-    total = sum(layer.multiply_adds for layer in graph.layers)
+    total = graph.multiply_adds
+    parts: list[tuple[Layer | FloatFunction, str]] = [
+        (layer, FLOAT_BY_NAME) for layer in graph.layers if scheme.keeps_in_float(layer.name)
+    ]
+    parts += [(call, f"{call.function} cannot be quantized") for call in graph.float_functions]
     in_float = tuple(
-        FloatLayer(layer.name, FLOAT_BY_NAME, layer.multiply_adds / max(1, total))
-        for layer in graph.layers
-        if scheme.keeps_in_float(layer.name)
+        FloatLayer(part.name, reason, part.multiply_adds / max(1, total)) for part, reason in parts
     )
-    called = {layer.name.partition("[")[0] for layer in graph.layers}
+    called = {layer.name.partition("[")[0] for layer in graph.layers} | graph.called_weights
     same_weight = {
         id(module.weight)
         for name, module in network.named_modules()

@@ -17,6 +17,7 @@ from nncf.torch.quantization.layers import PTQuantizerSpec, SymmetricQuantizer
 from torch import Tensor, nn
 from torch.ao.quantization import FakeQuantize, MinMaxObserver, PerChannelMinMaxObserver
 
+from dfkd.models.state_dicts import load_state
 from pipeline.quantization.placement import Placement, place
 from pipeline.quantization.quantizer_kernels import use_kernels
 from pipeline.quantization.ranges import activation_top, measure, weight_tops
@@ -134,7 +135,7 @@ def restore(
     root = fixed_form(network, example)
     with quiet():
         nncf.torch.load_from_config(root, description)
-    root.load_state_dict(state)
+    load_state(root, state)
     for _, quantizer in quantizers(root):
         quantizer.set_levels()
     return root.eval()

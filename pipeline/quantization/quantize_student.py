@@ -77,7 +77,7 @@ def make_scheme(config: RunConfig, *, half_range: bool) -> Scheme:
         activation_bits=section.activation_bits,
         edge_bits=section.edge_bits,
         half_range=half_range and section.exported,
-        float_layers=section.float_layers,
+        float_layers=() if section.float_layers == "auto" else section.float_layers,
         kernels=section.kernels,
     )
 

@@ -1,6 +1,7 @@
 """Build a network with a user's factory."""
 
 import importlib
+import inspect
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +24,8 @@ def network_of_factory(architecture: str, classes: int, arguments: Mapping[str, 
 
     Args:
         architecture: `package.module:factory`.
-        classes: Number of logits, passed to the factory as `num_classes`.
+        classes: Number of logits, passed to the factory as `num_classes` if it has a parameter of
+            that name.
         arguments: More keyword arguments.
 
     Raises:
@@ -44,7 +46,17 @@ def network_of_factory(architecture: str, classes: int, arguments: Mapping[str, 
         raise InputError(
             f"architecture {architecture}: importing it failed: {first_line(error)}"
         ) from None
-    return called(factory, {"num_classes": classes, **arguments}, architecture, "factory")
+    given = {"num_classes": classes, **arguments} if _takes_classes(factory) else arguments
+    return called(factory, given, architecture, "factory")
+
+
+def _takes_classes(factory: Any) -> bool:
+    """Return whether a function or class can be called with `num_classes`."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # Not callable, or written in C.
+        return True
+    return any(p.name == "num_classes" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def called(factory: Any, arguments: Mapping[str, Any], architecture: str, label: str) -> nn.Module:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from base.errors import InputError, first_line
 from dfkd.images import ImageSpec
+from dfkd.models.state_dicts import load_state
 from pipeline.config.architecture_names import code_version, kind_and_name
 from pipeline.config.sections import TeacherSection
 from pipeline.teachers.library_networks import fits_torchvision
@@ -152,7 +153,7 @@ def _load_state(network: nn.Module, state: StateDict, section: TeacherSection) -
             f"teacher {section.weights}: the weights are not those of {section.architecture} with "
             f"{section.classes} classes: {'; '.join(found)}; {_how_to_fit(state, section)}"
         )
-    network.load_state_dict(state, strict=False)
+    load_state(network, state, strict=False)
 
 
 def _how_to_fit(state: StateDict, section: TeacherSection) -> str:

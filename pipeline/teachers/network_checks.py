@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Literal
 
 import torch
 from torch import nn
@@ -17,8 +18,11 @@ from pipeline.teachers.networks import build_section, image_spec, logits_of_blan
 from pipeline.teachers.weights_file import read_weights
 from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.function_graph import FunctionGraph
-from pipeline.tracing.layers import LAYER_TYPES
+from pipeline.tracing.layers import LAYER_TYPES, FloatFunction
 from pipeline.tracing.weight_baking import copy_with_plain_weights
+
+MAX_FLOAT_SHARE = 0.1
+"""Largest share of the multiply-adds that `float_layers: auto` leaves in float."""
 
 
 def check_student(config: RunConfig, student: nn.Module) -> None:
@@ -39,20 +43,61 @@ def check_student(config: RunConfig, student: nn.Module) -> None:
     logits_of_blank_image(plain, spec, config.teacher.classes, label)
     device = next((tensor.device for tensor in student.state_dict().values()), None)
     example = spec.normalise(torch.zeros(2, *spec.shape, device=device))
-    layers = [x.name for x in FunctionGraph(fixed_form(plain, example), example).layers]
+    graph = FunctionGraph(fixed_form(plain, example), example)
+    layers = [layer.name for layer in graph.layers]
     if not layers:
         raise InputError(
             f"{label}: has no convolution and no linear layer to quantize; "
             "choose another student.architecture"
         )
-    # Names of layers that are never called are valid too.
-    known = layers + [name for name, x in plain.named_modules() if isinstance(x, LAYER_TYPES)]
-    for pattern in config.quantize.float_layers:
-        if not any(fnmatchcase(name, pattern) for name in known):
+    _check_float_layers(config.quantize.float_layers, plain, graph, label)
+
+
+def _check_float_layers(
+    named: tuple[str, ...] | Literal["auto"], student: nn.Module, graph: FunctionGraph, label: str
+) -> None:
+    """Check that the named layers exist, and that layers that cannot be quantized may be in float.
+
+    Raises:
+        InputError: If there is no such layer, or if a layer must not stay in float.
+    """
+    rest = graph.float_functions
+    if named == "auto":
+        patterns: tuple[str, ...] = ("*",)
+        share = sum(call.multiply_adds for call in rest) / max(1, graph.multiply_adds)
+        if share > MAX_FLOAT_SHARE:
             raise InputError(
-                f"quantize.float_layers: there is no layer {pattern!r}"
-                f"{did_you_mean(pattern, known)}"
+                f"{label}: {100 * share:.1f} % of the multiply-adds cannot be quantized "
+                f"({_described(rest, graph)}), and quantize.float_layers: auto allows at most "
+                f"{100 * MAX_FLOAT_SHARE:.0f} %; name these layers in quantize.float_layers instead"
             )
+    else:
+        patterns = named
+        # Names of layers that are never called are valid too.
+        known = [layer.name for layer in graph.layers] + [call.name for call in rest]
+        known += [name for name, x in student.named_modules() if isinstance(x, LAYER_TYPES)]
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in known):
+                raise InputError(
+                    f"quantize.float_layers: there is no layer {pattern!r}"
+                    f"{did_you_mean(pattern, known)}"
+                )
+    unnamed = [x for x in rest if not any(fnmatchcase(x.name, pattern) for pattern in patterns)]
+    if unnamed:
+        raise InputError(
+            f"{label}: cannot be quantized: {_described(unnamed, graph)}; add these names to "
+            "quantize.float_layers, or set quantize.float_layers: auto"
+        )
+
+
+def _described(calls: list[FloatFunction], graph: FunctionGraph) -> str:
+    """Return names, functions and shares of the multiply-adds."""
+    total = max(1, graph.multiply_adds)
+    return ", ".join(
+        f"{call.name} ({call.function}, {100 * call.multiply_adds / total:.1f} % of the "
+        "multiply-adds)"
+        for call in calls
+    )
 
 
 def check_feature_shapes(config: RunConfig, teacher: nn.Module, student: nn.Module) -> None:

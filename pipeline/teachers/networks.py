@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from base.errors import InputError, first_line
 from dfkd.images import ImageSpec
@@ -55,8 +56,7 @@ def build_network(
 
     Args:
         architecture: A registry name, a torchvision model name, `torchvision:NAME`, `timm:NAME`, or
-            `package.module:factory`. The factory is called with `num_classes` and returns an
-            `nn.Module`.
+            `package.module:factory`. The factory returns an `nn.Module`.
         width: Multiplier of the hidden widths, for registry names only.
         spec: The images that the network takes.
         classes: Number of logits.
@@ -80,7 +80,42 @@ def build_network(
         network = timm_network(architecture, spec.shape[0], classes, given)
     else:
         network = network_of_factory(architecture, classes, given)
+        _check_modules(network, architecture)
+        _initialise_lazy_modules(network, spec, architecture)
     return pick_output(network, architecture, output)
+
+
+def _check_modules(network: nn.Module, architecture: str) -> None:
+    """Raise InputError if the network contains TorchScript, whose functions cannot be traced."""
+    for name, module in network.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            where = f"its module {name}" if name else "the network"
+            raise InputError(
+                f"architecture {architecture}: {where} is TorchScript, which cannot be quantized; "
+                "build the network without torch.jit.script and torch.jit.trace"
+            )
+
+
+def _initialise_lazy_modules(network: nn.Module, spec: ImageSpec, architecture: str) -> None:
+    """Give lazy modules such as `nn.LazyLinear` the shapes that follow from the images.
+
+    Raises:
+        InputError: If the network does not take these images.
+    """
+    tensors = (*network.parameters(), *network.buffers())
+    if not any(
+        isinstance(tensor, UninitializedParameter | UninitializedBuffer) for tensor in tensors
+    ):
+        return
+    try:
+        with torch.no_grad():
+            network.eval()(spec.normalise(torch.zeros(1, *spec.shape)))
+    except Exception as error:  # Networks raise many types of errors for a wrong shape.
+        raise InputError(
+            f"architecture {architecture} cannot take images of shape {list(spec.shape)} "
+            f"({first_line(error)}); correct input.shape or the architecture"
+        ) from None
+    network.train()
 
 
 def logits_of_blank_image(network: nn.Module, spec: ImageSpec, classes: int, label: str) -> Tensor:
@@ -93,14 +128,14 @@ def logits_of_blank_image(network: nn.Module, spec: ImageSpec, classes: int, lab
         label: Name of the network in error messages.
 
     Raises:
-        InputError: If the network does not take such an image, if it returns several outputs, or
-            if its output has another shape.
+        InputError: If the network does not take such an image, if it returns several outputs, if
+            its output has another shape, or if it changes from call to call.
     """
     device = next((tensor.device for tensor in network.state_dict().values()), None)
     blank = spec.normalise(torch.full((1, *spec.shape), spec.value_range[0], device=device))
     try:
         with torch.no_grad():
-            logits = network(blank)
+            logits, again = network(blank.clone()), network(blank)
     except OutputError:
         raise
     except Exception as error:  # Networks raise many types of errors for a wrong shape.
@@ -113,5 +148,10 @@ def logits_of_blank_image(network: nn.Module, spec: ImageSpec, classes: int, lab
         raise InputError(
             f"{label} returns {shape} for one image, but teacher.classes: {classes} needs "
             f"[1, {classes}]"
+        )
+    if not torch.allclose(logits, again, rtol=1e-3, atol=1e-5, equal_nan=True):
+        raise InputError(
+            f"{label} returns different logits for the same image in eval mode; remove random "
+            "numbers from its forward method, such as F.dropout without training=self.training"
         )
     return logits

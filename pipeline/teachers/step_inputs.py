@@ -4,6 +4,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from dfkd.models.state_dicts import load_state
 from pipeline.roles import STUDENT, TEACHER
 from pipeline.step_types import StepContext
 from pipeline.teachers.loading import load_teacher, parse_weights
@@ -22,7 +23,7 @@ def open_student(context: StepContext) -> nn.Module:
     config = context.config
     section = config.teacher if config.student == "same" else config.student
     student = build_section(section, image_spec(config.input), config.teacher.classes)
-    student.load_state_dict(load_file(context.inputs[STUDENT]))
+    load_state(student, load_file(context.inputs[STUDENT]))
     return student.eval()
 
 

@@ -74,6 +74,26 @@ def adaptive_avg_pool2d(image: Tensor, output_size: Any) -> Tensor:
     return torch.matmul(torch.matmul(rows, image), columns.t())
 
 
+def rms_norm(
+    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """Compute torch's function of this name, which cannot be exported before opset 23.
+
+    Args:
+        input: (..., *normalized_shape).
+        normalized_shape: The last axes, over which the mean square is computed.
+        weight: Factors of this shape; None for 1.
+        eps: Added to the mean square; None for the smallest step of the type above 1.
+
+    Returns:
+        A tensor like the input.
+    """
+    axes = list(range(-len(normalized_shape), 0))
+    eps = torch.finfo(input.dtype).eps if eps is None else eps
+    normalized = input * torch.rsqrt(input.pow(2).mean(axes, keepdim=True) + eps)
+    return normalized if weight is None else normalized * weight
+
+
 def is_global(output_size: Any) -> bool:
     """Return whether an adaptive pool averages the whole image, which the exporter supports."""
     return output_size == 1 or output_size in ((1, 1), [1, 1])

@@ -13,12 +13,21 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from base.errors import InputError
+from pipeline.tracing.call_arguments import (
+    ARGUMENTS,
+    by_position,
+    is_size_arithmetic,
+    output_size,
+    with_padding_sizes,
+)
 from pipeline.tracing.explicit_forms import (
     adaptive_avg_pool2d,
     is_global,
+    rms_norm,
     scaled_dot_product_attention,
 )
 from pipeline.tracing.operations import LAYERS, PRODUCTS
+from pipeline.tracing.tensor_contraction import einsum, products_of
 
 NETWORK_PREFIX, STORED_PREFIX = "network.", "stored_weights."
 """Prefix of all parameter names; messages leave it out."""
@@ -28,19 +37,10 @@ COMPUTED, PRODUCT = "a computed weight", "a matrix product"
 EXPLICIT_FORMS: dict[Callable[..., Any], Callable[..., Any]] = {
     functional.scaled_dot_product_attention: scaled_dot_product_attention,
     functional.adaptive_avg_pool2d: adaptive_avg_pool2d,
+    functional.rms_norm: rms_norm,
 }
 
 SIZES = (torch.Tensor.shape.__get__, torch.Tensor.size)  # type: ignore[attr-defined]
-
-ARGUMENTS = {
-    **dict.fromkeys(LAYERS, ("input", "weight", "bias")),
-    "matmul": ("input", "other"),
-    "mm": ("input", "mat2"),
-    "bmm": ("input", "mat2"),
-    "addmm": ("input", "mat1", "mat2"),
-    "baddbmm": ("input", "batch1", "batch2"),
-}
-"""Names of the leading arguments, which NNCF identifies by position."""
 
 
 class FixedForm(nn.Module):
@@ -152,7 +152,7 @@ class _Form(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if _is_size_arithmetic(args, kwargs):
+        if is_size_arithmetic(args, kwargs):
             with torch._C.DisableTorchFunction():
                 return func(*args, **kwargs)
         name = getattr(func, "__name__", "")
@@ -160,15 +160,21 @@ class _Form(TorchFunctionMode):
             return self._batch_norm(*args, **kwargs)
         if func in SIZES:
             return self._known_sizes(func, args, kwargs)
-        if func is functional.adaptive_avg_pool2d and is_global(_argument(args, kwargs)):
+        if func is functional.adaptive_avg_pool2d and is_global(output_size(args, kwargs)):
             return func(*args, **kwargs)
+        if func is torch.einsum:
+            products = products_of(*args)
+            if products is not None:
+                with self:
+                    return einsum(*products)
         inner = EXPLICIT_FORMS.get(func) or get_handle_inner_function(func)
         if inner is not None:
             with self:
                 return inner(*args, **kwargs)
         if name in ARGUMENTS:
-            args, kwargs = _by_position(ARGUMENTS[name], args, kwargs)
+            args, kwargs = by_position(ARGUMENTS[name], args, kwargs)
         if name in LAYERS:
+            args, kwargs = with_padding_sizes(args, kwargs)
             if id(args[1]) not in self.names:
                 args = (args[0], self._stored(args[1]), *args[2:])
             self._count(self.names.get(id(args[1]), COMPUTED))
@@ -232,32 +238,3 @@ class _Form(TorchFunctionMode):
                 "the images that the network was traced with; remove branches on tensor values "
                 "from the network's forward method"
             )
-
-
-def _argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return a pool's second argument."""
-    return args[1] if len(args) > 1 else kwargs["output_size"]
-
-
-def _is_size_arithmetic(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Return whether all tensors among the arguments are sizes.
-
-    Sizes are Python numbers, but during export they are tensors. NNCF numbers the calls of each
-    function, and must not count calls with sizes.
-    """
-    tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-    return bool(tensors) and all(
-        tensor.ndim == 0 and not tensor.is_floating_point() for tensor in tensors
-    )
-
-
-def _by_position(
-    names: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Move leading keyword arguments to their positions."""
-    kwargs = dict(kwargs)
-    for name in names[len(args) :]:
-        if name not in kwargs:
-            break
-        args = (*args, kwargs.pop(name))
-    return args, kwargs

@@ -1,6 +1,5 @@
 """The layers, additions and batch norms that one forward pass of a network calls."""
 
-import math
 from collections import Counter
 from functools import cached_property
 
@@ -15,7 +14,8 @@ from pipeline.tracing.fixed_form import (
     STORED_PREFIX,
     FixedForm,
 )
-from pipeline.tracing.layers import Addition, Call, Layer, Norm, Source, Use
+from pipeline.tracing.layers import Addition, Call, FloatFunction, Layer, Norm, Source, Use
+from pipeline.tracing.multiply_adds import float_functions, groups, multiply_adds
 from pipeline.tracing.trace import CONSTANT, Trace, made_by
 
 
@@ -60,6 +60,17 @@ class FunctionGraph:
             uses = self.trace.use(first), self.trace.use(second)
             found.append(Addition(uses, any(map(self._is_convolution_output, (first, second)))))
         return found
+
+    @cached_property
+    def float_functions(self) -> list[FloatFunction]:
+        """Return the calls that multiply activations but cannot be quantized."""
+        return float_functions(self.trace)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Return the multiply-adds for one image, without element-wise functions."""
+        parts: list[Layer | FloatFunction] = [*self.layers, *self.float_functions]
+        return sum(part.multiply_adds for part in parts)
 
     @cached_property
     def norms(self) -> list[Norm]:
@@ -115,6 +126,13 @@ class FunctionGraph:
             elif node.node_type in op.PRODUCTS:
                 counts[PRODUCT] += 1
         return counts
+
+    @property
+    def called_weights(self) -> set[str]:
+        """Return the names of all weights of layers, also if no input depends on the images."""
+        return {
+            name.removeprefix(NETWORK_PREFIX).removesuffix(".weight") for name in self.call_counts
+        }
 
     @property
     def norms_of_batch_statistics(self) -> list[str]:
@@ -193,30 +211,9 @@ class FunctionGraph:
             weight_shape=shape,
             bias=bias,
             channel_axis=axis,
-            groups=self._groups(node),
-            multiply_adds=sum(self._multiply_adds(node, call) for node, call in found),
+            groups=groups(node),
+            multiply_adds=sum(multiply_adds(self.trace, node, call) for node, call in found),
         )
-
-    def _groups(self, node: NNCFNode) -> int:
-        if not node.node_type.startswith("conv"):
-            return 1
-        args, named = node.layer_attributes.op_args, node.layer_attributes.op_kwargs
-        default = args[op.GROUPS_PORT] if len(args) > op.GROUPS_PORT else 1
-        return int(named.get("groups", default))
-
-    def _multiply_adds(self, node: NNCFNode, call: Call) -> int:
-        edges = self.trace.inputs[node.node_name]
-        made = self.trace.readers[call.output]
-        if not made:
-            return 0
-        outputs = math.prod(made[0].tensor_shape)
-        if node.node_type in op.LAYERS and call.weight is not None:
-            weight = edges[op.WEIGHT_PORT].tensor_shape
-            if "transpose" in node.node_type:
-                outputs = math.prod(edges[0].tensor_shape)
-            return int(outputs * math.prod(weight[1:])) // self.trace.batch
-        first = edges[op.PRODUCTS.get(node.node_type, 0)].tensor_shape
-        return int(outputs * first[-1]) // self.trace.batch
 
     def _is_convolution_output(self, edge: NNCFGraphEdge) -> bool:
         passed = op.MOVES | op.QUANTIZERS | {op.BATCH_NORM}

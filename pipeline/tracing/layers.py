@@ -90,6 +90,22 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class FloatFunction:
+    """A call that multiplies activations but cannot be quantized, such as a recurrent layer.
+
+    Attributes:
+        name: Path of the module that has its weights, or of the module that calls it, the function
+            and the call's number.
+        function: The torch function, such as `lstm`.
+        multiply_adds: Approximate multiply-adds, for one image.
+    """
+
+    name: str
+    function: str
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
 class Addition:
     """A sum of two feature maps of equal shape.
 

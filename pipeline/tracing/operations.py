@@ -24,9 +24,26 @@ PRODUCTS = {
     "bmm": 0,
     "addmm": 1,
     "baddbmm": 1,
-    "einsum": 1,
 }
 """Functions that multiply two matrices, and the position of their first factor."""
+
+UNQUANTIZED = frozenset(
+    {
+        "bilinear",
+        "cdist",
+        "einsum",
+        "gru",
+        "gru_cell",
+        "lstm",
+        "lstm_cell",
+        "rnn_relu",
+        "rnn_relu_cell",
+        "rnn_tanh",
+        "rnn_tanh_cell",
+    }
+)
+"""Functions that multiply activations but cannot be quantized. An `einsum` is here if
+`tensor_contraction` cannot write it as matrix products."""
 
 ADDITIONS = frozenset({"add", "add_", "__add__", "__iadd__", "__radd__"})
 

@@ -245,6 +245,67 @@ class BatchSizes(nn.Module):
         return logits
 
 
+class VersionedHead(nn.Linear):
+    """A layer that loads no state dict without a version, like torchvision's MNASNet."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *others) -> None:  # type: ignore[no-untyped-def]
+        if local_metadata.get("version") != 2:
+            raise ValueError("the state dict has no version")
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
+
+
+def versioned() -> nn.Module:
+    """Return a network with a layer that asks for its version."""
+    pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(*_block(3, 8), pooled, VersionedHead(8, 10))
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer after a convolution. It stays in float."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block, self.memory = _block(3, 8), nn.GRU(8, 4, batch_first=True)
+        self.head = nn.Linear(4, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        sequence = self.block(x).mean(2).transpose(1, 2)
+        logits: Tensor = self.head(self.memory(sequence)[0][:, -1])
+        return logits
+
+
+class MeanSquare(nn.Module):
+    """Root mean square norm, and einsum with a weight and between activations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block, self.norm = _block(3, 8), nn.RMSNorm(8)
+        self.mix, self.head = nn.Parameter(torch.randn(6, 8)), nn.Linear(6, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = torch.einsum("bchw,oc->bohw", self.block(x), self.mix).flatten(2)
+        attended = torch.einsum("bci,bdi->bcd", features, features).softmax(-1) @ features
+        logits: Tensor = self.head(attended.mean(2) + self.norm(features[:, :, :8]).mean(2))
+        return logits
+
+
+class PaddedByName(nn.Module):
+    """Padding given as a word: dilated, with an even kernel, and none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dilated = nn.Conv2d(3, 8, 3, padding="same", dilation=2, groups=1)
+        self.even = nn.Conv2d(8, 8, (2, 3), padding="same", groups=2, bias=False)
+        self.valid, self.head = nn.Conv2d(8, 8, 3, padding="valid"), nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.conv2d(x, self.dilated.weight, padding="same", dilation=2).relu()
+        logits: Tensor = self.head(self.valid(self.even(x).relu()).mean((2, 3)))
+        return logits
+
+
 FORMS = {
     "batch-sizes": (BatchSizes, 2, 1),
     "sequential": (sequential, 2, 1),
@@ -261,6 +322,10 @@ FORMS = {
     "weight-normalised": (weight_normalised, 4, 0),
     "computed-weights": (ComputedWeights, 4, 0),
     "odd-pools": (OddPools, 2, 1),
+    "versioned": (versioned, 2, 1),
+    "recurrent": (Recurrent, 2, 1),
+    "padded-by-name": (PaddedByName, 4, 0),
+    "mean-square": (MeanSquare, 5, 1),
 }
 """Each form: its constructor, the number of layers, the number of batch norms that are folded."""
 

@@ -114,6 +114,65 @@ def test_arguments_reach_libraries_and_factories(tmp_path, monkeypatch):
     assert "'depth'; correct the architecture, or factory_arguments" in missing
 
 
+@pytest.mark.parametrize(
+    ("parameters", "given"),
+    [("", {}), ("num_classes=3", {"num_classes": 7}), ("**rest", {"num_classes": 7})],
+)
+def test_num_classes_is_passed_only_to_factories_that_take_it(
+    tmp_path, monkeypatch, parameters, given
+):
+    make = (
+        "from torch import nn\n"
+        f"def make({parameters}):\n"
+        "    network = nn.Identity()\n"
+        "    network.given = dict(locals().get('rest', locals()))\n"
+        "    network.given.pop('network', None)\n"
+        "    return network\n"
+    )
+    (tmp_path / "users_network.py").write_text(make)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "users_network", raising=False)
+    assert built("users_network:make").given == given
+
+
+LAZY = """
+import torch
+from torch import nn
+def lazy():
+    return nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(7))
+def scripted():
+    return nn.Sequential(nn.Flatten(), torch.jit.script(nn.Linear(3, 7)))
+def whole():
+    return torch.jit.script(nn.Linear(3, 7))
+"""
+
+
+@pytest.fixture
+def users_forms(tmp_path, monkeypatch):
+    (tmp_path / "users_forms.py").write_text(LAZY)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "users_forms", raising=False)
+
+
+def test_lazy_modules_get_the_shapes_of_the_images(users_forms):
+    channels, height, width = SPEC.shape
+    network = built("users_forms:lazy")
+    assert network[0].weight.shape == (4, channels, 3, 3)
+    assert network[3].weight.shape == (7, 4 * (height - 2) * (width - 2))
+    assert network.training
+    state = {name: value + 1 for name, value in network.state_dict().items()}
+    loaded = load_teacher(section("users_forms:lazy"), SPEC, state, CPU)
+    assert torch.equal(loaded.state_dict()["3.bias"], state["3.bias"])
+
+
+@pytest.mark.parametrize(
+    ("name", "where"), [("scripted", "its module 1"), ("whole", "the network")]
+)
+def test_torchscript_in_a_network_is_refused(users_forms, name, where):
+    line = refusal(lambda: built(f"users_forms:{name}"))
+    assert f"{where} is TorchScript, which cannot be quantized; build" in line
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet34"])
 def test_weights_of_torchvisions_network_name_what_to_write(name):
     state = getattr(import_torchvision().models, name)(num_classes=7).state_dict()

@@ -209,7 +209,7 @@ class TestArchitectures:
             ("lenet6", "did you mean 'lenet5'"),
             ("nowhere:factory", "nowhere"),
             ("math:tau_", "tau_"),
-            ("math:sqrt", "num_classes"),
+            ("math:sqrt", "factory() failed"),
             ("collections:OrderedDict", "not an nn.Module"),
         ],
     )

@@ -5,15 +5,18 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from base.errors import InputError
 from pipeline.chain import run_chain
 from pipeline.config.recipe_checks import check_recipes
 from pipeline.config.run_file import parse_run
 from pipeline.store.store import Store
+from pipeline.teachers import network_checks
 from pipeline.teachers.network_checks import check_networks, check_student
 from pipeline.teachers.networks import build_network, image_spec
 from tests.pipeline.test_chain import Silent
+from tests.support.network_forms import form
 from tests.support.quick_run import QUICK
 
 
@@ -57,11 +60,68 @@ def test_unknown_float_layer_is_refused():
         check_networks(run, torch.device("cpu"))
 
 
+class Random(nn.Module):
+    def __init__(self, draw):
+        super().__init__()
+        self.layer, self.draw = nn.Linear(32 * 32, 10), draw
+
+    def forward(self, images):
+        return self.layer(self.draw(images.flatten(1)))
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda x: F.dropout(x, 0.1), lambda x: x + 0.01 * torch.randn_like(x)]
+)
+def test_network_with_random_logits_is_refused(draw):
+    with pytest.raises(InputError, match="different logits for the same image in eval mode"):
+        check_student(config(student="same"), Random(draw))
+
+
+def float_layers(chosen):
+    return config(
+        input={"shape": [3, 16, 16], "mean": [0.5] * 3, "std": [0.25] * 3},
+        student="same",
+        quantize={**QUICK["quantize"], "float_layers": chosen},
+    )
+
+
+@pytest.fixture
+def recurrent():
+    """A student with a GRU of 4 units: 3 x 4 x (8 + 4) weights, at 16 positions."""
+    return form("recurrent")
+
+
+GRU, ALL = 16 * 3 * 4 * (8 + 4), 16 * 16 * 27 * 8 + 16 * 3 * 4 * (8 + 4) + 4 * 10
+
+
+def test_layer_that_cannot_be_quantized_is_refused_with_its_share(recurrent):
+    line = rf"memory \(gru, {100 * GRU / ALL:.1f} % of the multiply-adds\); .*float_layers: auto"
+    with pytest.raises(InputError, match=line):
+        check_student(float_layers([]), recurrent)
+
+
+@pytest.mark.parametrize("chosen", ["auto", ["memory"], ["mem*"]])
+def test_layer_that_cannot_be_quantized_stays_in_float_on_request(recurrent, chosen):
+    check_student(float_layers(chosen), recurrent)
+
+
+def test_auto_leaves_only_a_small_share_in_float(recurrent, monkeypatch):
+    monkeypatch.setattr(network_checks, "MAX_FLOAT_SHARE", GRU / ALL)
+    check_student(float_layers("auto"), recurrent)
+    monkeypatch.setattr(network_checks, "MAX_FLOAT_SHARE", 0.99 * GRU / ALL)
+    with pytest.raises(InputError, match="auto allows at most 4 %; name these layers"):
+        check_student(float_layers("auto"), recurrent)
+
+
+def test_auto_changes_nothing_if_all_layers_can_be_quantized():
+    check_student(float_layers("auto"), form("module-list"))
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [
         ("def net(num_classes): raise KeyError('depth')", "failed: 'depth'"),
-        ("def net(): pass", "failed: .*num_classes"),
+        ("def net(): pass", "returned NoneType, not an nn.Module"),
         ("raise ValueError('no licence')", "no licence"),
         ("def net(:", "invalid syntax"),
         ("net = None", "not callable"),
