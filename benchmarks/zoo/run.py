@@ -146,8 +146,8 @@ def _compare(job: Job, bundle: Path) -> Row:
         "lint_errors": len(errors(lint(bundle / "graphs/student.int8.onnx"))),
         "integer_layers": report["int8"]["integer_layers"],
         "layers": len(report["int8"]["layers"]),
-        "fp32_ms": report["milliseconds"]["fp32"],
-        "int8_ms": report["milliseconds"]["int8"],
+        "fp32_ms": report["fp32"]["milliseconds"],
+        "int8_ms": report["int8"]["milliseconds"],
         "agreement_percent": round(100 * float(same.mean()), 2),
         "sqnr_db": round(float(10 * np.log10(np.square(logits["fp32"]).sum() / noise)), 1),
     }

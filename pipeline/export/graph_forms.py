@@ -5,8 +5,8 @@ student.fp16.onnx                float16
 student.int8.onnx                int8 weights, everything else float32
 student.int8-float-weights.onnx  as int8, but with float32 weights and Q/DQ, for TensorRT 8
 student.int8-fp16.onnx           as int8, but with float16 in place of float32, for TensorRT 11
-student.int8-cpu.onnx            int8 weights, and Q/DQ on both branches of residual additions,
-                                 for ONNX Runtime on a CPU
+student.int8-cpu.onnx            int8 weights, and Q/DQ on both branches of residual additions and
+                                 after every convolution, for ONNX Runtime on a CPU
 """
 
 import copy
@@ -23,6 +23,7 @@ from torch import nn
 from base.errors import InputError
 from pipeline.export.onnx_export import WithPreprocessing, export_onnx
 from pipeline.tracing.fixed_form import FixedForm
+from targets.graph.convolution_outputs import unquantize_unused_outputs
 from targets.graph.half_precision import in_half_precision
 from targets.graph.int8_weights import store_weights_as_int8
 from targets.graph.residual_additions import unquantize_convolution_branches
@@ -64,10 +65,11 @@ def int8_forms(int8_graph: ModelProto) -> dict[str, ModelProto]:
 
     Args:
         int8_graph: The fake-quantized student: float weights, and Q/DQ on both branches of
-            residual additions. It is changed.
+            residual additions and after every convolution. It is changed.
     """
     int8_graph = store_transposed_weights(int8_graph)
     fused = unquantize_convolution_branches(copy.deepcopy(int8_graph))
+    fused = unquantize_unused_outputs(fused)
     return {
         "int8": store_weights_as_int8(copy.deepcopy(fused)),
         "int8-float-weights": fused,

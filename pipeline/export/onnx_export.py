@@ -9,8 +9,10 @@ import onnx
 import torch
 from onnx import ModelProto
 from onnx_ir import from_proto, to_proto
-from onnx_ir.passes.common import IdentityEliminationPass
+from onnx_ir.passes.common import IdentityEliminationPass, RemoveUnusedNodesPass
 from torch import Tensor, nn
+
+from targets.graph.convolution_pads import merge_pads
 
 INPUT_NAME, OUTPUT_NAME = "images", "logits"
 
@@ -50,8 +52,9 @@ def export_onnx(network: nn.Module, example: Tensor, opset: int, batch: int | No
             output_names=[OUTPUT_NAME],
             dynamic_axes=axes,
         )
-    graph = from_proto(onnx.load_model_from_string(file.getvalue()))
+    graph = from_proto(merge_pads(onnx.load_model_from_string(file.getvalue())))
     IdentityEliminationPass()(graph)
+    RemoveUnusedNodesPass()(graph)
     model = to_proto(graph)
     if batch is None:
         _free_reshapes(model)

@@ -13,7 +13,7 @@ class QuantizedActivation:
 
     Attributes:
         source: The tensor.
-        uses: The arguments that read it in quantized form.
+        uses: The arguments of layers and additions that read it in quantized form.
         at_source: Whether it is quantized where it is made, for every operation that reads it.
         bits: Bits of the quantizer.
     """
@@ -51,14 +51,16 @@ class Placement:
 def place(graph: FunctionGraph, scheme: Scheme) -> Placement:
     """Place a quantizer at every input and weight of the layers that do not stay in float.
 
-    At 8 bits, both terms of an addition are quantized too if one of them is the output of a
-    convolution. ONNX Runtime then adds in int8.
+    At 8 bits, ONNX Runtime needs more quantizers to compute in int8. Both terms of an addition are
+    quantized too if one of them is the output of a convolution. Each output of a convolution is
+    quantized, after its ReLU if it has one.
     """
     weighted = [layer for layer in graph.layers if not layer.is_product]
     edges = {layer.name for layer in (weighted[0], weighted[-1])} if weighted else set()
     layers = [layer for layer in graph.layers if not scheme.keeps_in_float(layer.name)]
     uses: dict[Source, list[Use]] = {}
     bits: dict[Source, int] = {}
+    outputs: set[Source] = set()
     for layer in layers:
         for use in (use for call in layer.calls for use in call.inputs):
             uses.setdefault(use.source, []).append(use)
@@ -69,10 +71,17 @@ def place(graph: FunctionGraph, scheme: Scheme) -> Placement:
             for use in addition.inputs if addition.adds_convolution else ():
                 uses.setdefault(use.source, []).append(use)
                 bits[use.source] = 8
+        for source in _outputs(graph, layers):
+            uses.setdefault(source, [])
+            bits[source] = 8
+            outputs.add(source)
     return Placement(
         tuple(
             QuantizedActivation(
-                source, tuple(found), _at_source(graph, scheme, source, found), bits[source]
+                source,
+                tuple(found),
+                source in outputs or _at_source(graph, scheme, source, found),
+                bits[source],
             )
             for source, found in uses.items()
         ),
@@ -88,6 +97,12 @@ def place(graph: FunctionGraph, scheme: Scheme) -> Placement:
             if not layer.is_product
         ),
     )
+
+
+def _outputs(graph: FunctionGraph, layers: list[Layer]) -> list[Source]:
+    """Return the outputs of the convolutions among these layers, after their ReLUs."""
+    made = {call.output for layer in layers for call in layer.calls}
+    return [after for output, after in graph.convolution_outputs.items() if output in made]
 
 
 def _activation_bits(graph: FunctionGraph, scheme: Scheme, use: Use, *, is_edge: bool) -> int:

@@ -62,6 +62,24 @@ class FunctionGraph:
         return found
 
     @cached_property
+    def convolution_outputs(self) -> dict[Source, Source]:
+        """Return the output of each convolution call, and that of the ReLU that alone reads it.
+
+        Without such a ReLU, both are the same. Outputs that are logits are left out.
+        """
+        found = {}
+        for layer in self.layers:
+            if layer.is_product or layer.is_transposed or not layer.function.startswith("conv"):
+                continue
+            for call in layer.calls:
+                output, readers = call.output, self.trace.readers[call.output]
+                if len(readers) == 1 and readers[0].to_node.node_type in op.RELUS:
+                    output = Source(readers[0].to_node.node_name, 0)
+                if not self.trace.is_logits(output):
+                    found[call.output] = output
+        return found
+
+    @cached_property
     def float_functions(self) -> list[FloatFunction]:
         """Return the calls that multiply activations but cannot be quantized."""
         return float_functions(self.trace)

@@ -47,6 +47,8 @@ UNQUANTIZED = frozenset(
 
 ADDITIONS = frozenset({"add", "add_", "__add__", "__iadd__", "__radd__"})
 
+RELUS = frozenset({"clamp", "clamp_", "clip", "hardtanh", "hardtanh_", "relu", "relu6", "relu_"})
+
 AVERAGE_POOLS = frozenset({"avg_pool2d", "adaptive_avg_pool2d", "mean"})
 
 QUANTIZERS = frozenset({"symmetric_quantize"})

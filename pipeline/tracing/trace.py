@@ -13,7 +13,7 @@ from pipeline.tracing.fixed_form import FixedForm
 from pipeline.tracing.layers import Source, Use
 from pipeline.tracing.quiet import quiet
 
-INPUT, CONSTANT = "nncf_model_input", "nncf_model_const"
+INPUT, CONSTANT, OUTPUT = "nncf_model_input", "nncf_model_const", "nncf_model_output"
 
 
 class Trace:
@@ -64,6 +64,18 @@ class Trace:
                     self.is_read_only_by(moved, uses)
                     for moved in self._outputs[edge.to_node.node_name]
                 )
+            )
+            for edge in self.readers[source]
+        )
+
+    def is_logits(self, source: Source) -> bool:
+        """Return whether a tensor is the network's output, possibly after it was moved."""
+        return any(
+            edge.to_node.node_type == OUTPUT
+            or (
+                edge.to_node.node_type in op.MOVES
+                and edge.input_port_id == 0
+                and any(map(self.is_logits, self._outputs[edge.to_node.node_name]))
             )
             for edge in self.readers[source]
         )

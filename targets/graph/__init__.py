@@ -2,6 +2,8 @@
 
 __all__ = [
     "bias_grid",
+    "convolution_outputs",
+    "convolution_pads",
     "graph_file",
     "half_precision",
     "int8_weights",

@@ -103,7 +103,7 @@ def test_every_stage_of_the_run_has_an_estimate(config):
     ("factory", "why"),
     [
         ("without_gradient", "logits have no gradient.*remove torch.no_grad"),
-        ("random", "gives other logits than the network"),
+        ("random", "different logits for the same image"),
         ("not_exported", "cannot be exported to ONNX"),
     ],
 )

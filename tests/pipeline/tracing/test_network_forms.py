@@ -4,6 +4,7 @@ import onnx
 import pytest
 import torch
 
+from pipeline.export.graph_forms import int8_forms
 from pipeline.export.onnx_export import export_onnx
 from pipeline.quantization.fake_quantizers import (
     describe,
@@ -16,7 +17,8 @@ from pipeline.quantization.fake_quantizers import (
 from pipeline.quantization.scheme import Scheme
 from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.function_graph import FunctionGraph
-from targets.cpu.session import open_session, predict
+from targets.catalogue.instruction_sets import this_cpu
+from targets.cpu.session import compile_graph, open_session, predict, rewrite_graph_file
 from targets.graph.int8_weights import store_weights_as_int8
 from targets.lint.linter import errors, lint_model
 from tests.support.network_forms import FORMS, form, images
@@ -65,6 +67,15 @@ def test_exported_graph_computes_what_the_network_computes(name, prepared, tmp_p
     # A value on a rounding boundary moves by one step, so not every logit is equal.
     error = (torch.from_numpy(logits) - expected).norm() / expected.norm()
     assert error < 0.02
+
+
+def test_every_convolution_runs_on_an_integer_kernel(name, prepared, tmp_path):
+    graph = int8_forms(export_onnx(to_torch_quantizers(prepared), images(2), 17, None))["int8-cpu"]
+    onnx.save(graph, tmp_path / "graph.onnx")
+    rewritten = rewrite_graph_file(tmp_path / "graph.onnx", tmp_path / "cpu.onnx", this_cpu())
+    compiled = compile_graph(rewritten, tmp_path / "compiled.onnx")
+    in_float = [layer for layer, kernel in compiled.layers if kernel in {"Conv", "FusedConv"}]
+    assert in_float == []
 
 
 def test_gradients_reach_every_quantized_weight(prepared):
