@@ -21,6 +21,7 @@ from pipeline.quantization.placement import Placement, place
 from pipeline.quantization.quantizer_kernels import use_kernels
 from pipeline.quantization.ranges import activation_top, measure, weight_tops
 from pipeline.quantization.scheme import Scheme
+from pipeline.quantization.squared_error_ranges import squared_error_tops
 from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.fixed_form import FixedForm
 from pipeline.tracing.function_graph import FunctionGraph
@@ -56,17 +57,24 @@ def add_quantizers(root: FixedForm, calibration: Tensor, scheme: Scheme) -> None
 
 @torch.no_grad()
 def _register(root: FixedForm, placement: Placement, scheme: Scheme, calibration: Tensor) -> None:
-    ranges, weights = measure(root, placement, calibration.split(CALIBRATION_BATCH))
+    batches = calibration.split(CALIBRATION_BATCH)
+    ranges, weights = measure(root, placement, batches)
+    signed = {source: scheme.activation_bits == 8 or low < 0 for source, (low, _) in ranges.items()}
+    levels = {
+        activation.source: 2 ** (activation.bits - signed[activation.source]) - 1
+        for activation in placement.activations
+    }
+    tops = {source: activation_top(low, high) for source, (low, high) in ranges.items()}
+    if scheme.ranges == "squared-error":
+        tops = squared_error_tops(root, tops, levels, batches)
     steps: dict[tuple[str, int], float] = {}
     for activation in placement.activations:
-        low, high = ranges[activation.source]
-        signed = scheme.activation_bits == 8 or low < 0
-        top = torch.tensor([activation_top(low, high)], device=calibration.device)
-        quantizer = _quantizer(top, activation.bits, signed=signed, narrow=False)
+        source = activation.source
+        top = torch.tensor([tops[source]], device=calibration.device)
+        quantizer = _quantizer(top, activation.bits, signed=signed[source], narrow=False)
         for use in activation.uses:
-            steps[use.operation, use.port] = float(top) / quantizer.level_high
+            steps[use.operation, use.port] = float(top) / levels[source]
         if activation.at_source:
-            source = activation.source
             register_post_function_hook(root, source.operation, source.port, quantizer)
             continue
         for place_ in dict.fromkeys((use.operation, use.port) for use in activation.uses):
