@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dfkd.models.forward_pass import forward_with_features
 from pipeline.quantization.bias_correction import correct_biases
 from pipeline.quantization.equalization import equalize
 from pipeline.quantization.fake_quantizers import CALIBRATION_BATCH, add_quantizers
 from pipeline.quantization.scheme import Scheme
+from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.fixed_form import FixedForm
 
 MAP_TOLERANCE = 1e-3
@@ -54,11 +55,11 @@ class Adjuster:
     comparison: Tensor
     keeps_maps: bool = False
 
-    def prepare(self, form: FixedForm, scheme: Scheme) -> tuple[FixedForm, dict[str, Any]]:
+    def prepare(self, network: nn.Module, scheme: Scheme) -> tuple[FixedForm, dict[str, Any]]:
         """Return a prepared copy of a network with the adjustments that help, and notes about them.
 
         Args:
-            form: A float network with folded batch norms. It is not changed.
+            network: A float student. It is not changed.
             scheme: How to quantize it.
 
         Returns:
@@ -69,6 +70,7 @@ class Adjuster:
         Raises:
             InputError: As `pipeline.quantization.fake_quantizers.prepare`.
         """
+        form = fixed_form(network, self.calibration[:2])
         wanted = self._logits(form)
         best = self._quantized(form, scheme)
         error = self._error(best, wanted)

@@ -32,7 +32,6 @@ from pipeline.step_types import StepContext, StepResult
 from pipeline.teachers.network_checks import check_student
 from pipeline.teachers.networks import image_spec
 from pipeline.teachers.step_inputs import cpu_state, open_student, open_teacher
-from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.training.resumable_training import chosen_device, make_loop, train
 
 
@@ -66,8 +65,8 @@ def quantize_student(context: StepContext) -> StepResult:
     if generator is not None and adjusts(config):
         comparison = draw_comparison_images(generator, config)
         keeps_maps = settings["tunes"] and recipe.objective.compares_maps
-        adjuster = Adjuster(images, comparison, keeps_maps)
-        prepared, notes["adjustments"] = adjuster.prepare(fixed_form(student, images[:2]), scheme)
+        adjuster = Adjuster(images, comparison, keeps_maps=keeps_maps)
+        prepared, notes["adjustments"] = adjuster.prepare(student, scheme)
         context.reporter.say(f"quantize: {adjustment_line(notes['adjustments'])}")
     else:
         prepared = prepare(student, images, scheme)

@@ -10,7 +10,6 @@ from pipeline.quantization import adjustments
 from pipeline.quantization.adjustments import Adjuster, adjustment_line
 from pipeline.quantization.fake_quantizers import describe, prepare, restore
 from pipeline.quantization.scheme import Scheme
-from pipeline.tracing.batch_norm_folding import fixed_form
 from tests.support.network_forms import images
 
 SCHEME = Scheme(4, 4, kernels="reference")
@@ -43,8 +42,7 @@ def error_of(prepared, network, x):
 @pytest.fixture(scope="module")
 def adjusted():
     network = unbalanced()
-    form = fixed_form(network, images(2))
-    prepared, notes = Adjuster(images(64), others(32)).prepare(form, SCHEME)
+    prepared, notes = Adjuster(images(64), others(32)).prepare(network, SCHEME)
     return network, prepared, notes
 
 
@@ -62,8 +60,9 @@ def test_each_kept_adjustment_lowers_the_error(adjusted):
     notes = adjusted[2]
     error = notes["error"]
     for name in NAMES:
-        assert notes[name]["kept"] == (notes[name]["error"] < error)
-        error = min(error, notes[name]["error"])
+        found = notes[name]["error"]
+        assert notes[name]["kept"] == (found < error)
+        error = min(error, found)
     assert notes["equalization"]["kept"]
 
 
@@ -85,8 +84,7 @@ def test_adjustments_that_raise_the_error_are_not_kept(monkeypatch):
     monkeypatch.setattr(adjustments, "equalize", worse_equalization)
     monkeypatch.setattr(adjustments, "correct_biases", worse_correction)
     network = unbalanced()
-    form = fixed_form(network, images(2))
-    prepared, notes = Adjuster(images(64), others(32)).prepare(form, SCHEME)
+    prepared, notes = Adjuster(images(64), others(32)).prepare(network, SCHEME)
     assert not notes["equalization"]["kept"]
     assert not notes["bias correction"]["kept"]
     kept = notes["squared-error ranges"]["kept"]
@@ -98,20 +96,20 @@ def test_adjustments_that_raise_the_error_are_not_kept(monkeypatch):
 def test_network_is_not_changed_and_adjustments_without_effect_are_not_tried():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 16), nn.SiLU(), nn.Flatten(), nn.Linear(4, 3)).eval()
-    form = fixed_form(network, images(2))
-    before = {name: value.clone() for name, value in form.state_dict().items()}
-    _, notes = Adjuster(images(8), others(8)).prepare(form, SCHEME)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    _, notes = Adjuster(images(8), others(8)).prepare(network, SCHEME)
     assert notes["equalization"] == {"error": None, "kept": False}
     assert notes["bias correction"] == {"error": None, "kept": False}
-    torch.testing.assert_close(form.state_dict(), before, rtol=0, atol=0)
+    torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
 
 
 def compared(name, *, keeps_maps):
     spec = ImageSpec((3, 32, 32), (0.5,) * 3, (0.25,) * 3)
     torch.manual_seed(0)
-    form = fixed_form(build(name, spec, 10, 0.25).eval(), torch.zeros(2, 3, 32, 32))
+    network = build(name, spec, 10, 0.25).eval()
     x = torch.randn(24, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    return Adjuster(x[:16], x[16:], keeps_maps).prepare(form, SCHEME)[1]["equalization"]
+    adjuster = Adjuster(x[:16], x[16:], keeps_maps=keeps_maps)
+    return adjuster.prepare(network, SCHEME)[1]["equalization"]
 
 
 def test_equalization_that_changes_compared_maps_is_not_tried():
