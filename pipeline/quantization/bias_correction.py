@@ -63,7 +63,8 @@ def _weight_error(network: FixedForm, layer: Layer) -> Tensor | None:
     if quantizer is None:
         return None
     weight = network.get_tensor(layer.weight)
-    return quantizer(weight).double() - weight.double()
+    quantized: Tensor = quantizer(weight)
+    return quantized.double() - weight.double()
 
 
 def _expected_input(graph: FunctionGraph, moments: ChannelMoments, layer: Layer) -> Tensor | None:

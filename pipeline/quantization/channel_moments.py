@@ -39,7 +39,7 @@ def clipped_normal_mean(mean: Tensor, deviation: Tensor, low: float, high: float
     deviation = deviation.clamp_min(SMALLEST_DEVIATION)
     a, b = (low - mean) / deviation, (high - mean) / deviation
     inside = torch.special.ndtr(b) - torch.special.ndtr(a)
-    found = mean * inside + deviation * (_density(a) - _density(b))
+    found: Tensor = mean * inside + deviation * (_density(a) - _density(b))
     if math.isfinite(low):
         found = found + low * torch.special.ndtr(a)
     if math.isfinite(high):
@@ -48,7 +48,8 @@ def clipped_normal_mean(mean: Tensor, deviation: Tensor, low: float, high: float
 
 
 def _density(x: Tensor) -> Tensor:
-    return (-x.square() / 2).exp() / math.sqrt(2 * math.pi)
+    density: Tensor = (-x.square() / 2).exp() / math.sqrt(2 * math.pi)
+    return density
 
 
 class ChannelMoments:

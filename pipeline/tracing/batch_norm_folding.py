@@ -1,5 +1,7 @@
 """Fold each batch norm into the layer before it, as inference runtimes do."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -97,7 +99,12 @@ def _fold(owner: nn.Module, layer: Layer, norm: nn.Module) -> None:
 @torch.no_grad()
 def output_statistics(norm: nn.Module) -> ChannelStatistics:
     """Return the statistics of a batch norm's output for inputs with its stored statistics."""
-    variance = norm.running_var.double()  # type: ignore[operator, union-attr]
-    mean = norm.bias.double() if norm.bias is not None else torch.zeros_like(variance)
-    gain = norm.weight.double().abs() if norm.weight is not None else torch.ones_like(variance)
-    return ChannelStatistics(mean.clone(), gain * (variance / (variance + norm.eps)).sqrt())
+    variance: Tensor = norm.running_var.double()  # type: ignore[operator, assignment]
+    eps: Any = norm.eps
+    deviation = (variance / (variance + eps)).sqrt()
+    mean = torch.zeros_like(variance)
+    if isinstance(norm.bias, Tensor):
+        mean = mean + norm.bias
+    if isinstance(norm.weight, Tensor):
+        deviation = deviation * norm.weight.abs()
+    return ChannelStatistics(mean, deviation)
