@@ -63,9 +63,9 @@ class Adjuster:
             scheme: How to quantize it.
 
         Returns:
-            The network with calibrated fake-quantizers; and `images`, the number of images
-            compared, `error`, the error without adjustments, and for each adjustment its `error`
-            (None if it does not apply to the network) and whether it was `kept`.
+            The network with calibrated fake-quantizers; and notes: `images`, the number of images
+            compared; `error`, the error without adjustments; and `tried`, for each adjustment its
+            `error` (None if it does not apply to the network) and whether it was `kept`.
 
         Raises:
             InputError: As `pipeline.quantization.fake_quantizers.prepare`.
@@ -74,13 +74,16 @@ class Adjuster:
         wanted = self._logits(form)
         best = self._quantized(form, scheme)
         error = self._error(best, wanted)
-        notes: dict[str, Any] = {"images": len(self.comparison), "error": error}
+        tried: dict[str, Any] = {}
+        notes = {"images": len(self.comparison), "error": error, "tried": tried}
         for name, adjust in self._adjustments.items():
+            tried[name] = {"error": None, "kept": False}
             changed = adjust(best)
-            found = self._error(changed, wanted) if changed is not None else None
-            kept = changed is not None and found is not None and found < error
-            notes[name] = {"error": found, "kept": kept}
-            if kept and changed is not None and found is not None:
+            if changed is None:
+                continue
+            found = self._error(changed, wanted)
+            tried[name] = {"error": found, "kept": found < error}
+            if found < error:
                 best, error = changed, found
         return best.prepared, notes
 
@@ -136,9 +139,8 @@ class Adjuster:
 
 def adjustment_line(notes: dict[str, Any]) -> str:
     """Return the notes of `Adjuster.prepare` as one line."""
-    trials = {name: trial for name, trial in notes.items() if name not in ("images", "error")}
-    kept = [name for name, trial in trials.items() if trial["kept"]]
-    error = min([notes["error"], *(trials[name]["error"] for name in kept)])
+    kept = [name for name, trial in notes["tried"].items() if trial["kept"]]
+    error = min([notes["error"], *(notes["tried"][name]["error"] for name in kept)])
     return (
         f"squared logit error {notes['error']:.3g} -> {error:.3g} on {notes['images']} generated "
         f"images that were not used for calibration; adjustments kept: {', '.join(kept) or 'none'}"

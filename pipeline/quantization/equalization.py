@@ -15,6 +15,8 @@ to the tail of 4 standard deviations, 0.003 % of a normal distribution. All othe
 scale 1. Nothing is scaled through SiLU, Hardswish or other operations that do not commute.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -57,10 +59,11 @@ def equalize(root: FixedForm, example: Tensor) -> int:
     layers = {layer.name: layer for path in paths for layer in (path.first, path.second)}
     weights = {name: _weight(root, layer).double() for name, layer in layers.items()}
     applied = {path.first.name: torch.ones(()).to(weights[path.first.name]) for path in paths}
+    scalable = {path.first.name: _scalable(root, path) for path in paths}
     for _ in range(MAX_SWEEPS if paths else 0):
         largest_change = 0.0
         for path in paths:
-            scales = _scales(root, path, weights)
+            scales = _scales(root, path, weights, scalable[path.first.name])
             weights[path.first.name] /= along_outputs(scales, path.first)
             repeated = scales.repeat_interleave(path.repeats)
             weights[path.second.name] *= along_inputs(repeated, path.second)
@@ -82,20 +85,36 @@ def _weight(root: FixedForm, layer: Layer) -> Tensor:
     return root.get_tensor(layer.weight)
 
 
-def _scales(root: FixedForm, path: ChannelPath, weights: dict[str, Tensor]) -> Tensor:
+def _upper_ends(root: FixedForm, layer: Layer) -> Tensor | None:
+    """Return mean + `TAIL` standard deviations of each output channel, or None if unknown."""
+    known = root.statistics.get(layer.name)
+    if known is None or known.deviation is None:
+        return None
+    return known.mean + TAIL * known.deviation
+
+
+def _scalable(root: FixedForm, path: ChannelPath) -> Tensor:
+    """Return which channels of the unscaled network may be scaled, boolean (channels,) or ()."""
+    if path.bound == math.inf:
+        return torch.tensor(True)
+    upper = _upper_ends(root, path.first)
+    return torch.tensor(False) if upper is None else upper < path.bound
+
+
+def _scales(
+    root: FixedForm, path: ChannelPath, weights: dict[str, Tensor], scalable: Tensor
+) -> Tensor:
     """Return the scale of each channel, (channels,); 1 for channels that must not be scaled."""
     made = output_ranges(weights[path.first.name], path.first)
     read = input_ranges(weights[path.second.name], path.second)
     read = read.view(-1, path.repeats).amax(1)
     # A channel without weights on one side has no finite scale.
-    scales = torch.where((made > 0) & (read > 0), (made / read).sqrt(), 1.0)
-    if path.bound == float("inf"):
-        return scales
-    known = root.statistics.get(path.first.name)
-    if known is None or known.deviation is None:
-        return torch.ones_like(scales)
-    upper = (known.mean + TAIL * known.deviation).to(scales)
-    return torch.where(upper < path.bound, scales.maximum(upper / path.bound), 1.0)
+    scalable = scalable.to(made.device) & (made > 0) & (read > 0)
+    scales = (made / read).sqrt()
+    upper = _upper_ends(root, path.first)
+    if path.bound < math.inf and upper is not None:
+        scales = scales.maximum(upper.to(scales) / path.bound)
+    return torch.where(scalable, scales, 1.0)
 
 
 def _divide_statistics(root: FixedForm, layer: Layer, scales: Tensor) -> None:

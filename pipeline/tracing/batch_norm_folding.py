@@ -99,7 +99,7 @@ def _fold(owner: nn.Module, layer: Layer, norm: nn.Module) -> None:
 @torch.no_grad()
 def output_statistics(norm: nn.Module) -> ChannelStatistics:
     """Return the statistics of a batch norm's output for inputs with its stored statistics."""
-    variance: Tensor = norm.running_var.double()  # type: ignore[operator, assignment]
+    variance: Tensor = norm.running_var.double()  # type: ignore[assignment]
     eps: Any = norm.eps
     deviation = (variance / (variance + eps)).sqrt()
     mean = torch.zeros_like(variance)

@@ -51,7 +51,9 @@ def test_error_is_that_of_the_logits_on_the_other_images(adjusted):
     assert notes["images"] == 32
     plain = error_of(prepare(network, images(64), SCHEME), network, others(32))
     assert notes["error"] == pytest.approx(plain, rel=1e-3)
-    least = min([notes["error"], *(notes[n]["error"] for n in NAMES if notes[n]["kept"])])
+    least = min(
+        [notes["error"], *(trial["error"] for trial in notes["tried"].values() if trial["kept"])]
+    )
     assert error_of(prepared, network, others(32)) == pytest.approx(least, rel=1e-3)
     assert least < 0.5 * plain
 
@@ -60,10 +62,10 @@ def test_each_kept_adjustment_lowers_the_error(adjusted):
     notes = adjusted[2]
     error = notes["error"]
     for name in NAMES:
-        found = notes[name]["error"]
-        assert notes[name]["kept"] == (found < error)
+        found = notes["tried"][name]["error"]
+        assert notes["tried"][name]["kept"] == (found < error)
         error = min(error, found)
-    assert notes["equalization"]["kept"]
+    assert notes["tried"]["equalization"]["kept"]
 
 
 def test_adjusted_network_is_restored(adjusted):
@@ -85,9 +87,9 @@ def test_adjustments_that_raise_the_error_are_not_kept(monkeypatch):
     monkeypatch.setattr(adjustments, "correct_biases", worse_correction)
     network = unbalanced()
     prepared, notes = Adjuster(images(64), others(32)).prepare(network, SCHEME)
-    assert not notes["equalization"]["kept"]
-    assert not notes["bias correction"]["kept"]
-    kept = notes["squared-error ranges"]["kept"]
+    assert not notes["tried"]["equalization"]["kept"]
+    assert not notes["tried"]["bias correction"]["kept"]
+    kept = notes["tried"]["squared-error ranges"]["kept"]
     scheme = Scheme(4, 4, kernels="reference", ranges="squared-error") if kept else SCHEME
     plain = prepare(network, images(64), scheme)
     torch.testing.assert_close(prepared.state_dict(), plain.state_dict(), rtol=0, atol=0)
@@ -98,8 +100,8 @@ def test_network_is_not_changed_and_adjustments_without_effect_are_not_tried():
     network = nn.Sequential(nn.Conv2d(3, 4, 16), nn.SiLU(), nn.Flatten(), nn.Linear(4, 3)).eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     _, notes = Adjuster(images(8), others(8)).prepare(network, SCHEME)
-    assert notes["equalization"] == {"error": None, "kept": False}
-    assert notes["bias correction"] == {"error": None, "kept": False}
+    assert notes["tried"]["equalization"] == {"error": None, "kept": False}
+    assert notes["tried"]["bias correction"] == {"error": None, "kept": False}
     torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
 
 
@@ -109,7 +111,7 @@ def compared(name, *, keeps_maps):
     network = build(name, spec, 10, 0.25).eval()
     x = torch.randn(24, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     adjuster = Adjuster(x[:16], x[16:], keeps_maps=keeps_maps)
-    return adjuster.prepare(network, SCHEME)[1]["equalization"]
+    return adjuster.prepare(network, SCHEME)[1]["tried"]["equalization"]
 
 
 def test_equalization_that_changes_compared_maps_is_not_tried():
@@ -120,11 +122,12 @@ def test_equalization_that_changes_compared_maps_is_not_tried():
 
 
 def test_line_names_errors_and_kept_adjustments():
-    notes = {"images": 32, "error": 0.5, "a": {"error": 0.25, "kept": True}}
-    notes |= {"b": {"error": None, "kept": False}, "c": {"error": 0.125, "kept": True}}
-    assert adjustment_line(notes) == (
+    tried = {"a": {"error": 0.25, "kept": True}, "b": {"error": None, "kept": False}}
+    tried["c"] = {"error": 0.125, "kept": True}
+    assert adjustment_line({"images": 32, "error": 0.5, "tried": tried}) == (
         "squared logit error 0.5 -> 0.125 on 32 generated images that were not used for "
         "calibration; adjustments kept: a, c"
     )
-    plain = {"images": 8, "error": 0.5, "a": {"error": 0.6, "kept": False}}
-    assert adjustment_line(plain).endswith("adjustments kept: none")
+    line = adjustment_line({"images": 8, "error": 0.5, "tried": {"a": {"error": 1, "kept": False}}})
+    assert line.startswith("squared logit error 0.5 -> 0.5 on 8")
+    assert line.endswith("adjustments kept: none")
