@@ -185,3 +185,27 @@ def test_equalized_network_is_restored_from_the_float_network_and_its_state():
     add_quantizers(root, x, Scheme(kernels="reference"))
     restored = restore(network, x[:2], describe(root), root.state_dict())
     torch.testing.assert_close(restored(x), root.eval()(x), rtol=0, atol=0)
+
+
+def test_inverted_residual_with_relu6_stays_within_the_bound_after_all_sweeps():
+    """Expansion, depthwise convolution and projection, as in MobileNetV2."""
+    torch.manual_seed(0)
+    channels, network = 12, nn.Sequential()
+    for layer in (nn.Conv2d(3, channels, 1), nn.Conv2d(channels, channels, 3, groups=channels)):
+        norm = nn.BatchNorm2d(channels, eps=0.0)
+        nn.init.uniform_(norm.weight, 0.05, 2.5)
+        nn.init.normal_(norm.bias)
+        network.extend([layer, norm, nn.ReLU6()])
+    network.extend([nn.Conv2d(channels, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()])
+    before = fixed_form(network.eval(), images(2))
+    root, pairs = equalized(network)
+    assert pairs == 2
+    for name in ("0", "3"):
+        old, new = before.statistics[name], root.statistics[name]
+        bounded = old.mean + 4 * old.deviation < 6
+        assert 0 < bounded.sum() < channels
+        assert (new.mean + 4 * new.deviation)[bounded].max() < 6 + 1e-9
+        torch.testing.assert_close(new.mean[~bounded], old.mean[~bounded], rtol=0, atol=0)
+        assert not torch.allclose(new.mean[bounded], old.mean[bounded])
+    x = 1e-3 * images(8)  # All values stay near their means, within the bounds.
+    torch.testing.assert_close(root(x), network(x), rtol=1e-4, atol=1e-5)
