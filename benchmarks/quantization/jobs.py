@@ -103,6 +103,8 @@ class Job:
         config = read_run_file(RUNS / f"{self.teacher}.yaml")
         weights = Path(config.teacher.weights).relative_to(RUNS)
         section = {
+            # The rows are older than the adjustments of ranges and scales.
+            "adjust": "off",
             **CHOICES[self.choice],
             "overrides": self.overrides,
             "budget": {"steps": STEPS},

@@ -61,6 +61,19 @@ def fine_tuning_recipe(config: RunConfig) -> Recipe:
     return frozen_generator_recipe(recipe) if config.quantize.method == "frozen" else recipe
 
 
+def adjusts(config: RunConfig) -> bool:
+    """Return whether ranges and scales are adjusted before the fine-tuning.
+
+    Published methods of quantization stay as published.
+
+    Raises:
+        InputError: As `chosen_recipe`.
+    """
+    section = config.quantize
+    published = chosen_recipe(section.recipe, section.overrides).role == "published-quantization"
+    return section.adjust == "auto" and section.draws and not published
+
+
 def needs_fresh_generator(config: RunConfig) -> bool:
     """Return whether quantizing needs a generator that no distillation leaves."""
     recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)

@@ -9,6 +9,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -180,6 +181,10 @@ class QuantizeSection(Section):
             leaves layers in float that cannot be quantized, such as recurrent ones, if they have at
             most 10 % of the multiply-adds.
         calibration_images: Number of images from which activation ranges are first set.
+        adjust: "auto" equalizes layers, chooses activation ranges by their squared error and
+            corrects biases, each only if that lowers the squared error of the logits on further
+            images of the generator; not for methods without a generator, nor with the recipes
+            "gdfq" and "adadfq", which stay as published. "off" does none of these.
         weight_range: "half" keeps int8 weights within +-64, for CPUs whose int8 kernels saturate
             (x86 without VNNI); "auto" uses half if one of the targets is such a CPU.
         kernels: "compiled" needs a compiler (nvcc on CUDA); "reference" needs none and is slower.
@@ -197,8 +202,15 @@ class QuantizeSection(Section):
     edge_bits: Bits | None = None
     float_layers: tuple[str, ...] | Literal["auto"] = ()
     calibration_images: Count = 1_024
+    adjust: Literal["auto", "off"] = "auto"
     weight_range: Literal["auto", "full", "half"] = "auto"
     kernels: Literal["compiled", "reference"] = "compiled"
+
+    @field_validator("adjust", mode="before")
+    @classmethod
+    def _read_off(cls, adjust: object) -> object:
+        """Accept false, because YAML reads an unquoted `off` as false."""
+        return "off" if adjust is False else adjust
 
     @property
     def exported(self) -> bool:

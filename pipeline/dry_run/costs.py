@@ -15,6 +15,7 @@ from dfkd.recipes.zeroq import ZEROQ
 from dfkd.training.budget import Plan, for_student_steps
 from dfkd.training.loop import build_generator
 from pipeline.config.chosen_recipes import (
+    adjusts,
     chosen_recipe,
     fine_tuning_recipe,
     needs_fresh_generator,
@@ -32,6 +33,11 @@ TRIAL_VALUES = 16 * 3 * 64 * 64
 
 FAKE_QUANTIZED = 2
 """Time and memory of a fake-quantized network, as a multiple of those of the float network."""
+
+
+ADJUSTING_PASSES = 4
+"""Passes of the calibration images if ranges and scales are adjusted: one without adjustments, one
+after the equalization, and two to choose ranges by their squared error."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,8 @@ class TrainingCosts:
 
     def _quantize(self, recipe: Recipe) -> Stage:
         section = self.config.quantize
-        seconds = section.calibration_images * self.student.forward
+        passes = ADJUSTING_PASSES if adjusts(self.config) else 1
+        seconds = passes * section.calibration_images * self.student.forward
         needed = 0
         if section.method == "batch-norm-images":
             made = self._stage("", ZEROQ, Plan(ZEROQ.schedule.warmup_rounds, 0))

@@ -1,4 +1,4 @@
-"""Place, calibrate, train and restore fake-quantizers."""
+"""Place, calibrate, train and restore fake-quantizers; adjust a network before that."""
 
 from base.lazy_names import lazy_names
 

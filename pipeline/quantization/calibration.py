@@ -1,5 +1,6 @@
 """Make the images from which the initial activation ranges are measured."""
 
+import copy
 import math
 
 import torch
@@ -19,7 +20,14 @@ MAX_DRAWN_VALUES = 2**23
 3 x 224 x 224."""
 
 
-@torch.no_grad()
+CALIBRATION_SEED, COMPARISON_SEED = 1, 2
+"""Added to the run's seed for the random numbers of the calibration images, and of the images on
+which adjustments are compared."""
+
+COMPARISON_IMAGES = 256
+"""Number of images on which adjustments are compared; fewer if they exceed `MAX_DRAWN_VALUES`."""
+
+
 def draw_images(generator: Generator, config: RunConfig) -> Tensor:
     """Draw calibration images from a generator, in several batches if they are large.
 
@@ -32,21 +40,48 @@ def draw_images(generator: Generator, config: RunConfig) -> Tensor:
     Returns:
         (N, C, H, W) normalised images on the generator's device.
     """
-    rng = torch.Generator().manual_seed(config.seed + 1)
-    count, device = config.quantize.calibration_images, next(generator.parameters()).device
+    return _draw(generator, config, config.quantize.calibration_images, CALIBRATION_SEED)
+
+
+def draw_comparison_images(generator: Generator, config: RunConfig) -> Tensor:
+    """Draw one batch of images that were not used for calibration, to compare logits on.
+
+    Latents and labels have another seed than those of `draw_images`. The generator is not changed,
+    not even the statistics of its batch norms.
+
+    Args:
+        generator: As for `draw_images`.
+        config: As for `draw_images`.
+
+    Returns:
+        (N, C, H, W) normalised images on the generator's device.
+    """
+    count = min(COMPARISON_IMAGES, _batch(config))
+    return _draw(copy.deepcopy(generator), config, count, COMPARISON_SEED)
+
+
+@torch.no_grad()
+def _draw(generator: Generator, config: RunConfig, count: int, seed: int) -> Tensor:
+    rng = torch.Generator().manual_seed(config.seed + seed)
+    device, size = next(generator.parameters()).device, _batch(config)
     latents = torch.randn(count, generator.latent, generator=rng).to(device)
     labels = None
     if generator.conditional:
         labels = torch.randint(config.teacher.classes, (count,), generator=rng).to(device)
-    size = max(1, MAX_DRAWN_VALUES // math.prod(config.input.shape))
     groups = [None] * count if labels is None else list(labels.split(size))
     drawn = zip(latents.split(size), groups, strict=False)
     return torch.cat([generator.train()(latent, label) for latent, label in drawn])
 
 
+def _batch(config: RunConfig) -> int:
+    """Return the number of images that are drawn at a time."""
+    return max(1, MAX_DRAWN_VALUES // math.prod(config.input.shape))
+
+
 def draw_noise(config: RunConfig) -> Tensor:
     """Return (N, C, H, W) normalised images of noise, uniform over the range of raw values."""
-    spec, rng = image_spec(config.input), torch.Generator().manual_seed(config.seed + 1)
+    spec = image_spec(config.input)
+    rng = torch.Generator().manual_seed(config.seed + CALIBRATION_SEED)
     low, high = spec.value_range
     raw = torch.rand(config.quantize.calibration_images, *spec.shape, generator=rng)
     return spec.normalise(low + (high - low) * raw).to(chosen_device(config))

@@ -1,7 +1,7 @@
 """Add fake-quantizers to a network, describe and restore them, and convert them to torch's."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import nncf
@@ -22,10 +22,11 @@ from pipeline.quantization.placement import Placement, place
 from pipeline.quantization.quantizer_kernels import use_kernels
 from pipeline.quantization.ranges import activation_top, measure, weight_tops
 from pipeline.quantization.scheme import Scheme
+from pipeline.quantization.squared_error_ranges import squared_error_tops
 from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.fixed_form import FixedForm
 from pipeline.tracing.function_graph import FunctionGraph
-from pipeline.tracing.layers import Layer, Use
+from pipeline.tracing.layers import Layer, Source, Use
 from pipeline.tracing.quiet import quiet
 
 CALIBRATION_BATCH = 64
@@ -57,21 +58,9 @@ def add_quantizers(root: FixedForm, calibration: Tensor, scheme: Scheme) -> None
 
 @torch.no_grad()
 def _register(root: FixedForm, placement: Placement, scheme: Scheme, calibration: Tensor) -> None:
-    ranges, weights = measure(root, placement, calibration.split(CALIBRATION_BATCH))
-    steps: dict[tuple[str, int], float] = {}
-    for activation in placement.activations:
-        low, high = ranges[activation.source]
-        signed = scheme.activation_bits == 8 or low < 0
-        top = torch.tensor([activation_top(low, high)], device=calibration.device)
-        quantizer = _quantizer(top, activation.bits, signed=signed, narrow=False)
-        for use in activation.uses:
-            steps[use.operation, use.port] = float(top) / quantizer.level_high
-        if activation.at_source:
-            source = activation.source
-            register_post_function_hook(root, source.operation, source.port, quantizer)
-            continue
-        for place_ in dict.fromkeys((use.operation, use.port) for use in activation.uses):
-            register_pre_function_hook(root, *place_, quantizer)
+    batches = calibration.split(CALIBRATION_BATCH)
+    ranges, weights = measure(root, placement, batches)
+    steps = _register_activations(root, placement, scheme, ranges, batches)
     for quantized in placement.weights:
         layer = quantized.layer
         tops = weight_tops(
@@ -85,6 +74,37 @@ def _register(root: FixedForm, placement: Placement, scheme: Scheme, calibration
         for call in layer.calls:
             assert call.weight is not None
             register_pre_function_hook(root, call.weight.operation, call.weight.port, quantizer)
+
+
+def _register_activations(
+    root: FixedForm,
+    placement: Placement,
+    scheme: Scheme,
+    ranges: dict[Source, tuple[float, float]],
+    batches: Sequence[Tensor],
+) -> dict[tuple[str, int], float]:
+    """Add the quantizers of activations; return the step size at each argument that they feed."""
+    tops = {source: activation_top(low, high) for source, (low, high) in ranges.items()}
+    signed = {source: scheme.activation_bits == 8 or low < 0 for source, (low, _) in ranges.items()}
+    levels = {
+        activation.source: 2 ** (activation.bits - signed[activation.source]) - 1
+        for activation in placement.activations
+    }
+    if scheme.ranges == "squared-error":
+        tops = squared_error_tops(root, tops, levels, batches)
+    steps: dict[tuple[str, int], float] = {}
+    for activation in placement.activations:
+        source = activation.source
+        top = torch.tensor([tops[source]], device=batches[0].device)
+        quantizer = _quantizer(top, activation.bits, signed=signed[source], narrow=False)
+        for use in activation.uses:
+            steps[use.operation, use.port] = float(top) / levels[source]
+        if activation.at_source:
+            register_post_function_hook(root, source.operation, source.port, quantizer)
+            continue
+        for place_ in dict.fromkeys((use.operation, use.port) for use in activation.uses):
+            register_pre_function_hook(root, *place_, quantizer)
+    return steps
 
 
 def input_uses(layer: Layer) -> list[Use]:

@@ -14,10 +14,16 @@ from dfkd.models.generators import Generator
 from dfkd.recipe import Recipe
 from dfkd.training.budget import for_student_steps
 from dfkd.training.loop import build_generator
-from pipeline.config.chosen_recipes import fine_tuning_recipe
+from pipeline.config.chosen_recipes import adjusts, fine_tuning_recipe
 from pipeline.config.schema import RunConfig
+from pipeline.quantization.adjustments import Adjuster, adjustment_line
 from pipeline.quantization.bias_snapping import snap_biases
-from pipeline.quantization.calibration import draw_images, draw_noise, make_batch_norm_images
+from pipeline.quantization.calibration import (
+    draw_comparison_images,
+    draw_images,
+    draw_noise,
+    make_batch_norm_images,
+)
 from pipeline.quantization.fake_quantizers import describe, prepare
 from pipeline.quantization.learned_ranges import logarithmic_ranges
 from pipeline.quantization.scheme import Scheme
@@ -56,7 +62,15 @@ def quantize_student(context: StepContext) -> StepResult:
         generator = _open_generator(context, recipe)
         images = draw_images(generator, config)
     scheme = make_scheme(config, half_range=settings["weight_range"] == "half")
-    prepared = prepare(student, images, scheme).to(device)
+    if generator is not None and adjusts(config):
+        comparison = draw_comparison_images(generator, config)
+        keeps_maps = settings["tunes"] and recipe.objective.compares_maps
+        adjuster = Adjuster(images, comparison, keeps_maps=keeps_maps)
+        prepared, notes["adjustments"] = adjuster.prepare(student, scheme)
+        context.reporter.say(f"quantize: {adjustment_line(notes['adjustments'])}")
+    else:
+        prepared = prepare(student, images, scheme)
+    prepared = prepared.to(device)
     if settings["tunes"]:
         tuning_teacher = teacher if section.teacher == "original" else _frozen_copy(student)
         notes["fine-tuning"] = _fine_tune(context, recipe, tuning_teacher, generator, prepared)

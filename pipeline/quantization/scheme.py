@@ -6,6 +6,8 @@ from typing import Literal
 
 Kernels = Literal["compiled", "reference"]
 
+Ranges = Literal["largest", "squared-error"]
+
 
 @dataclass(frozen=True)
 class Scheme:
@@ -27,6 +29,8 @@ class Scheme:
         half_range: Whether int8 weights are limited to -64 to 64.
         float_layers: Names of layers that stay in float, or patterns such as `blocks.0.*`.
         kernels: The kernels of the quantizers.
+        ranges: Whether an activation's range reaches its largest value, or has the least squared
+            error (`pipeline.quantization.squared_error_ranges`).
     """
 
     weight_bits: int = 8
@@ -35,6 +39,7 @@ class Scheme:
     half_range: bool = False
     float_layers: tuple[str, ...] = ()
     kernels: Kernels = "compiled"
+    ranges: Ranges = "largest"
 
     def keeps_in_float(self, layer: str) -> bool:
         """Whether the layer of this name stays in float."""

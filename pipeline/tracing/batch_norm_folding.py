@@ -1,12 +1,15 @@
 """Fold each batch norm into the layer before it, as inference runtimes do."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from base.errors import InputError
+from pipeline.tracing.channel_weights import along_outputs
 from pipeline.tracing.fixed_form import FixedForm
 from pipeline.tracing.function_graph import FunctionGraph
-from pipeline.tracing.layers import Layer
+from pipeline.tracing.layers import ChannelStatistics, Layer
 from pipeline.tracing.weight_baking import copy_with_plain_weights
 
 
@@ -42,8 +45,10 @@ def fixed_form(network: nn.Module, example: Tensor) -> FixedForm:
     for norm in graph.norms:
         owner = _owner(root, norm.layer) if norm.layer is not None else None
         if owner is not None and norm.layer is not None:
-            _fold(owner, norm.layer, root.get_submodule(norm.running_mean.rpartition(".")[0]))
+            module = root.get_submodule(norm.running_mean.rpartition(".")[0])
+            _fold(owner, norm.layer, module)
             root.folded.add(norm.running_mean)
+            root.statistics[norm.layer.name] = output_statistics(module)
             added.discard(owner)
     for module in added:
         module.register_parameter("bias", None)
@@ -87,19 +92,19 @@ def _fold(owner: nn.Module, layer: Layer, norm: nn.Module) -> None:
     if norm.bias is not None:
         shift = shift + norm.bias.double()
     shift = shift + bias.double() * gain
-    weight.copy_(weight.double() * _along_channels(gain, layer))
+    weight.copy_(weight.double() * along_outputs(gain, layer))
     owner.bias = nn.Parameter(shift.to(weight))
 
 
-def _along_channels(gain: Tensor, layer: Layer) -> Tensor:
-    """Return the gain of each output channel, shaped like the layer's weight.
-
-    A transposed convolution's weight is (inputs, outputs / groups, ...): input i belongs to group
-    i * groups // inputs, which has its own output channels.
-    """
-    assert layer.weight_shape is not None
-    if not layer.is_transposed:
-        return gain.view(-1, *[1] * (len(layer.weight_shape) - 1))
-    inputs, outputs = layer.weight_shape[:2]
-    by_group = gain.view(layer.groups, 1, outputs).expand(-1, inputs // layer.groups, -1)
-    return by_group.reshape(inputs, outputs, *[1] * (len(layer.weight_shape) - 2))
+@torch.no_grad()
+def output_statistics(norm: nn.Module) -> ChannelStatistics:
+    """Return the statistics of a batch norm's output for inputs with its stored statistics."""
+    variance: Tensor = norm.running_var.double()  # type: ignore[assignment]
+    eps: Any = norm.eps
+    deviation = (variance / (variance + eps)).sqrt()
+    mean = torch.zeros_like(variance)
+    if isinstance(norm.bias, Tensor):
+        mean = mean + norm.bias
+    if isinstance(norm.weight, Tensor):
+        deviation = deviation * norm.weight.abs()
+    return ChannelStatistics(mean, deviation)

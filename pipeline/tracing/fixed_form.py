@@ -26,6 +26,7 @@ from pipeline.tracing.explicit_forms import (
     rms_norm,
     scaled_dot_product_attention,
 )
+from pipeline.tracing.layers import ChannelStatistics
 from pipeline.tracing.operations import LAYERS, PRODUCTS
 from pipeline.tracing.tensor_contraction import einsum, products_of
 
@@ -61,6 +62,8 @@ class FixedForm(nn.Module):
 
     Attributes:
         folded: Names of the running means of folded batch norms.
+        statistics: Statistics of the output of each layer with a folded batch norm, by the layer's
+            name. They are no part of the state dict.
         stored_weights: Values of weights that the network computes, by the name of the layer with
             "/" for ".". They replace the computed weights.
         stored_at: The key of the stored weight for each layer call with a computed weight, by the
@@ -75,6 +78,7 @@ class FixedForm(nn.Module):
         super().__init__()
         self.network = network.eval()
         self.folded: set[str] = set()
+        self.statistics: dict[str, ChannelStatistics] = {}
         self.calls: Counter[str] | None = None
         self.stored_weights = nn.ParameterDict()
         self.stored_at: dict[int, str] = {}

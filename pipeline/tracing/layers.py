@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 LAYER_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.modules.conv._ConvTransposeNd)
 """Module types of layers. Only the function graph shows which layers a network really calls."""
@@ -131,3 +131,17 @@ class Norm:
     operation: str
     running_mean: str
     layer: Layer | None
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """Mean and standard deviation of each channel of a tensor, over images and positions.
+
+    Attributes:
+        mean: (channels,) in float64.
+        deviation: (channels,) in float64 if the values are normally distributed, as behind a batch
+            norm; else None.
+    """
+
+    mean: Tensor
+    deviation: Tensor | None

@@ -113,3 +113,37 @@ MOVES = frozenset(
     }
 )
 """Functions that select or move values of their first argument, or insert zeros."""
+
+METADATA = frozenset({"__len__", "element_size", "get_device", "is_contiguous", "numel", "stride"})
+"""Functions that read no values of their argument and return no tensor."""
+
+CHANNEL_MOVES = frozenset(
+    {
+        "alpha_dropout",
+        "clone",
+        "contiguous",
+        "detach",
+        "dropout",
+        "dropout2d",
+        "feature_dropout",
+        "flatten",
+        "reshape",
+        "reshape_as",
+        "squeeze",
+        "unflatten",
+        "unsqueeze",
+        "view",
+        "view_as",
+    }
+)
+"""Functions that keep all values of their first argument in order, with another shape at most."""
+
+MAX_POOLS = frozenset({"adaptive_max_pool2d", "max_pool1d", "max_pool2d", "max_pool3d"})
+
+PADDING = frozenset({"pad", "zero_pad2d"})
+
+LEAKY_RELUS = frozenset({"leaky_relu", "leaky_relu_"})
+
+RELUS = frozenset({"relu", "relu_"})
+
+CLAMPS = frozenset({"clamp", "clamp_", "clip", "clip_", "hardtanh", "hardtanh_"})

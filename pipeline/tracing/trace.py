@@ -29,6 +29,7 @@ class Trace:
         inputs: The tensors that each call reads, by index of the argument.
         readers: Where each tensor is read.
         kinds: The function of each call.
+        named: The nodes by name.
     """
 
     def __init__(self, network: FixedForm, example: Tensor) -> None:
@@ -51,6 +52,7 @@ class Trace:
                 self.readers[made_by(edge)].append(edge)
                 self._outputs[edge.from_node.node_name].add(made_by(edge))
         self.kinds = {node.node_name: node.node_type for node in self.nodes}
+        self.named = {node.node_name: node for node in self.nodes}
         self._varying = self._depending_on_images(graph)
 
     def is_read_only_by(self, source: Source, uses: set[tuple[str, int]]) -> bool:

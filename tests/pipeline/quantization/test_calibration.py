@@ -13,7 +13,12 @@ from dfkd.terms.batch_norm import batch_norm_of_images
 from dfkd.training.loop import build_generator
 from pipeline.config.run_file import read_run_file
 from pipeline.quantization import calibration
-from pipeline.quantization.calibration import draw_images, draw_noise, make_batch_norm_images
+from pipeline.quantization.calibration import (
+    draw_comparison_images,
+    draw_images,
+    draw_noise,
+    make_batch_norm_images,
+)
 from pipeline.step_types import StepContext
 from pipeline.store.step_workspace import Workspace
 from pipeline.store.storage import Files
@@ -85,6 +90,27 @@ def test_batch_norm_images_match_teachers_statistics_better_than_noise(tmp_path,
     assert raw.min() >= -2e-3
     assert raw.max() <= 1 + 2e-3
     assert notes["cost"]["images"] == 8
+
+
+def test_comparison_images_are_others_and_leave_the_generator_alone(tmp_path):
+    chosen = config(tmp_path, 40)
+    torch.manual_seed(0)
+    generator = build_generator(HOUSE, image_spec(chosen.input), 10)
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    images = draw_comparison_images(generator, chosen)
+    torch.testing.assert_close(dict(generator.state_dict()), before, atol=0, rtol=0)
+    assert images.shape == (256, 1, 32, 32)
+    assert torch.equal(images, draw_comparison_images(generator, chosen))
+    calibration_images = draw_images(generator, chosen)
+    distances = (images[:40, None] - calibration_images[None]).flatten(2).abs().amax(2)
+    assert distances.min() > 1e-3
+
+
+def test_large_comparison_images_fit_one_batch(tmp_path, monkeypatch):
+    chosen = config(tmp_path, 40)
+    generator = build_generator(HOUSE, image_spec(chosen.input), 10)
+    monkeypatch.setattr(calibration, "MAX_DRAWN_VALUES", 16 * 32 * 32)
+    assert draw_comparison_images(generator, chosen).shape == (16, 1, 32, 32)
 
 
 def test_large_images_are_drawn_in_several_batches(tmp_path, monkeypatch):

@@ -9,20 +9,31 @@ from safetensors.torch import load_file
 
 from base.errors import InputError
 from dfkd.composition import PixelOptimization
+from dfkd.models import build
 from dfkd.recipes import RECIPES
 from dfkd.recipes.gdfq import GDFQ
 from dfkd.recipes.house_quantize import HOUSE_QUANTIZE
 from dfkd.recipes.zeroq import ZEROQ
 from dfkd.terms import ADVERSARIES
 from dfkd.training.budget import Plan
+from dfkd.training.loop import build_generator
 from pipeline.chain import add_artifacts, chain, run_chain, run_step
-from pipeline.config.chosen_recipes import frozen_generator_recipe, keeps_generator, warm_up_recipe
+from pipeline.config.chosen_recipes import (
+    adjusts,
+    fine_tuning_recipe,
+    frozen_generator_recipe,
+    keeps_generator,
+    warm_up_recipe,
+)
 from pipeline.config.recipe_checks import check_recipes
 from pipeline.config.run_file import read_run_file
 from pipeline.quantization import calibration
+from pipeline.quantization.calibration import draw_comparison_images
+from pipeline.quantization.fake_quantizers import restore
 from pipeline.roles import GENERATOR
 from pipeline.run import check_run, execute
 from pipeline.store.store import Store
+from pipeline.teachers.networks import image_spec
 from tests.pipeline.test_chain import Silent
 from tests.support.quick_run import QUICK, ROOT, write_run
 from tests.support.tiny import make_loop, shrunk
@@ -81,11 +92,62 @@ def test_noise_needs_no_generator_and_changes_no_weight(only_calibrated):
 
 
 def test_generator_images_change_only_the_ranges(only_calibrated, tmp_path, quick_store):
-    records, tensors = quantized(tmp_path, quick_store, method="generator-images")
+    records, tensors = quantized(tmp_path, quick_store, method="generator-images", adjust="off")
+    assert "adjustments" not in records["quantize"].notes
     assert "fresh_generator" in records
     assert "fine-tuning" not in records["quantize"].notes
     assert same(weights(tensors), weights(only_calibrated[1]))
     assert not same(tensors, only_calibrated[1])
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_adjusted_student_is_restored_with_the_recorded_error(tmp_path, quick_store, bits):
+    """The run's own reader restores the network; its error is that in the notes."""
+    section = {"weight_bits": bits, "activation_bits": bits, "method": "generator-images"}
+    records, tensors = quantized(tmp_path, quick_store, teacher=WITH_BATCH_NORM, **section)
+    config, store = read_run_file(tmp_path / "run.yaml"), Store(str(quick_store))
+    notes = records["quantize"].notes["adjustments"]
+    assert notes["images"] == 256
+    trials = list(notes["tried"].values())
+    assert len(trials) == 3
+    recipe = fine_tuning_recipe(config)
+    generator = build_generator(recipe, image_spec(config.input), 10)
+    made = records["fresh_generator"].artifacts
+    (artifact,) = made.values()
+    generator.load_state_dict(load_file(store.get(artifact, tmp_path)))
+    images = draw_comparison_images(generator, config)
+    student = build("lenet5-bn", image_spec(config.input), 10).eval()
+    student.load_state_dict(load_file(WITH_BATCH_NORM["weights"]))
+    places = json.loads(
+        store.get(records["quantize"].artifacts["quantizers"], tmp_path).read_text()
+    )
+    restored = restore(student, images[:2], places, tensors)
+    with torch.no_grad():
+        error = (restored(images).double() - student(images).double()).square().mean().item()
+    least = min([notes["error"], *(trial["error"] for trial in trials if trial["kept"])])
+    # At 8 bits, biases are rounded after the comparison.
+    assert error == pytest.approx(least, rel=1e-4 if bits < 8 else 0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "adjusted"),
+    [
+        ({}, True),
+        ({"weight_bits": 4}, True),
+        ({"method": "frozen"}, True),
+        ({"method": "fresh"}, True),
+        ({"method": "generator-images"}, True),
+        ({"adjust": "off"}, False),
+        ({"adjust": False}, False),  # What YAML makes of an unquoted off.
+        ({"method": "noise"}, False),
+        ({"method": "batch-norm-images"}, False),
+        ({"recipe": "gdfq"}, False),
+        ({"recipe": "adadfq", "weight_bits": 4}, False),
+    ],
+)
+def test_adjustments_need_a_generator_and_no_published_recipe(tmp_path, changes, adjusted):
+    config = read_run_file(write_run(tmp_path, quantize=changes))
+    assert adjusts(config) == adjusted
 
 
 @pytest.mark.parametrize(
