@@ -52,6 +52,7 @@ def measure(job: Job, data: Path, folder: Path) -> Row:
     run_file = folder / "run.yaml"
     run_file.write_text(yaml.safe_dump(run_of(job, folder)))
     row: Row = {
+        "key": job.key,
         "architecture": job.architecture,
         "size": job.size,
         **trained,

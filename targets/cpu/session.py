@@ -144,7 +144,7 @@ def batch_size(shape: tuple[int, ...]) -> int:
 
 
 def time_interleaved(
-    graphs: dict[str, Path], images: Images, repeats: int = 100
+    graphs: dict[str, Path], images: Images, repeats: int = 100, threads: int = 1
 ) -> dict[str, float]:
     """Return each graph's median milliseconds per run; runs alternate to share noise equally.
 
@@ -152,8 +152,9 @@ def time_interleaved(
         graphs: Graph files by name.
         images: The batch (N, C, H, W) to run.
         repeats: Timed runs of each graph, after a tenth as many warm-up runs.
+        threads: Threads of each session.
     """
-    sessions = {name: open_session(path) for name, path in graphs.items()}
+    sessions = {name: open_session(path, threads=threads) for name, path in graphs.items()}
     times: dict[str, list[float]] = {name: [] for name in graphs}
     for turn in range(repeats + repeats // 10):
         for name, session in sessions.items():

@@ -74,12 +74,19 @@ def test_refused_network_is_listed_with_its_reason():
     assert "- timm:x: needs 224" in render([row], 0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    "architecture", ["torchvision:squeezenet1_1", "torchvision:mobilenet_v2", "timm:tinynet_e"]
+    "architecture",
+    [
+        "torchvision:squeezenet1_1",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("torchvision:mobilenet_v3_small", "timm:tinynet_e", "timm:levit_128s")
+        ),
+    ],
 )
 def test_network_runs_with_untrained_weights(architecture, tmp_path, monkeypatch):
     monkeypatch.setattr(zoo_run, "train", lambda network, *_: network.eval() and {"accuracy": 0.0})
-    row = zoo_run.measure(Job(architecture), tmp_path, tmp_path / "run")
+    job = next(job for job in JOBS if job.architecture == architecture)
+    row = zoo_run.measure(job, tmp_path, tmp_path / "run")
     assert "minutes" in row, row
     assert (row["lint_errors"], row["quantized_percent"]) == (0, 100.0)

@@ -1,0 +1,158 @@
+"""Quantize EfficientNet-Lite0 by one job and measure it on the photographs."""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+import yaml
+from numpy.typing import NDArray
+
+from base.durable_files import write_durably
+from benchmarks.job_queue import Row
+from benchmarks.machine import describe_machine
+from benchmarks.photographs.jobs import GATE, JOBS, Job
+from benchmarks.photographs.other_tools import CALIBRATION_IMAGES, TOOLS
+from benchmarks.photographs.teacher import CLASSES, SPEC, photographs, weights_file
+from targets.cpu.session import open_session, predict, time_interleaved
+
+ARCHITECTURE = "benchmarks.photographs.teacher:lite0"
+
+Images = NDArray[np.float32]
+
+
+def main(
+    key: str,
+    data: Annotated[Path, typer.Option()],
+    teachers: Annotated[Path, typer.Option()],
+    state: Annotated[Path, typer.Option()],
+) -> None:
+    """Measure one row and write STATE/KEY.json. The option --teachers is not used."""
+    job = next(job for job in JOBS if job.key == key)
+    write_durably(state / f"{key}.json", json.dumps(measure(job, data, state)) + "\n")
+
+
+def measure(job: Job, data: Path, state: Path) -> Row:
+    """Quantize the teacher and return the row.
+
+    Args:
+        job: The job.
+        data: Folder with the photographs.
+        state: For run files, bundles and stores.
+    """
+    folder = state / job.key
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    graphs, notes = (_with_project if job.is_ours else _with_other_tool)(job, folder, state)
+    minutes = (time.monotonic() - started) / 60
+    pixels, labels = photographs(data)
+    images = _normalised(pixels.astype(np.float32) / np.float32(255))
+    answers = {
+        name: predict(open_session(graph, threads=0), images).argmax(1)
+        for name, graph in graphs.items()
+    }
+    wrong = {name: np.flatnonzero(found != labels).tolist() for name, found in answers.items()}
+    return {
+        "method": job.method,
+        "weight_range": job.weight_range,
+        "seed": job.seed,
+        "fp32_percent": 100 - 100 * len(wrong["fp32"]) / len(labels),
+        "int8_percent": 100 - 100 * len(wrong["int8"]) / len(labels),
+        "agreement_percent": 100 * float((answers["fp32"] == answers["int8"]).mean()),
+        "photographs": len(labels),
+        "fp32_wrong": wrong["fp32"],
+        "int8_wrong": wrong["int8"],
+        "minutes": round(minutes, 1),
+        "peak_gib": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2),
+        "milliseconds": _latencies(graphs, images),
+        **notes,
+        "digest": job.digest(),
+        "machine": describe_machine(),
+        "command": "python -m benchmarks.photographs",
+    }
+
+
+def run_of(job: Job) -> dict[str, Any]:
+    """Return the run file of a job of the project."""
+    return {
+        "name": "photographs",
+        "teacher": {
+            "weights": str(weights_file()),
+            "architecture": ARCHITECTURE,
+            "classes": CLASSES,
+        },
+        "input": {"shape": list(SPEC.shape), "mean": list(SPEC.mean), "std": list(SPEC.std)},
+        "student": "same",
+        "quantize": {"method": job.method, "weight_range": job.weight_range},
+        "gate": GATE,
+        "seed": job.seed,
+    }
+
+
+def _with_project(job: Job, folder: Path, state: Path) -> tuple[dict[str, Path], Row]:
+    """Run the project's command; return the compiled graphs and figures of the run."""
+    run_file, bundle = folder / "run.yaml", folder / "bundle"
+    run_file.write_text(yaml.safe_dump(run_of(job)))
+    command = [sys.executable, "-m", "pipeline.cli", "run", str(run_file)]
+    command += ["--output", str(bundle), "--store", str(folder / "store")]
+    started = time.time()
+    ended = subprocess.run(command, check=False)
+    if ended.returncode not in (0, 2, 3):
+        raise RuntimeError(f"exit code {ended.returncode}")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    target = manifest["targets"]["local-cpu"]
+    graphs = {name: bundle / target[name]["file"] for name in ("fp32", "int8")}
+    notes = {
+        "int8_kernels": target["machine"]["int8"],
+        "integer_layers": target["int8"]["integer_layers"],
+        "layers": len(target["int8"]["layers"]),
+        "seconds": _seconds_of_steps(folder / "store", started),
+    }
+    return graphs, notes
+
+
+def _seconds_of_steps(store: Path, started: float) -> dict[str, int]:
+    """Return the duration of each step, from the times at which their records were written."""
+    records = sorted(store.glob("steps/*/*.json"), key=lambda path: path.stat().st_mtime)
+    ends = [started, *(record.stat().st_mtime for record in records)]
+    return {
+        record.parent.name: round(after - before)
+        for record, before, after in zip(records, ends, ends[1:], strict=False)
+    }
+
+
+def _with_other_tool(job: Job, folder: Path, state: Path) -> tuple[dict[str, Path], Row]:
+    """Quantize the float graph of the project's run with noise by another tool."""
+    graph = state / f"noise-full-{job.seed}" / "bundle" / "graphs" / "student.fp32.onnx"
+    quantized = folder / "int8.onnx"
+    rng = np.random.default_rng(job.seed)
+    noise = rng.random((CALIBRATION_IMAGES, *SPEC.shape), np.float32)
+    TOOLS[job.method](graph, quantized, _normalised(noise))
+    return {"fp32": graph, "int8": quantized}, {"calibration_images": CALIBRATION_IMAGES}
+
+
+def _normalised(raw: Images) -> Images:
+    mean, std = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (SPEC.mean, SPEC.std))
+    normalised: Images = (raw - mean) / std
+    return normalised
+
+
+def _latencies(graphs: dict[str, Path], images: Images) -> dict[str, dict[str, float]]:
+    """Return median milliseconds of both graphs, by threads and batch size."""
+    found: dict[str, dict[str, float]] = {}
+    for threads in (1, 2):
+        for batch in (1, 8):
+            times = time_interleaved(graphs, images[:batch], threads=threads)
+            found[f"{threads} threads, batch {batch}"] = {
+                name: round(value, 3) for name, value in times.items()
+            }
+    return found
+
+
+if __name__ == "__main__":
+    typer.run(main)
