@@ -94,6 +94,31 @@ def rms_norm(
     return normalized if weight is None else normalized * weight
 
 
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """Compute torch's function of this name without its branch for empty tensors.
+
+    The exporter would write the branch, and ONNX Runtime refuses the result.
+
+    Args:
+        input: (N, C, ...).
+        size: Number of neighbouring channels whose mean square is used.
+        alpha: Factor of the mean square.
+        beta: Exponent of the divisor.
+        k: Added to the divisor before the exponent.
+
+    Returns:
+        A tensor like the input.
+    """
+    channels, around = int(input.shape[1]), (size // 2, (size - 1) // 2)
+    squares = functional.pad(input.pow(2), [*[0, 0] * (input.ndim - 2), *around])
+    total = squares.narrow(1, 0, channels)
+    for start in range(1, size):
+        total = total + squares.narrow(1, start, channels)
+    return input / (k + alpha / size * total).pow(beta)
+
+
 def is_global(output_size: Any) -> bool:
     """Return whether an adaptive pool averages the whole image, which the exporter supports."""
     return output_size == 1 or output_size in ((1, 1), [1, 1])

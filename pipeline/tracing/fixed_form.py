@@ -23,6 +23,7 @@ from pipeline.tracing.call_arguments import (
 from pipeline.tracing.explicit_forms import (
     adaptive_avg_pool2d,
     is_global,
+    local_response_norm,
     rms_norm,
     scaled_dot_product_attention,
 )
@@ -38,6 +39,7 @@ COMPUTED, PRODUCT = "a computed weight", "a matrix product"
 EXPLICIT_FORMS: dict[Callable[..., Any], Callable[..., Any]] = {
     functional.scaled_dot_product_attention: scaled_dot_product_attention,
     functional.adaptive_avg_pool2d: adaptive_avg_pool2d,
+    functional.local_response_norm: local_response_norm,
     functional.rms_norm: rms_norm,
 }
 

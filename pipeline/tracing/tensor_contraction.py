@@ -1,7 +1,7 @@
 """Compute torch.einsum with matrix products, which can be quantized and exported."""
 
 from collections.abc import Sequence
-from string import ascii_lowercase
+from string import ascii_letters, digits
 from typing import Any
 
 import torch
@@ -29,7 +29,7 @@ def products_of(equation: Any, *operands: Any) -> tuple[list[str], str, Sequence
 def parse(equation: str, dimensions: Sequence[int]) -> tuple[list[str], str] | None:
     """Return the indices of each operand and of the result, one letter per axis.
 
-    An ellipsis becomes capital letters, which no equation here may use itself.
+    An ellipsis becomes digits, one for each axis.
 
     Args:
         equation: An equation of `torch.einsum`, such as "bchw,oc->bohw".
@@ -40,10 +40,10 @@ def parse(equation: str, dimensions: Sequence[int]) -> tuple[list[str], str] | N
     """
     left, _, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
-    if len(terms) != len(dimensions) or not set(left + right) <= set(f",.{ascii_lowercase}"):
+    if len(terms) != len(dimensions) or not set(left + right) <= set(f",.{ascii_letters}"):
         return None
     free = [n - len(term.replace("...", "")) for n, term in zip(dimensions, terms, strict=True)]
-    hidden = "ABCDEFGHIJKL"[: max(free)]
+    hidden = digits[: max(free)]
     terms = [
         term.replace("...", hidden[len(hidden) - count :])
         for term, count in zip(terms, free, strict=True)
@@ -55,7 +55,7 @@ def parse(equation: str, dimensions: Sequence[int]) -> tuple[list[str], str] | N
     if "->" in equation:
         return terms, right.replace("...", hidden)
     everything = "".join(terms)
-    once = sorted(i for i in set(everything) if i.islower() and everything.count(i) == 1)
+    once = sorted(i for i in set(everything) if i.isalpha() and everything.count(i) == 1)
     return terms, hidden + "".join(once)
 
 
@@ -65,7 +65,7 @@ def einsum(terms: Sequence[str], result: str, operands: Sequence[Tensor]) -> Ten
     Args:
         terms: The indices of each operand, as `parse` returns them.
         result: The indices of the result.
-        operands: The tensors. An axis with a capital letter may have size 1 and is then repeated.
+        operands: The tensors. An axis with a digit may have size 1 and is then repeated.
 
     Returns:
         The tensor that `torch.einsum` returns.

@@ -277,15 +277,17 @@ class Recurrent(nn.Module):
 
 
 class MeanSquare(nn.Module):
-    """Root mean square norm, and einsum with a weight and between activations."""
+    """Norms by mean squares, and einsum with a weight and between activations."""
 
     def __init__(self) -> None:
         super().__init__()
         self.block, self.norm = _block(3, 8), nn.RMSNorm(8)
+        self.local = nn.LocalResponseNorm(4, alpha=0.1, k=2)
         self.mix, self.head = nn.Parameter(torch.randn(6, 8)), nn.Linear(6, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        features = torch.einsum("bchw,oc->bohw", self.block(x), self.mix).flatten(2)
+        x = self.local(self.block(x))
+        features = torch.einsum("bchw,oc->bohw", x, self.mix).flatten(2)
         attended = torch.einsum("bci,bdi->bcd", features, features).softmax(-1) @ features
         logits: Tensor = self.head(attended.mean(2) + self.norm(features[:, :, :8]).mean(2))
         return logits

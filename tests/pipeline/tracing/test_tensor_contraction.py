@@ -8,7 +8,7 @@ from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.function_graph import FunctionGraph
 from pipeline.tracing.tensor_contraction import einsum, parse
 
-SIZES = {"a": 2, "b": 3, "c": 4, "d": 5, "i": 2, "j": 3, "k": 4}
+SIZES = {"A": 3, "B": 4, "C": 2, "a": 2, "b": 3, "c": 4, "d": 5, "i": 2, "j": 3, "k": 4}
 
 EQUATIONS = [
     "ab,bc->ac",
@@ -29,6 +29,8 @@ EQUATIONS = [
     "ai,aj,kij->ak",
     "a,ab->b",
     "ab , bc -> ac",
+    "A B, B C -> A C",
+    "Ba,aB",
 ]
 
 
@@ -59,7 +61,7 @@ def test_hidden_axes_of_different_number_and_size_one_are_repeated():
     torch.testing.assert_close(einsum(*parsed, [first, second]), expected)
 
 
-@pytest.mark.parametrize("equation", ["aa,ab->b", "ab,bc,cd->ad", "Ab,bc->Ac", "abc,bc->a"])
+@pytest.mark.parametrize("equation", ["aa,ab->b", "ab,bc,cd->ad", "a1,1c->ac", "abc,bc->a"])
 def test_equation_that_cannot_be_written_as_products_is_left(equation):
     assert parse(equation, [2, 2]) is None
 
