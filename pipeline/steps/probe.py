@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from dfkd.recipes.held_out import HELD_OUT
+from pipeline.config.chosen_recipes import held_out_recipe
+from pipeline.config.gate_plan import gate_rounds
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
     recipe_data,
@@ -18,15 +19,19 @@ from pipeline.step_types import Step, StepContext, StepResult, always
 def _settings(config: RunConfig, _: str) -> dict[str, Any]:
     return {
         **sections(config, "input", "seed"),
-        "gate": config.gate.model_dump(include={"images", "generators", "rounds"}),
+        "gate": {
+            "images": config.gate.images,
+            "generators": config.gate.generators,
+            "rounds": gate_rounds(config),
+        },
         "teacher": teacher_network(config),
-        "recipe": recipe_data(HELD_OUT),
+        "recipe": recipe_data(held_out_recipe(config)),
         "torch": torch_settings(config),
     }
 
 
 def _modules(config: RunConfig) -> tuple[str, ...]:
-    return (*HELD_OUT.modules(), *teacher_modules(config))
+    return (*held_out_recipe(config).modules(), *teacher_modules(config))
 
 
 STEP = Step(
