@@ -1,8 +1,8 @@
 """Generators: networks that map latents (and labels) to normalized images for the teacher.
 
 The image specification determines the layers: the height and width of a small base grid are doubled
-until they cover the drawn image. Every head returns images that are normalized for the teacher. They
-must not be normalized a second time.
+until they cover the drawn image. Every head returns images that are normalized for the teacher.
+They must not be normalized a second time.
 """
 
 import math

@@ -1,6 +1,7 @@
 """The recipes of a run: those that its file names, with its overrides, and the internal ones.
 
-The batch of every recipe is limited for large images, unless the run file sets it. Imports no torch.
+The batch of every recipe is limited for large images, unless the run file sets it.
+Imports no torch.
 """
 
 import math

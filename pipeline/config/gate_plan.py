@@ -1,8 +1,8 @@
 """The length of the held-out generators' training. Imports no torch.
 
-If the run file does not set `gate.rounds`, the verdict costs at most as much as the rest of the run.
-Both are counted in teacher passes from the run file alone, so every machine gets the same number of
-rounds.
+If the run file does not set `gate.rounds`, the verdict costs at most as much as the rest of the
+run. Both are counted in teacher passes from the run file alone, so every machine gets the same
+number of rounds.
 """
 
 from dfkd.recipe import Recipe
