@@ -1,16 +1,20 @@
-"""The length of the held-out generators' training. Imports no torch.
+"""How long the held-out generators are trained, and with which batch. Imports no torch.
 
 If the run file does not set `gate.rounds`, the verdict costs at most as much as the rest of the
 run. Both are counted in teacher passes from the run file alone, so every machine gets the same
-number of rounds.
+plan.
 """
 
+from dataclasses import dataclass, replace
+
 from dfkd.recipe import Recipe
+from dfkd.recipes.held_out import HELD_OUT
 from dfkd.training.budget import (
     for_student_steps,
     passes_per_round,
     student_images_per_round,
 )
+from pipeline.config.batch_limit import MIN_BATCH
 from pipeline.config.chosen_recipes import (
     distilling_recipe,
     fine_tuning_recipe,
@@ -21,51 +25,83 @@ from pipeline.config.chosen_recipes import (
 )
 from pipeline.config.schema import RunConfig
 
-MAX_ROUNDS = 400
-"""Rounds if the rest of the run costs enough; with them the generators were tuned on MNIST."""
+USUAL_ROUNDS = 400
+"""Rounds with the recipe's batch, with which the verdict was tuned on MNIST."""
 
-MIN_ROUNDS = 100
-"""Fewest rounds, also if the rest of the run costs less."""
+MAX_SMALL_ROUNDS = 1_600
+"""Most rounds with the smallest batch. On MNIST they give nearly the agreement of the usual plan,
+at half the cost."""
+
+MIN_SMALL_ROUNDS = 64
+"""Fewest rounds with the smallest batch, also if the rest of the run costs less."""
 
 COMPILED = 2
 """Compiled models that answer every probe: float32 and int8."""
 
+OTHER_STUDENT = 10
+"""A pass of a student that is not the teacher counts as one of so many parts of a teacher pass. Its
+cost is unknown before it is built; few students are smaller."""
 
-def gate_rounds(config: RunConfig) -> int:
-    """Return for how many rounds each held-out generator is trained.
 
-    It is `gate.rounds` if the run file sets it. Otherwise it is the largest number from
-    `MIN_ROUNDS` to `MAX_ROUNDS` with which `gate_passes` is at most `rest_passes`, or `MIN_ROUNDS`.
+@dataclass(frozen=True)
+class GatePlan:
+    """The training of each held-out generator.
+
+    Attributes:
+        rounds: Number of rounds.
+        recipe: The recipe, with the batch and the size of the drawn images.
     """
+
+    rounds: int
+    recipe: Recipe
+
+
+def gate_plan(config: RunConfig) -> GatePlan:
+    """Return how each held-out generator is trained.
+
+    `gate.rounds` is used if the run file sets it. Otherwise the plan has `USUAL_ROUNDS` with the
+    recipe's batch if the images allow that batch and the rest of the run costs as much. If not, it
+    has the smallest batch and as many rounds as cost at most the rest, within limits.
+    """
+    usual = held_out_recipe(config)
     if config.gate.rounds is not None:
-        return config.gate.rounds
-    one = gate_passes(config, 1) - gate_passes(config, 0)
-    affordable = (rest_passes(config) - gate_passes(config, 0)) // one
-    return max(MIN_ROUNDS, min(MAX_ROUNDS, affordable))
+        return GatePlan(config.gate.rounds, usual)
+    rest, plan = rest_passes(config), GatePlan(USUAL_ROUNDS, usual)
+    if usual.schedule.batch == HELD_OUT.schedule.batch and gate_passes(config, plan) <= rest:
+        return plan
+    small = replace(usual, schedule=replace(usual.schedule, batch=MIN_BATCH))
+    none, one = (gate_passes(config, GatePlan(rounds, small)) for rounds in (0, 1))
+    affordable = (rest - none) // (one - none)
+    return GatePlan(max(MIN_SMALL_ROUNDS, min(MAX_SMALL_ROUNDS, affordable)), small)
 
 
-def gate_passes(config: RunConfig, rounds: int) -> int:
+def gate_passes(config: RunConfig, plan: GatePlan) -> int:
     """Return the teacher passes of training the held-out generators and answering the probes."""
     gate = config.gate
-    training = gate.generators * rounds * passes_per_round(held_out_recipe(config), warm=True)
-    return training + gate.images * (1 + COMPILED * _student_passes(config))
+    training = gate.generators * plan.rounds * passes_per_round(plan.recipe, warm=True)
+    return training + gate.images + _by_student(config, COMPILED * gate.images)
 
 
 def rest_passes(config: RunConfig) -> int:
     """Return the teacher passes of distillation, generator training and quantization."""
-    passes = 0
+    passes = _quantization_passes(config)
     if config.student != "same":
         recipe = distilling_recipe(config)
-        passes += _loop_passes(recipe, config.distill.budget.student_steps(recipe.schedule.batch))
+        steps = config.distill.budget.student_steps(recipe.schedule.batch)
+        plan = for_student_steps(recipe, steps)
+        passes += plan.warmup_rounds * passes_per_round(recipe, warm=True)
+        passes += plan.rounds * passes_per_round(recipe, warm=False)
+        passes += _by_student(config, 3 * plan.rounds * student_images_per_round(recipe))
     if needs_fresh_generator(config):
         recipe = fresh_generator_recipe(config)
         passes += recipe.schedule.warmup_rounds * passes_per_round(recipe, warm=True)
-    return passes + _quantization_passes(config)
+    return passes
 
 
 def _quantization_passes(config: RunConfig) -> int:
-    section, student = config.quantize, _student_passes(config)
-    passes = section.calibration_images * student
+    """Return the teacher passes of making images, calibration and fine-tuning."""
+    section = config.quantize
+    passes = _by_student(config, section.calibration_images)
     if section.method == "batch-norm-images":
         recipe = zeroq_recipe(config)
         passes += recipe.schedule.warmup_rounds * passes_per_round(recipe, warm=True)
@@ -73,23 +109,13 @@ def _quantization_passes(config: RunConfig) -> int:
         recipe = fine_tuning_recipe(config)
         steps = section.budget.student_steps(recipe.schedule.batch)
         rounds = for_student_steps(recipe, steps).rounds
-        teacher = 1 if section.teacher == "original" else student
-        passes += rounds * teacher * passes_per_round(recipe, warm=False)
-        passes += rounds * student * 3 * student_images_per_round(recipe)
+        labelled = rounds * passes_per_round(recipe, warm=False)
+        original = section.teacher == "original"
+        passes += labelled if original else _by_student(config, labelled)
+        passes += _by_student(config, 3 * rounds * student_images_per_round(recipe))
     return passes
 
 
-def _loop_passes(recipe: Recipe, steps: int) -> int:
-    """Return the teacher passes of a loop with a number of student steps."""
-    plan = for_student_steps(recipe, steps)
-    warm, main = passes_per_round(recipe, warm=True), passes_per_round(recipe, warm=False)
-    return plan.warmup_rounds * warm + plan.rounds * main
-
-
-def _student_passes(config: RunConfig) -> int:
-    """Return what a pass of the student counts: 1 if it is the teacher itself, else 0.
-
-    The cost of another student is unknown before it is built. Leaving it out never makes the
-    verdict longer.
-    """
-    return int(config.student == "same")
+def _by_student(config: RunConfig, passes: int) -> int:
+    """Return passes of the student as teacher passes."""
+    return passes if config.student == "same" else passes // OTHER_STUDENT

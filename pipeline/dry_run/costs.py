@@ -24,11 +24,10 @@ from pipeline.config.chosen_recipes import (
     distilling_recipe,
     fine_tuning_recipe,
     fresh_generator_recipe,
-    held_out_recipe,
     needs_fresh_generator,
     zeroq_recipe,
 )
-from pipeline.config.gate_plan import gate_rounds
+from pipeline.config.gate_plan import gate_plan
 from pipeline.config.schema import RunConfig
 from pipeline.teachers.networks import image_spec
 
@@ -150,8 +149,9 @@ class TrainingCosts:
         found.append(self._quantize(tuning))
         gate = config.gate
         if config.quantize.exported:
-            plan = Plan(gate_rounds(config) * gate.generators, 0)
-            probe = self._stage("probe", held_out_recipe(config), plan)
+            held_out = gate_plan(config)
+            plan = Plan(held_out.rounds * gate.generators, 0)
+            probe = self._stage("probe", held_out.recipe, plan)
             drawn = gate.images * self.teacher.forward
             found.append(Stage("probe", probe.seconds + drawn, probe.bytes))
         return found

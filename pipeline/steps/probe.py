@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from pipeline.config.chosen_recipes import held_out_recipe
-from pipeline.config.gate_plan import gate_rounds
+from pipeline.config.gate_plan import gate_plan
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
     recipe_data,
@@ -17,21 +16,22 @@ from pipeline.step_types import Step, StepContext, StepResult, always
 
 
 def _settings(config: RunConfig, _: str) -> dict[str, Any]:
+    plan = gate_plan(config)
     return {
         **sections(config, "input", "seed"),
         "gate": {
             "images": config.gate.images,
             "generators": config.gate.generators,
-            "rounds": gate_rounds(config),
+            "rounds": plan.rounds,
         },
         "teacher": teacher_network(config),
-        "recipe": recipe_data(held_out_recipe(config)),
+        "recipe": recipe_data(plan.recipe),
         "torch": torch_settings(config),
     }
 
 
 def _modules(config: RunConfig) -> tuple[str, ...]:
-    return (*held_out_recipe(config).modules(), *teacher_modules(config))
+    return (*gate_plan(config).recipe.modules(), *teacher_modules(config))
 
 
 STEP = Step(

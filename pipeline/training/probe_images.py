@@ -11,7 +11,7 @@ from dfkd.models.generators import Generator
 from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.training.budget import Plan
 from dfkd.training.loop import Loop, build_generator
-from pipeline.config.chosen_recipes import held_out_recipe
+from pipeline.config.gate_plan import gate_plan
 from pipeline.step_types import StepContext
 from pipeline.teachers.networks import image_spec
 from pipeline.teachers.step_inputs import open_teacher
@@ -34,7 +34,8 @@ def draw_probes(context: StepContext) -> tuple[Golden, dict[str, Any]]:
     """
     config, device = context.config, chosen_device(context.config)
     spec, gate, classes = image_spec(config.input), config.gate, config.teacher.classes
-    recipe, rounds = held_out_recipe(config), context.settings["gate"]["rounds"]
+    plan = gate_plan(config)
+    recipe, rounds = plan.recipe, plan.rounds
     teacher = open_teacher(context, device)
     pixels, asked, source = [], [], []
     notes: dict[str, Any] = {}
