@@ -244,7 +244,7 @@ class GateSection(Section):
         images: Number of probes, at least 2,000.
         generators: Number of held-out generators that draw them.
         rounds: Rounds for which each of them is trained from the teacher. If left out, as many as
-            cost no more than the rest of the run.
+            cost no more than the rest of the run (see "The verdict" in docs/methods.md).
     """
 
     agreement: Annotated[float, Field(gt=0, lt=1)] = 0.9

@@ -120,7 +120,7 @@ WITHOUT_EFFECT = [
     ("pipeline/training/metrics.py", "MAX_POINTS = 1_000", "MAX_POINTS = 500"),
     ("pipeline/reporter.py", "def say(", "def also(self): ...\n\n    def say("),
     ("pipeline/config/sections.py", '"""', '"""Changed. '),
-    ("pipeline/config/gate_plan.py", "MIN_ROUNDS = 100", "MIN_ROUNDS = 90"),
+    ("pipeline/config/gate_plan.py", "MIN_SMALL_ROUNDS = 64", "MIN_SMALL_ROUNDS = 32"),
     ("pipeline/config/batch_limit.py", "MAX_BATCH_PIXELS = 2**19", "MAX_BATCH_PIXELS = 2**18"),
     ("dfkd/recipes/dafl.py", "rounds=200 * 120", "rounds=100 * 120"),
     ("dfkd/recipes/zeroq.py", "citation=", "average=0.5,\n    citation="),

@@ -1,14 +1,15 @@
-"""The rounds of the held-out generators, from the run file alone."""
+"""The plan of the held-out generators' training, from the run file alone."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config.gate_plan import (
-    MAX_ROUNDS,
-    MIN_ROUNDS,
+    MAX_SMALL_ROUNDS,
+    MIN_SMALL_ROUNDS,
+    GatePlan,
     gate_passes,
-    gate_rounds,
+    gate_plan,
     rest_passes,
 )
 from pipeline.config.run_file import parse_run, read_run_file
@@ -26,6 +27,11 @@ def same(side, method, **gate):
     return config(side, student="same", quantize={"method": method}, gate=gate)
 
 
+def rounds_and_batch(chosen):
+    plan = gate_plan(chosen)
+    return plan.rounds, plan.recipe.schedule.batch
+
+
 @pytest.mark.parametrize("path", PRESENT, ids=lambda path: path.name)
 def test_present_run_files_keep_400_rounds_of_64_images_at_full_size(path):
     config = read_run_file(path)
@@ -38,20 +44,34 @@ def test_present_run_files_keep_400_rounds_of_64_images_at_full_size(path):
 
 
 @pytest.mark.parametrize(
-    ("method", "side", "rounds"),
+    ("side", "method", "rounds", "batch"),
     [
-        ("adversarial", 32, 400),
-        ("frozen", 32, 400),
-        ("generator-images", 32, 137),
-        ("noise", 32, MIN_ROUNDS),
-        ("adversarial", 224, 400),
-        ("frozen", 224, 373),
-        ("batch-norm-images", 224, 400),
-        ("noise", 224, MIN_ROUNDS),
+        (28, "adversarial", 400, 64),
+        (32, "adversarial", 400, 64),
+        (32, "fresh", 400, 64),
+        (32, "frozen", 400, 64),
+        (32, "batch-norm-images", 1_600, 8),
+        (32, "generator-images", 1_096, 8),
+        (32, "noise", MIN_SMALL_ROUNDS, 8),
+        (96, "adversarial", 1_600, 8),
+        (224, "adversarial", 567, 8),
+        (224, "fresh", 567, 8),
+        (224, "frozen", 467, 8),
+        (224, "batch-norm-images", 1_600, 8),
+        (224, "generator-images", 83, 8),
+        (224, "noise", MIN_SMALL_ROUNDS, 8),
     ],
 )
-def test_rounds_of_a_teacher_that_is_only_quantized(method, side, rounds):
-    assert gate_rounds(same(side, method)) == rounds
+def test_plan_for_a_teacher_that_is_only_quantized(side, method, rounds, batch):
+    assert rounds_and_batch(same(side, method)) == (rounds, batch)
+
+
+@pytest.mark.parametrize(
+    ("side", "plan"), [(28, (400, 64)), (32, (400, 64)), (64, (400, 64)), (224, (1_600, 8))]
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_plan_for_another_student_with_the_default_budget(side, plan, method):
+    assert rounds_and_batch(config(side, quantize={"method": method})) == plan
 
 
 def test_passes_by_hand():
@@ -59,16 +79,19 @@ def test_passes_by_hand():
     # 300 rounds of 10 images, forward and backward, then 1,024 calibration images.
     assert rest_passes(large) == 300 * 3 * 10 + 1_024
     # Two generators; every probe is answered by the teacher and two compiled models.
-    assert gate_passes(large, 7) == 2 * 7 * 3 * 10 + 3 * 2_000
-    # Another student counts nothing: 400 rounds of one generator step and four fresh batches.
+    plan = GatePlan(7, gate_plan(large).recipe)
+    assert gate_passes(large, plan) == 2 * 7 * 3 * 8 + 3 * 2_000
+    # 400 rounds of one generator step and four fresh batches. The student's passes are counted as
+    # tenths: 40 steps on 10 replayed images, four with 10 new ones, and the generator step.
     other = config(224, quantize={"method": "noise"})
-    assert rest_passes(other) == 400 * (3 * 10 + 4 * 10)
-    assert gate_passes(other, 0) == 2_000
+    student = 400 * 3 * (40 * 10 + 4 * 10 + 10)
+    assert rest_passes(other) == 400 * (3 * 10 + 4 * 10) + student // 10 + 1_024 // 10
+    assert gate_passes(other, plan) == 2 * 7 * 3 * 8 + 2_000 + 4_000 // 10
 
 
-def test_rounds_of_the_run_file_are_used():
-    assert gate_rounds(same(224, "noise", rounds=2)) == 2
-    assert gate_rounds(same(32, "adversarial", rounds=900)) == 900
+def test_rounds_of_the_run_file_are_used_with_the_limited_batch():
+    assert rounds_and_batch(same(224, "noise", rounds=2)) == (2, 10)
+    assert rounds_and_batch(same(32, "noise", rounds=900)) == (900, 64)
 
 
 @settings(deadline=None, max_examples=50)
@@ -83,28 +106,26 @@ def test_verdict_costs_at_most_the_rest_or_has_the_fewest_rounds(
     method, side, is_same, generators, steps
 ):
     def chosen(steps):
-        student = "same" if is_same else QUICK["student"]
-        quantize = {"method": method, "budget": {"steps": steps}}
-        distill = {"budget": {"steps": steps}}
         return config(
             side,
-            student=student,
-            distill=distill,
-            quantize=quantize,
+            student="same" if is_same else QUICK["student"],
+            distill={"budget": {"steps": steps}},
+            quantize={"method": method, "budget": {"steps": steps}},
             gate={"generators": generators},
         )
 
-    few, more = chosen(steps), chosen(2 * steps)
-    rounds = gate_rounds(few)
-    assert MIN_ROUNDS <= rounds <= MAX_ROUNDS
-    assert rounds == MIN_ROUNDS or gate_passes(few, rounds) <= rest_passes(few)
-    assert rounds == MAX_ROUNDS or gate_passes(few, rounds + 1) > rest_passes(few)
-    assert gate_rounds(more) >= rounds
+    few, plan, more = chosen(steps), gate_plan(chosen(steps)), gate_plan(chosen(2 * steps))
+    assert plan.rounds <= MAX_SMALL_ROUNDS
+    assert plan.rounds >= MIN_SMALL_ROUNDS
+    cheap = gate_passes(few, plan) <= rest_passes(few)
+    assert cheap or (plan.rounds, plan.recipe.schedule.batch) == (MIN_SMALL_ROUNDS, 8)
+    if MIN_SMALL_ROUNDS < plan.rounds < MAX_SMALL_ROUNDS and plan.recipe.schedule.batch == 8:
+        assert gate_passes(few, GatePlan(plan.rounds + 1, plan.recipe)) > rest_passes(few)
+    assert gate_passes(few, more) >= gate_passes(few, plan)
 
 
-def test_rounds_do_not_depend_on_name_device_or_target():
+def test_plan_does_not_depend_on_name_device_or_target():
     document = {name: QUICK[name] for name in ("name", "teacher", "input", "student")}
-    quantize = {"method": "generator-images"}
-    first = parse_run({**document, "quantize": quantize}, "run.yaml")
+    first = parse_run({**document, "quantize": {"method": "generator-images"}}, "run.yaml")
     changes = {"name": "other", "device": "cpu", "targets": ["arm"]}
-    assert gate_rounds(first) == gate_rounds(first.model_copy(update=changes))
+    assert gate_plan(first) == gate_plan(first.model_copy(update=changes))

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from base.errors import InputError
 from dfkd.memory.pool import MAX_POOL_BYTES
-from pipeline.config.gate_plan import COMPILED, gate_passes, gate_rounds, rest_passes
+from pipeline.config.gate_plan import COMPILED, gate_passes, gate_plan, rest_passes
 from pipeline.config.run_file import parse_run
 from pipeline.dry_run.costs import PassTimes, TrainingCosts
 from pipeline.dry_run.dry_run import dry_run
@@ -135,8 +135,8 @@ def test_estimate_counts_the_passes_of_the_limited_recipes(monkeypatch, method, 
     seconds = {stage.name: stage.seconds for stage in costs.stages()}
     probe = seconds.pop("probe")
     assert sum(seconds.values()) == rest_passes(chosen)
-    rounds, answers = gate_rounds(chosen), COMPILED * chosen.gate.images
-    assert probe == gate_passes(chosen, rounds) - answers
+    answers = COMPILED * chosen.gate.images
+    assert probe == gate_passes(chosen, gate_plan(chosen)) - answers
 
 
 def test_estimate_of_memory_uses_the_limited_batch_and_pool(monkeypatch):
@@ -146,4 +146,4 @@ def test_estimate_of_memory_uses_the_limited_batch_and_pool(monkeypatch):
     needed = {stage.name: stage.bytes for stage in costs.stages()}
     assert needed["fresh_generator"] == 10 * 10
     assert needed["quantize"] == MAX_POOL_BYTES + 2 * 10 * 200
-    assert needed["probe"] == 10 * 10
+    assert needed["probe"] == 8 * 10
