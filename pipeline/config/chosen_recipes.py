@@ -49,15 +49,23 @@ def distilling_recipe(config: RunConfig) -> Recipe:
     Raises:
         InputError: As `chosen_recipe`.
     """
-    return _section_recipe(config, config.distill)
+    return _section_recipe(config, config.distill, student=True)
 
 
-def _section_recipe(config: RunConfig, section: DistillSection | QuantizeSection) -> Recipe:
-    """Return the recipe of a section; a batch that the run file sets is not limited."""
+def _section_recipe(
+    config: RunConfig, section: DistillSection | QuantizeSection, *, student: bool
+) -> Recipe:
+    """Return the recipe of a section; a batch that the run file sets is not limited.
+
+    Args:
+        config: The run file.
+        section: One of its sections.
+        student: Whether a student learns, or the generator alone.
+    """
     recipe = chosen_recipe(section.recipe, section.overrides)
     if "batch" in section.overrides:
         return recipe
-    return with_limited_batch(recipe, config.input.shape)
+    return with_limited_batch(recipe, config.input.shape, student=student)
 
 
 def held_out_recipe(config: RunConfig) -> Recipe:
@@ -65,7 +73,7 @@ def held_out_recipe(config: RunConfig) -> Recipe:
 
     They draw images above `MAX_DRAWN_SIDE` at half the height and width.
     """
-    recipe = with_limited_batch(HELD_OUT, config.input.shape)
+    recipe = with_limited_batch(HELD_OUT, config.input.shape, student=False)
     synthesizer = recipe.synthesizer
     assert isinstance(synthesizer, KeptGenerator)
     if max(config.input.shape[1:]) <= MAX_DRAWN_SIDE:
@@ -76,7 +84,7 @@ def held_out_recipe(config: RunConfig) -> Recipe:
 
 def zeroq_recipe(config: RunConfig) -> Recipe:
     """Return ZeroQ's recipe; with a smaller batch it makes its images in several rounds."""
-    recipe = with_limited_batch(ZEROQ, config.input.shape)
+    recipe = with_limited_batch(ZEROQ, config.input.shape, student=False)
     rounds = math.ceil(ZEROQ.schedule.batch / recipe.schedule.batch)
     return replace(recipe, schedule=replace(recipe.schedule, warmup_rounds=rounds))
 
@@ -89,7 +97,7 @@ def tuning_recipe(config: RunConfig) -> Recipe:
     Raises:
         InputError: As `chosen_recipe`, and if the recipe cannot use that generator.
     """
-    recipe = _section_recipe(config, config.quantize)
+    recipe = _section_recipe(config, config.quantize, student=True)
     if not config.quantize.draws or needs_fresh_generator(config):
         return recipe
     distilling = distilling_recipe(config)
@@ -130,7 +138,7 @@ def fresh_generator_recipe(config: RunConfig) -> Recipe:
     Raises:
         InputError: As `chosen_recipe`.
     """
-    return warm_up_recipe(_section_recipe(config, config.quantize))
+    return warm_up_recipe(_section_recipe(config, config.quantize, student=False))
 
 
 def warm_up_recipe(recipe: Recipe) -> Recipe:

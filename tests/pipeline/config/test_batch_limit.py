@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dfkd.recipes import RECIPES
 from pipeline.config.batch_limit import (
-    MAX_BATCH_PIXELS,
+    MAX_PIXELS,
     MIN_BATCH,
     limited_batch,
     with_limited_batch,
@@ -31,22 +31,23 @@ def config(side, *, channels=3, **sections):
 
 
 @pytest.mark.parametrize(
-    ("batch", "side", "views", "expected"),
+    ("batch", "side", "passes", "expected"),
     [
         (1024, 28, 1, 1024),
         (1024, 32, 2, 1024),
-        (1024, 33, 1, 481),
-        (128, 64, 1, 128),
-        (64, 96, 1, 56),
-        (64, 128, 1, 32),
-        (64, 224, 1, 10),
-        (64, 224, 2, 8),
-        (64, 512, 1, 8),
-        (4, 512, 1, 4),
+        (1024, 33, 1, 368),
+        (128, 64, 1, 98),
+        (128, 64, 2, 49),
+        (64, 96, 1, 43),
+        (64, 128, 1, 24),
+        (64, 224, 1, 8),
+        (64, 224, 2, 4),
+        (64, 512, 1, 4),
+        (3, 512, 1, 3),
     ],
 )
-def test_batch_has_at_most_half_a_million_pixels(batch, side, views, expected):
-    assert limited_batch(batch, (3, side, side), views) == expected
+def test_batch_has_at_most_the_pixels_of_8_images_of_224(batch, side, passes, expected):
+    assert limited_batch(batch, (3, side, side), passes) == expected
 
 
 @given(st.integers(1, 2048), SIDES, SIDES)
@@ -54,7 +55,7 @@ def test_limit_never_raises_a_batch_and_keeps_a_few_images(batch, height, width)
     limited = limited_batch(batch, (3, height, width))
     assert min(batch, MIN_BATCH) <= limited <= batch
     if limited < batch:
-        assert limited == MIN_BATCH or limited * height * width <= MAX_BATCH_PIXELS
+        assert limited == MIN_BATCH or limited * height * width <= MAX_PIXELS
     assert limited_batch(batch, (3, height + 1, width)) <= limited
 
 
@@ -62,12 +63,12 @@ def test_limit_never_raises_a_batch_and_keeps_a_few_images(batch, height, width)
 def test_recipes_keep_their_batch_for_small_images_and_stay_valid_for_large_ones(name):
     recipe = RECIPES[name]
     for side in (28, 32):
-        assert with_limited_batch(recipe, (3, side, side)) == recipe
-    large = with_limited_batch(recipe, (3, 224, 224))
+        assert with_limited_batch(recipe, (3, side, side), student=True) == recipe
+    large = with_limited_batch(recipe, (3, 224, 224), student=True)
     assert (
         MIN_BATCH
         <= large.schedule.batch
-        <= (16 if large.memory and large.memory.share < 0.2 else 10)
+        <= (16 if large.memory and large.memory.share < 0.2 else 4)
     )
     assert large.replayed >= 2 or not recipe.memory
 
@@ -75,7 +76,7 @@ def test_recipes_keep_their_batch_for_small_images_and_stay_valid_for_large_ones
 def test_every_stage_of_a_run_has_a_limited_batch():
     large = config(224, distill={"recipe": "dafl"})
     stages = (distilling_recipe, fine_tuning_recipe, fresh_generator_recipe, held_out_recipe)
-    assert [stage(large).schedule.batch for stage in stages] == [10, 10, 10, 10]
+    assert [stage(large).schedule.batch for stage in stages] == [4, 4, 8, 8]
     small = config(32)
     assert [stage(small).schedule.batch for stage in stages] == [128, 64, 64, 64]
 
@@ -86,16 +87,16 @@ def test_batch_of_the_run_file_is_not_limited():
     assert distilling_recipe(large).schedule.batch == 96
     assert fine_tuning_recipe(large).schedule.batch == 96
     assert fresh_generator_recipe(large).schedule.batch == 96
-    assert held_out_recipe(large).schedule.batch == 10
+    assert held_out_recipe(large).schedule.batch == 8
 
 
 def test_budget_in_steps_stays_and_budget_in_images_becomes_more_steps():
     large = config(224, distill={"budget": {"images": 1_280}})
-    assert large.distill.budget.student_steps(distilling_recipe(large).schedule.batch) == 128
-    assert config(224).distill.budget.student_steps(10) == 16_000
+    assert large.distill.budget.student_steps(distilling_recipe(large).schedule.batch) == 320
+    assert config(224).distill.budget.student_steps(4) == 16_000
 
 
-@pytest.mark.parametrize(("side", "batch", "rounds"), [(32, 64, 1), (128, 32, 2), (224, 10, 7)])
+@pytest.mark.parametrize(("side", "batch", "rounds"), [(32, 64, 1), (128, 24, 3), (224, 8, 8)])
 def test_zeroq_makes_as_many_images_in_smaller_batches(side, batch, rounds):
     recipe = zeroq_recipe(config(side))
     assert (recipe.schedule.batch, recipe.schedule.warmup_rounds) == (batch, rounds)

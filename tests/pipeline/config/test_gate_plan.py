@@ -54,11 +54,11 @@ def test_present_run_files_keep_400_rounds_of_64_images_at_full_size(path):
         (32, "generator-images", 1_096, 8),
         (32, "noise", MIN_SMALL_ROUNDS, 8),
         (96, "adversarial", 1_600, 8),
-        (224, "adversarial", 567, 8),
-        (224, "fresh", 567, 8),
-        (224, "frozen", 467, 8),
+        (224, "adversarial", 239, 8),
+        (224, "fresh", 239, 8),
+        (224, "frozen", 199, 8),
         (224, "batch-norm-images", 1_600, 8),
-        (224, "generator-images", 83, 8),
+        (224, "generator-images", 46, 8),
         (224, "noise", MIN_SMALL_ROUNDS, 8),
     ],
 )
@@ -67,7 +67,7 @@ def test_plan_for_a_teacher_that_is_only_quantized(side, method, rounds, batch):
 
 
 @pytest.mark.parametrize(
-    ("side", "plan"), [(28, (400, 64)), (32, (400, 64)), (64, (400, 64)), (224, (1_600, 8))]
+    ("side", "plan"), [(28, (400, 64)), (32, (400, 64)), (64, (400, 64)), (96, (1_600, 8))]
 )
 @pytest.mark.parametrize("method", METHODS)
 def test_plan_for_another_student_with_the_default_budget(side, plan, method):
@@ -76,21 +76,21 @@ def test_plan_for_another_student_with_the_default_budget(side, plan, method):
 
 def test_passes_by_hand():
     large = same(224, "generator-images")
-    # 300 rounds of 10 images, forward and backward, then 1,024 calibration images.
-    assert rest_passes(large) == 300 * 3 * 10 + 1_024
+    # 300 rounds of 8 images, forward and backward, then 1,024 calibration images.
+    assert rest_passes(large) == 300 * 3 * 8 + 1_024
     # Two generators; every probe is answered by the teacher and two compiled models.
     plan = GatePlan(7, gate_plan(large).recipe)
     assert gate_passes(large, plan) == 2 * 7 * 3 * 8 + 3 * 2_000
-    # 400 rounds of one generator step and four fresh batches. The student's passes are counted as
-    # tenths: 40 steps on 10 replayed images, four with 10 new ones, and the generator step.
+    # 400 rounds of one generator step and four fresh batches. The student's passes count a fifth:
+    # 40 steps on 4 replayed images, four with 4 new ones, and the generator step.
     other = config(224, quantize={"method": "noise"})
-    student = 400 * 3 * (40 * 10 + 4 * 10 + 10)
-    assert rest_passes(other) == 400 * (3 * 10 + 4 * 10) + student // 10 + 1_024 // 10
-    assert gate_passes(other, plan) == 2 * 7 * 3 * 8 + 2_000 + 4_000 // 10
+    student = 400 * 3 * (40 * 4 + 4 * 4 + 4)
+    assert rest_passes(other) == 400 * (3 * 4 + 4 * 4) + student // 5 + 1_024 // 5
+    assert gate_passes(other, plan) == 2 * 7 * 3 * 8 + 2_000 + 4_000 // 5
 
 
 def test_rounds_of_the_run_file_are_used_with_the_limited_batch():
-    assert rounds_and_batch(same(224, "noise", rounds=2)) == (2, 10)
+    assert rounds_and_batch(same(224, "noise", rounds=2)) == (2, 8)
     assert rounds_and_batch(same(32, "noise", rounds=900)) == (900, 64)
 
 

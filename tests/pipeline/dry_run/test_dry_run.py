@@ -144,6 +144,6 @@ def test_estimate_of_memory_uses_the_limited_batch_and_pool(monkeypatch):
     chosen = large_or_small(224, student="same")
     costs = TrainingCosts(chosen, PassTimes(1, 3, 10), PassTimes(1, 3, 100), torch.device("cpu"))
     needed = {stage.name: stage.bytes for stage in costs.stages()}
-    assert needed["fresh_generator"] == 10 * 10
-    assert needed["quantize"] == MAX_POOL_BYTES + 2 * 10 * 200
+    assert needed["fresh_generator"] == 8 * 10
+    assert needed["quantize"] == MAX_POOL_BYTES + 2 * 4 * 200
     assert needed["probe"] == 8 * 10

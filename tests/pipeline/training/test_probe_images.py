@@ -59,7 +59,7 @@ def test_notes_have_the_rounds_batch_and_drawn_size(drawn):
     _, notes = drawn(10, rounds=1, generators=1)
     assert notes["gate"] == {"rounds": 1, "batch": 64, "drawn": [16, 16]}
     golden, notes = drawn(10, side=128, rounds=1, generators=1)
-    assert notes["gate"] == {"rounds": 1, "batch": 32, "drawn": [64, 64]}
+    assert notes["gate"] == {"rounds": 1, "batch": 24, "drawn": [64, 64]}
     assert golden.pixels.shape == (2_000, 1, 128, 128)
 
 
