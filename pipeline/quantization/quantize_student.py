@@ -57,9 +57,11 @@ def quantize_student(context: StepContext) -> StepResult:
         images = draw_images(generator, config)
     scheme = make_scheme(config, half_range=settings["weight_range"] == "half")
     prepared = prepare(student, images, scheme).to(device)
-    images = images[:2].clone()  # The others would take memory during the fine-tuning.
+    tuning_teacher = teacher if section.teacher == "original" else _frozen_copy(student)
+    # Fine-tuning needs the memory.
+    images = images[:2].clone()
+    del student
     if settings["tunes"]:
-        tuning_teacher = teacher if section.teacher == "original" else _frozen_copy(student)
         notes["fine-tuning"] = _fine_tune(context, recipe, tuning_teacher, generator, prepared)
     if settings["exported"]:
         snap_biases(prepared.eval(), images[:2])
