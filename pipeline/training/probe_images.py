@@ -37,7 +37,8 @@ def draw_probes(context: StepContext) -> tuple[Golden, dict[str, Any]]:
     plan = gate_plan(config)
     recipe, rounds = plan.recipe, plan.rounds
     teacher = open_teacher(context, device)
-    pixels, asked, source = [], [], []
+    pixels, asked = [], []
+    source: list[int] = []
     notes: dict[str, Any] = {}
     for index in range(gate.generators):
         seed = config.seed + HELD_OUT_SEED + index

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pipeline.config.gate_plan import (
     MAX_SMALL_ROUNDS,
     MIN_SMALL_ROUNDS,
+    SMALL_BATCH,
     GatePlan,
     gate_passes,
     gate_plan,
@@ -118,8 +119,9 @@ def test_verdict_costs_at_most_the_rest_or_has_the_fewest_rounds(
     assert plan.rounds <= MAX_SMALL_ROUNDS
     assert plan.rounds >= MIN_SMALL_ROUNDS
     cheap = gate_passes(few, plan) <= rest_passes(few)
-    assert cheap or (plan.rounds, plan.recipe.schedule.batch) == (MIN_SMALL_ROUNDS, 8)
-    if MIN_SMALL_ROUNDS < plan.rounds < MAX_SMALL_ROUNDS and plan.recipe.schedule.batch == 8:
+    small = plan.recipe.schedule.batch <= SMALL_BATCH
+    assert cheap or (small and plan.rounds == MIN_SMALL_ROUNDS)
+    if small and MIN_SMALL_ROUNDS < plan.rounds < MAX_SMALL_ROUNDS:
         assert gate_passes(few, GatePlan(plan.rounds + 1, plan.recipe)) > rest_passes(few)
     assert gate_passes(few, more) >= gate_passes(few, plan)
 
