@@ -7,7 +7,6 @@ import torch
 from safetensors.torch import save_file
 
 from base.errors import InputError
-from dfkd.memory.pool import MAX_POOL_BYTES
 from pipeline.config.gate_plan import COMPILED, gate_passes, gate_plan, rest_passes
 from pipeline.config.run_file import parse_run
 from pipeline.dry_run.costs import PassTimes, TrainingCosts
@@ -145,5 +144,5 @@ def test_estimate_of_memory_uses_the_limited_batch_and_pool(monkeypatch):
     costs = TrainingCosts(chosen, PassTimes(1, 3, 10), PassTimes(1, 3, 100), torch.device("cpu"))
     needed = {stage.name: stage.bytes for stage in costs.stages()}
     assert needed["fresh_generator"] == 8 * 10
-    assert needed["quantize"] == MAX_POOL_BYTES + 2 * 4 * 200
+    assert needed["quantize"] == 80 * 2 * 4 * (2 * 3 * 224 * 224) + 2 * 4 * 200
     assert needed["probe"] == 8 * 10
