@@ -26,6 +26,9 @@ TEACHERS = ("cifar10_resnet20", "cifar10_resnet32", "cifar10_resnet56")
 STEPS = 400
 """Number of student steps in a run that fine-tunes the student."""
 
+PROBE_ROUNDS = 400
+"""Rounds of each held-out generator, the same for every method."""
+
 SMALL = {
     "batch": 64.0,
     "width": 32.0,
@@ -113,7 +116,8 @@ class Job:
         }
         quantize = type(config.quantize).model_validate(section)
         teacher = config.teacher.model_copy(update={"weights": str(teachers / weights)})
-        update = {"quantize": quantize, "teacher": teacher, "seed": self.seed}
+        gate = config.gate.model_copy(update={"rounds": PROBE_ROUNDS})
+        update = {"quantize": quantize, "teacher": teacher, "gate": gate, "seed": self.seed}
         return config.model_copy(update=update)
 
     def as_data(self) -> Data:

@@ -48,3 +48,8 @@ class Composition:
     def replayed(self) -> int:
         """Number of replayed images in each student step; 0 without a memory."""
         return round(self.memory.share * self.schedule.batch) if self.memory else 0
+
+    @property
+    def views(self) -> int:
+        """Number of views of each new image that teacher and student see at once."""
+        return 2 if self.synthesizer.augment == "two-views" else 1

@@ -28,6 +28,8 @@ class GeneratorNetwork:
         norm_eps: Epsilon of the hidden batch norms; 0.8 in DAFL's code and code based on it.
         spectral: Whether convolutions have spectral norm and small uniform initial weights, as in
             PRE-DFKD.
+        reduction: Images are drawn at 1 / reduction of the height and width and then enlarged
+            bilinearly.
     """
 
     trunk: str = "pixel-shuffle"
@@ -36,6 +38,7 @@ class GeneratorNetwork:
     width: int = 32
     norm_eps: float = 1e-5
     spectral: bool = False
+    reduction: int = 1
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """Generators: networks that map latents (and labels) to normalized images for the teacher.
 
 The image specification determines the layers: the height and width of a small base grid are doubled
-until they cover the image. Every head returns images that are normalized for the teacher. They must
-not be normalized a second time.
+until they cover the drawn image. Every head returns images that are normalized for the teacher.
+They must not be normalized a second time.
 """
 
 import math
 
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from dfkd.composition.synthesis import Conditioning, GeneratorNetwork
@@ -30,6 +31,7 @@ class Generator(nn.Module):
     Attributes:
         latent: Size of the latent vector.
         conditional: Whether `forward` needs labels.
+        drawn: Height and width of the images before they are enlarged.
 
     Examples:
         >>> import torch
@@ -49,7 +51,9 @@ class Generator(nn.Module):
         super().__init__()
         self.spec, self.latent, self.width = spec, network.latent, network.width
         self.conditional, self.conditioning = conditioning is not None, conditioning
-        channels, height, width = spec.shape
+        channels, *sides = spec.shape
+        self.drawn = tuple(math.ceil(side / network.reduction) for side in sides)
+        height, width = self.drawn
         doublings = max(0, math.ceil(math.log2(max(height, width) / BASE)))
         self.grid = (math.ceil(height / 2**doublings), math.ceil(width / 2**doublings))
         self.embedding = nn.Embedding(classes, self.latent) if self.conditional else None
@@ -81,8 +85,11 @@ class Generator(nn.Module):
             latents = latents + embedded if self.conditioning == "sum" else latents * embedded
         grid = self.project(latents).view(-1, self.width, *self.grid)
         drawn = self.trunk(self.normalise(grid))
-        _, height, width = self.spec.shape
-        return self.head(drawn[:, :, :height, :width])
+        height, width = self.drawn
+        images: Tensor = self.head(drawn[:, :, :height, :width])
+        if self.drawn == self.spec.shape[1:]:
+            return images
+        return functional.interpolate(images, self.spec.shape[1:], mode="bilinear")
 
 
 def _constrain(trunk: nn.Sequential) -> None:

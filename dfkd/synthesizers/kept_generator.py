@@ -76,9 +76,21 @@ class KeptGeneratorSynthesizer:
         """Return nothing for a pool, because images are drawn on demand."""
 
     @torch.no_grad()
-    def draw(self, count: int, rng: torch.Generator) -> GeneratedBatch:
-        """Return `count` new images, without gradient."""
-        latents, labels = self.draw_latents(count, rng)
+    def draw(
+        self, count: int, rng: torch.Generator, labels: Tensor | None = None
+    ) -> GeneratedBatch:
+        """Return `count` new images, without gradient.
+
+        Args:
+            count: Number of images.
+            rng: Random number generator.
+            labels: (count,) classes for a conditional generator; None for random ones.
+        """
+        if labels is None:
+            latents, labels = self.draw_latents(count, rng)
+        else:
+            latents = torch.randn(count, self.generator.latent, generator=rng).to(self.device)
+            labels = labels.to(self.device)
         self.generator.train(not self.frozen_norms)
         return GeneratedBatch(self.generator(latents, labels), labels, latents)
 

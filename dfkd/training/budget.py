@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from dfkd.composition import Composition
+from dfkd.terms import ADVERSARIES
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ def passes_per_round(recipe: Composition, warm: bool) -> int:
         recipe: The recipe.
         warm: Whether the round is one of the warm-up.
     """
-    schedule, batch = recipe.schedule, recipe.schedule.batch
-    views = 2 if recipe.synthesizer.augment == "two-views" else 1
+    schedule, batch, views = recipe.schedule, recipe.schedule.batch, recipe.views
     step = 3 * batch * views * recipe.synthesizer.steps
     # Finished images for a pool need one more pass of the teacher, without a gradient.
     step += 0 if recipe.synthesizer.draws_on_demand else batch
@@ -95,3 +95,18 @@ def passes_per_round(recipe: Composition, warm: bool) -> int:
         if recipe.objective.compares_maps:
             passes += schedule.student_steps * recipe.replayed
     return passes
+
+
+def student_images_per_round(recipe: Composition) -> int:
+    """Return the images that pass forward and backward through the student in one round.
+
+    They are the new and replayed images of the student's steps and, if a term is adversarial, those
+    of the generator's steps. The first rounds of a run have fewer, as long as the memory is empty.
+    """
+    schedule = recipe.schedule
+    new = schedule.student_steps if schedule.shares_a_batch else schedule.fresh_batches
+    images = schedule.student_steps * recipe.replayed + new * schedule.batch * recipe.views
+    if any(term.name in ADVERSARIES for term in recipe.terms):
+        made = schedule.batch * recipe.views * recipe.synthesizer.steps
+        images += schedule.generator_steps * made
+    return images

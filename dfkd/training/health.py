@@ -32,7 +32,14 @@ PROBE_LIFE = 5
 agree on images of an untrained generator throughout the run."""
 
 PROBE_SIZE = 256
-"""Number of images in the frozen probe."""
+"""Number of images in the frozen probe; fewer if they are large."""
+
+MAX_PROBE_VALUES = 2**23
+"""Largest number of values in the frozen probe: 55 images of 3 x 224 x 224."""
+
+MAX_PASS_VALUES = 2**21
+"""Largest number of values in the images of one pass through the student: the whole probe of
+3 x 32 x 32 images, or 13 images of 3 x 224 x 224."""
 
 MEASUREMENTS = 20
 """Smallest number of measurements on the probe in a run. The state at a healthy measurement is kept
@@ -50,6 +57,11 @@ RATE_FACTOR = 0.5
 
 def _one_class(histogram: list[int]) -> bool:
     return len(histogram) > 1 and effective_classes(histogram) < MIN_CLASSES
+
+
+def _probe_size(images: Tensor) -> int:
+    """Return the number of images in a probe of such images (N, C, H, W)."""
+    return min(PROBE_SIZE, max(1, MAX_PROBE_VALUES // math.prod(images.shape[1:])))
 
 
 @dataclass
@@ -123,16 +135,18 @@ class Health:
             images: (N, C, H, W).
             logits: (N, K), logits of the teacher.
         """
-        if sum(len(part) for part, _ in self._collected) < PROBE_SIZE:
+        if sum(len(part) for part, _ in self._collected) < _probe_size(images):
             share = PROBE_SIZE // WINDOW + 1
             self._collected.append((images[:share].clone(), logits[:share].argmax(1)))
 
     def _freeze(self) -> None:
         """Replace the probe if it is old enough and enough images are collected."""
-        full = sum(len(part) for part, _ in self._collected) >= PROBE_SIZE
-        if full and (self.probe is None or self._age >= PROBE_LIFE):
+        if not self._collected or (self.probe is not None and self._age < PROBE_LIFE):
+            return
+        size = _probe_size(self._collected[0][0])
+        if sum(len(part) for part, _ in self._collected) >= size:
             images, classes = zip(*self._collected, strict=True)
-            self.probe = (torch.cat(images)[:PROBE_SIZE], torch.cat(classes)[:PROBE_SIZE])
+            self.probe = (torch.cat(images)[:size], torch.cat(classes)[:size])
             self._collected, self._age = [], 0
             self.best_agreement = 0.0
 
@@ -145,7 +159,10 @@ class Health:
             return None
         self._age += 1
         student.eval()
-        right: Tensor = (student(self.probe[0]).argmax(1) == self.probe[1]).float().mean()
+        images, expected = self.probe
+        size = max(1, MAX_PASS_VALUES // images[0].numel())
+        classes = torch.cat([student(part).argmax(1) for part in images.split(size)])
+        right: Tensor = (classes == expected).float().mean()
         return right.item()
 
     def agreement_fault(self, agreement: float | None) -> str | None:

@@ -48,6 +48,7 @@ def make_manifest(
         "health": [line for step_notes in notes.values() for line in _health_events(step_notes)],
         "input": config.input.model_dump(mode="json"),
         "run": config.model_dump(mode="json", exclude={"teacher": {"weights"}}),
+        "gate": notes.get("probe", {}).get("gate"),
         "verdict": worst_verdict(verdicts),
         "targets": {
             name: _target_entry(notes[f"compile {name}"], verdicts[name], folder, name)

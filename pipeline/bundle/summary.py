@@ -37,6 +37,15 @@ def summary_rows(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
         ),
         ("teacher's confidence on probes", f"{100 * verdict['teacher_confidence']:.1f} %"),
     ]
+    if gate := manifest.get("gate"):
+        height, width = gate["drawn"]
+        rows.append(
+            (
+                "probe generators",
+                f"each trained for {gate['rounds']} rounds of {gate['batch']} images, "
+                f"drawn at {height} x {width}",
+            )
+        )
     for name, target in manifest["targets"].items():
         rows += _target_rows(name, target)
     rows += [

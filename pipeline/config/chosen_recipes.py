@@ -1,14 +1,27 @@
-"""The recipes that a run file names, with its overrides. Imports no torch."""
+"""The recipes of a run: those that its file names, with its overrides, and the internal ones.
 
+The batch of every recipe is limited for large images, unless the run file sets it.
+Imports no torch.
+"""
+
+import math
 from dataclasses import replace
 
 from base.errors import InputError
 from base.suggest import did_you_mean
-from dfkd.composition import Adam, Schedule, SoftKl
+from dfkd.composition import Adam, KeptGenerator, Schedule, SoftKl
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.recipes import RECIPES
+from dfkd.recipes.held_out import HELD_OUT
+from dfkd.recipes.zeroq import ZEROQ
 from dfkd.terms import ADVERSARIES
+from pipeline.config.batch_limit import with_limited_batch
 from pipeline.config.schema import RunConfig
+from pipeline.config.sections import DistillSection, QuantizeSection
+
+MAX_DRAWN_SIDE = 112
+"""Largest height or width of an image that the held-out generator draws in full. It draws larger
+ones at half the height and width, because it would cost as much as the teacher otherwise."""
 
 
 def chosen_recipe(name: str, overrides: dict[str, float]) -> Recipe:
@@ -30,6 +43,52 @@ def chosen_recipe(name: str, overrides: dict[str, float]) -> Recipe:
         raise InputError(f"recipe {name}: {error}") from None
 
 
+def distilling_recipe(config: RunConfig) -> Recipe:
+    """Return the recipe of the distillation.
+
+    Raises:
+        InputError: As `chosen_recipe`.
+    """
+    return _section_recipe(config, config.distill, student=True)
+
+
+def _section_recipe(
+    config: RunConfig, section: DistillSection | QuantizeSection, *, student: bool
+) -> Recipe:
+    """Return the recipe of a section; a batch that the run file sets is not limited.
+
+    Args:
+        config: The run file.
+        section: One of its sections.
+        student: Whether a student learns, or the generator alone.
+    """
+    recipe = chosen_recipe(section.recipe, section.overrides)
+    if "batch" in section.overrides:
+        return recipe
+    return with_limited_batch(recipe, config.input.shape, student=student)
+
+
+def held_out_recipe(config: RunConfig) -> Recipe:
+    """Return the recipe of the generators that draw the probes.
+
+    They draw images above `MAX_DRAWN_SIDE` at half the height and width.
+    """
+    recipe = with_limited_batch(HELD_OUT, config.input.shape, student=False)
+    synthesizer = recipe.synthesizer
+    assert isinstance(synthesizer, KeptGenerator)
+    if max(config.input.shape[1:]) <= MAX_DRAWN_SIDE:
+        return recipe
+    network = replace(synthesizer.network, reduction=2)
+    return replace(recipe, synthesizer=replace(synthesizer, network=network))
+
+
+def zeroq_recipe(config: RunConfig) -> Recipe:
+    """Return ZeroQ's recipe; with a smaller batch it makes its images in several rounds."""
+    recipe = with_limited_batch(ZEROQ, config.input.shape, student=False)
+    rounds = math.ceil(ZEROQ.schedule.batch / recipe.schedule.batch)
+    return replace(recipe, schedule=replace(recipe.schedule, warmup_rounds=rounds))
+
+
 def tuning_recipe(config: RunConfig) -> Recipe:
     """Return the recipe of the fine-tuning.
 
@@ -38,10 +97,10 @@ def tuning_recipe(config: RunConfig) -> Recipe:
     Raises:
         InputError: As `chosen_recipe`, and if the recipe cannot use that generator.
     """
-    recipe = chosen_recipe(config.quantize.recipe, config.quantize.overrides)
+    recipe = _section_recipe(config, config.quantize, student=True)
     if not config.quantize.draws or needs_fresh_generator(config):
         return recipe
-    distilling = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    distilling = distilling_recipe(config)
     try:
         return replace(recipe, synthesizer=distilling.synthesizer)
     except RecipeError as error:
@@ -76,7 +135,7 @@ def adjusts(config: RunConfig) -> bool:
 
 def needs_fresh_generator(config: RunConfig) -> bool:
     """Return whether quantizing needs a generator that no distillation leaves."""
-    recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    recipe = distilling_recipe(config)
     left = config.student != "same" and keeps_generator(recipe) and config.quantize.continues
     return config.quantize.draws and not left
 
@@ -84,6 +143,15 @@ def needs_fresh_generator(config: RunConfig) -> bool:
 def keeps_generator(recipe: Recipe) -> bool:
     """Return whether training by a recipe leaves a generator that can draw more images."""
     return recipe.synthesizer.draws_on_demand
+
+
+def fresh_generator_recipe(config: RunConfig) -> Recipe:
+    """Return the recipe that trains a generator for the quantization from the teacher alone.
+
+    Raises:
+        InputError: As `chosen_recipe`.
+    """
+    return warm_up_recipe(_section_recipe(config, config.quantize, student=False))
 
 
 def warm_up_recipe(recipe: Recipe) -> Recipe:

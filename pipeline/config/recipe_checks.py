@@ -5,13 +5,14 @@ from typing import Literal
 from base.errors import InputError
 from dfkd.compatibility import pair_fault
 from dfkd.recipe import Recipe
-from dfkd.recipes.zeroq import ZEROQ
 from pipeline.config.chosen_recipes import (
     chosen_recipe,
+    distilling_recipe,
+    fresh_generator_recipe,
     keeps_generator,
     needs_fresh_generator,
     tuning_recipe,
-    warm_up_recipe,
+    zeroq_recipe,
 )
 from pipeline.config.schema import RunConfig
 
@@ -46,15 +47,14 @@ def check_recipes(config: RunConfig) -> None:
 
 def running_recipes(config: RunConfig) -> list[tuple[Recipe, Answering]]:
     """Return the recipes that a run uses, each with the network that answers in it."""
-    distilling = chosen_recipe(config.distill.recipe, config.distill.overrides)
-    tuning = tuning_recipe(config)
+    distilling, tuning = distilling_recipe(config), tuning_recipe(config)
     found: list[tuple[Recipe, Answering]] = []
     if config.student != "same":
         found.append((distilling, "original"))
     if config.quantize.method == "batch-norm-images":
-        found.append((ZEROQ, "original"))
+        found.append((zeroq_recipe(config), "original"))
     if needs_fresh_generator(config):
-        found.append((warm_up_recipe(tuning), "original"))
+        found.append((fresh_generator_recipe(config), "original"))
     if config.quantize.tunes:
         found.append((tuning, config.quantize.teacher))
     return found

@@ -257,11 +257,12 @@ class GateSection(Section):
         confidence: Confidence of the Wilson interval.
         images: Number of probes, at least 2,000.
         generators: Number of held-out generators that draw them.
-        rounds: Rounds for which each of them is trained from the teacher.
+        rounds: Rounds for which each of them is trained from the teacher. If left out, as many as
+            cost no more than the rest of the run (see "The verdict" in docs/methods.md).
     """
 
     agreement: Annotated[float, Field(gt=0, lt=1)] = 0.9
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     images: Annotated[int, Field(ge=2_000, le=MAX_COUNT)] = 2_000
     generators: Annotated[int, Field(ge=1, le=8)] = 2
-    rounds: Count = 400
+    rounds: Count | None = None

@@ -1,5 +1,6 @@
 """Estimate the time and memory of a run from short trials on this machine."""
 
+import math
 import resource
 import time
 from collections.abc import Callable
@@ -8,19 +9,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dfkd.composition import ImagePool
+from dfkd.memory.pool import MAX_POOL_BYTES
 from dfkd.models.generators import Generator
 from dfkd.recipe import Recipe
-from dfkd.recipes.held_out import HELD_OUT
-from dfkd.recipes.zeroq import ZEROQ
-from dfkd.training.budget import Plan, for_student_steps
+from dfkd.training.budget import (
+    Plan,
+    for_student_steps,
+    passes_per_round,
+    student_images_per_round,
+)
 from dfkd.training.loop import build_generator
 from pipeline.config.chosen_recipes import (
     adjusts,
-    chosen_recipe,
+    distilling_recipe,
     fine_tuning_recipe,
+    fresh_generator_recipe,
     needs_fresh_generator,
-    warm_up_recipe,
+    zeroq_recipe,
 )
+from pipeline.config.gate_plan import gate_plan
 from pipeline.config.schema import RunConfig
 from pipeline.teachers.networks import image_spec
 
@@ -136,19 +144,20 @@ class TrainingCosts:
         """Return the training stages of the run."""
         config, found = self.config, []
         if config.student != "same":
-            recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
+            recipe = distilling_recipe(config)
             steps = config.distill.budget.student_steps(recipe.schedule.batch)
             found.append(self._stage("distill", recipe, for_student_steps(recipe, steps)))
         tuning = fine_tuning_recipe(config)
         if needs_fresh_generator(config):
-            recipe = warm_up_recipe(tuning)
+            recipe = fresh_generator_recipe(config)
             plan = Plan(recipe.schedule.warmup_rounds, 0)
             found.append(self._stage("fresh_generator", recipe, plan))
         found.append(self._quantize(tuning))
         gate = config.gate
         if config.quantize.exported:
-            plan = Plan(gate.rounds * gate.generators, 0)
-            probe = self._stage("probe", HELD_OUT, plan)
+            held_out = gate_plan(config)
+            plan = Plan(held_out.rounds * gate.generators, 0)
+            probe = self._stage("probe", held_out.recipe, plan)
             drawn = gate.images * self.teacher.forward
             found.append(Stage("probe", probe.seconds + drawn, probe.bytes))
         return found
@@ -159,7 +168,8 @@ class TrainingCosts:
         seconds = passes * section.calibration_images * self.student.forward
         needed = 0
         if section.method == "batch-norm-images":
-            made = self._stage("", ZEROQ, Plan(ZEROQ.schedule.warmup_rounds, 0))
+            zeroq = zeroq_recipe(self.config)
+            made = self._stage("", zeroq, Plan(zeroq.schedule.warmup_rounds, 0))
             seconds, needed = seconds + made.seconds, made.bytes
         if section.tunes:
             steps = section.budget.student_steps(recipe.schedule.batch)
@@ -172,16 +182,35 @@ class TrainingCosts:
         self, name: str, recipe: Recipe, plan: Plan, student: PassTimes | None = None
     ) -> Stage:
         student, schedule = student or self.student, recipe.schedule
-        generator = self._generator(recipe)
-        views = 2 if recipe.synthesizer.augment == "two-views" else 1
-        images = schedule.batch * views * recipe.synthesizer.steps
-        made = images * (self.teacher.backward + generator.backward)
-        learned = schedule.student_steps * schedule.batch * (
-            student.backward + self.teacher.forward
-        ) + schedule.generator_steps * (made + images * student.backward)
-        saved = self.teacher.saved_bytes + generator.saved_bytes + student.saved_bytes
-        seconds = plan.warmup_rounds * made + plan.rounds * learned
-        return Stage(name, seconds, schedule.batch * views * saved)
+        teacher, generator = self.teacher, self._generator(recipe)
+        made = schedule.batch * recipe.views * recipe.synthesizer.steps
+        making = made * (teacher.backward + generator.backward)
+        warm = making + (passes_per_round(recipe, warm=True) - 3 * made) * teacher.forward
+        labelled = passes_per_round(recipe, warm=False) - 3 * schedule.generator_steps * made
+        learning = (
+            schedule.generator_steps * making
+            + labelled * teacher.forward
+            + schedule.fresh_batches * schedule.batch * generator.forward
+            + student_images_per_round(recipe) * student.backward
+        )
+        seconds = plan.warmup_rounds * warm + plan.rounds * learning
+        return Stage(name, seconds, self._bytes(recipe, generator, student, plan))
+
+    def _bytes(self, recipe: Recipe, generator: PassTimes, student: PassTimes, plan: Plan) -> int:
+        """Return the memory for the larger phase of a round, and for the image pool."""
+        batch = recipe.schedule.batch * recipe.views
+        saved = self.teacher.saved_bytes + generator.saved_bytes
+        if plan.rounds == 0:
+            return batch * saved
+        making = batch * (saved + student.saved_bytes)
+        learning = (batch + recipe.replayed) * student.saved_bytes
+        image = 2 * math.prod(self.config.input.shape)
+        pool = 0
+        if isinstance(recipe.memory, ImagePool):
+            batches = max(recipe.schedule.fresh_batches, recipe.schedule.generator_steps)
+            stored = min(recipe.memory.capacity, plan.rounds * batches * recipe.schedule.batch)
+            pool = min(MAX_POOL_BYTES, stored * image)
+        return max(making, learning) + pool
 
     def _generator(self, recipe: Recipe) -> PassTimes:
         """Return time and memory of a recipe's generator; zero if the recipe optimises pixels."""

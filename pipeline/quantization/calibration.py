@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from dfkd.memory.pool import PoolMemory
 from dfkd.models.generators import Generator
-from dfkd.recipes.zeroq import ZEROQ
 from dfkd.training.budget import Plan
+from pipeline.config.chosen_recipes import zeroq_recipe
 from pipeline.config.schema import RunConfig
 from pipeline.step_types import StepContext
 from pipeline.teachers.networks import image_spec
@@ -56,26 +56,24 @@ def draw_comparison_images(generator: Generator, config: RunConfig) -> Tensor:
     Returns:
         (N, C, H, W) normalised images on the generator's device.
     """
-    count = min(COMPARISON_IMAGES, _batch(config))
+    count = min(COMPARISON_IMAGES, _batch_size(config))
     return _draw(copy.deepcopy(generator), config, count, COMPARISON_SEED)
 
 
 @torch.no_grad()
 def _draw(generator: Generator, config: RunConfig, count: int, seed: int) -> Tensor:
     rng = torch.Generator().manual_seed(config.seed + seed)
-    device, size = next(generator.parameters()).device, _batch(config)
+    device, size = next(generator.parameters()).device, _batch_size(config)
     latents = torch.randn(count, generator.latent, generator=rng).to(device)
     labels = None
     if generator.conditional:
         labels = torch.randint(config.teacher.classes, (count,), generator=rng).to(device)
     groups = [None] * count if labels is None else list(labels.split(size))
     drawn = zip(latents.split(size), groups, strict=False)
-    return torch.cat([generator.train()(latent, label) for latent, label in drawn])
-
-
-def _batch(config: RunConfig) -> int:
-    """Return the number of images that are drawn at a time."""
-    return max(1, MAX_DRAWN_VALUES // math.prod(config.input.shape))
+    images = torch.empty(count, *config.input.shape, device=device)
+    for place, (latent, label) in zip(images.split(size), drawn, strict=True):
+        place.copy_(generator.train()(latent, label))
+    return images
 
 
 def draw_noise(config: RunConfig) -> Tensor:
@@ -83,14 +81,21 @@ def draw_noise(config: RunConfig) -> Tensor:
     spec = image_spec(config.input)
     rng = torch.Generator().manual_seed(config.seed + CALIBRATION_SEED)
     low, high = spec.value_range
-    raw = torch.rand(config.quantize.calibration_images, *spec.shape, generator=rng)
-    return spec.normalise(low + (high - low) * raw).to(chosen_device(config))
+    images = torch.rand(config.quantize.calibration_images, *spec.shape, generator=rng)
+    for part in images.split(_batch_size(config)):
+        part.copy_(spec.normalise(low + (high - low) * part))
+    return images.to(chosen_device(config))
+
+
+def _batch_size(config: RunConfig) -> int:
+    """Return the number of images that are made at a time."""
+    return max(1, MAX_DRAWN_VALUES // math.prod(config.input.shape))
 
 
 def make_batch_norm_images(
     context: StepContext, teacher: nn.Module
 ) -> tuple[Tensor, dict[str, object]]:
-    """Optimise one batch of images until its statistics match those of the teacher's batch norms.
+    """Optimise images until their statistics match those of the teacher's batch norms.
 
     This is the calibration of ZeroQ (Cai et al. 2020).
 
@@ -101,13 +106,14 @@ def make_batch_norm_images(
     Returns:
         (N, C, H, W) normalised images, and notes about the training.
     """
+    recipe = zeroq_recipe(context.config)
     loop = make_loop(
-        ZEROQ,
+        recipe,
         context.config,
         teacher=teacher,
         generator=None,
         student=None,
-        plan=Plan(ZEROQ.schedule.warmup_rounds, 0),
+        plan=Plan(recipe.schedule.warmup_rounds, 0),
         seed=context.config.seed,
     )
     notes = train(loop, "quantize: images", context)

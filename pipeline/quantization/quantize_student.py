@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from dfkd.composition import Adam
 from dfkd.models.generators import Generator
@@ -62,17 +62,12 @@ def quantize_student(context: StepContext) -> StepResult:
         generator = _open_generator(context, recipe)
         images = draw_images(generator, config)
     scheme = make_scheme(config, half_range=settings["weight_range"] == "half")
-    if generator is not None and adjusts(config):
-        comparison = draw_comparison_images(generator, config)
-        keeps_maps = settings["tunes"] and recipe.objective.compares_maps
-        adjuster = Adjuster(images, comparison, keeps_maps=keeps_maps)
-        prepared, notes["adjustments"] = adjuster.prepare(student, scheme)
-        context.reporter.say(f"quantize: {adjustment_line(notes['adjustments'])}")
-    else:
-        prepared = prepare(student, images, scheme)
-    prepared = prepared.to(device)
+    prepared = _prepared(context, student, scheme, images, generator, notes).to(device)
+    tuning_teacher = teacher if section.teacher == "original" else _frozen_copy(student)
+    # Fine-tuning needs the memory.
+    images = images[:2].clone()
+    del student
     if settings["tunes"]:
-        tuning_teacher = teacher if section.teacher == "original" else _frozen_copy(student)
         notes["fine-tuning"] = _fine_tune(context, recipe, tuning_teacher, generator, prepared)
     if settings["exported"]:
         snap_biases(prepared.eval(), images[:2])
@@ -81,6 +76,36 @@ def quantize_student(context: StepContext) -> StepResult:
     places.write_text(json.dumps(describe(prepared), sort_keys=True))
     notes["weight_range"] = "half" if scheme.half_range else "full"
     return StepResult({QUANTIZED: weights, QUANTIZERS: places}, notes)
+
+
+def _prepared(
+    context: StepContext,
+    student: nn.Module,
+    scheme: Scheme,
+    images: Tensor,
+    generator: Generator | None,
+    notes: dict[str, Any],
+) -> nn.Module:
+    """Return the fake-quantized student, adjusted if the run file asks for it.
+
+    Args:
+        context: The context of the step.
+        student: The float student.
+        scheme: How to quantize it.
+        images: The calibration images.
+        generator: Draws the images on which adjustments are compared.
+        notes: Receives what the adjustments changed.
+    """
+    config = context.config
+    if generator is None or not adjusts(config):
+        return prepare(student, images, scheme)
+    comparison = draw_comparison_images(generator, config)
+    compares_maps = fine_tuning_recipe(config).objective.compares_maps
+    keeps_maps = context.settings["tunes"] and compares_maps
+    adjuster = Adjuster(images, comparison, keeps_maps=keeps_maps)
+    prepared, notes["adjustments"] = adjuster.prepare(student, scheme)
+    context.reporter.say(f"quantize: {adjustment_line(notes['adjustments'])}")
+    return prepared
 
 
 def make_scheme(config: RunConfig, *, half_range: bool) -> Scheme:

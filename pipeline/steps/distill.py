@@ -5,7 +5,7 @@ A recipe whose generator does not outlive a batch makes the student alone.
 
 from typing import Any
 
-from pipeline.config.chosen_recipes import chosen_recipe, keeps_generator
+from pipeline.config.chosen_recipes import distilling_recipe, keeps_generator
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
     network_modules,
@@ -20,12 +20,12 @@ from pipeline.step_types import Role, Step, StepContext, StepResult, always
 
 
 def _makes(config: RunConfig, _: str) -> tuple[Role, ...]:
-    recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    recipe = distilling_recipe(config)
     return (STUDENT, GENERATOR) if keeps_generator(recipe) else (STUDENT,)
 
 
 def _settings(config: RunConfig, _: str) -> dict[str, Any]:
-    recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    recipe = distilling_recipe(config)
     return {
         **sections(config, "input", "seed"),
         "teacher": teacher_network(config),
@@ -37,7 +37,7 @@ def _settings(config: RunConfig, _: str) -> dict[str, Any]:
 
 
 def _modules(config: RunConfig) -> tuple[str, ...]:
-    recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    recipe = distilling_recipe(config)
     return (*recipe.modules(), *network_modules(config))
 
 

@@ -5,8 +5,7 @@ It is a step of its own so that all methods that quantize with the same generato
 
 from typing import Any
 
-from dfkd.recipe import Recipe
-from pipeline.config.chosen_recipes import chosen_recipe, warm_up_recipe
+from pipeline.config.chosen_recipes import fresh_generator_recipe
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
     recipe_data,
@@ -19,21 +18,17 @@ from pipeline.roles import FRESH_GENERATOR, TEACHER
 from pipeline.step_types import Step, StepContext, StepResult, always
 
 
-def _recipe(config: RunConfig) -> Recipe:
-    return warm_up_recipe(chosen_recipe(config.quantize.recipe, config.quantize.overrides))
-
-
 def _settings(config: RunConfig, _: str) -> dict[str, Any]:
     return {
         **sections(config, "input", "seed"),
         "teacher": teacher_network(config),
-        "recipe": recipe_data(_recipe(config)),
+        "recipe": recipe_data(fresh_generator_recipe(config)),
         "torch": torch_settings(config),
     }
 
 
 def _modules(config: RunConfig) -> tuple[str, ...]:
-    return (*_recipe(config).modules(), *teacher_modules(config))
+    return (*fresh_generator_recipe(config).modules(), *teacher_modules(config))
 
 
 STEP = Step(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dfkd.recipes.held_out import HELD_OUT
+from pipeline.config.gate_plan import gate_plan
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
     recipe_data,
@@ -16,17 +16,22 @@ from pipeline.step_types import Step, StepContext, StepResult, always
 
 
 def _settings(config: RunConfig, _: str) -> dict[str, Any]:
+    plan = gate_plan(config)
     return {
         **sections(config, "input", "seed"),
-        "gate": config.gate.model_dump(include={"images", "generators", "rounds"}),
+        "gate": {
+            "images": config.gate.images,
+            "generators": config.gate.generators,
+            "rounds": plan.rounds,
+        },
         "teacher": teacher_network(config),
-        "recipe": recipe_data(HELD_OUT),
+        "recipe": recipe_data(plan.recipe),
         "torch": torch_settings(config),
     }
 
 
 def _modules(config: RunConfig) -> tuple[str, ...]:
-    return (*HELD_OUT.modules(), *teacher_modules(config))
+    return (*gate_plan(config).recipe.modules(), *teacher_modules(config))
 
 
 STEP = Step(

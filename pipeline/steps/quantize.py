@@ -3,8 +3,11 @@
 from typing import Any
 
 from dfkd.recipe import Recipe
-from dfkd.recipes.zeroq import ZEROQ
-from pipeline.config.chosen_recipes import fine_tuning_recipe, needs_fresh_generator
+from pipeline.config.chosen_recipes import (
+    fine_tuning_recipe,
+    needs_fresh_generator,
+    zeroq_recipe,
+)
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
     network_modules,
@@ -29,7 +32,9 @@ def _needs(config: RunConfig, _: str) -> tuple[Role, ...]:
 def _recipes(config: RunConfig) -> list[Recipe]:
     """Return the recipes that the method runs."""
     recipes = [fine_tuning_recipe(config)] if config.quantize.draws else []
-    return [*recipes, ZEROQ] if config.quantize.method == "batch-norm-images" else recipes
+    if config.quantize.method == "batch-norm-images":
+        recipes.append(zeroq_recipe(config))
+    return recipes
 
 
 def _settings(config: RunConfig, _: str) -> dict[str, Any]:

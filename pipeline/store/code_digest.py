@@ -32,7 +32,9 @@ BY_VALUE = frozenset(
     {
         "pipeline.config.schema",
         "pipeline.config.sections",
+        "pipeline.config.batch_limit",
         "pipeline.config.chosen_recipes",
+        "pipeline.config.gate_plan",
         "pipeline.config.recipe_checks",
         "pipeline.store.code_digest",
         "pipeline.store.syntax",

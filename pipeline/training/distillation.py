@@ -6,7 +6,7 @@ from torch import nn
 
 from dfkd.training.budget import for_student_steps
 from dfkd.training.loop import build_generator
-from pipeline.config.chosen_recipes import chosen_recipe, keeps_generator
+from pipeline.config.chosen_recipes import distilling_recipe, keeps_generator
 from pipeline.roles import GENERATOR, STUDENT
 from pipeline.step_types import Role, StepContext, StepResult
 from pipeline.teachers.network_checks import check_feature_shapes, check_student
@@ -29,7 +29,7 @@ def distill(context: StepContext) -> StepResult:
     config = context.config
     assert config.student != "same"
     device, spec = chosen_device(config), image_spec(config.input)
-    recipe = chosen_recipe(config.distill.recipe, config.distill.overrides)
+    recipe = distilling_recipe(config)
     teacher = open_teacher(context, device)
     torch.manual_seed(config.seed)
     student = build_section(config.student, spec, config.teacher.classes).to(device)

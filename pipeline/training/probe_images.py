@@ -4,21 +4,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dfkd.images import ImageSpec
-from dfkd.recipes.held_out import HELD_OUT
-from dfkd.synthesizers import Synthesizer
+from dfkd.models.generators import Generator
 from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.training.budget import Plan
-from dfkd.training.loop import build_generator
+from dfkd.training.loop import Loop, build_generator
+from pipeline.config.gate_plan import gate_plan
 from pipeline.step_types import StepContext
 from pipeline.teachers.networks import image_spec
 from pipeline.teachers.step_inputs import open_teacher
 from pipeline.training.resumable_training import chosen_device, make_loop, train
 from targets.bundle.golden import Golden
-
-BATCH = HELD_OUT.schedule.batch
 
 HELD_OUT_SEED = 1_000_003
 """Added to the run's seed, so that no held-out generator starts like a training generator."""
@@ -28,35 +26,44 @@ def draw_probes(context: StepContext) -> tuple[Golden, dict[str, Any]]:
     """Train the held-out generators and draw an equal share of the probes from each.
 
     Returns:
-        The probes with the teacher's logits, and notes about every generator's training.
+        The probes with the teacher's logits, and notes about the training of all generators and of
+        each one.
 
     Raises:
         InputError: If the training of a generator diverges.
     """
     config, device = context.config, chosen_device(context.config)
-    spec, gate = image_spec(config.input), config.gate
+    spec, gate, classes = image_spec(config.input), config.gate, config.teacher.classes
+    plan = gate_plan(config)
+    recipe, rounds = plan.recipe, plan.rounds
     teacher = open_teacher(context, device)
-    pixels, asked, source = [], [], []
-    notes = {}
+    pixels, asked = [], []
+    source: list[int] = []
+    notes: dict[str, Any] = {}
     for index in range(gate.generators):
         seed = config.seed + HELD_OUT_SEED + index
         torch.manual_seed(seed)
-        generator = build_generator(HELD_OUT, spec, config.teacher.classes)
-        assert generator is not None
+        generator = build_generator(recipe, spec, classes)
+        assert isinstance(generator, Generator)
+        notes["gate"] = {
+            "rounds": rounds,
+            "batch": recipe.schedule.batch,
+            "drawn": list(generator.drawn),
+        }
         loop = make_loop(
-            HELD_OUT,
+            recipe,
             config,
             teacher=teacher,
             generator=generator.to(device),
             student=None,
-            plan=Plan(gate.rounds, 0),
+            plan=Plan(rounds, 0),
             seed=seed,
         )
         phase = f"probe generator {index + 1}"
         notes[phase] = train(loop, phase, context)
         share = (gate.images + index) // gate.generators
-        images, labels = _draw(loop.synthesizer, loop.rng, share)
-        pixels.append(_to_pixels(images, spec))
+        images, labels = _draw(loop, spec, share, first=len(source))
+        pixels.append(images)
         asked.append(labels)
         source += [index] * share
     golden = Golden(
@@ -64,27 +71,43 @@ def draw_probes(context: StepContext) -> tuple[Golden, dict[str, Any]]:
         mean=np.array(spec.mean, np.float32),
         std=np.array(spec.std, np.float32),
         value_range=np.array(spec.value_range, np.float32),
-        teacher_logits=np.zeros((gate.images, config.teacher.classes), np.float32),
+        teacher_logits=np.zeros((gate.images, classes), np.float32),
         generator=np.array(source),
         asked=torch.cat(asked).numpy(),
     )
-    with torch.no_grad():
-        batches = torch.from_numpy(golden.images).split(BATCH)
-        answers = torch.cat([teacher(batch.to(device)).cpu() for batch in batches])
-    golden.teacher_logits[:] = answers.numpy()
+    _label(golden, teacher, recipe.schedule.batch, device)
     return golden, notes
 
 
-def _draw(synthesizer: Synthesizer, rng: torch.Generator, count: int) -> tuple[Tensor, Tensor]:
-    """Draw images and their labels, the generator in eval mode: no image depends on another."""
+def _draw(loop: Loop, spec: ImageSpec, count: int, first: int) -> tuple[Tensor, Tensor]:
+    """Draw images and their labels, the generator in eval mode: no image depends on another.
+
+    If a batch is smaller than the number of classes, every class is asked for equally often, as far
+    as the number of images permits, and in random order. Otherwise labels are random.
+
+    Args:
+        loop: The loop that trained the generator.
+        spec: Specification of the images.
+        count: Number of images.
+        first: Number of images that earlier generators drew; their labels are continued.
+
+    Returns:
+        Pixels (count, C, H, W) as uint8, and labels (count,).
+    """
+    synthesizer, rng, batch = loop.synthesizer, loop.rng, loop.recipe.schedule.batch
     assert isinstance(synthesizer, KeptGeneratorSynthesizer)
-    images, labels = [], []
-    for start in range(0, count, BATCH):
-        draft = synthesizer.draw(min(BATCH, count - start), rng)
-        assert draft.labels is not None
-        images.append(draft.images.cpu())
-        labels.append(draft.labels.cpu())
-    return torch.cat(images), torch.cat(labels)
+    labels = None
+    if loop.classes > batch:
+        order = torch.randperm(count, generator=rng)
+        labels = (first + torch.arange(count))[order] % loop.classes
+    pixels, asked = [], []
+    for start in range(0, count, batch):
+        given = None if labels is None else labels[start : start + batch]
+        drawn = synthesizer.draw(min(batch, count - start), rng, given)
+        assert drawn.labels is not None
+        pixels.append(_to_pixels(drawn.images.cpu(), spec))
+        asked.append(drawn.labels.cpu())
+    return torch.cat(pixels), torch.cat(asked)
 
 
 def _to_pixels(images: Tensor, spec: ImageSpec) -> Tensor:
@@ -92,3 +115,12 @@ def _to_pixels(images: Tensor, spec: ImageSpec) -> Tensor:
     low, high = spec.value_range
     levels = 255 * (spec.denormalise(images) - low) / (high - low)
     return levels.round().clamp(0, 255).to(torch.uint8)
+
+
+@torch.no_grad()
+def _label(golden: Golden, teacher: nn.Module, batch: int, device: torch.device) -> None:
+    """Write the teacher's logits into the probes."""
+    for start in range(0, len(golden.pixels), batch):
+        part = slice(start, start + batch)
+        images = torch.from_numpy(golden.normalise(golden.pixels[part]))
+        golden.teacher_logits[part] = teacher(images.to(device)).cpu().numpy()

@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 
 from dfkd.training.budget import Plan
 from dfkd.training.loop import build_generator
-from pipeline.config.chosen_recipes import chosen_recipe, warm_up_recipe
+from pipeline.config.chosen_recipes import fresh_generator_recipe
 from pipeline.roles import FRESH_GENERATOR
 from pipeline.step_types import StepContext, StepResult
 from pipeline.teachers.network_checks import check_student
@@ -26,7 +26,7 @@ def train_fresh_generator(context: StepContext) -> StepResult:
         InputError: If the teacher does not suit the recipe, or training diverges.
     """
     config = context.config
-    recipe = warm_up_recipe(chosen_recipe(config.quantize.recipe, config.quantize.overrides))
+    recipe = fresh_generator_recipe(config)
     teacher = open_teacher(context, chosen_device(config))
     if config.student == "same":
         check_student(config, teacher)

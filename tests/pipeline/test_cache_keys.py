@@ -120,6 +120,8 @@ WITHOUT_EFFECT = [
     ("pipeline/training/metrics.py", "MAX_POINTS = 1_000", "MAX_POINTS = 500"),
     ("pipeline/reporter.py", "def say(", "def also(self): ...\n\n    def say("),
     ("pipeline/config/sections.py", '"""', '"""Changed. '),
+    ("pipeline/config/gate_plan.py", "MIN_SMALL_ROUNDS = 40", "MIN_SMALL_ROUNDS = 32"),
+    ("pipeline/config/batch_limit.py", "MAX_PIXELS = 8", "MAX_PIXELS = 9"),
     ("dfkd/recipes/dafl.py", "rounds=200 * 120", "rounds=100 * 120"),
     ("dfkd/recipes/zeroq.py", "citation=", "average=0.5,\n    citation="),
     ("dfkd/recipes/house.py", '"Ours. Terms', '"By us. Terms'),

@@ -61,6 +61,24 @@ def test_images_of_any_shape_are_drawn_inside_the_value_range(trunk, shape, clas
     assert_draws_images_in_range(trunk, shape, classes, conditioning)
 
 
+@pytest.mark.parametrize("trunk", TRUNKS)
+@pytest.mark.parametrize(("shape", "drawn"), [((3, 64, 48), (32, 24)), ((1, 33, 20), (17, 10))])
+def test_reduced_images_are_enlarged_bilinearly(trunk, shape, drawn):
+    spec = spec_of(shape)
+    generator = made(spec, trunk=trunk, reduction=2)
+    head = []
+    generator.head.register_forward_hook(lambda _, __, images: head.append(images))
+    images = generator(latents())
+    assert generator.drawn == drawn
+    assert head[0].shape == (3, shape[0], *drawn)
+    assert images.shape == (3, *shape)
+    expected = nn.Upsample(shape[1:], mode="bilinear")(head[0])
+    torch.testing.assert_close(images, expected, atol=0, rtol=0)
+    assert spec.denormalise(images).aminmax()[0] >= -1e-6
+    images.square().sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in generator.project.parameters())
+
+
 def test_labels_are_required_for_conditional_generators_only():
     for conditioning, labels in (("product", None), (None, torch.zeros(3, dtype=torch.long))):
         with pytest.raises(ValueError, match="labels"):

@@ -3,13 +3,20 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dfkd.composition import AverageGenerator, BatchBank, SoftKl, VaeReplay
 from dfkd.recipes import RECIPES
 from dfkd.terms import ADVERSARIES
-from dfkd.training.budget import Plan, for_student_steps, for_teacher_passes, passes_per_round
+from dfkd.training.budget import (
+    Plan,
+    for_student_steps,
+    for_teacher_passes,
+    passes_per_round,
+    student_images_per_round,
+)
 from tests.support.tiny import SMALL, make_loop, one_of_each_kind_quick, shrunk
 
 PASSES_OF_AN_EMPTY_VAE = 7
@@ -99,6 +106,28 @@ def test_passes_per_round_by_hand():
     # with a tuning step and one more pass; the VAE's step on 512 new images and 128 samples.
     expected = 3 * 1024 + 10 * 1024 + 14 * 4 * 128 + 4 * 3 * (512 + 128)
     assert passes_per_round(RECIPES["pre-dfkd"], warm=False) == expected
+
+
+@pytest.mark.parametrize("name", ["house", "house-quantize", "dafl", "cmi", "zskt", "de-dfkd"])
+def test_student_sees_as_many_images_as_counted(name):
+    recipe = shrunk(RECIPES[name])
+    loop = make_loop(recipe, runnable(recipe, 1, 2))
+    seen = []
+
+    def count(_, args, __):
+        if torch.is_grad_enabled():
+            seen.append(len(args[0]))
+
+    loop.student.register_forward_hook(count)
+    loop.run()
+    assert sum(seen) == 2 * student_images_per_round(recipe)
+
+
+def test_student_images_per_round_by_hand():
+    # Five steps with 64 replayed images, two of them with 64 new ones; one adversarial step.
+    assert student_images_per_round(RECIPES["house-quantize"]) == 5 * 64 + 2 * 64 + 64
+    # One step on the generator's batch, without memory or adversary.
+    assert student_images_per_round(RECIPES["dafl"]) == 512
 
 
 @pytest.mark.parametrize("name", RECIPES)

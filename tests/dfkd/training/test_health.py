@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from dfkd.recipes import RECIPES
 from dfkd.training.budget import Plan
@@ -82,6 +83,22 @@ def test_probe_is_collected_over_rounds_and_frozen_at_a_measurement():
     images, answers = full
     assert len(images) == len(answers) == 256
     assert torch.equal(mnist_teacher()(images).argmax(1), answers)
+
+
+def test_probe_of_large_images_is_small_and_passes_in_parts():
+    health, sizes = Health(), []
+
+    def student(images):
+        sizes.append(len(images))
+        return torch.zeros(len(images), 10)
+
+    for _ in range(20):
+        health.collect(torch.zeros(4, 3, 224, 224), torch.zeros(4, 10))
+    network = nn.Module()
+    network.forward = student
+    assert health.agreement(network) == 1.0
+    assert len(health.probe[0]) == 2**23 // (3 * 224 * 224) == 55
+    assert sizes == [13, 13, 13, 13, 3]
 
 
 def test_probe_is_replaced_after_its_life():

@@ -44,6 +44,10 @@ def test_recipe_is_set_by_option_or_by_run_file(
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
     assert manifest["run"]["distill"]["recipe"] == recipe
     assert manifest["health"] == []
+    assert manifest["gate"] == {"rounds": 20, "batch": 64, "drawn": [32, 32]}
+    assert (
+        "20 rounds of 64 images, drawn at 32 x 32" in (tmp_path / "bundle/report.html").read_text()
+    )
 
 
 @pytest.mark.slow

@@ -7,9 +7,12 @@ import torch
 from safetensors.torch import save_file
 
 from base.errors import InputError
+from pipeline.config.gate_plan import COMPILED, gate_passes, gate_plan, rest_passes
 from pipeline.config.run_file import parse_run
+from pipeline.dry_run.costs import PassTimes, TrainingCosts
 from pipeline.dry_run.dry_run import dry_run
 from pipeline.dry_run.lines import dry_run_lines, duration
+from tests.pipeline.config.test_batch_limit import config as large_or_small
 from tests.pipeline.test_chain import Silent
 from tests.support.quick_run import QUICK
 
@@ -118,3 +121,28 @@ def test_what_the_run_would_refuse_later_is_refused_in_one_line(config, factory,
 )
 def test_duration_has_a_suitable_unit(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("side", [32, 224])
+@pytest.mark.parametrize("method", ["adversarial", "frozen", "generator-images", "noise"])
+def test_estimate_counts_the_passes_of_the_limited_recipes(monkeypatch, method, side):
+    """If a forward pass takes a second and one with a backward pass three, seconds are passes."""
+    monkeypatch.setattr(TrainingCosts, "_generator", lambda *_: PassTimes(0.0, 0.0, 0))
+    chosen = large_or_small(side, student="same", quantize={"method": method})
+    costs = TrainingCosts(chosen, PassTimes(1, 3, 5), PassTimes(1, 3, 5), torch.device("cpu"))
+    costs.quantized = costs.student
+    seconds = {stage.name: stage.seconds for stage in costs.stages()}
+    probe = seconds.pop("probe")
+    assert sum(seconds.values()) == rest_passes(chosen)
+    answers = COMPILED * chosen.gate.images
+    assert probe == gate_passes(chosen, gate_plan(chosen)) - answers
+
+
+def test_estimate_of_memory_uses_the_limited_batch_and_pool(monkeypatch):
+    monkeypatch.setattr(TrainingCosts, "_generator", lambda *_: PassTimes(0.0, 0.0, 0))
+    chosen = large_or_small(224, student="same")
+    costs = TrainingCosts(chosen, PassTimes(1, 3, 10), PassTimes(1, 3, 100), torch.device("cpu"))
+    needed = {stage.name: stage.bytes for stage in costs.stages()}
+    assert needed["fresh_generator"] == 8 * 10
+    assert needed["quantize"] == 80 * 2 * 4 * (2 * 3 * 224 * 224) + 2 * 4 * 200
+    assert needed["probe"] == 8 * 10

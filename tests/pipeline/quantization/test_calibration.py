@@ -69,7 +69,7 @@ def test_batch_norm_images_match_teachers_statistics_better_than_noise(tmp_path,
     short = replace(
         short, schedule=replace(short.schedule, batch=8), memory=replace(short.memory, capacity=8)
     )
-    monkeypatch.setattr(calibration, "ZEROQ", short)
+    monkeypatch.setattr(calibration, "zeroq_recipe", lambda _: short)
     chosen = config(tmp_path, 128)
     spec = image_spec(chosen.input)
     teacher = build("resnet20", spec, 10, width=0.5).eval().requires_grad_(False)

@@ -18,6 +18,7 @@ from dfkd.terms import ADVERSARIES
 from dfkd.training.budget import Plan
 from dfkd.training.loop import build_generator
 from pipeline.chain import add_artifacts, chain, run_chain, run_step
+from pipeline.config import chosen_recipes
 from pipeline.config.chosen_recipes import (
     adjusts,
     fine_tuning_recipe,
@@ -27,7 +28,6 @@ from pipeline.config.chosen_recipes import (
 )
 from pipeline.config.recipe_checks import check_recipes
 from pipeline.config.run_file import read_run_file
-from pipeline.quantization import calibration
 from pipeline.quantization.calibration import draw_comparison_images
 from pipeline.quantization.fake_quantizers import restore
 from pipeline.roles import GENERATOR
@@ -182,7 +182,7 @@ def test_ranges_are_trained_only_below_8_bits_with_adam(tmp_path, quick_store, b
 def test_batch_norm_images_run_no_fine_tuning(tmp_path, monkeypatch):
     # In a store of its own: the records of these images must not be reused.
     few_steps = replace(ZEROQ, synthesizer=PixelOptimization(steps=5))
-    monkeypatch.setattr(calibration, "ZEROQ", few_steps)
+    monkeypatch.setattr(chosen_recipes, "ZEROQ", few_steps)
     records, _ = quantized(
         tmp_path, tmp_path / "store", teacher=WITH_BATCH_NORM, method="batch-norm-images"
     )
