@@ -32,6 +32,7 @@ from pipeline.step_types import StepContext, StepResult
 from pipeline.teachers.network_checks import check_student
 from pipeline.teachers.networks import image_spec
 from pipeline.teachers.step_inputs import cpu_state, open_student, open_teacher
+from pipeline.tracing.fixed_form import FixedForm
 from pipeline.training.resumable_training import chosen_device, make_loop, train
 
 
@@ -85,7 +86,7 @@ def _prepared(
     images: Tensor,
     generator: Generator | None,
     notes: dict[str, Any],
-) -> nn.Module:
+) -> FixedForm:
     """Return the fake-quantized student, adjusted if the run file asks for it.
 
     Args:
