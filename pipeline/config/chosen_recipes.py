@@ -24,6 +24,11 @@ MAX_DRAWN_SIDE = 112
 ones at half the height and width, because it would cost as much as the teacher otherwise."""
 
 
+ADJUSTING_PASSES = 4
+"""Passes of the calibration images if ranges and scales are adjusted: one without adjustments, one
+after the equalization, and two to choose ranges by their squared error."""
+
+
 def chosen_recipe(name: str, overrides: dict[str, float]) -> Recipe:
     """Return a recipe by name, with a run file's overrides.
 
@@ -131,6 +136,16 @@ def adjusts(config: RunConfig) -> bool:
     section = config.quantize
     published = chosen_recipe(section.recipe, section.overrides).role == "published-quantization"
     return section.adjust == "auto" and section.draws and not published
+
+
+def calibration_passes(config: RunConfig) -> int:
+    """Return the student's passes for calibration.
+
+    Raises:
+        InputError: As `chosen_recipe`.
+    """
+    passes = ADJUSTING_PASSES if adjusts(config) else 1
+    return passes * config.quantize.calibration_images
 
 
 def needs_fresh_generator(config: RunConfig) -> bool:

@@ -15,6 +15,7 @@ from dfkd.training.budget import (
     student_images_per_round,
 )
 from pipeline.config.chosen_recipes import (
+    calibration_passes,
     distilling_recipe,
     fine_tuning_recipe,
     fresh_generator_recipe,
@@ -106,7 +107,7 @@ def rest_passes(config: RunConfig) -> int:
 def _quantization_passes(config: RunConfig) -> int:
     """Return the teacher passes of making images, calibration and fine-tuning."""
     section = config.quantize
-    passes = _by_student(config, section.calibration_images)
+    passes = _by_student(config, calibration_passes(config))
     if section.method == "batch-norm-images":
         recipe = zeroq_recipe(config)
         passes += recipe.schedule.warmup_rounds * passes_per_round(recipe, warm=True)

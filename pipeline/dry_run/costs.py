@@ -21,7 +21,7 @@ from dfkd.training.budget import (
 )
 from dfkd.training.loop import build_generator
 from pipeline.config.chosen_recipes import (
-    adjusts,
+    calibration_passes,
     distilling_recipe,
     fine_tuning_recipe,
     fresh_generator_recipe,
@@ -41,11 +41,6 @@ TRIAL_VALUES = 16 * 3 * 64 * 64
 
 FAKE_QUANTIZED = 2
 """Time and memory of a fake-quantized network, as a multiple of those of the float network."""
-
-
-ADJUSTING_PASSES = 4
-"""Passes of the calibration images if ranges and scales are adjusted: one without adjustments, one
-after the equalization, and two to choose ranges by their squared error."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +159,7 @@ class TrainingCosts:
 
     def _quantize(self, recipe: Recipe) -> Stage:
         section = self.config.quantize
-        passes = ADJUSTING_PASSES if adjusts(self.config) else 1
-        seconds = passes * section.calibration_images * self.student.forward
+        seconds = calibration_passes(self.config) * self.student.forward
         needed = 0
         if section.method == "batch-norm-images":
             zeroq = zeroq_recipe(self.config)

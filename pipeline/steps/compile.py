@@ -51,11 +51,11 @@ def run(context: StepContext) -> StepResult:
     try:
         made = compile_for_cpu(graphs, golden, target, context.folder)
     except ParityError as error:
-        remedy = (
-            "set quantize.weight_range: half"
-            if context.settings["weight_range"] == "full"
-            else "keep some layers in float with quantize.float_layers"
-        )
+        remedy = "keep some layers in float with quantize.float_layers"
+        if error.precision == "fp32":
+            remedy = "replace operations of the network that amplify rounding differences"
+        elif context.settings["weight_range"] == "full":
+            remedy = "set quantize.weight_range: half"
         raise InputError(f"{error}; {remedy}") from None
     context.reporter.say(f"compile {target.name}: {made.summary}")
     files = {compiled(precision, context.target): path for precision, path in made.files.items()}

@@ -14,8 +14,11 @@ PARITY_PROBES = 256
 MIN_SAME = 0.995
 """Required share of equal predictions among the probes with a clear prediction."""
 
-FLOAT_DISTANCE = 1e-3
-"""Largest distance between the float graphs, relative to the root mean square of the logits."""
+FLOAT_DISTANCE = 5e-3
+"""Largest distance between the float graphs, relative to the root mean square of the logits.
+
+Norms of almost constant features increase rounding differences to some thousandths. A step of an
+8-bit quantizer is 1 / 127 of the largest value, so it is larger."""
 
 CLEAR_MARGIN = 4
 """A prediction is clear if the difference of its two largest logits is more than this many times
@@ -23,7 +26,19 @@ the tolerance."""
 
 
 class ParityError(ValueError):
-    """The compiled graph differs too much from the exported graph."""
+    """A compiled graph differs too much from the exported graph.
+
+    Attributes:
+        precision: Of the graph, "int8" or "fp32".
+    """
+
+    def __init__(self, message: str, precision: str) -> None:
+        super().__init__(message, precision)  # Both, so that the error can be pickled.
+        self.precision = precision
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return str(self.args[0])
 
 
 @dataclass(frozen=True)
@@ -95,7 +110,8 @@ def check_parity(
     raise ParityError(
         f"compile: the optimized {precision} graph gives other logits than the exported graph: "
         f"they differ by {parity.distance:.3g} (allowed {parity.tolerance:.3g}), and "
-        f"{100 * (1 - parity.same_clear):.1f} % of the clear predictions differ"
+        f"{100 * (1 - parity.same_clear):.1f} % of the clear predictions differ",
+        precision,
     )
 
 

@@ -123,6 +123,7 @@ def _former_synthesizer(part):
     former = _former_part(part)
     if "network" in former:
         network = _without_type(former.pop("network"))
+        assert network.pop("reduction") == 1  # Added later.
         former |= {**network, "network": network.pop("trunk")}
         del former["trunk"]
     if "conditioning" in former:

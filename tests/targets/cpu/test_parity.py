@@ -1,9 +1,11 @@
 """Comparing the logits of exported and compiled graphs."""
 
+import pickle
+
 import numpy as np
 import pytest
 
-from targets.cpu.parity import CLEAR_MARGIN, compare
+from targets.cpu.parity import CLEAR_MARGIN, ParityError, compare
 
 
 def logits(margin, count=100):
@@ -43,3 +45,9 @@ def test_distance_is_the_root_mean_square_of_the_difference():
 
 def test_logits_that_are_not_finite_never_hold():
     assert not compare(logits(1.0), logits(np.nan), 1.0).holds
+
+
+def test_error_is_the_same_after_pickling():
+    """Prefect sends errors between processes."""
+    error = pickle.loads(pickle.dumps(ParityError("compile: differs", "fp32")))
+    assert (str(error), error.precision) == ("compile: differs", "fp32")
