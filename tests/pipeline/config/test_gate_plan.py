@@ -86,7 +86,7 @@ def test_passes_by_hand():
     # 40 steps on 4 replayed images, four with 4 new ones, and the generator step.
     other = config(224, quantize={"method": "noise"})
     student = 400 * 3 * (40 * 4 + 4 * 4 + 4)
-    assert rest_passes(other) == 400 * (3 * 4 + 4 * 4) + student // 5 + 4 * 1_024 // 5
+    assert rest_passes(other) == 400 * (3 * 4 + 4 * 4) + student // 5 + 1_024 // 5
     assert gate_passes(other, plan) == 2 * 7 * 3 * 8 + 2_000 + 4_000 // 5
 
 
