@@ -73,7 +73,7 @@ class FunctionGraph:
                 continue
             for call in layer.calls:
                 output, readers = call.output, self.trace.readers[call.output]
-                if len(readers) == 1 and readers[0].to_node.node_type in op.RELUS:
+                if len(readers) == 1 and readers[0].to_node.node_type in op.CLIPPING:
                     output = Source(readers[0].to_node.node_name, 0)
                 if not self.trace.is_logits(output):
                     found[call.output] = output

@@ -47,8 +47,6 @@ UNQUANTIZED = frozenset(
 
 ADDITIONS = frozenset({"add", "add_", "__add__", "__iadd__", "__radd__"})
 
-RELUS = frozenset({"clamp", "clamp_", "clip", "hardtanh", "hardtanh_", "relu", "relu6", "relu_"})
-
 AVERAGE_POOLS = frozenset({"avg_pool2d", "adaptive_avg_pool2d", "mean"})
 
 QUANTIZERS = frozenset({"symmetric_quantize"})
@@ -147,3 +145,6 @@ LEAKY_RELUS = frozenset({"leaky_relu", "leaky_relu_"})
 RELUS = frozenset({"relu", "relu_"})
 
 CLAMPS = frozenset({"clamp", "clamp_", "clip", "clip_", "hardtanh", "hardtanh_"})
+
+CLIPPING = RELUS | CLAMPS | {"relu6"}
+"""Functions that a quantizer after them can contain."""

@@ -22,7 +22,7 @@ def with_integer_relus(model: ModelProto) -> ModelProto:
     clipping keep signs, so ReLU can come before or after them. The second Q does not change values,
     because they are already multiples of the scale. LeakyRelu is the only ReLU for which ONNX
     Runtime has an int8 kernel. A Clip from 0 to at least the quantizer's largest value, such as
-    ReLU6, is treated as a ReLU.
+    ReLU6, is treated as a ReLU. A ReLU of values that are quantized already stays as it is.
 
     Args:
         model: A Q/DQ graph; changed in place.
@@ -54,10 +54,13 @@ def with_integer_relus(model: ModelProto) -> ModelProto:
 
 def _acts_as_relu(graph: Graph, node: NodeProto, quantizer: NodeProto) -> bool:
     """Return whether a ReLU in place of the node would give the same quantized values."""
-    if quantizer.op_type != "QuantizeLinear":
+    if quantizer.op_type != "QuantizeLinear" or node.op_type not in ("Relu", "Clip"):
         return False
-    if node.op_type != "Clip":
-        return node.op_type == "Relu"
+    # ONNX Runtime merges two pairs of Q and DQ in a row, which changes their values.
+    if graph.produced_by(node.input[0], "DequantizeLinear") is not None:
+        return False
+    if node.op_type == "Relu":
+        return True
     low, high = (graph.constants.get(name) for name in [*node.input, "", ""][1:3])
     scale = graph.scale_of(quantizer)
     if low is None or high is None or scale is None or float(low) != 0:

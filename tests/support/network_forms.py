@@ -308,6 +308,22 @@ class PaddedByName(nn.Module):
         return logits
 
 
+class ClippedBranches(nn.Module):
+    """ReLU6 after a batch norm, as module and as function, and a convolution with two readers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(8, 8, 3, groups=8)
+        self.norm, self.clip, self.third = nn.BatchNorm2d(8), nn.ReLU6(), nn.Conv2d(8, 8, 1)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.second(self.clip(self.norm(self.first(x))))
+        both = torch.cat([self.third(F.relu6(x)), x.sigmoid()], 1)
+        logits: Tensor = self.head(both.mean((2, 3)))
+        return logits
+
+
 FORMS = {
     "batch-sizes": (BatchSizes, 2, 1),
     "sequential": (sequential, 2, 1),
@@ -327,6 +343,7 @@ FORMS = {
     "versioned": (versioned, 2, 1),
     "recurrent": (Recurrent, 2, 1),
     "padded-by-name": (PaddedByName, 4, 0),
+    "clipped-branches": (ClippedBranches, 4, 1),
     "mean-square": (MeanSquare, 5, 1),
 }
 """Each form: its constructor, the number of layers, the number of batch norms that are folded."""

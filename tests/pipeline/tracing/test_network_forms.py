@@ -1,5 +1,6 @@
 """Every form of network: the same outputs after folding, every layer quantized, an exact graph."""
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -17,6 +18,8 @@ from pipeline.quantization.fake_quantizers import (
 from pipeline.quantization.scheme import Scheme
 from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.function_graph import FunctionGraph
+from pipeline.tracing.operations import CLIPPING, QUANTIZERS
+from pipeline.tracing.trace import made_by
 from targets.catalogue.instruction_sets import this_cpu
 from targets.cpu.session import compile_graph, open_session, predict, rewrite_graph_file
 from targets.graph.int8_weights import store_weights_as_int8
@@ -76,6 +79,24 @@ def test_every_convolution_runs_on_an_integer_kernel(name, prepared, tmp_path):
     compiled = compile_graph(rewritten, tmp_path / "compiled.onnx")
     in_float = [layer for layer, kernel in compiled.layers if kernel in {"Conv", "FusedConv"}]
     assert in_float == []
+    # Larger than the images of the calibration, so that values are clipped.
+    x = 3 * images(32).numpy()
+    exported, compiled_ = (
+        predict(open_session(path, optimized=path != rewritten), x)
+        for path in (rewritten, compiled.path)
+    )
+    assert np.linalg.norm(compiled_ - exported) < 0.05 * np.linalg.norm(exported)
+
+
+def test_no_convolution_is_quantized_before_the_function_that_clips_it(name, prepared):
+    trace = FunctionGraph(prepared, images(2)).trace
+    for node in trace.nodes:
+        if (
+            node.node_type in CLIPPING
+            and trace.kinds[(edge := trace.inputs[node.node_name][0]).from_node.node_name]
+            in QUANTIZERS
+        ):
+            assert len(trace.readers[made_by(edge)]) > 1, node.node_name
 
 
 def test_gradients_reach_every_quantized_weight(prepared):

@@ -70,7 +70,7 @@ def clipped(top, scale):
     """Return a graph that clips a tensor at 0 and `top`, and then quantizes it."""
     build = Builder()
     limits = [build.constant(np.float32(value)) for value in (0, top)]
-    return build.finish(build.pair(build.add("Clip", build.pair("images"), *limits), scale), 3)
+    return build.finish(build.pair(build.add("Clip", "images", *limits), scale), 3)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,22 @@ def test_clip_at_the_highest_level_or_above_is_a_relu(levels, kept, tmp_path):
     images = np.broadcast_to(steps[:, None, None, None], (600, 3, 8, 8)).copy()
     expected = logits_of(model, images, tmp_path)
     np.testing.assert_array_equal(logits_of(after, images, tmp_path), expected)
+
+
+def test_relu_of_quantized_values_stays(tmp_path):
+    """Two pairs of Q and DQ in a row: ONNX Runtime would merge them and change the values."""
+    build = Builder()
+    narrow = build.pair(build.convolution(build.pair("images"), 3, 8), np.float32(0.01))
+    wide = build.pair(build.add("Relu", narrow), np.float32(0.04))
+    model = build.finish(build.convolution(wide, 8, 4), 4)
+    assert rewritten(model, with_integer_relus) == model
+    images = np.random.default_rng(0).normal(size=(4, 3, 8, 8)).astype(np.float32)
+    onnx.save(with_unsigned_activations(model), tmp_path / "graph.onnx")
+    slow, fast = (
+        predict(open_session(tmp_path / "graph.onnx", optimized=optimized), images)
+        for optimized in (False, True)
+    )
+    assert np.linalg.norm(fast - slow) < 0.05 * np.linalg.norm(slow)
 
 
 def test_activations_become_unsigned_and_weights_stay_signed():
