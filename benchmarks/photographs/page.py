@@ -71,7 +71,7 @@ def _cells(row: Row) -> list[object]:
         f"{row['agreement_percent']:.1f}",
         row["minutes"],
         "" if generator is None else round(generator / 60, 1),
-        row["peak_gib"],
+        row.get("peak_gib", "not measured"),
         f"{row['integer_layers']}/{row['layers']}" if "layers" in row else "",
     ]
 

@@ -68,7 +68,6 @@ def measure(job: Job, data: Path, state: Path) -> Row:
         "fp32_wrong": wrong["fp32"],
         "int8_wrong": wrong["int8"],
         "minutes": round(minutes, 1),
-        "peak_gib": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2),
         "milliseconds": _latencies(graphs, images),
         **notes,
         "digest": job.digest(),
@@ -108,6 +107,7 @@ def _with_project(job: Job, folder: Path, state: Path) -> tuple[dict[str, Path],
     target = manifest["targets"]["local-cpu"]
     graphs = {name: bundle / target[name]["file"] for name in ("fp32", "int8")}
     notes = {
+        "peak_gib": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2),
         "int8_kernels": target["machine"]["int8"],
         "integer_layers": target["int8"]["integer_layers"],
         "layers": len(target["int8"]["layers"]),
