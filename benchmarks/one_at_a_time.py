@@ -1,4 +1,4 @@
-"""A table whose rows are measured one at a time, because times are part of them."""
+"""A benchmark table whose rows contain times and are therefore measured one at a time."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ from benchmarks.job_queue import J, Row, queue_lock, run_job, run_queue
 
 @dataclass(frozen=True)
 class Table(Generic[J]):
-    """A table of measured rows, in results/NAME.json and results/NAME.md.
+    """A table of measured rows, stored in results/NAME.json and results/NAME.md.
 
     Attributes:
         name: Name of the two files.
         jobs: All rows, in order. A row stores the `key` and the `digest` of its job.
         module: Module that measures one row, for `job_queue.run_job`.
         render: Returns the page from the measured rows and the number of missing ones.
-        line: Returns what is printed about a new row.
+        line: Returns the text that is printed for a new row.
     """
 
     name: str

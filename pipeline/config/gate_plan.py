@@ -1,8 +1,8 @@
-"""How long the held-out generators are trained, and with which batch. Imports no torch.
+"""Choose the rounds and the batch of the held-out generators' training. Imports no torch.
 
-If the run file does not set `gate.rounds`, the verdict costs at most as much as the rest of the
-run. Both are counted in teacher passes from the run file alone, so every machine gets the same
-plan.
+If the run file does not set `gate.rounds`, they are chosen so that the verdict costs at most as
+much as the rest of the run. Both costs are computed from the run file alone, in teacher passes, so
+every machine gets the same plan.
 """
 
 from dataclasses import dataclass, replace
@@ -26,26 +26,27 @@ from pipeline.config.chosen_recipes import (
 from pipeline.config.schema import RunConfig
 
 USUAL_ROUNDS = 400
-"""Rounds with the recipe's batch, with which the verdict was tuned on MNIST."""
+"""Rounds with the recipe's batch. The verdict was tuned on MNIST with this number."""
 
 SMALL_BATCH = 8
-"""Images in a round of a cheaper training. Many small batches train better than few large ones."""
+"""Images in a round of a cheaper training. For the same number of images, many small batches train
+better than few large ones."""
 
 MAX_SMALL_ROUNDS = 1_600
-"""Most rounds with the small batch. On MNIST they give nearly the agreement of the usual plan,
-at half the cost."""
+"""Most rounds with the small batch. On MNIST the agreement is nearly that of the usual plan, at
+half the cost."""
 
 MIN_SMALL_ROUNDS = 40
-"""Fewest rounds with the small batch, also if the rest of the run costs less."""
+"""Fewest rounds with the small batch, even if the rest of the run costs less."""
 
 COMPILED = 2
 """Compiled models that answer every probe: float32 and int8."""
 
 OTHER_STUDENT = 5
-"""So many passes of a student that is not the teacher count as one teacher pass.
+"""Number of passes of a student that count as one teacher pass, if the student is another network.
 
-Its cost is unknown before it is built. With the backward pass, EfficientNet-B0 takes a fifth of
-ResNet-50's time at 224 x 224."""
+The cost of such a student is unknown before it is built. EfficientNet-B0 takes a fifth of
+ResNet-50's time at 224 x 224, with the backward pass."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,10 @@ class GatePlan:
 def gate_plan(config: RunConfig) -> GatePlan:
     """Return how each held-out generator is trained.
 
-    `gate.rounds` is used if the run file sets it. Otherwise the plan has `USUAL_ROUNDS` with the
-    recipe's batch if the images allow that batch and the rest of the run costs as much. If not, it
-    has the small batch and as many rounds as cost at most the rest, within limits.
+    `gate.rounds` is used if the run file sets it. Otherwise the plan is `USUAL_ROUNDS` with the
+    recipe's batch, if the size of the images allows that batch and the plan costs at most as much
+    as the rest of the run. If not, it is the small batch with the most rounds that cost at most as
+    much as the rest, between `MIN_SMALL_ROUNDS` and `MAX_SMALL_ROUNDS`.
     """
     usual = held_out_recipe(config)
     if config.gate.rounds is not None:
@@ -105,7 +107,7 @@ def rest_passes(config: RunConfig) -> int:
 
 
 def _quantization_passes(config: RunConfig) -> int:
-    """Return the teacher passes of making images, calibration and fine-tuning."""
+    """Return the teacher passes of optimizing images, calibration and fine-tuning."""
     section = config.quantize
     passes = _by_student(config, calibration_passes(config))
     if section.method == "batch-norm-images":
@@ -123,5 +125,5 @@ def _quantization_passes(config: RunConfig) -> int:
 
 
 def _by_student(config: RunConfig, passes: int) -> int:
-    """Return passes of the student as teacher passes."""
+    """Convert passes of the student into teacher passes."""
     return passes if config.student == "same" else passes // OTHER_STUDENT

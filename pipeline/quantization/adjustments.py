@@ -1,4 +1,4 @@
-"""Adjust ranges and scales of a network before its quantized fine-tuning, where that helps."""
+"""Adjust ranges, scales and biases of a network before its quantized fine-tuning."""
 
 import copy
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.fixed_form import FixedForm
 
 MAP_TOLERANCE = 1e-3
-"""Largest relative distance of feature maps that count as unchanged."""
+"""Feature maps count as unchanged up to this relative distance."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Adjuster:
-    """Tries each adjustment and keeps those that lower the squared error of the logits.
+    """Try each adjustment and keep those that lower the squared error of the logits.
 
-    Equalization, ranges of least squared error and bias correction are tried in this order, each on
-    the network that the earlier ones left. Each is kept only if it lowers the mean squared
+    Equalization, ranges of least squared error and bias correction are tried in this order. Each
+    starts from the adjustments that were kept before. It is kept only if it lowers the mean squared
     difference between the logits of the fake-quantized and of the float network.
 
     Attributes:
         calibration: (N, C, H, W) images that set the activation ranges.
         comparison: (N, C, H, W) other images, on which the logits are compared.
         keeps_maps: Whether the outputs of the network's `compared_layers` must stay as they are,
-            because an objective compares them with those of a teacher. Equalization is then not
-            kept if it changes them.
+            because an objective compares them with those of a teacher. Equalization is then
+            skipped if it changes them.
     """
 
     calibration: Tensor
@@ -56,16 +56,17 @@ class Adjuster:
     keeps_maps: bool = False
 
     def prepare(self, network: nn.Module, scheme: Scheme) -> tuple[FixedForm, dict[str, Any]]:
-        """Return a prepared copy of a network with the adjustments that help, and notes about them.
+        """Return a prepared copy of a network with the adjustments that were kept, and notes.
 
         Args:
             network: A float student. It is not changed.
             scheme: How to quantize it.
 
         Returns:
-            The network with calibrated fake-quantizers; and notes: `images`, the number of images
-            compared; `error`, the error without adjustments; and `tried`, for each adjustment its
-            `error` (None if it does not apply to the network) and whether it was `kept`.
+            The network with calibrated fake-quantizers, and the notes. `images` is the number of
+            compared images. `error` is the error without adjustments. `tried` contains for each
+            adjustment its `error` (None if it does not apply to the network) and whether it was
+            `kept`.
 
         Raises:
             InputError: As `pipeline.quantization.fake_quantizers.prepare`.

@@ -1,8 +1,8 @@
-"""Correct the shift that quantized weights cause in the mean of a layer's output, without data.
+"""Correct the bias of layers for the error of their quantized weights, without data.
 
 Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV
-2019, section 4.2 and equation 17. The error of the weights, times the expected input, is subtracted
-from the bias:
+2019, section 4.2 and equation 17. Quantized weights shift the mean of a layer's output. The shift
+is the error of the weights times the expected input. It is subtracted from the bias:
 
     b - sum over inputs i and kernel positions k of (W_q - W)[o, i, k] E[x_i]
 
@@ -27,8 +27,9 @@ from pipeline.tracing.trace import made_by
 def correct_biases(network: FixedForm, example: Tensor) -> int:
     """Correct the bias of every layer whose expected input is known, in place.
 
-    Layers without a bias, transposed convolutions (where each output position reads only a part of
-    the kernel), and layers that share parameters or are called several times are left alone.
+    Four kinds of layers are not changed: layers without a bias, layers that share parameters,
+    layers that are called several times, and transposed convolutions, where each output position
+    uses only a part of the kernel.
 
     Args:
         network: A network with fake-quantizers.

@@ -1,9 +1,9 @@
-"""Means of a network's channels that follow from its batch norms, without data.
+"""Compute the means of a network's channels from its batch norms, without data.
 
 Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV
-2019, section 4.2.1 and appendix C. The output of a batch norm is taken as normally distributed,
-with its shift as mean and its gain as standard deviation. Behind a ReLU the distribution is a
-clipped normal one, whose mean has a closed form; a ReLU6 clips at both ends.
+2019, section 4.2.1 and appendix C. The output of a batch norm is assumed to be normally
+distributed, with the batch norm's shift as mean and its gain as standard deviation. After a ReLU it
+is a clipped normal distribution, whose mean has a closed form. A ReLU6 clips at both ends.
 """
 
 import math
@@ -20,7 +20,7 @@ from pipeline.tracing.layers import ChannelStatistics, Source
 from pipeline.tracing.trace import made_by
 
 SMALLEST_DEVIATION = 1e-100
-"""Replaces a deviation of 0, at which the closed form would divide by 0."""
+"""Replaces a standard deviation of 0, by which the closed form would divide."""
 
 
 def clipped_normal_mean(mean: Tensor, deviation: Tensor, low: float, high: float) -> Tensor:
@@ -55,9 +55,10 @@ def _density(x: Tensor) -> Tensor:
 class ChannelMoments:
     """Mean, and where known the standard deviation, of each channel of a network's tensors.
 
-    Known are outputs of batch norms (also folded ones); what moves, clips or averages such values;
-    and sums of tensors with known means. Behind a max pool, and behind all other operations, the
-    mean is unknown.
+    The mean is known for outputs of batch norms (also folded ones), after operations that move,
+    clip or average such values, and for sums of two tensors with known means. It is unknown after
+    all other operations, such as a max pool, and for a clipped tensor whose standard deviation is
+    unknown, such as a sum.
 
     Args:
         root: The network, with or without fake-quantizers. Their rounding error is ignored.

@@ -1,18 +1,20 @@
 """Equalize the weight ranges of consecutive layers, without data.
 
 Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV
-2019, section 4.1. If a channel's values are divided by s before an operation that commutes with
-positive factors, and the next layer's weights for that channel are multiplied by s, the network
-computes the same. Equation 11 chooses s so that the channel has the same range in both weights:
+2019, section 4.1. A channel's values are divided by s in one layer, and the next layer's weights
+for that channel are multiplied by s. The network's results stay the same if the operation between
+the two layers commutes with positive factors. Equation 11 chooses s so that the channel has the
+same range in both weights:
 
     s_i = sqrt(range of the first weight's output channel i / range of the second's input channel i)
 
-A ReLU commutes with positive factors, as do the other operations of `ChannelPath`. A ReLU6 does
-not. It stays as it is, because integer kernels have no limit per channel. A channel is scaled
-through it only if its batch-norm statistics bound it: mean + 4 standard deviations must be below 6
-before, and s is at least as large as needed for at most 6 after. The ReLU6 then acts as a ReLU up
-to the tail of 4 standard deviations, 0.003 % of a normal distribution. All other channels keep
-scale 1. Nothing is scaled through SiLU, Hardswish or other operations that do not commute.
+A ReLU and the other operations of `ChannelPath` commute with positive factors. A ReLU6 does not,
+and its limit cannot be scaled, because integer kernels have one limit for all channels. A channel
+before a ReLU6 is scaled only if its mean + 4 standard deviations, from batch-norm statistics, is
+below 6. s is then made large enough that this value is at most 6 after the scaling too. The ReLU6
+acts as a ReLU on such a channel, except for 0.003 % of a normal distribution. All other channels
+before a ReLU6 keep scale 1. Nothing is scaled through SiLU, Hardswish or other operations that do
+not commute.
 """
 
 import math
@@ -35,7 +37,7 @@ MAX_SWEEPS = 50
 """Largest number of sweeps over all pairs."""
 
 TOLERANCE = 1e-3
-"""No further sweep follows one in which every scale was within this distance of 1."""
+"""Sweeps end after one in which every scale is within this distance of 1."""
 
 TAIL = 4.0
 """Number of standard deviations above the mean at which a channel counts as bounded."""
@@ -43,10 +45,10 @@ TAIL = 4.0
 
 @torch.no_grad()
 def equalize(root: FixedForm, example: Tensor) -> int:
-    """Equalize all pairs of layers of a network, in place; repeat until the scales stay near 1.
+    """Equalize all pairs of layers in place; repeat until all scales are close to 1.
 
-    Only values of parameters change, and `FixedForm.statistics`, which are scaled with them. The
-    scales are computed and applied in float64, so each weight is rounded once.
+    The values of parameters and `FixedForm.statistics` are changed, nothing else. The scales are
+    computed and applied in float64, so each weight is rounded only once.
 
     Args:
         root: A network without fake-quantizers.
@@ -94,7 +96,7 @@ def _upper_ends(root: FixedForm, layer: Layer) -> Tensor | None:
 
 
 def _scalable(root: FixedForm, path: ChannelPath) -> Tensor:
-    """Return which channels of the unscaled network may be scaled, boolean (channels,) or ()."""
+    """Return which channels may be scaled, from the unscaled network: boolean (channels,) or ()."""
     if path.bound == math.inf:
         return torch.tensor(True)
     upper = _upper_ends(root, path.first)

@@ -13,8 +13,9 @@ class QuantizedActivation:
 
     Attributes:
         source: The tensor.
-        uses: The arguments of layers and additions that read it in quantized form.
-        at_source: Whether it is quantized where it is made, for every operation that reads it.
+        uses: The arguments of layers and additions that read the quantized tensor.
+        at_source: Whether it is quantized right after the operation that computes it, so that every
+            reader gets the quantized values. Otherwise only `uses` get them.
         bits: Bits of the quantizer.
     """
 
@@ -30,8 +31,8 @@ class QuantizedWeight:
 
     Attributes:
         layer: The layer.
-        axis: The axis with one scale per index. TensorRT requires the input channels, axis 0, for
-            a transposed convolution.
+        axis: The axis of the weight along which each index has its own scale. For a transposed
+            convolution TensorRT requires axis 0, the input channels.
         bits: Bits of the quantizer.
     """
 
@@ -51,9 +52,9 @@ class Placement:
 def place(graph: FunctionGraph, scheme: Scheme) -> Placement:
     """Place a quantizer at every input and weight of the layers that do not stay in float.
 
-    At 8 bits, ONNX Runtime needs more quantizers to compute in int8. Both terms of an addition are
-    quantized too if one of them is the output of a convolution. Each output of a convolution is
-    quantized, after its ReLU if it has one.
+    At 8 bits, ONNX Runtime needs more quantizers to compute in int8. The output of each convolution
+    is quantized, after its ReLU if it has one. If a term of an addition is the output of a
+    convolution, both terms are quantized.
     """
     weighted = [layer for layer in graph.layers if not layer.is_product]
     edges = {layer.name for layer in (weighted[0], weighted[-1])} if weighted else set()

@@ -1,9 +1,9 @@
 """Choose the range of each activation quantizer by the squared error of its rounding.
 
-A range up to the largest value has few levels for the many small values if some values are much
-larger than the others. The smaller range clips those instead. Source: Shin et al., Fixed-point
-performance analysis of recurrent neural networks, ICASSP 2016 (L2 criterion), and Nagel et al., A
-White Paper on Neural Network Quantization, 2021, section 3.1 ("MSE").
+If a few values are much larger than the others, a range up to the largest value leaves few levels
+for the many small values. A smaller range clips the few large values instead. Source: Shin et al.,
+Fixed-point performance analysis of recurrent neural networks, ICASSP 2016 (L2 criterion), and Nagel
+et al., A White Paper on Neural Network Quantization, 2021, section 3.1 ("MSE").
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,17 +21,17 @@ SHARES = tuple(share / 100 for share in range(100, 9, -1))
 """Candidates, as shares of the largest value: 1, 0.99, ..., 0.1."""
 
 BINS = 8_192
-"""Number of bins of a histogram. The finest candidate, 0.1 at 8 bits, has 6 bins for each step."""
+"""Number of bins of a histogram. The smallest step, that of share 0.1 at 8 bits, has 6 bins."""
 
 CHUNK = 2**22
 """Number of values that are sorted into bins at a time, to limit the memory."""
 
 
 class AbsoluteHistogram(nn.Module):
-    """A histogram of the absolute values that pass, from 0 to `top`; it stores no values.
+    """A histogram, from 0 to `top`, of the absolute values of the tensors that pass.
 
-    Of the values from `top` on, only count, sum and sum of squares are stored. Clipping them to t
-    then has a known squared error.
+    For values of `top` or more, only count, sum and sum of squares are stored. The squared error of
+    clipping them follows from these.
 
     Args:
         top: Upper end of the last bin.
@@ -58,9 +58,10 @@ class AbsoluteHistogram(nn.Module):
     def best_top(self, levels: int) -> float:
         """Return the candidate whose quantizer has the least squared error.
 
-        The candidates are `SHARES` of `top`. For a candidate t, each value x is rounded to the
-        nearest of the numbers 0, t / levels, ..., t, so values above t become t. Values of a bin
-        count as its centre. Of equal candidates the largest is returned.
+        The candidates are `SHARES` of `top`. For a candidate t, each value is rounded to the
+        nearest of the numbers 0, t / levels, ..., t, so values above t become t. Each value counts
+        as the centre of its bin. If several candidates have the same error, the largest is
+        returned.
 
         Args:
             levels: Number of the quantizer's highest level.
@@ -82,7 +83,7 @@ def squared_error_tops(
     levels: Mapping[Source, int],
     batches: Iterable[Tensor],
 ) -> dict[Source, float]:
-    """Return the value of the highest level of each activation quantizer.
+    """Return the value of the highest level of each activation's quantizer.
 
     Args:
         network: The network, without quantizers.

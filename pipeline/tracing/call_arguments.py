@@ -25,7 +25,7 @@ def with_padding_sizes(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments of a convolution with its padding as numbers.
 
-    ONNX has an attribute for the padding "same", which ONNX Runtime refuses for dilated kernels.
+    ONNX has an attribute for the padding "same". ONNX Runtime refuses it for dilated kernels.
     """
     given = {**dict(zip(CONVOLUTION, args, strict=False)), **kwargs}
     if not isinstance(given.get("padding"), str):
@@ -36,7 +36,7 @@ def with_padding_sizes(
     same = given["padding"] == "same"
     totals = [same * d * (int(k) - 1) for d, k in zip(dilations, kernel, strict=True)]
     given["padding"] = tuple(total // 2 for total in totals)
-    if any(total % 2 for total in totals):  # torch pads one more at the end.
+    if any(total % 2 for total in totals):  # torch adds the extra zero at the end.
         sides = [(0, total % 2) for total in reversed(totals)]
         image = functional.pad(image, [size for pair in sides for size in pair])
     given = {"bias": None, **given, "input": image}
@@ -45,15 +45,15 @@ def with_padding_sizes(
 
 
 def output_size(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return a pool's second argument."""
+    """Return the output size of an adaptive pool, its second argument."""
     return args[1] if len(args) > 1 else kwargs["output_size"]
 
 
 def is_size_arithmetic(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Return whether all tensors among the arguments are sizes.
 
-    Sizes are Python numbers, but during export they are tensors. NNCF numbers the calls of each
-    function, and must not count calls with sizes.
+    During export, sizes are tensors instead of Python numbers. NNCF numbers the calls of each
+    function, and calls with sizes must not be counted.
     """
     tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
     return bool(tensors) and all(

@@ -1,4 +1,4 @@
-"""Operations that treat the values of a channel alike and keep the channels in order."""
+"""Operations that work on each channel separately and keep the order of channels."""
 
 import math
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class ChannelOperation:
     """What an operation does to the channels of its input.
 
     Attributes:
-        kind: "moves" keeps all values; "averages" replaces values of a channel by averages that
-            each count every value equally or not at all; "scales" is any other operation that
-            commutes with a positive factor per channel; "clips" limits values to `low` and `high`.
+        kind: "moves" keeps all values. "averages" replaces values by unweighted means of values of
+            the same channel. "clips" limits values to `low` and `high`. "scales" is any other
+            operation that commutes with a positive factor per channel.
         repeats: Number of output channels for each input channel. It is above 1 if positions are
             flattened into channels.
         low: The lower limit.
@@ -34,9 +34,9 @@ class ChannelOperation:
 
 
 def channel_operation(trace: Trace, name: str) -> ChannelOperation | None:
-    """Return what an operation does to channels, or None if it is no operation of this kind.
+    """Return what an operation does to channels, or None for all other operations.
 
-    A fake-quantizer counts as a move; its rounding is ignored.
+    A fake-quantizer counts as "moves"; its rounding is ignored.
 
     Args:
         trace: The trace.
@@ -82,7 +82,7 @@ def sum_terms(trace: Trace, name: str) -> tuple[Source, Source] | None:
 
 
 def _move(before: tuple[int, ...], after: tuple[int, ...]) -> ChannelOperation | None:
-    """Return the move between two shapes, if it keeps images and the order of channels."""
+    """Return a "moves" operation if the new shape keeps images and the order of channels."""
     if min(len(before), len(after)) <= CHANNEL_AXIS or before[0] != after[0]:
         return None
     if math.prod(before) != math.prod(after):
@@ -117,7 +117,7 @@ def _average(node: NNCFNode, before: tuple[int, ...]) -> ChannelOperation | None
         return ChannelOperation("averages") if of_positions else None
     if len(before) != 4:
         return None
-    # Zeros that are averaged too, and windows over the border, change the mean.
+    # Padded zeros, windows beyond the border and another divisor change the mean.
     padded = node.node_type == "avg_pool2d" and (
         _argument(node, 3, "padding", 0) not in (0, (0, 0), [0, 0])
         or _argument(node, 4, "ceil_mode", False)
@@ -127,7 +127,7 @@ def _average(node: NNCFNode, before: tuple[int, ...]) -> ChannelOperation | None
 
 
 def _pads_positions(node: NNCFNode, before: tuple[int, ...]) -> bool:
-    """Return whether a padding inserts zeros or copies at positions of the same channel."""
+    """Return whether a padding adds only zeros, or copies of values of the same channel."""
     amounts = _argument(node, 1, "pad", None) or _argument(node, 1, "padding", None)
     if not amounts or len(amounts) > 2 * (len(before) - 2):
         return False

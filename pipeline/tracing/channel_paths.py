@@ -17,10 +17,9 @@ from pipeline.tracing.trace import CONSTANT, Trace, made_by
 
 @dataclass(frozen=True)
 class ChannelPath:
-    """Two layers, and the operations between them, that nothing else reads or writes.
+    """Two layers and the operations between them. No other operation reads the values in between.
 
-    The operations commute with a positive factor per channel as long as values stay at or below
-    `bound`.
+    The operations commute with a positive factor per channel if values are at most `bound`.
 
     Attributes:
         first: The layer that makes the channels.
@@ -36,7 +35,7 @@ class ChannelPath:
 
 
 def channel_paths(root: FixedForm, graph: FunctionGraph) -> list[ChannelPath]:
-    """Return every such pair of a network without fake-quantizers, in the order of the calls."""
+    """Return all paths of a network without fake-quantizers, in the order of the calls."""
     found = [
         _path(graph, layer) for layer in graph.layers if has_own_parameters(root, graph, layer)
     ]
@@ -46,7 +45,7 @@ def channel_paths(root: FixedForm, graph: FunctionGraph) -> list[ChannelPath]:
 
 
 def has_own_parameters(root: FixedForm, graph: FunctionGraph, layer: Layer) -> bool:
-    """Return whether a layer is called once and nothing else reads its weight and its bias.
+    """Return whether a layer is called once and nothing else reads its weight or bias.
 
     Fake-quantizers of the weight are skipped.
     """
@@ -73,7 +72,7 @@ def _is_own(root: FixedForm, trace: Trace, edge: NNCFGraphEdge, name: str | None
 
 
 def _path(graph: FunctionGraph, first: Layer) -> ChannelPath | None:
-    """Follow the output of a layer to the layer that reads it."""
+    """Return the path from a layer to the next layer, or None if there is none."""
     layers = {layer.calls[0].output.operation: layer for layer in graph.layers}
     edge, repeats, bound = _only_reader(graph.trace, first.calls[0].output), 1, math.inf
     if edge is None or len(edge.tensor_shape) != len(first.weight_shape or ()):
@@ -97,6 +96,6 @@ def _path(graph: FunctionGraph, first: Layer) -> ChannelPath | None:
 
 
 def _only_reader(trace: Trace, made: Source) -> NNCFGraphEdge | None:
-    """Return where a tensor is read, if its values are read only once and as a first argument."""
+    """Return where a tensor is read if it is read once, as the first argument; else None."""
     read = [edge for edge in trace.readers[made] if edge.to_node.node_type not in op.METADATA]
     return read[0] if len(read) == 1 and read[0].input_port_id == 0 else None

@@ -59,7 +59,10 @@ def _axes(layer: Layer) -> int:
 
 
 def _along_grouped_axis(values: Tensor, layer: Layer) -> Tensor:
-    """Return the values of the channels of axis 1, whose groups are ranges of axis 0."""
+    """Return the values in a shape that broadcasts against the weight.
+
+    Axis 1 of the weight has the channels of one group. Each group is a range of axis 0.
+    """
     assert layer.weight_shape is not None
     first, second = layer.weight_shape[:2]
     by_group = values.view(layer.groups, 1, second).expand(-1, first // layer.groups, -1)

@@ -1,4 +1,4 @@
-"""Replacements of torch functions, made of operations that can be quantized and exported."""
+"""Replace torch functions by operations that can be quantized and exported."""
 
 import math
 from typing import Any
@@ -20,7 +20,7 @@ def scaled_dot_product_attention(
 ) -> Tensor:
     """Compute torch's function of this name with two matrix products and a softmax.
 
-    The two products can then be quantized, and can be exported at every opset.
+    The two products can be quantized and exported at every opset.
 
     Args:
         query: (..., L, E).
@@ -54,8 +54,8 @@ def scaled_dot_product_attention(
 def adaptive_avg_pool2d(image: Tensor, output_size: Any) -> Tensor:
     """Compute torch's function of this name with constant sizes.
 
-    For torch's own function, the exporter supports only constant input sizes that are multiples of
-    the output sizes.
+    The exporter supports torch's own function only if the input sizes are constant and are
+    multiples of the output sizes.
 
     Args:
         image: (..., H, W).
@@ -83,7 +83,7 @@ def rms_norm(
         input: (..., *normalized_shape).
         normalized_shape: The last axes, over which the mean square is computed.
         weight: Factors of this shape; None for 1.
-        eps: Added to the mean square; None for the smallest step of the type above 1.
+        eps: Added to the mean square; None for the machine epsilon of the type.
 
     Returns:
         A tensor like the input.
@@ -99,7 +99,7 @@ def local_response_norm(
 ) -> Tensor:
     """Compute torch's function of this name without its branch for empty tensors.
 
-    The exporter would write the branch, and ONNX Runtime refuses the result.
+    The exporter would write this branch into the graph, and ONNX Runtime refuses such a graph.
 
     Args:
         input: (N, C, ...).
@@ -120,7 +120,7 @@ def local_response_norm(
 
 
 def is_global(output_size: Any) -> bool:
-    """Return whether an adaptive pool averages the whole image, which the exporter supports."""
+    """Return whether an adaptive pool averages the whole image. The exporter supports that."""
     return output_size == 1 or output_size in ((1, 1), [1, 1])
 
 

@@ -1,4 +1,4 @@
-"""Count multiply-adds, and find the calls that have some but cannot be quantized."""
+"""Count multiply-adds, and find calls with multiply-adds that cannot be quantized."""
 
 import math
 
@@ -20,7 +20,7 @@ def groups(node: NNCFNode) -> int:
 
 
 def multiply_adds(trace: Trace, node: NNCFNode, call: Call) -> int:
-    """Return the multiply-adds of a layer's call, for one image."""
+    """Return the multiply-adds of one call of a layer, for one image."""
     edges = trace.inputs[node.node_name]
     made = trace.readers[call.output]
     if not made:

@@ -12,11 +12,11 @@ def products_of(equation: Any, *operands: Any) -> tuple[list[str], str, Sequence
     """Return the arguments of `einsum` for a call of `torch.einsum`.
 
     Args:
-        equation: The equation; torch also takes a tensor here, followed by lists of axes.
+        equation: The equation. In another form of the call, it is a tensor followed by axes.
         operands: The tensors, or one list of them.
 
     Returns:
-        None if the call cannot be written as matrix products, or has one operand only.
+        None if the call has only one operand or cannot be written as matrix products.
     """
     in_list = len(operands) == 1 and not isinstance(operands[0], Tensor)
     tensors = operands[0] if in_list else operands
@@ -29,7 +29,7 @@ def products_of(equation: Any, *operands: Any) -> tuple[list[str], str, Sequence
 def parse(equation: str, dimensions: Sequence[int]) -> tuple[list[str], str] | None:
     """Return the indices of each operand and of the result, one letter per axis.
 
-    An ellipsis becomes digits, one for each axis.
+    An ellipsis is replaced by one digit for each of its axes.
 
     Args:
         equation: An equation of `torch.einsum`, such as "bchw,oc->bohw".
@@ -65,7 +65,7 @@ def einsum(terms: Sequence[str], result: str, operands: Sequence[Tensor]) -> Ten
     Args:
         terms: The indices of each operand, as `parse` returns them.
         result: The indices of the result.
-        operands: The tensors. An axis with a digit may have size 1 and is then repeated.
+        operands: The tensors. An axis with a digit is broadcast if its size is 1.
 
     Returns:
         The tensor that `torch.einsum` returns.
@@ -79,10 +79,10 @@ def einsum(terms: Sequence[str], result: str, operands: Sequence[Tensor]) -> Ten
 
 
 def _product(first: str, a: Tensor, second: str, b: Tensor, needed: set[str]) -> tuple[str, Tensor]:
-    """Multiply two tensors and sum over the indices that they share and nothing else needs."""
+    """Multiply two tensors and sum over shared indices that are not in `needed`."""
     first, a = _summed(first, a, needed | set(second))
     second, b = _summed(second, b, needed | set(first))
-    if isinstance(a, nn.Parameter):  # A layer multiplies its input from the right.
+    if isinstance(a, nn.Parameter):  # The weight is the second factor, as in a linear layer.
         first, a, second, b = second, b, first, a
     both = [name for name in first if name in second]
     summed = [name for name in both if name not in needed]
@@ -109,13 +109,13 @@ def _product(first: str, a: Tensor, second: str, b: Tensor, needed: set[str]) ->
 
 
 def _summed(names: str, value: Tensor, needed: set[str]) -> tuple[str, Tensor]:
-    """Sum over the indices that nothing needs."""
+    """Sum over the indices that are not in `needed`."""
     axes = [axis for axis, name in enumerate(names) if name not in needed]
     return "".join(name for name in names if name in needed), value.sum(axes) if axes else value
 
 
 def _spread(names: str, value: Tensor, order: Sequence[str]) -> Tensor:
-    """Return the tensor with its axes in this order, and axes of size 1 for the other indices."""
+    """Return the tensor with one axis per index of `order`; missing axes get size 1."""
     value = value.permute([names.index(name) for name in order if name in names])
     for axis, name in enumerate(order):
         if name not in names:
@@ -124,7 +124,7 @@ def _spread(names: str, value: Tensor, order: Sequence[str]) -> Tensor:
 
 
 def _merged(value: Tensor, start: int, count: int) -> Tensor:
-    """Make one axis of `count` adjacent axes; of no axes, an axis of size 1."""
+    """Merge `count` adjacent axes into one; for 0 axes, insert an axis of size 1."""
     if count == 0:
         return value.unsqueeze(start)
     return value if count == 1 else value.flatten(start, start + count - 1)

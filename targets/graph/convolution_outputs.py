@@ -1,11 +1,11 @@
-"""Convolutions in the form that TensorRT fuses with the functions that follow them."""
+"""Remove quantizers that keep TensorRT from fusing a convolution with the next function."""
 
 from onnx import ModelProto, NodeProto
 
 from targets.graph.topology import LAYER_OPERATORS, MOVEMENT_OPERATORS, Graph
 
 READERS = (*LAYER_OPERATORS, "Add")
-"""Operators that TensorRT runs in int8 if a Q/DQ is before them."""
+"""Operators that TensorRT runs in int8 if their inputs come from a Q/DQ."""
 
 MOVES = (*MOVEMENT_OPERATORS, "Split")
 
@@ -13,15 +13,15 @@ MOVES = (*MOVEMENT_OPERATORS, "Split")
 def unquantize_unused_outputs(model: ModelProto) -> ModelProto:
     """Remove the Q/DQ after a convolution if no layer and no addition reads the quantized values.
 
-    Functions such as SiLU or a concatenation follow. TensorRT fuses them with the convolution if
-    nothing is between. A graph for ONNX Runtime keeps the Q/DQ, because without them the
-    convolution would run in float.
+    Such a Q/DQ is followed by a SiLU, a concatenation or another function. TensorRT fuses the
+    convolution with that function only if no Q/DQ is between them. A graph for ONNX Runtime keeps
+    the Q/DQ, because otherwise the convolution would run in float.
 
     Args:
         model: A Q/DQ graph; changed in place.
 
     Returns:
-        The same model. Its values differ by the rounding that is removed.
+        The same model. Its results change slightly, because a rounding is removed.
     """
     graph = Graph(model)
     removed: list[NodeProto] = []

@@ -1,4 +1,4 @@
-"""Merge a padding with zeros into the convolutions that follow it."""
+"""Merge zero padding into the convolutions that follow it."""
 
 import numpy as np
 from onnx import ModelProto, NodeProto, helper
@@ -8,7 +8,7 @@ from targets.graph.topology import Array, Graph
 
 
 def merge_pads(model: ModelProto) -> ModelProto:
-    """Add a padding with zeros to the `pads` of the convolutions that alone read its output.
+    """Move zero padding into the `pads` of the convolutions, if nothing else reads its output.
 
     ONNX Runtime keeps a convolution in float if a Pad node is between it and its quantizer.
 
@@ -16,7 +16,7 @@ def merge_pads(model: ModelProto) -> ModelProto:
         model: Changed in place.
 
     Returns:
-        The same model. Its values stay the same.
+        The same model. Its results do not change.
     """
     graph = Graph(model)
     for pad in graph.nodes:
@@ -38,7 +38,7 @@ def merge_pads(model: ModelProto) -> ModelProto:
 
 
 def _zeros_around_image(graph: Graph, pad: NodeProto) -> list[int] | None:
-    """Return the number of zeros before and after each image axis; None for another padding."""
+    """Return the zeros before and after each image axis, or None if it is no zero padding."""
     if pad.op_type != "Pad" or _text(pad, "mode", "constant") != "constant":
         return None
     if len(pad.input) > 3 and pad.input[3]:
@@ -48,13 +48,13 @@ def _zeros_around_image(graph: Graph, pad: NodeProto) -> list[int] | None:
     if sizes is None or value is None or np.any(value != 0) or np.any(sizes < 0):
         return None
     axes = len(sizes) // 2
-    if np.any(sizes[[0, 1, axes, axes + 1]] != 0):  # Images or channels.
+    if np.any(sizes[[0, 1, axes, axes + 1]] != 0):  # Padding of images or channels.
         return None
     return [int(size) for size in (*sizes[2:axes], *sizes[axes + 2 :])]
 
 
 def _has_numbers(node: NodeProto) -> bool:
-    """Return whether a node is a convolution that gives its padding as numbers."""
+    """Return whether a node is a convolution whose padding is given as numbers."""
     return node.op_type == "Conv" and _text(node, "auto_pad", "NOTSET") == "NOTSET"
 
 
