@@ -3,7 +3,7 @@
 python -m benchmarks.photographs --data DATA --state STATE
 python -m benchmarks.photographs --list
 
-To continue after an interruption, give the same command again.
+To continue after an interruption, run the same command again.
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ def main(
     only: Annotated[list[str], typer.Option(help="Measure this row only; repeatable.")] = [],  # noqa: B006
     list_only: Annotated[bool, typer.Option("--list", help="List the remaining rows.")] = False,
 ) -> None:
-    """Measure the remaining rows, one at a time, because times are measured."""
+    """Measure the remaining rows, one at a time, so that they do not slow each other down."""
     if list_only:
         print_missing(TABLE.missing(), len(JOBS))
     elif TABLE.measure(data, state, minutes, only):

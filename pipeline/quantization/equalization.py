@@ -11,10 +11,10 @@ same range in both weights:
 A ReLU and the other operations of `ChannelPath` commute with positive factors. A ReLU6 does not,
 and its limit cannot be scaled, because integer kernels have one limit for all channels. A channel
 before a ReLU6 is scaled only if its mean + 4 standard deviations, from batch-norm statistics, is
-below 6. s is then made large enough that this value is at most 6 after the scaling too. The ReLU6
-acts as a ReLU on such a channel, except for 0.003 % of a normal distribution. All other channels
-before a ReLU6 keep scale 1. Nothing is scaled through SiLU, Hardswish or other operations that do
-not commute.
+below 6. Its s is then made large enough that this value is at most 6 after the scaling too. The
+ReLU6 acts as a ReLU on such a channel, except for 0.003 % of a normal distribution. All other
+channels before a ReLU6 keep scale 1. Nothing is scaled through SiLU, Hardswish or other operations
+that do not commute.
 """
 
 import math
