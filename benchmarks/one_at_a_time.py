@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic
+from typing import Annotated, Generic
+
+import typer
 
 from base.durable_files import write_durably
 from benchmarks import result_pages
-from benchmarks.job_queue import J, Row, queue_lock, run_job, run_queue
+from benchmarks.job_queue import J, Row, print_missing, queue_lock, run_job, run_queue
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,26 @@ class Table(Generic[J]):
                 workers=1,
                 minutes=minutes,
             )
+
+    def main(self) -> Callable[..., None]:
+        """Return the function of the table's command, for `typer.run`."""
+
+        def measure(
+            data: Annotated[Path, typer.Option(help="Folder with the real data sets.")] = Path(
+                "data"
+            ),
+            state: Annotated[Path, typer.Option(help="For unfinished runs.")] = Path("state"),
+            minutes: Annotated[float, typer.Option(help="Start no row after this time.")] = 1e9,
+            only: Annotated[list[str], typer.Option(help="Measure this row; repeatable.")] = [],  # noqa: B006
+            list_only: Annotated[bool, typer.Option("--list", help="List missing rows.")] = False,
+        ) -> None:
+            """Measure the missing rows, one at a time, so that they do not slow each other down."""
+            if list_only:
+                print_missing(self.missing(), len(self.jobs))
+            elif self.measure(data, state, minutes, only):
+                raise typer.Exit(1)
+
+        return measure
 
     def _store(self, job: J, row: Row) -> str:
         rows = {**self.rows(), job.key: {**row, "key": job.key}}

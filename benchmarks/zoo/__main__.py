@@ -6,12 +6,9 @@ python -m benchmarks.zoo --list
 To continue after an interruption, give the same command again.
 """
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from benchmarks.job_queue import Row, print_missing
+from benchmarks.job_queue import Row
 from benchmarks.one_at_a_time import Table
 from benchmarks.zoo.models import JOBS
 from benchmarks.zoo.page import render
@@ -24,19 +21,5 @@ def _line(row: Row) -> str:
 TABLE = Table("zoo", JOBS, "benchmarks.zoo.run", render, _line)
 
 
-def main(
-    data: Annotated[Path, typer.Option(help="Folder with the real data sets.")] = Path("data"),
-    state: Annotated[Path, typer.Option(help="Folder for unfinished runs.")] = Path("state"),
-    minutes: Annotated[float, typer.Option(help="Start no row after this many minutes.")] = 1e9,
-    only: Annotated[list[str], typer.Option(help="Measure this row only; repeatable.")] = [],  # noqa: B006
-    list_only: Annotated[bool, typer.Option("--list", help="List the remaining rows.")] = False,
-) -> None:
-    """Measure the remaining rows, one at a time, because times are measured."""
-    if list_only:
-        print_missing(TABLE.missing(), len(JOBS))
-    elif TABLE.measure(data, state, minutes, only):
-        raise typer.Exit(1)
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(TABLE.main())

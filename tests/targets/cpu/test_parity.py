@@ -1,6 +1,6 @@
 """Comparing the logits of exported and compiled graphs."""
 
-import pickle
+import copy
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_logits_that_are_not_finite_never_hold():
     assert not compare(logits(1.0), logits(np.nan), 1.0).holds
 
 
-def test_error_is_the_same_after_pickling():
-    """Prefect sends errors between processes."""
-    error = pickle.loads(pickle.dumps(ParityError("compile: differs", "fp32")))
+def test_error_is_the_same_after_copying():
+    """A copy is rebuilt from `args`, as when Prefect sends an error to another process."""
+    error = copy.copy(ParityError("compile: differs", "fp32"))
     assert (str(error), error.precision) == ("compile: differs", "fp32")
