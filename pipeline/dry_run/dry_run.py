@@ -19,6 +19,7 @@ from pipeline.config.schema import RunConfig
 from pipeline.config.weight_range import half_range
 from pipeline.dry_run.costs import Stage, TrainingCosts, resident_bytes, time_passes, trial_images
 from pipeline.dry_run.network_summary import NetworkSummary, summarise
+from pipeline.dry_run.trial_rounds import run_trial_rounds
 from pipeline.export.graph_forms import int8_forms, to_graph
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.fake_quantizers import add_quantizers, to_torch_quantizers
@@ -71,7 +72,7 @@ class DryRun:
 
 
 def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
-    """Build, differentiate, quantize, export and run the networks of a run file.
+    """Build, differentiate, quantize, train, export and run the networks of a run file.
 
     No file is kept.
 
@@ -82,7 +83,7 @@ def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
     Raises:
         InputError: If the networks, the run file or the targets would make a run fail.
     """
-    steps: list[str] = ["networks", "gradient", "quantize", "export", "run", "estimate"]
+    steps = ["networks", "gradient", "quantize", "training", "export", "run", "estimate"]
 
     def report(step: str) -> None:
         reporter.phase("check", steps.index(step) + 1, len(steps), {})
@@ -106,6 +107,8 @@ def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
     add_quantizers(prepared, images, scheme)
     summary = summarise(student, FunctionGraph(root, images[:2]), scheme)
     report("quantize")
+    run_trial_rounds(config, networks, prepared, len(images), device)
+    report("training")
     stages, slow = [], []
     costs = TrainingCosts(
         config,
