@@ -7,8 +7,8 @@ from typing import Literal
 
 from benchmarks.product_run import SHORT_GATE
 
-Method = Literal["generator-images", "noise", "onnxruntime", "nncf"]
-"""Two methods of the project, and two other tools with default settings, calibrated on noise."""
+Method = Literal["generator-images", "noise", "onnxruntime", "nncf", "modelopt"]
+"""Two methods of the project, and three other tools with default settings, calibrated on noise."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ JOBS = tuple(
         ("noise", "full"),
         ("onnxruntime", "full"),
         ("nncf", "full"),
+        ("modelopt", "full"),
         ("generator-images", "full"),
         ("generator-images", "half"),
     )
