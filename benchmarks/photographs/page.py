@@ -10,6 +10,7 @@ from benchmarks.result_pages import markdown_table
 
 HEAD = [
     *("method", "weight range", "seed", "float %", "int8 %", "drop, points [95 %]"),
+    "not optimized %",
     *("agreement %", "minutes", "generator minutes", "peak GiB", "integer layers"),
 ]
 
@@ -49,7 +50,9 @@ def render(rows: Sequence[Row], missing: int) -> str:
                 "`quantize_static`, `nncf` is `nncf.quantize` and `modelopt` is "
                 "`modelopt.onnx.quantization.quantize` (nvidia-modelopt 0.47.0), all with default "
                 "settings on 128 images of noise. The drop is the accuracy that int8 loses against "
-                "float on the same photographs, with its paired interval. The verdict uses one "
+                "float on the same photographs, with its paired interval. `not optimized` is the "
+                "accuracy of the same int8 graph without ONNX Runtime's optimizations, which can "
+                "destroy graphs with signed activations on x86. The verdict uses one "
                 "held-out generator, trained for two rounds. Instruction set of the int8 kernels: "
                 f"{', '.join(kernels)}.",
                 markdown_table(HEAD, map(_cells, rows)),
@@ -71,6 +74,7 @@ def _cells(row: Row) -> list[object]:
         *(row["method"], row["weight_range"], row["seed"]),
         *(f"{row['fp32_percent']:.1f}", f"{row['int8_percent']:.1f}"),
         f"{points:.1f} [{points - half:.1f}, {points + half:.1f}]",
+        f"{row['unoptimized_percent']:.1f}" if "unoptimized_percent" in row else "",
         f"{row['agreement_percent']:.1f}",
         row["minutes"],
         "" if generator is None else round(generator / 60, 1),

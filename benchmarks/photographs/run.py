@@ -53,6 +53,10 @@ def measure(job: Job, data: Path, state: Path) -> Row:
         name: predict(open_session(graph, threads=0), images).argmax(1)
         for name, graph in graphs.items()
     }
+    if not job.is_ours:
+        # ONNX Runtime's optimizations for x86 can destroy graphs with signed activations.
+        plain = predict(open_session(graphs["int8"], optimized=False, threads=0), images)
+        notes["unoptimized_percent"] = 100 * float((plain.argmax(1) == np.array(labels)).mean())
     wrong = {name: np.flatnonzero(found != labels).tolist() for name, found in answers.items()}
     return {
         "method": job.method,
