@@ -95,7 +95,7 @@ def distill_and_quantize(
         return Completed(message=f"not exported: fewer than 8 bits; bundle in {folder}")
     line = (
         f"{verdict['outcome']}: agreement {100 * verdict['agreement']:.2f} % with the teacher on "
-        f"{verdict['images']} synthetic probes; bundle in {folder}"
+        f"{verdict['images']} synthetic probes; {verdict['because']}; bundle in {folder}"
     )
     if verdict["outcome"] == Outcome.PASS:
         return Completed(message=line)
