@@ -22,6 +22,7 @@ def summary_rows(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
         ("teacher", manifest["teacher"]["architecture"]),
         ("student", manifest["student"]),
         ("training", "; ".join(manifest["health"]) or "healthy, never rolled back"),
+        *(("warning", warning) for warning in manifest.get("warnings", [])),
     ]
     if verdict is None:
         return [
