@@ -20,9 +20,9 @@ from dfkd.models.forward_pass import batch_norms
 MIN_SHARE = 1 / 8
 
 MAX_FACTOR = 2.5
-"""Largest accepted factor between reached and stored variances. With the true normalization it is
-at most 1.7, with 0..1 instead of a normalization to variance 1 at least 4.2; see
-benchmarks/results/input_checks.md."""
+"""Largest accepted factor between reached and stored variances. With the true normalization of
+seven teachers it is at most 1.7; with values from 0 to 1 as they are instead of their normalization
+at least 4.2."""
 
 MAX_SHIFT = 0.5
 """Largest accepted distance between reached and stored means, in stored standard deviations. With
