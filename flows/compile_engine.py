@@ -15,6 +15,7 @@ from base.errors import InputError
 from base.file_lock import folder_lock
 from flows.support.retry_policy import RETRIES
 from pipeline.bundle.unpacking import unpack
+from pipeline.releases.awaited_engines import release_awaited
 from pipeline.releases.engine_orders import ENGINE_STEP, store_result
 from pipeline.store.store import Store
 from targets.bundle.bundle_files import BundleError
@@ -48,6 +49,9 @@ def compile_engine(
 ) -> State[Any]:
     """Fetch an order, build its engine on this device, and put the result into the store.
 
+    If the run that ordered the engine has ended without it, its bundle is now released for the
+    target, provided that the engine has passed.
+
     Args:
         store: Folder or URL of the store, as this device reaches it.
         order: The order's sha256.
@@ -63,10 +67,12 @@ def compile_engine(
     try:
         with folder_lock(folder, log.info):
             if _is_built(store, key, target):
+                _release(store, key)
                 return Completed(message=f"{target}: engine reused, the device has not changed")
             _fetch(store, order, folder)
             place = _build(folder, target, dla_core)
             _send(store, key, place)
+            _release(store, key)
             _delete_finished(folder)
     except USER_ERRORS as error:
         for path in sorted(folder.glob("built/*/build.*.log")):
@@ -98,6 +104,13 @@ def _build(folder: Path, target: str, dla_core: int | None) -> Path:
 @task(name="send", persist_result=False, **RETRIES)
 def _send(store: str, key: str, place: Path) -> None:
     store_result(Store(store), key, place)
+
+
+@task(name="release", persist_result=False, **RETRIES)
+def _release(store: str, key: str) -> None:
+    """Release the bundles that wait for this engine, if the runs that ordered it have ended."""
+    for released in release_awaited(Store(store), key):
+        get_run_logger().info(f"{released}: released")
 
 
 def _delete_finished(finished: Path) -> None:

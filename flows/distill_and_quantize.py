@@ -22,8 +22,9 @@ from pipeline.bundle.writing import write_bundle
 from pipeline.chain import Artifacts, add_artifacts, chain, run_step
 from pipeline.config.run_file import RunOverrides, read_run_file
 from pipeline.config.schema import RunConfig
+from pipeline.releases.awaited_engines import await_engines
 from pipeline.releases.engine_orders import create_orders
-from pipeline.releases.publishing import PublishResult, publish
+from pipeline.releases.publishing import PublishResult, pending_engines, publish
 from pipeline.reporter import Reporter
 from pipeline.run import check_run, default_output, default_store
 from pipeline.store.step_record import StepRecord, digest
@@ -33,7 +34,14 @@ from pipeline.training.progress import reporter
 from targets.bundle.bundle_files import Manifest
 from targets.bundle.verdict import Outcome
 
-VERDICT_STATES = ("Completed", *(o.capitalize() for o in Outcome if o is not Outcome.PASS))
+PENDING_ENGINE = "Pending engine"
+"""Name of the final state of a run whose verdict is pass, but which lacks an engine."""
+
+VERDICT_STATES = (
+    "Completed",
+    PENDING_ENGINE,
+    *(o.capitalize() for o in Outcome if o is not Outcome.PASS),
+)
 """Names of the final states of a flow run with a verdict."""
 
 EVENTS = {
@@ -80,7 +88,8 @@ def distill_and_quantize(
         metrics: Folder for the losses, as JSON lines and for TensorBoard.
 
     Returns:
-        Completed if the verdict is pass; else Failed, and the state has the outcome's name.
+        Completed if the verdict is pass, with the name "Pending engine" if an engine is not built
+        yet; else Failed, and the state has the outcome's name.
     """
     chosen = tuple(targets) if targets is not None else None
     seed = _new_seed() if force else seed
@@ -95,11 +104,16 @@ def distill_and_quantize(
         return Completed(message=f"not exported: fewer than 8 bits; bundle in {folder}")
     line = (
         f"{verdict['outcome']}: agreement {100 * verdict['agreement']:.2f} % with the teacher on "
-        f"{verdict['images']} synthetic probes; bundle in {folder}"
+        f"{verdict['images']} synthetic probes; {verdict['because']}; bundle in {folder}"
     )
-    if verdict["outcome"] == Outcome.PASS:
-        return Completed(message=line)
-    return Failed(message=line, name=Outcome(verdict["outcome"]).capitalize())
+    if verdict["outcome"] != Outcome.PASS:
+        return Failed(message=line, name=Outcome(verdict["outcome"]).capitalize())
+    if pending := pending_engines(manifest):
+        waiting = ", ".join(pending)
+        return Completed(
+            message=f"{line}; not released for {waiting}: engine pending", name=PENDING_ENGINE
+        )
+    return Completed(message=line)
 
 
 def _run(
@@ -126,6 +140,7 @@ def _run(
 def _release(manifest: Manifest, store: Store, folder: Path) -> None:
     """Release the bundle if its verdict is pass, and send an event with the outcome."""
     outcome = publish(store, folder, manifest["bundle"])
+    await_engines(store, manifest)
     get_run_logger().info(f"{manifest['name']}: bundle {manifest['bundle'][:12]} {outcome}")
     if outcome not in EVENTS:
         return

@@ -24,6 +24,7 @@ from dfkd.training.round_report import SHARES, Round, RoundResult
 from dfkd.training.snapshot import Snapshot
 from dfkd.training.stage_check import check_stages
 from dfkd.training.student_phase import StudentPhase, StudentResult
+from dfkd.training.teacher_mode import require_eval_mode
 from dfkd.training.term_weighting import Weighting, usable_terms
 
 __all__ = ["Counts", "DivergedError", "Loop", "Plan", "Round", "build_generator"]
@@ -51,6 +52,7 @@ class Loop:
 
     Raises:
         RecipeError: If the recipe cannot be used with teacher or student.
+        ValueError: If the teacher, or a module in it, is in training mode.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Loop:
         precision: torch.dtype = torch.float32,
         rates: Mapping[str, float] | None = None,
     ) -> None:
+        require_eval_mode(teacher)
         self.recipe, self.classes, self.device, self.plan = recipe, classes, device, plan
         self.student, self.generator = student, generator
         self._cuda = device.type == "cuda"

@@ -45,6 +45,7 @@ def make_manifest(
             "class_names": list(config.teacher.class_names),
         },
         "student": notes.get("distill", notes["teacher"])["name"],
+        "warnings": notes["teacher"].get("warnings", []),
         "health": [line for step_notes in notes.values() for line in _health_events(step_notes)],
         "input": config.input.model_dump(mode="json"),
         "run": config.model_dump(mode="json", exclude={"teacher": {"weights"}}),

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from pipeline.bundle.recommendation import recommendation_sentence
 from targets.bundle.bundle_files import Manifest
+from targets.bundle.verdict import Outcome
 
 
 def summary_rows(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
@@ -21,6 +22,7 @@ def summary_rows(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
         ("teacher", manifest["teacher"]["architecture"]),
         ("student", manifest["student"]),
         ("training", "; ".join(manifest["health"]) or "healthy, never rolled back"),
+        *(("warning", warning) for warning in manifest.get("warnings", [])),
     ]
     if verdict is None:
         return [
@@ -37,6 +39,15 @@ def summary_rows(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
         ),
         ("teacher's confidence on probes", f"{100 * verdict['teacher_confidence']:.1f} %"),
     ]
+    if probes := verdict.get("probes"):  # Bundles of earlier versions have none.
+        rows.append(
+            (
+                "probes",
+                f"{probes['distinct']} distinct images, spread {probes['spread']:.1f} of 255, "
+                f"{probes['answered_classes']} of {len(verdict['teacher_histogram'])} classes "
+                f"predicted, at most {100 * probes['commonest']:.1f} % in one class",
+            )
+        )
     if gate := manifest.get("gate"):
         height, width = gate["drawn"]
         rows.append(
@@ -54,7 +65,7 @@ def summary_rows(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
     ]
     return [
         *rows,
-        ("verdict", f"{verdict['outcome']} (required: {100 * verdict['threshold']:g} %)"),
+        ("verdict", _verdict_sentence(verdict)),
         ("bundle", str(folder)),
     ]
 
@@ -65,6 +76,12 @@ def summary_table(manifest: Manifest, folder: Path) -> Table:
     for label, value in summary_rows(manifest, folder):
         table.add_row(label, value)
     return table
+
+
+def _verdict_sentence(verdict: dict[str, Any]) -> str:
+    because = verdict.get("because")  # Bundles of earlier versions have none.
+    reason = f": {because}" if because and verdict["outcome"] != Outcome.PASS else ""
+    return f"{verdict['outcome']} (required: {100 * verdict['threshold']:g} %){reason}"
 
 
 def _target_rows(name: str, target: dict[str, Any]) -> list[tuple[str, str]]:

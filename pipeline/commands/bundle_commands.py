@@ -27,7 +27,7 @@ def validate(
     typer.echo(
         f"{verdict.outcome}: agreement with the teacher {100 * verdict.agreement:.2f} % "
         f"[{100 * verdict.low:.2f}, {100 * verdict.high:.2f}] on {verdict.images} "
-        f"synthetic probes (required: {100 * verdict.threshold:g} %)"
+        f"synthetic probes (required: {100 * verdict.threshold:g} %); {verdict.because}"
     )
     raise typer.Exit(verdict.outcome.exit_code)
 

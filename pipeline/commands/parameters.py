@@ -16,6 +16,14 @@ BundleFolder = Annotated[Path, typer.Argument(help="The bundle's folder.")]
 ReleaseName = Annotated[
     str, typer.Argument(help="The name of the release, which is the name in the run file.")
 ]
+ReleaseTarget = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        help="A target that is built on its own device. If not given, the release for CPUs, or the "
+        "only one of the name.",
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option(help="The folder to write the bundle to; bundles/NAME if not given."),

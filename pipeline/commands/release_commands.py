@@ -5,7 +5,13 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.parameters import Output, ReleaseName, StoreUrl, open_store
+from pipeline.commands.parameters import (
+    Output,
+    ReleaseName,
+    ReleaseTarget,
+    StoreUrl,
+    open_store,
+)
 
 
 def releases(
@@ -13,18 +19,24 @@ def releases(
         str | None,
         typer.Argument(help="Show all releases of this name, the current one first."),
     ] = None,
+    target: ReleaseTarget = None,
     store: StoreUrl = None,
 ) -> None:
-    """List the releases: for each name, the bundle that devices should use.
+    """List the releases: for each name and target, the bundle that devices should use.
 
-    That is the last bundle that passed in a Prefect flow run, or the one rolled back to.
+    That is the last bundle that passed in a Prefect flow run, or the one rolled back to. A target
+    that is built on its own device has a release once its engine has passed.
     """
     from rich.console import Console
 
+    from pipeline.releases.release_log import chosen_log
     from pipeline.releases.release_tables import history_table, releases_table
 
     opened = open_store(store)
-    Console().print(history_table(opened, name) if name else releases_table(opened))
+    table = (
+        history_table(opened, chosen_log(opened, name, target)) if name else releases_table(opened)
+    )
+    Console().print(table)
 
 
 def service(context: typer.Context) -> None:
@@ -32,12 +44,18 @@ def service(context: typer.Context) -> None:
     context.fail("the command service is now called releases")
 
 
-def fetch(name: ReleaseName, output: Output = None, store: StoreUrl = None) -> None:
+def fetch(
+    name: ReleaseName,
+    output: Output = None,
+    target: ReleaseTarget = None,
+    store: StoreUrl = None,
+) -> None:
     """Copy the released bundle from the store to a folder, and check every file."""
     from pipeline.releases.fetching import fetch_release
+    from pipeline.releases.release_log import chosen_log
 
-    folder = output or Path("bundles") / name
-    release = fetch_release(open_store(store), name, folder)
+    folder, opened = output or Path("bundles") / name, open_store(store)
+    release = fetch_release(opened, chosen_log(opened, name, target), folder)
     typer.echo(f"{name}: bundle {release.bundle[:12]} in {folder}")
 
 
@@ -49,12 +67,15 @@ def roll_back(
             help="First digits of the bundle to release again; the previous release if not given."
         ),
     ] = "",
+    target: ReleaseTarget = None,
     store: StoreUrl = None,
 ) -> None:
     """Release an earlier bundle again; `datafree-edge releases NAME` lists them."""
     from pipeline.releases.publishing import roll_back
+    from pipeline.releases.release_log import chosen_log
 
-    release = roll_back(open_store(store), name, to)
+    opened = open_store(store)
+    release = roll_back(opened, chosen_log(opened, name, target), to)
     typer.echo(f"{name}: bundle {release.bundle[:12]} is released again")
 
 

@@ -96,7 +96,11 @@ def check(
         return
     for line in dry_run_lines(found):
         typer.echo(line)
-    typer.echo(f"{run_file}: no problems found")
+    count = len(found.warnings)
+    result = (
+        f"can be run, but has {count} warning{'s'[: count > 1]}" if count else "no problems found"
+    )
+    typer.echo(f"{run_file}: {result}")
 
 
 def recipes(

@@ -26,6 +26,13 @@ Overrides = dict[str, Annotated[float, Field(ge=-MAX_COUNT, le=MAX_COUNT)]]
 
 Width = Annotated[float, Field(gt=0, le=64)]
 
+MIN_CONTRAST = 0.1
+"""Smallest accepted width of the value range, in standard deviations. Networks are trained with 1
+(values from 0 to 1 as they are) or more; values from 0 to 1 with std 255 give 0.004."""
+
+MEAN_TOLERANCE = 0.01
+"""How far a mean may be outside the value range, relative to the width of the range."""
+
 Bits = Annotated[int, Field(ge=2, le=8)]
 
 
@@ -105,6 +112,25 @@ class InputSection(Section):
                 )
         if self.value_range[0] >= self.value_range[1]:
             raise ValueError("value_range must be [smallest, largest]")
+        return self
+
+    @model_validator(mode="after")
+    def _check_normalization(self) -> "InputSection":
+        """Refuse a mean that no image can have, and a std that makes all images alike."""
+        low, high = self.value_range
+        width, ends = high - low, f"value_range [{low:g}, {high:g}]"
+        remedy = "give mean, std and value_range in the same units"
+        for mean, std in zip(self.mean, self.std, strict=True):
+            unchanged = (mean, std) == (0, 1)
+            outside = max(low - mean, mean - high) > MEAN_TOLERANCE * width
+            if outside and not unchanged:
+                raise ValueError(f"mean {mean:g} is outside {ends}; {remedy}")
+            if width / std < MIN_CONTRAST:
+                raise ValueError(
+                    f"std {std:g} makes all images nearly constant: {ends} is only "
+                    f"{width / std:.2g} standard deviations wide, and at least {MIN_CONTRAST:g} "
+                    f"is required; {remedy}"
+                )
         return self
 
 

@@ -21,6 +21,7 @@ from pipeline.dry_run.costs import Stage, TrainingCosts, resident_bytes, time_pa
 from pipeline.dry_run.network_summary import NetworkSummary, summarise
 from pipeline.dry_run.trial_rounds import run_trial_rounds
 from pipeline.export.graph_forms import int8_forms, to_graph
+from pipeline.input_checks.input_warnings import input_warnings
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.fake_quantizers import add_quantizers, to_torch_quantizers
 from pipeline.quantization.quantize_student import make_scheme
@@ -50,12 +51,14 @@ class DryRun:
     """The results of a dry run.
 
     Attributes:
+        warnings: What is probably wrong with the input section or the teacher.
         network: The student.
         slow: Lint warnings about operations that are slow on TensorRT.
         stages: Estimated time and memory of each stage.
         memory_bytes: Estimated peak memory of the run.
     """
 
+    warnings: tuple[str, ...]
     network: NetworkSummary
     slow: tuple[str, ...]
     stages: tuple[Stage, ...]
@@ -90,6 +93,7 @@ def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
 
     device = chosen_device(config)
     networks = check_networks(config, device)
+    warnings = input_warnings(networks.teacher, image_spec(config.input))
     report("networks")
     images = trial_images(config).to(device)
     student = networks.student
@@ -127,7 +131,7 @@ def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
         stages += _run_graphs(config, forms, root, prepared, images.cpu(), report)
     report("estimate")
     needed = max(stage.bytes for stage in stages)
-    return DryRun(summary, tuple(slow), tuple(stages), resident_bytes() + needed)
+    return DryRun(warnings, summary, tuple(slow), tuple(stages), resident_bytes() + needed)
 
 
 def _require_gradient(networks: Networks, images: Tensor) -> None:

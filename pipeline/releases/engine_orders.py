@@ -104,7 +104,8 @@ def mark_unverified(record: StepRecord, reason: str) -> StepRecord:
 
 def pending_result(order: Order, reason: str) -> StepRecord:
     """Return the record that a bundle holds for an engine that is not built yet."""
-    return StepRecord({}, {"engine": "pending", "because": reason, "build": order.build})
+    notes = {"engine": "pending", "because": reason, "build": order.build, "order": order.key}
+    return StepRecord({}, notes)
 
 
 def _document(config: RunConfig, records: dict[str, StepRecord]) -> dict[str, Any]:

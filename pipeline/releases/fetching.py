@@ -17,7 +17,7 @@ def fetch_release(store: Store, name: str, output: Path) -> Release:
 
     Args:
         store: Holds the release.
-        name: The name of the release.
+        name: The name of the release's log.
         output: The folder to write.
 
     Raises:

@@ -12,12 +12,13 @@ from pipeline.releases.release_log import (
     PASSED,
     Release,
     append_release,
+    log_of,
     release_history,
     require_history,
 )
 from pipeline.store.step_record import digest
 from pipeline.store.store import Store
-from targets.bundle.bundle_files import MANIFEST, SIGNATURE, named_files
+from targets.bundle.bundle_files import MANIFEST, SIGNATURE, Manifest, named_files
 from targets.bundle.verdict import Outcome
 
 
@@ -34,7 +35,9 @@ class PublishResult(str, Enum):
 
 
 def publish(store: Store, folder: Path, bundle: str) -> PublishResult:
-    """Release a bundle if it passed its verdict.
+    """Release a bundle if it passed its verdict: for the CPUs, and for every engine that passed.
+
+    It is not released for a target whose engine is pending, did not pass, or is unverified.
 
     A bundle is withheld if a person rolled back from its student. Otherwise the next unchanged run
     would undo the roll-back.
@@ -43,6 +46,9 @@ def publish(store: Store, folder: Path, bundle: str) -> PublishResult:
         store: Receives every file of the bundle.
         folder: The bundle's folder.
         bundle: The digest of the bundle that the run wrote.
+
+    Returns:
+        What was done with the bundle for the CPUs.
 
     Raises:
         InputError: If the folder does not hold that bundle, complete and unchanged.
@@ -55,18 +61,47 @@ def publish(store: Store, folder: Path, bundle: str) -> PublishResult:
     verdict, name = manifest["verdict"], manifest["name"]
     if verdict is None or verdict.get("outcome") != Outcome.PASS:
         return PublishResult.FAILED
-    releases = release_history(store, name)
     student = digest({n: d for n, d in manifest["files"].items() if n.startswith("graphs/")})
+    logs = (name, *(log_of(name, target) for target in passed_engines(manifest)))
+    results = {log: change_of(release_history(store, log), bundle, student) for log in logs}
+    if PublishResult.RELEASED in results.values():
+        for file in (*named_files(manifest), MANIFEST):
+            store.put(folder / file, Path(file).name)
+        path = folder / SIGNATURE
+        signature = store.put(path, SIGNATURE).sha256 if path.exists() else ""
+        release = Release(bundle, student, file_digest(folder / MANIFEST), signature, PASSED)
+        for log, result in results.items():
+            if result is PublishResult.RELEASED:
+                append_release(store, log, release)
+    return results[name]
+
+
+def pending_engines(manifest: Manifest) -> list[str]:
+    """Return the targets of a bundle whose engine is not built yet."""
+    engines = manifest["engines"].items()
+    return [target for target, entry in engines if entry.get("engine") == "pending"]
+
+
+def passed_engines(manifest: Manifest) -> list[str]:
+    """Return the targets whose engine was built and passed the check on its device.
+
+    A graph compiled for a CPU has no recommendation: it is refused there if it does not pass.
+    """
+    pending = pending_engines(manifest)
+    return [
+        target
+        for target, entry in manifest["engines"].items()
+        if target not in pending and entry.get("recommended", "") is not None
+        if "unasked" not in entry
+    ]
+
+
+def change_of(releases: list[Release], bundle: str, student: str) -> PublishResult:
+    """Return what has to be done with a bundle that passed, from the releases so far."""
     if releases and releases[-1].bundle == bundle:
         return PublishResult.UNCHANGED
     if student in _withheld_students(releases):
         return PublishResult.WITHHELD
-    for file in (*named_files(manifest), MANIFEST):
-        store.put(folder / file, Path(file).name)
-    path = folder / SIGNATURE
-    signature = store.put(path, SIGNATURE).sha256 if path.exists() else ""
-    release = Release(bundle, student, file_digest(folder / MANIFEST), signature, PASSED)
-    append_release(store, name, release)
     return PublishResult.RELEASED
 
 
@@ -75,7 +110,7 @@ def roll_back(store: Store, name: str, to: str = "") -> Release:
 
     Args:
         store: Holds the release log.
-        name: The name of the release.
+        name: The name of the release's log.
         to: First digits of the bundle's digest. If empty, the bundle that was the release before
             the current one.
 

@@ -1,4 +1,8 @@
-"""The log of the releases of a name, in the store."""
+"""The logs of releases, in the store: one for each name, and one for each of its engines.
+
+The log NAME has the bundles for the CPUs of a run. The log NAME@TARGET has the bundles with an
+engine for a target that is built on its own device. A name has no @, so the first one separates.
+"""
 
 import json
 import re
@@ -52,6 +56,37 @@ class Release:
             datetime.strptime(self.when, STAMP)
 
 
+def log_of(name: str, target: str) -> str:
+    """Return the name of the log of a target that is built on its own device."""
+    return f"{name}@{target}"
+
+
+def chosen_log(store: Store, name: str, target: str | None) -> str:
+    """Return the name of the log that a person asks for.
+
+    Args:
+        store: Holds the logs.
+        name: The name of the release.
+        target: A target that is built on its own device. If None, the log of the CPUs, or the only
+            log of the name.
+
+    Raises:
+        InputError: If there is no such log, or several and none for the CPUs.
+    """
+    logs = [log for log in release_names(store) if log.partition("@")[0] == name]
+    wanted = name if target is None else log_of(name, target)
+    if wanted in logs or not logs:
+        return wanted
+    if target is None and len(logs) == 1:
+        return logs[0]
+    known = ", ".join(log.partition("@")[2] for log in logs if "@" in log) or "none"
+    problem = "has no release for" if target else "has several targets and none for"
+    raise InputError(
+        f"{name}: {problem} {target or 'CPUs'}; use --target with one of: {known}"
+        f"{'; or leave out --target for the CPUs' if name in logs else ''}"
+    )
+
+
 def release_history(store: Store, name: str) -> list[Release]:
     """Return the releases of a name, the oldest first; empty if it has none.
 
@@ -88,7 +123,7 @@ def require_history(store: Store, name: str) -> list[Release]:
 
 
 def release_names(store: Store) -> list[str]:
-    """Return all names that have a release."""
+    """Return the names of all logs: NAME, or NAME@TARGET."""
     return store.logs(LOG_KIND)
 
 

@@ -19,7 +19,7 @@ COLUMNS = ("bundle", "released at (UTC)", "because", "teacher", "agreement")
 
 
 def releases_table(store: Store) -> Table:
-    """Return a table with the current release of each name."""
+    """Return a table with the current release of each name and target."""
     table = Table("name", *COLUMNS, title=f"Releases in {_literal(store.url)}")
     for name in release_names(store):
         for release in release_history(store, name)[-1:]:

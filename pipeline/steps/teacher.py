@@ -38,6 +38,7 @@ def run(context: StepContext) -> StepResult:
     import torch
     from safetensors.torch import save_file
 
+    from pipeline.input_checks.input_warnings import input_warnings
     from pipeline.teachers.loading import load_teacher, parse_weights, teacher_fingerprint
     from pipeline.teachers.networks import image_spec
 
@@ -46,12 +47,15 @@ def run(context: StepContext) -> StepResult:
     if weights_digest(content) != context.settings["weights"]:
         raise InputError(f"teacher {section.weights}: was replaced during the run; run again")
     state = parse_weights(content, section.weights)
-    network = load_teacher(section, image_spec(context.config.input), state, torch.device("cpu"))
+    spec = image_spec(context.config.input)
+    network = load_teacher(section, spec, state, torch.device("cpu"))
     path = context.folder / "teacher.safetensors"
     save_file({k: v.contiguous().clone() for k, v in network.state_dict().items()}, path)
     parameters = sum(p.numel() for p in network.parameters())
     name = f"{section.architecture}, {parameters:,} parameters"
     context.reporter.say(f"teacher: {name}")
-    return StepResult(
-        {TEACHER: path}, {"name": name, "fingerprint": teacher_fingerprint(section, state)}
-    )
+    warnings = input_warnings(network, spec)
+    for warning in warnings:
+        context.reporter.say(f"warning: {warning}")
+    notes = {"name": name, "fingerprint": teacher_fingerprint(section, state)}
+    return StepResult({TEACHER: path}, {**notes, "warnings": list(warnings)})

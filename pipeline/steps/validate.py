@@ -46,6 +46,6 @@ def run(context: StepContext) -> StepResult:
     int8 = verdicts["int8"]
     context.reporter.say(
         f"validate {context.target}: {int8.outcome}, agreement {100 * int8.agreement:.2f} % "
-        f"[{100 * int8.low:.2f}, {100 * int8.high:.2f}] on {int8.images} probes"
+        f"[{100 * int8.low:.2f}, {100 * int8.high:.2f}] on {int8.images} probes; {int8.because}"
     )
     return StepResult({verdict(context.target): path})

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from targets.bundle.golden import Golden
+from targets.bundle.probe_quality import ProbeQuality, probe_quality
 
 
 class Outcome(str, Enum):
-    """Pass, fail, or too few probes to decide."""
+    """Pass, fail, or not decided by these probes."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -40,6 +41,7 @@ class Verdict:
 
     Attributes:
         outcome: The verdict.
+        because: The reason, in one line.
         agreed: Number of images for which both predict the same class.
         images: Number of images.
         agreement: agreed / images, 0 to 1.
@@ -52,9 +54,11 @@ class Verdict:
             without images.
         teacher_confidence: Mean of the teacher's largest probability; near 1, probes are easy.
         teacher_histogram: Number of images that the teacher assigns to each class.
+        probes: Whether the images can test a student at all.
     """
 
     outcome: Outcome
+    because: str
     agreed: int
     images: int
     agreement: float
@@ -66,6 +70,7 @@ class Verdict:
     per_class: list[float | None]
     teacher_confidence: float
     teacher_histogram: list[int]
+    probes: ProbeQuality
 
     def as_json(self) -> dict[str, Any]:
         """Return the verdict as values for a JSON file."""
@@ -105,22 +110,22 @@ def judge(
         confidence: Confidence level of the interval.
 
     Returns:
-        Pass if the interval is at or above the threshold; fail if it is below, or if a logit is not
-        finite; inconclusive if the threshold is inside the interval.
+        Fail if the interval is below the threshold, or if a logit is not finite; else inconclusive
+        if the probes cannot test a student, or if the threshold is inside the interval; else pass.
     """
     teacher = golden.teacher_logits.argmax(1)
-    finite = np.isfinite(student_logits).all()
     same = (student_logits.argmax(1) == teacher) & np.isfinite(student_logits).all(1)
     agreed, images = int(same.sum()), len(same)
     low, high = wilson(agreed, images, confidence)
-    outcome = Outcome.INCONCLUSIVE
-    if not finite or high < threshold:
-        outcome = Outcome.FAIL
-    elif low >= threshold:
-        outcome = Outcome.PASS
+    probes = probe_quality(golden, threshold)
+    if not np.isfinite(student_logits).all():
+        outcome, because = Outcome.FAIL, "a logit of the student is not finite"
+    else:
+        outcome, because = _outcome(low, high, threshold, probes.faults)
     classes = golden.teacher_logits.shape[1]
     return Verdict(
         outcome=outcome,
+        because=because,
         agreed=agreed,
         images=images,
         agreement=agreed / images,
@@ -137,7 +142,21 @@ def judge(
         ],
         teacher_confidence=float(_softmax(golden.teacher_logits).max(1).mean()),
         teacher_histogram=np.bincount(teacher, minlength=classes).tolist(),
+        probes=probes,
     )
+
+
+def _outcome(
+    low: float, high: float, threshold: float, faults: tuple[str, ...]
+) -> tuple[Outcome, str]:
+    """Return the outcome and the reason, from the interval and the faults of the probes."""
+    if high < threshold:
+        return Outcome.FAIL, "the interval is below the threshold"
+    if faults:
+        return Outcome.INCONCLUSIVE, f"the probes cannot test a student: {'; '.join(faults)}"
+    if low < threshold:
+        return Outcome.INCONCLUSIVE, "the threshold is inside the interval"
+    return Outcome.PASS, "the interval is at or above the threshold"
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -77,7 +77,7 @@ class EngineCheck:
             f"{engine.options.precision}: {verdict.outcome}, agreement with the teacher "
             f"{100 * verdict.agreement:.2f} %, with its graph {100 * share:.2f} % "
             f"({100 * low:.2f} to {100 * high:.2f}, required {100 * MIN_GRAPH_AGREEMENT:g}), "
-            f"on {len(actual)} probes"
+            f"on {len(actual)} probes; {verdict.because}"
         )
         if len(actual) < len(self.golden.pixels) and checked.undecided:
             self.notify("too few probes to decide; compile with a larger --batch to run more")

@@ -52,6 +52,8 @@ class CheckedEngine:
     @property
     def undecided(self) -> bool:
         """Whether more probes could change a result."""
+        if self.verdict.probes.faults:
+            return False
         graph_undecided = self.same_low < MIN_GRAPH_AGREEMENT <= self.same_high
         return graph_undecided or self.verdict.outcome == Outcome.INCONCLUSIVE
 

@@ -6,13 +6,17 @@ import os
 import time
 
 import pytest
+from prefect.logging import disable_run_logger
 
 from flows import compile_engine as flow
+from pipeline.releases import release_names
 from pipeline.releases.engine_orders import ENGINE_STEP
 from pipeline.store.step_record import StepRecord
 from pipeline.store.store import Store
 from targets.catalogue.catalogue import find_target
 from targets.on_device.build_environment import build_environment
+from tests.pipeline.releases.test_awaited_engines import KEY as WAITED_FOR
+from tests.pipeline.releases.test_awaited_engines import run_ends, send_engine
 
 ORIN = {
     "device": {
@@ -82,3 +86,13 @@ def test_finished_and_old_orders_are_deleted(tmp_path, monkeypatch):
     os.utime(tmp_path / "old", (modified, modified))
     flow._delete_finished(tmp_path / "done")
     assert [path.name for path in tmp_path.iterdir()] == ["failed"]
+
+
+def test_the_device_releases_the_bundle_that_waits(tmp_path):
+    """The task is called as the flow calls it after sending the engine."""
+    store = Store(str(tmp_path / "store"))
+    run_ends(store, tmp_path / "bundle")
+    send_engine(store, tmp_path / "built")
+    with disable_run_logger():
+        flow._release.fn(store.url, WAITED_FOR)
+    assert release_names(store) == ["net", "net@thor"]

@@ -62,8 +62,10 @@ def test_a_remote_engine_is_pending_until_a_worker_builds_it(session, tmp_path, 
         output = tmp_path / f"bundle-{target}-{wait}"
         command = f"prefect deployment run distill-and-quantize/{deployment} --watch"
         parameters = f"--param run_file={run_file} --param output={output} --param wait={wait}"
-        assert "Completed" in session.run(f"{command} {parameters}")
+        shown = session.run(f"{command} {parameters}")
         manifest = open_bundle(output)
+        pending = manifest["engines"][target].get("engine") == "pending"
+        assert ("Pending engine" if pending else "Completed") in shown
         assert manifest["verdict"]["outcome"] == "pass"
         return manifest["engines"][target], manifest["files"]
 
@@ -87,6 +89,8 @@ def test_a_remote_engine_is_pending_until_a_worker_builds_it(session, tmp_path, 
     # The worker is asked each time, and answers that nothing has changed: nothing is built again.
     again, _ = run(201)
     assert again == entry
+    store = Store(session.environment["DATAFREE_EDGE_STORE"])
+    assert len(release_history(store, "same@local-cpu@shelf")) == 1
     # A worker may take more than a minute to end after SIGTERM.
     os.killpg(worker.pid, signal.SIGKILL)
     worker.wait()

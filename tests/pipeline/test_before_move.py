@@ -56,12 +56,13 @@ def contained(old, new):
     return old == new
 
 
-def test_old_bundle_opens_and_is_validated_with_the_same_verdict(bundle):
+def test_old_bundle_is_validated_with_the_same_agreement_and_its_probes_are_judged(bundle):
+    """The teacher predicts 2 of 10 classes, which was not judged then."""
     manifest = open_bundle(bundle)
     result = CliRunner().invoke(app, ["validate", str(bundle)])
     verdict = manifest["verdict"]
-    assert result.exit_code == 0, result.output
-    assert f"{verdict['outcome']}: agreement" in result.output
+    assert result.exit_code == 3, result.output
+    assert "the teacher predicts 2 of 10 classes (required: 5)" in result.output
     assert f"{100 * verdict['agreement']:.2f} %" in result.output
 
 

@@ -73,6 +73,12 @@ def test_bundle_has_the_expected_files(finished):
     assert "<img" in (bundle / "report.html").read_text()
     assert "weights" not in manifest["run"]["teacher"], "a path is no part of the manifest"
     assert manifest["name"] == config.name
+    assert manifest["warnings"] == []
+    assert manifest["verdict"]["probes"]["distinct"] == 2000
+    assert (
+        f"{manifest['verdict']['outcome']} (required: 90 %): the interval is"
+        in (bundle / "report.html").read_text()
+    )
 
 
 def test_private_run_leaves_out_probes_and_their_pictures(finished, quick_store, tmp_path):

@@ -9,17 +9,31 @@ from pipeline.store.step_record import digest
 from targets.bundle.bundle_files import open_bundle
 
 
-def make_bundle(folder, content, outcome="pass", name="net"):
-    """Write a bundle with only what releases need; `content` is that of its graph."""
+def make_bundle(folder, content, outcome="pass", name="net", engines=None):
+    """Write a bundle with only what releases need.
+
+    Args:
+        folder: A folder that does not exist yet.
+        content: The content of its graph.
+        outcome: The outcome of its verdict.
+        name: Its name.
+        engines: The manifest's entries of engines, by target. Each built one has a file.
+    """
     (folder / "graphs").mkdir(parents=True)
     (folder / "graphs" / "student.onnx").write_text(content)
     (folder / "report.html").write_text(f"<p>{content}")
     files = {"graphs/student.onnx": file_digest(folder / "graphs" / "student.onnx")}
+    for target, entry in (engines or {}).items():
+        if entry.get("engine") != "pending":
+            built = folder / "targets" / target / "int8.engine"
+            built.parent.mkdir(parents=True)
+            built.write_text(content)
+            files[f"targets/{target}/int8.engine"] = file_digest(built)
     manifest = {
         "name": name,
         "bundle": digest(files),
         "teacher": {"fingerprint": "f" * 64},
-        **{"run": {}, "targets": {}, "engines": {}},
+        **{"run": {}, "targets": {}, "engines": engines or {}},
         "verdict": {"outcome": outcome, "agreement": 0.95},
         "files": files,
         "report": file_digest(folder / "report.html"),

@@ -27,6 +27,24 @@ def test_releases_are_listed_fetched_rolled_back_and_collected(run, tmp_path):
     assert "there is no earlier release" in err
 
 
+def test_releases_of_a_target_are_listed_fetched_and_rolled_back(run, tmp_path):
+    store = tmp_path / "store"
+    opened, engines = Store(str(store)), {"thor": {"engine": "built", "recommended": "int8"}}
+    for letter in "ab":
+        assert publish_bundle(opened, make_bundle(tmp_path / letter, letter, engines=engines))
+    newest, oldest = (r.bundle[:12] for r in reversed(release_history(opened, "net@thor")))
+    _, out, _ = run("releases", store=store)
+    assert "net@thor" in out
+    assert run("roll-back", "net", "--target", "thor", store=store)[1].split()[2] == oldest
+    arguments = ("fetch", "net", "--output", tmp_path / "out")
+    assert run(*arguments, "--target", "thor", store=store)[1].split()[2] == oldest
+    assert run(*arguments, store=store)[1].split()[2] == newest
+    assert oldest in run("releases", "net", "--target", "thor", store=store)[1]
+    code, _, err = run(*arguments, "--target", "orin", store=store)
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert "use --target with one of: thor" in err
+
+
 @pytest.mark.parametrize("arguments", [(), ("net",), ("--store", "x")])
 def test_former_name_of_releases_is_refused_with_the_new_one(run, tmp_path, arguments):
     code, _, err = run("service", *arguments, store=tmp_path)

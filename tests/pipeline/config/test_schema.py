@@ -77,6 +77,26 @@ def test_overrides_are_checked(tmp_path, changes, message):
         read_run_file(write_run(tmp_path), changes)
 
 
+def images(**changes):
+    return {**QUICK["input"], **changes}
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        images(mean=[0], std=[1]),
+        images(mean=[0], std=[1], value_range=[-1, 1]),
+        images(mean=[0], std=[1], value_range=[16, 235]),  # Not normalized at all.
+        images(mean=[0], std=[1], value_range=[0, 255]),
+        images(mean=[127.5], std=[128], value_range=[0, 255]),
+        images(mean=[1.009], std=[10]),
+    ],
+    ids=str,
+)
+def test_usual_normalizations_are_accepted(section):
+    assert parse_run(changed(input=section), "run.yaml").input.mean == tuple(section["mean"])
+
+
 @pytest.mark.parametrize(
     ("document", "key", "nearest"),
     [
@@ -109,6 +129,13 @@ def test_unknown_key_is_named_with_the_nearest_known_one(document, key, nearest)
         ("gate", {"agreement": 1.5}, "gate.agreement"),
         ("input", {"shape": [1, 32, 32], "mean": [0.1, 0.2], "std": [0.3]}, "mean has 2 values"),
         ("input", {"shape": [1, 32, 32], "mean": [0.1], "std": [0.0]}, "input.std.0"),
+        ("input", images(mean=[1.02]), "mean 1.02 is outside value_range [0, 1]; give mean, std"),
+        ("input", images(mean=[-0.02]), "mean -0.02 is outside value_range [0, 1]"),
+        (
+            "input",
+            images(mean=[0.5], std=[10.1]),
+            "nearly constant: value_range [0, 1] is only 0.0",
+        ),
         ("targets", [], "targets"),
         ("student", "other", "student"),
         ("name", "../escape", "name"),

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from base.errors import InputError
 from pipeline.config.gate_plan import COMPILED, gate_passes, gate_plan, rest_passes
@@ -73,6 +73,18 @@ def config(tmp_path, monkeypatch):
         return parse_run({**QUICK, **changes}, "run.yaml")
 
     return make
+
+
+def test_warnings_are_in_the_json_and_come_first_in_the_lines(config):
+    """The teacher has random weights, and a last layer that is set to zero."""
+    made = config()
+    state = load_file(made.teacher.weights)
+    save_file({**state, "head.weight": 0 * state["head.weight"]}, made.teacher.weights)
+    found = dry_run(made, Silent())
+    warnings = found.as_json()["warnings"]
+    assert warnings[-1].startswith("teacher: its logits do not react to the image")
+    lines = list(dry_run_lines(found))
+    assert lines[: len(warnings)] == [f"warning: {warning}" for warning in warnings]
 
 
 def test_summary_counts_layers_and_multiply_adds(config):

@@ -126,6 +126,7 @@ def test_pending_result_has_reason_and_command():
         "engine": "pending",
         "because": "no worker was asked",
         "build": "by hand",
+        "order": ORDER.key,
     }
 
 

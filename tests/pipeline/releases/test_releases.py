@@ -12,7 +12,8 @@ from pipeline.bundle import check_output
 from pipeline.bundle import open_bundle as open_bundle_of_run
 from pipeline.bundle.folder_swap import hidden_sibling
 from pipeline.releases import fetch_release, publish, release_history, release_names, roll_back
-from pipeline.releases.publishing import PublishResult
+from pipeline.releases.publishing import PublishResult, pending_engines
+from pipeline.releases.release_log import chosen_log
 from pipeline.store.step_record import digest
 from targets.bundle.bundle_files import open_bundle
 from tests.support.releases import make_bundle, publish_bundle, released_content
@@ -158,3 +159,78 @@ def test_releases_of_two_names_are_independent(store, bundles, tmp_path):
     assert release_names(store) == ["net", "other"]
     assert released_content(store, tmp_path) == "a"
     assert replace(release_history(store, "other")[0], when="").because == "passed"
+
+
+PENDING = {"engine": "pending", "because": "no worker", "build": "..."}
+
+BUILT = {"engine": "built", "recommended": "int8"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "released"),
+    [
+        (BUILT, True),
+        ({"int8": {}}, True),  # A graph that was compiled for a CPU on its device.
+        (PENDING, False),
+        ({**BUILT, "recommended": None}, False),
+        ({**BUILT, "unasked": "no worker"}, False),
+    ],
+    ids=["built", "compiled", "pending", "not passed", "unverified"],
+)
+def test_bundle_is_released_for_a_target_only_if_its_engine_passed(
+    store, tmp_path, entry, released
+):
+    assert publish_bundle(store, make_bundle(tmp_path / "a", "a", engines={"thor": entry}))
+    assert release_names(store) == (["net", "net@thor"] if released else ["net"])
+
+
+def test_bundle_that_fails_is_released_for_no_target(store, tmp_path):
+    engines = {"thor": BUILT}
+    assert not publish_bundle(store, make_bundle(tmp_path / "a", "a", "fail", engines=engines))
+    assert release_names(store) == []
+
+
+def test_pending_engine_leaves_the_release_of_its_target_unchanged(store, tmp_path):
+    publish_bundle(store, make_bundle(tmp_path / "a", "a", engines={"thor": BUILT}))
+    publish_bundle(store, make_bundle(tmp_path / "b", "b", engines={"thor": PENDING}))
+    assert released_content(store, tmp_path) == "b"
+    assert released_content(store, tmp_path, "net@thor") == "a"
+    publish_bundle(store, make_bundle(tmp_path / "c", "b", engines={"thor": BUILT}))
+    assert released_content(store, tmp_path, "net@thor") == "b"
+
+
+def test_targets_are_rolled_back_independently(store, tmp_path):
+    for letter in "ab":
+        engines = {"thor": BUILT, "orin-nano": PENDING}
+        publish_bundle(store, make_bundle(tmp_path / letter, letter, engines=engines))
+    roll_back(store, "net@thor")
+    assert released_content(store, tmp_path, "net@thor") == "a"
+    assert released_content(store, tmp_path) == "b"
+    publish_bundle(store, tmp_path / "b")
+    assert released_content(store, tmp_path, "net@thor") == "a", "b is withheld there"
+
+
+def test_log_is_chosen_by_name_and_target(store, tmp_path):
+    engines = {"thor": BUILT, "local-cpu@shelf": {"int8": {}}}
+    publish_bundle(store, make_bundle(tmp_path / "a", "a", engines=engines))
+    assert chosen_log(store, "net", None) == "net"
+    assert chosen_log(store, "net", "thor") == "net@thor"
+    assert chosen_log(store, "net", "local-cpu@shelf") == "net@local-cpu@shelf"
+    with pytest.raises(InputError, match=r"no release for orin; use .* of: local-cpu@shelf, thor"):
+        chosen_log(store, "net", "orin")
+    assert chosen_log(store, "unknown", None) == "unknown"
+
+
+def test_only_target_of_a_name_needs_no_option(store, tmp_path):
+    publish_bundle(store, make_bundle(tmp_path / "a", "a", engines={"thor": BUILT}))
+    (entry,) = store.entries("service/net")
+    for target in ("only@thor", "two@thor", "two@orin"):
+        store.append(f"service/{target}", {k: v for k, v in entry.items() if k != "when"})
+    assert chosen_log(store, "only", None) == "only@thor"
+    with pytest.raises(InputError, match="two: has several targets and none for CPUs; use"):
+        chosen_log(store, "two", None)
+
+
+def test_pending_engines_are_named():
+    manifest = {"engines": {"thor": PENDING, "orin-nano": BUILT}}
+    assert pending_engines(manifest) == ["thor"]

@@ -20,7 +20,8 @@ def test_golden_round_trip_is_exact_and_deterministic(tmp_path):
     np.testing.assert_array_equal(loaded.teacher_logits, golden().teacher_logits)
     # Pixel 0 is raw 0: (0 - 0.5) / 0.25.
     assert loaded.images.dtype == np.float32
-    assert (loaded.images == -2).all()
+    assert (loaded.images[loaded.pixels == 0] == -2).all()
+    assert loaded.images.min() == -2
 
 
 @pytest.mark.parametrize("name", Golden.__dataclass_fields__)
@@ -63,7 +64,7 @@ def test_load_golden_checks_the_size_before_unpacking(tmp_path, monkeypatch):
     monkeypatch.setattr(golden_module, "MAX_FILE_BYTES", 1_000_000)
     other = np.zeros(2_000_000, np.uint8)
     np.savez_compressed(tmp_path / "golden.npz", **vars(golden()), other=other)
-    assert (tmp_path / "golden.npz").stat().st_size < 100_000
+    assert (tmp_path / "golden.npz").stat().st_size < 200_000
     with pytest.raises(BundleError, match="more than 1,000,000"):
         load_golden(tmp_path / "golden.npz")
 

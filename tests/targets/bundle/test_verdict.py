@@ -12,7 +12,7 @@ from targets.bundle.verdict import Outcome, judge, wilson
 def golden(count=2000, classes=10):
     labels = np.arange(count) % classes
     return Golden(
-        pixels=np.zeros((count, 1, 2, 2), np.uint8),
+        pixels=np.random.default_rng(0).integers(0, 256, (count, 1, 8, 8), np.uint8),
         mean=np.array([0.5], np.float32),
         std=np.array([0.25], np.float32),
         value_range=np.array([0, 1], np.float32),
