@@ -8,6 +8,7 @@ __all__ = [
     "notify",
     "one_line",
     "suggest",
+    "termination",
     "untrusted_files",
     "urls",
 ]
