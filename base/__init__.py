@@ -2,6 +2,7 @@
 
 __all__ = [
     "durable_files",
+    "duration",
     "errors",
     "file_digest",
     "file_lock",

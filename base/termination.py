@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-class Terminated(BaseException):  # noqa: N818 - like KeyboardInterrupt.
+class Terminated(BaseException):
     """The process received SIGTERM."""
 
 

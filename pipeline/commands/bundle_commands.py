@@ -1,5 +1,6 @@
 """Commands about bundles and graphs: validate, sign, verify, lint."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -22,8 +23,12 @@ def validate(
     """
     from pipeline.bundle.opening import open_bundle
     from pipeline.bundle.revalidation import revalidate
+    from pipeline.reporter import counting
+    from pipeline.training.progress import reporter
 
-    verdict = revalidate(bundle, open_bundle(bundle), model)
+    manifest = open_bundle(bundle)
+    with reporter() as progress:
+        verdict = revalidate(bundle, manifest, model, partial(counting, progress))
     typer.echo(
         f"{verdict.outcome}: agreement with the teacher {100 * verdict.agreement:.2f} % "
         f"[{100 * verdict.low:.2f}, {100 * verdict.high:.2f}] on {verdict.images} "
