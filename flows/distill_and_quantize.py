@@ -17,10 +17,12 @@ from flows.support.remote_build import build_on_device
 from flows.support.retry_policy import RETRIES
 from flows.support.run_page import PageReporter, write_page
 from flows.support.step_lock import step_lock
+from pipeline.bundle.next_step import next_step
 from pipeline.bundle.opening import open_bundle
 from pipeline.bundle.writing import write_bundle
 from pipeline.chain import Artifacts, add_artifacts, chain, run_step
-from pipeline.config.run_file import RunOverrides, read_run_file
+from pipeline.config.run_file import read_run_file
+from pipeline.config.run_overrides import RunOverrides
 from pipeline.config.schema import RunConfig
 from pipeline.releases.engine_orders import create_orders
 from pipeline.releases.publishing import PublishResult, publish
@@ -85,7 +87,7 @@ def distill_and_quantize(
     chosen = tuple(targets) if targets is not None else None
     seed = _new_seed() if force else seed
     changes = RunOverrides(teacher, student, recipe, chosen, budget, seed)
-    config = read_run_file(run_file, changes)
+    config = read_run_file(run_file, changes, get_run_logger().info)
     folder = Path(output) if output else default_output(config)
     check_run(config, folder)
     metrics_folder = Path(metrics) if metrics else None
@@ -99,6 +101,7 @@ def distill_and_quantize(
     )
     if verdict["outcome"] == Outcome.PASS:
         return Completed(message=line)
+    line += f"; next: {next_step(manifest)}"
     return Failed(message=line, name=Outcome(verdict["outcome"]).capitalize())
 
 

@@ -48,7 +48,7 @@ def revalidate(
         )
     path = model or folder / own_model
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: no such file; give an ONNX file with --model")
     try:
         golden = load_bundle_golden(folder)
     except BundleError as error:
@@ -59,10 +59,11 @@ def revalidate(
             logits = predict_golden(open_session(path, threads=0), golden, advance)
         shape, is_floating = logits.shape, np.issubdtype(logits.dtype, np.floating)
     except Exception as error:  # ONNX Runtime's exceptions have no common base class.
-        raise InputError(f"{path}: cannot be run ({first_line(error)})") from None
+        raise InputError(f"{path}: cannot be run ({first_line(error)}); export it again") from None
     if shape != golden.teacher_logits.shape or not is_floating:
         raise InputError(
             f"{path}: returns {logits.dtype} {shape[1:]} for an image, but the teacher returns "
-            f"{golden.teacher_logits.dtype} {golden.teacher_logits.shape[1:]}"
+            f"{golden.teacher_logits.dtype} {golden.teacher_logits.shape[1:]}; give a model of "
+            "this bundle"
         )
     return judge(golden, logits, threshold, confidence)

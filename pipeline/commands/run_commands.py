@@ -1,6 +1,7 @@
 """Commands about run files and recipes: run, check, recipes."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -43,11 +44,13 @@ def run(
     Unchanged steps are reused from the store. An interrupted run continues from its last
     checkpoint. The exit code is that of the verdict: 0 pass, 2 fail, 3 inconclusive.
     """
-    from pipeline.config.run_file import RunOverrides, read_run_file
+    from pipeline.config.run_file import read_run_file
+    from pipeline.config.run_overrides import RunOverrides
     from pipeline.teachers.config_checks import check_config
 
     targets = tuple(target) if target else None
-    config = read_run_file(run_file, RunOverrides(None, student, recipe, targets, budget, seed))
+    overrides = RunOverrides(None, student, recipe, targets, budget, seed)
+    config = read_run_file(run_file, overrides, partial(typer.echo, err=True))
     # Also the first thing that `execute` does: a faulty run file is refused before slow imports.
     check_config(config)
 

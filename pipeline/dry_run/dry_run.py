@@ -172,7 +172,11 @@ def _graphs(
     for name, model in forms.items():
         faults = errors(lint_model(model))
         if faults:
-            raise InputError(f"export: student.{name}.onnx: {faults[0]} ({len(faults)} in all)")
+            raise InputError(
+                f"export: student.{name}.onnx: {faults[0]} ({len(faults)} in all); "
+                "replace the operation in the network, or keep its layer in float with "
+                "quantize.float_layers"
+            )
     return forms
 
 

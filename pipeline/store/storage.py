@@ -67,7 +67,7 @@ class Files:
             # A cached listing would hide what other processes have written since.
             self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
-            raise InputError(f"store {url}: cannot be opened ({error})") from None
+            raise InputError(f"store {url}: cannot be opened ({error}); check --store") from None
         self.local = Path(self._root) if "file" in _protocols(self._fs) else None
         try:
             with self._as_os_errors():
@@ -76,7 +76,9 @@ class Files:
             raise
         except OSError as error:
             why = error.strerror or error
-            raise InputError(f"store {url}: cannot be written ({why})") from None
+            raise InputError(
+                f"store {url}: cannot be written ({why}); choose another --store"
+            ) from None
 
     def exists(self, place: str) -> bool:
         """Return whether a file exists."""
