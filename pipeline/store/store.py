@@ -41,6 +41,7 @@ class Store:
 
     Attributes:
         url: The root.
+        local: The root's path if it is a folder on this machine, else None.
 
     Raises:
         InputError: If the root cannot be written, or its URL contains a password.
@@ -50,6 +51,7 @@ class Store:
     def __init__(self, root: str) -> None:
         self.url = root
         self._files = Files(root)
+        self.local = self._files.local
 
     def put(self, path: Path, name: str) -> Artifact:
         """Store a file under the digest of its content, unless it is there already.

@@ -108,7 +108,8 @@ def check_parity(
         ParityError: If a compiled graph differs too much.
     """
     for count in sorted({min(PARITY_PROBES, len(golden.pixels)), len(golden.pixels)}):
-        with counting("parity", count * (len(exported) + len(compiled))) as advance:
+        part = "parity" if count <= PARITY_PROBES else "parity, all probes"
+        with counting(part, count * (len(exported) + len(compiled))) as advance:
             found = _compare_all(exported, compiled, golden.subset(count), advance)
         if all(parity.holds for parity in found.values()):
             return found

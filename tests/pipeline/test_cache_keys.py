@@ -116,7 +116,7 @@ WITHOUT_EFFECT = [
     ("pipeline/steps/teacher.py", "was replaced during the run; run again", "has changed"),
     ("pipeline/steps/export.py", 'f"export: {sizes', 'f"written: {sizes'),
     ("pipeline/training/checkpoint.py", "resuming from a checkpoint", "continuing"),
-    ("pipeline/training/progress.py", "interval_s: float = 5.0", "interval_s: float = 7.0"),
+    ("pipeline/training/progress.py", "interval_s: float = 30.0", "interval_s: float = 7.0"),
     ("pipeline/training/metrics.py", "MAX_POINTS = 1_000", "MAX_POINTS = 500"),
     ("pipeline/reporter.py", "def say(", "def also(self): ...\n\n    def say("),
     ("pipeline/config/sections.py", '"""', '"""Changed. '),

@@ -62,7 +62,9 @@ def test_every_phase_starts_at_zero_and_ends_at_its_total(tmp_path, monkeypatch)
     recorder = Recorder()
     config = read_run_file(write_run(tmp_path, **SHORT))
     run_chain(config, Store(str(tmp_path / "store")), recorder)
-    assert {name: shown[0][1] for name, shown in recorder.phases.items()} == PHASES
+    # All probes are compared only if the first ones differ too much.
+    recorder.phases.pop("compile local-cpu: parity, all probes", None)
+    assert recorder.phases.keys() == PHASES.keys()
     for name, shown in recorder.phases.items():
         assert shown[0] == (0, PHASES[name]), name
         assert shown[-1] == (PHASES[name], PHASES[name]), name
