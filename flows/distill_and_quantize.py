@@ -162,9 +162,8 @@ def _new_seed() -> int:
 def main(run_file: str) -> int:
     """Run the flow in this process, with progress in the terminal; return the exit code."""
     global _terminal
-    from rich.console import Console
-
     from pipeline.bundle.summary import summary_table
+    from pipeline.commands.tables import print_table
 
     try:
         folder = default_output(read_run_file(run_file))
@@ -183,7 +182,7 @@ def main(run_file: str) -> int:
             file=sys.stderr,
         )
         return 130
-    Console().print(summary_table(manifest, folder))
+    print_table(summary_table(manifest, folder))
     verdict = manifest["verdict"]
     return Outcome(verdict["outcome"]).exit_code if verdict else 0
 

@@ -19,12 +19,11 @@ def releases(
 
     That is the last bundle that passed in a Prefect flow run, or the one rolled back to.
     """
-    from rich.console import Console
-
+    from pipeline.commands.tables import print_table
     from pipeline.releases.release_tables import history_table, releases_table
 
     opened = open_store(store)
-    Console().print(history_table(opened, name) if name else releases_table(opened))
+    print_table(history_table(opened, name) if name else releases_table(opened))
 
 
 def service(context: typer.Context) -> None:

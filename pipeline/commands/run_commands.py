@@ -54,16 +54,15 @@ def run(
     # Also the first thing that `execute` does: a faulty run file is refused before slow imports.
     check_config(config)
 
-    from rich.console import Console
-
     from pipeline.bundle.summary import summary_table
+    from pipeline.commands.tables import print_table
     from pipeline.run import default_output, execute
     from pipeline.training.progress import reporter
 
     folder = (output or default_output(config)).absolute()
     with reporter() as progress:
         manifest = execute(config, open_store(store), folder, progress, metrics)
-    Console().print(summary_table(manifest, folder))
+    print_table(summary_table(manifest, folder))
     if manifest["verdict"]:
         from targets.bundle.verdict import Outcome
 
@@ -108,9 +107,8 @@ def recipes(
     ] = None,
 ) -> None:
     """List the recipes, or show one: its parts, paper, reported figures, and our deviations."""
-    from rich.console import Console
-
+    from pipeline.commands.tables import print_table
     from pipeline.config.chosen_recipes import chosen_recipe
     from pipeline.config.recipe_card import recipe_card, recipe_list
 
-    Console().print(recipe_card(chosen_recipe(name, {})) if name else recipe_list())
+    print_table(recipe_card(chosen_recipe(name, {})) if name else recipe_list())
