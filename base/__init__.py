@@ -6,6 +6,7 @@ __all__ = [
     "errors",
     "file_digest",
     "file_lock",
+    "full_disk",
     "notify",
     "one_line",
     "suggest",

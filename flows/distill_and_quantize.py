@@ -13,6 +13,7 @@ from prefect.states import Completed, Failed
 
 from base.errors import InputError
 from flows.support.events import send_event
+from flows.support.installed import require_installed
 from flows.support.remote_build import build_on_device
 from flows.support.retry_policy import RETRIES
 from flows.support.run_page import PageReporter, write_page
@@ -84,6 +85,7 @@ def distill_and_quantize(
     Returns:
         Completed if the verdict is pass; else Failed, and the state has the outcome's name.
     """
+    require_installed()
     chosen = tuple(targets) if targets is not None else None
     seed = _new_seed() if force else seed
     changes = RunOverrides(teacher, student, recipe, chosen, budget, seed)

@@ -1,13 +1,13 @@
 """The steps of a run in their order, and how each is run or reused."""
 
 import importlib
-import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from base.errors import InputError
+from base.full_disk import temporary_folder
 from base.notify import Notify
 from pipeline.config.chosen_recipes import needs_fresh_generator
 from pipeline.config.chosen_targets import cpu_targets
@@ -123,8 +123,8 @@ def _run(
     workspace: Workspace,
     reporter: Reporter,
 ) -> StepRecord:
-    with tempfile.TemporaryDirectory(prefix="datafree-edge-") as private:
-        inputs, outputs = Path(private, "inputs"), Path(private, "outputs")
+    with temporary_folder() as private:
+        inputs, outputs = private / "inputs", private / "outputs"
         inputs.mkdir()
         outputs.mkdir()
         needs = step.needs(config, step.target)

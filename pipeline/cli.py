@@ -115,7 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         _fail("out of memory; set a smaller overrides: {batch: ...} in distill and quantize", 1)
     except OSError as error:
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
+        # An error of a copy has the file that was read first.
+        place = error.filename2 or error.filename or "a file"
+        _fail(f"{place}: {error.strerror or error}", 1)
     if code in (INTERRUPTED, TERMINATED):
         _fail("interrupted; run the same command again to continue", code)
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,7 +1,6 @@
 """Execute every part of a run once, on very few images, and report the results."""
 
 import copy
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from base.errors import InputError, first_line
+from base.full_disk import temporary_folder
 from base.notify import Advance
 from pipeline.config.chosen_targets import cpu_targets
 from pipeline.config.schema import RunConfig
@@ -197,9 +197,9 @@ def _run_graphs(
     networks = {"fp32": root, "int8-cpu": to_torch_quantizers(prepared)}
     seconds: dict[str, float] = {}
     targets = cpu_targets(config)
-    with tempfile.TemporaryDirectory() as name:
+    with temporary_folder() as folder:
         for form, network in networks.items():
-            path = Path(name) / f"{form}.onnx"
+            path = folder / f"{form}.onnx"
             onnx.save(forms[form], path)
             with torch.no_grad():
                 expected = network(images).numpy()

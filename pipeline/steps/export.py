@@ -17,7 +17,8 @@ from pipeline.step_types import Step, StepContext, StepResult, always
 def _settings(config: RunConfig, _: str) -> dict[str, Any]:
     return {
         **sections(config, "input", "export"),
-        "teacher": teacher_network(config),
+        # The graphs contain the names of the classes.
+        "teacher": {**teacher_network(config), "class_names": list(config.teacher.class_names)},
         "student": student_network(config),
         "torch": torch_settings(config),
     }

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from socket import gethostname
 
+from base.full_disk import temporary_folder
 from base.untrusted_files import PARSE_ERRORS
 from pipeline.store.storage import Files
 
@@ -78,8 +78,8 @@ class Workspace:
         text = json.dumps({"process": os.getpid(), "host": gethostname(), "since": since})
 
         def beat() -> None:
-            with tempfile.TemporaryDirectory() as folder:
-                (sign := Path(folder, ALIVE)).write_text(text)
+            with temporary_folder() as folder:
+                (sign := folder / ALIVE).write_text(text)
                 while True:
                     with contextlib.suppress(OSError):
                         self.save(sign.name, sign)

@@ -145,9 +145,9 @@ def predict(session: ort.InferenceSession, images: Images, advance: Advance = ig
     fixed = session.get_inputs()[0].shape[0]
     size = fixed if isinstance(fixed, int) else min(batch_size(images.shape), len(images))
     parts = []
-    for part in full_batches(images, size):
+    for number, part in enumerate(full_batches(images, size)):
         parts.append(session.run(["logits"], {"images": part})[0])
-        advance(size)
+        advance(min(size, len(images) - number * size))
     return np.concatenate(parts)[: len(images)]
 
 

@@ -85,6 +85,13 @@ def changed_steps(original, copy):
     return {step for step in before if before[step] != after[step]}
 
 
+def test_names_of_classes_repeat_no_training(original, copy):
+    edit(
+        copy, "run.yaml", "  classes: 10\n", f"  classes: 10\n  class_names: {list('abcdefghij')}\n"
+    )
+    assert changed_steps(original, copy) == {"export"}
+
+
 NEW_TERM = '''"""A new term."""
 
 from torch import Tensor
