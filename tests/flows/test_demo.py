@@ -28,16 +28,11 @@ def demo_command(*variables):
 
 
 @pytest.mark.parametrize(("variables", "url"), [((), "None"), (("SERVER=1",), USERS)])
-@pytest.mark.parametrize("place", ["environment", "profile"])
-def test_demo_ignores_the_configured_server(tmp_path, variables, url, place):
-    environment = {**os.environ, "PREFECT_HOME": str(tmp_path)}
-    environment.pop("PREFECT_API_URL", None)
-    if place == "environment":
-        environment["PREFECT_API_URL"] = USERS
-    else:
-        (tmp_path / "profiles.toml").write_text(
-            f'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "{USERS}"\n'
-        )
+def test_demo_ignores_the_configured_server(tmp_path, variables, url):
+    (tmp_path / "profiles.toml").write_text(
+        f'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "{USERS}"\n'
+    )
+    environment = {**os.environ, "PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": USERS}
     command = ["env", *demo_command(*variables), "-c", SHOW]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == url
