@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from base.errors import InputError
+from base.untrusted_files import PARSE_ERRORS
 from pipeline.commands.parameters import BundleFolder
 
 
@@ -21,6 +22,7 @@ def validate(
 
     The exit code is that of the verdict: 0 pass, 2 fail, 3 inconclusive.
     """
+    from pipeline.bundle.next_step import next_step
     from pipeline.bundle.opening import open_bundle
     from pipeline.bundle.revalidation import revalidate
     from pipeline.reporter import counting
@@ -34,6 +36,15 @@ def validate(
         f"[{100 * verdict.low:.2f}, {100 * verdict.high:.2f}] on {verdict.images} "
         f"synthetic probes (required: {100 * verdict.threshold:g} %)"
     )
+    if model is None:
+        target = next(iter(manifest["targets"]))
+        judged = {**manifest, "verdict": {"target": target, **verdict.as_json()}}
+        try:
+            advice = next_step(judged)
+        except PARSE_ERRORS:  # A bundle of another version.
+            advice = ""
+        if advice:
+            typer.echo(f"next: {advice}")
     raise typer.Exit(verdict.outcome.exit_code)
 
 
