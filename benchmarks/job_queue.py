@@ -135,7 +135,7 @@ def run_queue(
         Keys of the jobs that failed.
     """
     console, started, finished = Console(), time.monotonic(), 0
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, len(os.sched_getaffinity(0)) // workers)
     running: dict[Future[Row], J] = {}
     failed: list[str] = []
     with ThreadPoolExecutor(workers) as pool:

@@ -20,4 +20,6 @@ def describe_machine() -> str:
     flags = fields.get("flags", "").split()
     sets = [name for name in INT8_FLAGS if name in flags]
     model = fields.get("model name", platform.machine())
-    return f"{model} ({' '.join(sets)}), {os.cpu_count()} cores, Python {platform.python_version()}"
+    # A process can be limited to some of the cores, for instance by taskset.
+    cores = len(os.sched_getaffinity(0))
+    return f"{model} ({' '.join(sets)}), {cores} cores, Python {platform.python_version()}"

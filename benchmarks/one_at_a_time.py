@@ -42,11 +42,14 @@ class Table(Generic[J]):
         rows = self.rows()
         return [job for job in self.jobs if rows.get(job.key, {}).get("digest") != job.digest()]
 
-    def measure(self, data: Path, state: Path, minutes: float, only: Sequence[str]) -> list[str]:
+    def measure(
+        self, data: Path, teachers: Path, state: Path, minutes: float, only: Sequence[str]
+    ) -> list[str]:
         """Measure the missing rows.
 
         Args:
             data: Folder with the real data sets.
+            teachers: Folder with the teachers trained by others.
             state: Folder for unfinished runs.
             minutes: No row is started after this many minutes.
             only: Keys of the rows to measure; empty for all.
@@ -59,7 +62,7 @@ class Table(Generic[J]):
             return run_queue(
                 lambda: [job for job in self.missing() if not only or job.key in only],
                 lambda job, cores: run_job(
-                    self.module, job, data, data, state, threads=cores, lock=lock
+                    self.module, job, data, teachers, state, threads=cores, lock=lock
                 ),
                 self._store,
                 workers=1,
@@ -73,6 +76,9 @@ class Table(Generic[J]):
             data: Annotated[Path, typer.Option(help="Folder with the real data sets.")] = Path(
                 "data"
             ),
+            teachers: Annotated[
+                Path, typer.Option(help="Folder with the teachers trained by others.")
+            ] = Path("teachers"),
             state: Annotated[Path, typer.Option(help="For unfinished runs.")] = Path("state"),
             minutes: Annotated[float, typer.Option(help="Start no row after this time.")] = 1e9,
             only: Annotated[list[str], typer.Option(help="Measure this row; repeatable.")] = [],  # noqa: B006
@@ -81,7 +87,7 @@ class Table(Generic[J]):
             """Measure the missing rows, one at a time, so that they do not slow each other down."""
             if list_only:
                 print_missing(self.missing(), len(self.jobs))
-            elif self.measure(data, state, minutes, only):
+            elif self.measure(data, teachers, state, minutes, only):
                 raise typer.Exit(1)
 
         return measure

@@ -5,10 +5,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Method = Literal["generator-images", "noise", "onnxruntime", "nncf"]
-"""Two methods of the project, and two other tools with default settings, calibrated on noise."""
+from benchmarks.product_run import SHORT_GATE
 
-GATE = {"generators": 1, "rounds": 2}
+Method = Literal["generator-images", "noise", "onnxruntime", "nncf", "modelopt"]
+"""Two methods of the project, and three other tools with default settings, calibrated on noise."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Job:
 
     def digest(self) -> str:
         """Return the digest of the settings."""
-        content = json.dumps({**asdict(self), "gate": GATE}, sort_keys=True)
+        content = json.dumps({**asdict(self), "gate": SHORT_GATE}, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
@@ -48,6 +48,7 @@ JOBS = tuple(
         ("noise", "full"),
         ("onnxruntime", "full"),
         ("nncf", "full"),
+        ("modelopt", "full"),
         ("generator-images", "full"),
         ("generator-images", "half"),
     )

@@ -1,5 +1,6 @@
 """Quantize with other tools, calibrated on uniform noise, because there is no real data."""
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,5 +54,21 @@ def quantize_with_nncf(graph: Path, quantized: Path, images: Images) -> None:
     onnx.save(model, quantized)
 
 
-TOOLS = {"onnxruntime": quantize_with_onnxruntime, "nncf": quantize_with_nncf}
+def quantize_with_model_optimizer(graph: Path, quantized: Path, images: Images) -> None:
+    """Quantize with NVIDIA's `modelopt.onnx.quantization.quantize` and its default settings."""
+    # It is not a dependency of the project.
+    modelopt = importlib.import_module("modelopt.onnx.quantization")
+    modelopt.quantize(
+        str(graph),
+        calibration_data={"images": images},
+        calibration_eps=["cpu"],
+        output_path=str(quantized),
+    )
+
+
+TOOLS = {
+    "onnxruntime": quantize_with_onnxruntime,
+    "nncf": quantize_with_nncf,
+    "modelopt": quantize_with_model_optimizer,
+}
 """Each takes the float graph, the output file and normalised images (N, C, H, W)."""

@@ -1,24 +1,21 @@
 """Quantize EfficientNet-Lite0 for one row of the table and measure it on the photographs."""
 
 import json
-import resource
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-import yaml
 from numpy.typing import NDArray
 
 from base.durable_files import write_durably
 from benchmarks.job_queue import Row
 from benchmarks.machine import describe_machine
-from benchmarks.photographs.jobs import GATE, JOBS, Job
+from benchmarks.photographs.jobs import JOBS, Job
 from benchmarks.photographs.other_tools import CALIBRATION_IMAGES, TOOLS
 from benchmarks.photographs.teacher import CLASSES, SPEC, photographs, weights_file
+from benchmarks.product_run import SHORT_GATE, product_run
 from targets.cpu.session import open_session, predict, time_interleaved
 
 ARCHITECTURE = "benchmarks.photographs.teacher:lite0"
@@ -88,42 +85,15 @@ def run_of(job: Job) -> dict[str, Any]:
         "input": {"shape": list(SPEC.shape), "mean": list(SPEC.mean), "std": list(SPEC.std)},
         "student": "same",
         "quantize": {"method": job.method, "weight_range": job.weight_range},
-        "gate": GATE,
+        "gate": SHORT_GATE,
         "seed": job.seed,
     }
 
 
-def _with_project(job: Job, folder: Path, state: Path) -> tuple[dict[str, Path], Row]:
+def _with_project(job: Job, folder: Path, _: Path) -> tuple[dict[str, Path], Row]:
     """Run the pipeline; return the compiled graphs and measurements of the run."""
-    run_file, bundle = folder / "run.yaml", folder / "bundle"
-    run_file.write_text(yaml.safe_dump(run_of(job)))
-    command = [sys.executable, "-m", "pipeline.cli", "run", str(run_file)]
-    command += ["--output", str(bundle), "--store", str(folder / "store")]
-    started = time.time()
-    ended = subprocess.run(command, check=False)
-    if ended.returncode not in (0, 2, 3):
-        raise RuntimeError(f"exit code {ended.returncode}")
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    target = manifest["targets"]["local-cpu"]
-    graphs = {name: bundle / target[name]["file"] for name in ("fp32", "int8")}
-    notes = {
-        "peak_gib": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2),
-        "int8_kernels": target["machine"]["int8"],
-        "integer_layers": target["int8"]["integer_layers"],
-        "layers": len(target["int8"]["layers"]),
-        "seconds": _seconds_of_steps(folder / "store", started),
-    }
-    return graphs, notes
-
-
-def _seconds_of_steps(store: Path, started: float) -> dict[str, int]:
-    """Return the duration of each step, from the times at which their records were written."""
-    records = sorted(store.glob("steps/*/*.json"), key=lambda path: path.stat().st_mtime)
-    ends = [started, *(record.stat().st_mtime for record in records)]
-    return {
-        record.parent.name: round(after - before)
-        for record, before, after in zip(records, ends, ends[1:], strict=False)
-    }
+    ran = product_run(run_of(job), folder)
+    return ran.graphs, ran.notes
 
 
 def _with_other_tool(job: Job, folder: Path, state: Path) -> tuple[dict[str, Path], Row]:

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from base.durable_files import write_durably
 from benchmarks.job_queue import Row
 from benchmarks.machine import describe_machine
+from benchmarks.product_run import SHORT_GATE
 from benchmarks.zoo.models import JOBS, Job
 from benchmarks.zoo.structured_images import structured_images
 from benchmarks.zoo.training import CIFAR10, MEAN, STD, train
@@ -24,8 +25,6 @@ from targets.cpu.session import open_session, predict
 from targets.lint.linter import errors, lint
 
 CLASSES = 10
-
-SHORT_GATE = {"generators": 1, "rounds": 2}
 
 
 def main(

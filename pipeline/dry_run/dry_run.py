@@ -19,6 +19,7 @@ from pipeline.config.schema import RunConfig
 from pipeline.config.weight_range import half_range
 from pipeline.dry_run.costs import Stage, TrainingCosts, resident_bytes, time_passes, trial_images
 from pipeline.dry_run.network_summary import NetworkSummary, summarise
+from pipeline.dry_run.trial_rounds import run_trial_rounds
 from pipeline.export.graph_forms import int8_forms, to_graph
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.fake_quantizers import add_quantizers, to_torch_quantizers
@@ -40,7 +41,7 @@ MAX_GRAPH_ERROR = 0.02
 """Largest error of the float graph's logits, relative to their root mean square. The int8 graph may
 have ten times this error."""
 
-TRAINING_PARTS, GRAPH_PARTS = 5, 5
+TRAINING_PARTS, GRAPH_PARTS = 6, 5
 """Parts of a dry run, which its progress counts."""
 
 TIMED_RUNS = 110
@@ -74,7 +75,7 @@ class DryRun:
 
 
 def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
-    """Build, differentiate, quantize, export and run the networks of a run file.
+    """Build, differentiate, quantize, train, export and run the networks of a run file.
 
     No file is kept.
 
@@ -109,6 +110,8 @@ def _dry_run(config: RunConfig, advance: Advance) -> DryRun:
     prepared = copy.deepcopy(root)
     add_quantizers(prepared, images, scheme)
     summary = summarise(student, FunctionGraph(root, images[:2]), scheme)
+    advance(1)
+    run_trial_rounds(config, networks, prepared, len(images), device)
     advance(1)
     times = time_passes(networks.teacher, images), time_passes(student, images)
     advance(1)

@@ -18,6 +18,7 @@ from targets.bundle.golden import MAX_CHUNK_VALUES, Golden, full_batches
 from targets.catalogue.instruction_sets import Cpu
 from targets.graph.graph_file import read_graph
 from targets.graph.integer_relu import with_integer_relus
+from targets.graph.non_negative_activations import with_unsigned_non_negatives
 from targets.graph.unsigned_activations import with_unsigned_activations
 
 Images = NDArray[np.float32] | NDArray[np.uint8]
@@ -59,9 +60,10 @@ def cpu_fingerprint(cpu: Cpu) -> dict[str, str]:
 
 
 def rewrite_for_cpu(model: ModelProto, cpu: Cpu) -> ModelProto:
-    """Rewrite a Q/DQ graph into the fastest form for a CPU; every value stays the same.
+    """Rewrite a Q/DQ graph into the fastest form for a CPU.
 
-    x86 needs unsigned activations. ARM multiplies signed bytes just as fast.
+    x86 needs unsigned activations. Those that are never negative get twice as many levels there.
+    ARM multiplies signed bytes just as fast; there every value stays the same.
 
     Args:
         model: Changed in place.
@@ -70,8 +72,9 @@ def rewrite_for_cpu(model: ModelProto, cpu: Cpu) -> ModelProto:
     Returns:
         The same model.
     """
-    with_integer_relus(model)
-    return with_unsigned_activations(model) if cpu.is_x86 else model
+    if not cpu.is_x86:
+        return with_integer_relus(model)
+    return with_unsigned_activations(with_integer_relus(with_unsigned_non_negatives(model)))
 
 
 def rewrite_graph_file(graph: Path, rewritten: Path, cpu: Cpu) -> Path:

@@ -5,6 +5,7 @@ merge into the Q. It can merge them only if the quantizer's lowest value is 0. T
 signed symmetric quantizer is negative, so a ReLU before it keeps the convolution in float.
 """
 
+import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
 from targets.graph.topology import Graph
@@ -34,7 +35,7 @@ def with_integer_relus(model: ModelProto) -> ModelProto:
     nodes: list[NodeProto] = []
     for node in graph.nodes:
         quantizer = graph.only_consumer(node.output[0])
-        if quantizer is None or not _acts_as_relu(graph, node, quantizer):
+        if quantizer is None or not _is_integer_relu(graph, node, quantizer):
             nodes.append(node)
             continue
         scale_and_zero, output = list(quantizer.input[1:]), node.output[0]
@@ -52,18 +53,30 @@ def with_integer_relus(model: ModelProto) -> ModelProto:
     return model
 
 
-def _acts_as_relu(graph: Graph, node: NodeProto, quantizer: NodeProto) -> bool:
+def _is_integer_relu(graph: Graph, node: NodeProto, quantizer: NodeProto) -> bool:
     """Return whether a ReLU in place of the node would give the same quantized values."""
     if quantizer.op_type != "QuantizeLinear" or node.op_type not in ("Relu", "Clip"):
         return False
     # ONNX Runtime merges two pairs of Q and DQ in a row, which changes their values.
     if graph.produced_by(node.input[0], "DequantizeLinear") is not None:
         return False
-    if node.op_type == "Relu":
-        return True
-    low, high = (graph.constants.get(name) for name in [*node.input, "", ""][1:3])
+    zero = graph.constants.get(quantizer.input[2])
+    if zero is not None and zero == np.iinfo(zero.dtype).min:
+        return False  # ONNX Runtime merges the ReLU into this quantizer by itself.
     scale = graph.scale_of(quantizer)
-    if low is None or high is None or scale is None or float(low) != 0:
+    return node.op_type == "Relu" or (scale is not None and acts_as_relu(graph, node, scale))
+
+
+def acts_as_relu(graph: Graph, clip: NodeProto, scale: float) -> bool:
+    """Return whether a Clip changes quantized values only as a ReLU does.
+
+    Args:
+        graph: The graph.
+        clip: The Clip before the quantizer.
+        scale: Scale of the signed quantizer.
+    """
+    low, high = (graph.constants.get(name) for name in [*clip.input, "", ""][1:3])
+    if low is None or high is None or float(low) != 0:
         return False
     # Any value above `high` rounds to the highest level, clipped or not.
     return float(high) > (MAX_LEVEL - 0.5) * scale * (1 + 1e-6)

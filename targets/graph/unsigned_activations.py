@@ -7,16 +7,18 @@ faster than float there.
 import numpy as np
 from onnx import ModelProto, numpy_helper
 
+from targets.graph.non_negative_activations import ZERO_POINT_NAME as UNSIGNED_ZERO_POINT
 from targets.graph.topology import QDQ_OPERATORS, Graph
 
 ZERO_POINT_NAME = "zero_point_128"
 
 
 def with_unsigned_activations(model: ModelProto) -> ModelProto:
-    """Give every Q and DQ on an activation the zero point 128; every value stays the same.
+    """Give every signed Q and DQ on an activation the zero point 128; every value stays the same.
 
-    Weights are not changed. round(x / scale) clipped to -128..127, plus 128, equals
-    round(x / scale) + 128 clipped to 0..255, so the graph's values are identical bit for bit.
+    Weights are not changed, and neither is what `with_unsigned_non_negatives` has converted.
+    round(x / scale) clipped to -128..127, plus 128, equals round(x / scale) + 128 clipped to
+    0..255, so the graph's values are identical bit for bit.
 
     Args:
         model: A graph with symmetric signed Q/DQ; changed in place.
@@ -31,6 +33,8 @@ def with_unsigned_activations(model: ModelProto) -> ModelProto:
     zero_point = numpy_helper.from_array(np.array(128, np.uint8), ZERO_POINT_NAME)
     for node in graph.nodes:
         if node.op_type not in QDQ_OPERATORS or graph.is_weight(node.input[0]):
+            continue
+        if list(node.input[2:]) == [UNSIGNED_ZERO_POINT]:
             continue
         zero = graph.constants.get(node.input[2]) if len(node.input) > 2 else None
         if zero is None or zero.dtype != np.int8 or zero.any():

@@ -31,19 +31,19 @@ def table(tmp_path, monkeypatch):
 
 
 def test_rows_are_stored_in_order_and_failed_jobs_stay_missing(table, tmp_path):
-    assert table.measure(tmp_path, tmp_path / "state", 1e9, []) == ["fails"]
+    assert table.measure(tmp_path, tmp_path, tmp_path / "state", 1e9, []) == ["fails"]
     assert {key: row["value"] for key, row in table.rows().items()} == {"a": "A", "b": "B"}
     assert [job.key for job in table.missing()] == ["fails"]
     assert (result_pages.RESULTS / "values.md").read_text() == "2 1"
 
 
 def test_only_the_named_rows_are_measured(table, tmp_path):
-    table.measure(tmp_path, tmp_path / "state", 1e9, ["b"])
+    table.measure(tmp_path, tmp_path, tmp_path / "state", 1e9, ["b"])
     assert list(table.rows()) == ["b"]
     assert [job.key for job in table.missing()] == ["a", "fails"]
 
 
 def test_row_of_another_digest_is_missing(table, tmp_path, monkeypatch):
-    table.measure(tmp_path, tmp_path / "state", 1e9, ["a"])
+    table.measure(tmp_path, tmp_path, tmp_path / "state", 1e9, ["a"])
     monkeypatch.setattr(Job, "digest", lambda job: "another")
     assert [job.key for job in table.missing()] == ["a", "fails", "b"]

@@ -1,0 +1,1 @@
+"""Networks quantized without data at default settings, scored on the CIFAR-10 test images."""

@@ -1,0 +1,102 @@
+"""Quantize a network for one row of the table, and measure it on the CIFAR-10 test images."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+import yaml
+
+from base.durable_files import write_durably
+from benchmarks.cifar10_int8.jobs import JOBS, OWN, Job
+from benchmarks.cifar10_int8.training import CLASSES, RAW, trained_weights
+from benchmarks.data import load_data_set
+from benchmarks.job_queue import Row
+from benchmarks.machine import describe_machine
+from benchmarks.product_run import product_run
+from dfkd.images import ImageSpec
+from targets.cpu.session import open_session, predict
+
+FOLDER = Path(__file__).parents[1]
+
+
+def main(
+    key: str,
+    data: Annotated[Path, typer.Option()],
+    teachers: Annotated[Path, typer.Option()],
+    state: Annotated[Path, typer.Option()],
+) -> None:
+    """Measure one row and write STATE/KEY.json."""
+    job = next(job for job in JOBS if job.key == key)
+    write_durably(state / f"{key}.json", json.dumps(measure(job, data, teachers, state)) + "\n")
+
+
+def measure(job: Job, data: Path, teachers: Path, state: Path) -> Row:
+    """Quantize the network and return the row.
+
+    Args:
+        job: The job.
+        data: Folder with the real data sets.
+        teachers: Folder with the networks trained by others.
+        state: Folder for run files, bundles and stores.
+    """
+    run = run_of(job, teachers, data)
+    ran = product_run(run, state / job.key)
+    section = run["input"]
+    spec = ImageSpec(
+        section["shape"], section["mean"], section["std"], section.get("value_range", (0.0, 1.0))
+    )
+    images, labels = load_data_set("cifar10", data, train=False, spec=spec)
+    right = {
+        name: predict(open_session(graph, threads=0), images.numpy()).argmax(1) == labels.numpy()
+        for name, graph in ran.graphs.items()
+    }
+    return {
+        "network": job.network,
+        "method": job.method,
+        "seed": job.seed,
+        "fp32": round(100 * float(right["fp32"].mean()), 2),
+        "int8": round(100 * float(right["int8"].mean()), 2),
+        "only_fp32_right": int(np.sum(right["fp32"] & ~right["int8"])),
+        "only_int8_right": int(np.sum(right["int8"] & ~right["fp32"])),
+        "images": len(labels),
+        **ran.notes,
+        "digest": job.digest(),
+        "machine": describe_machine(),
+        "command": "python -m benchmarks.cifar10_int8",
+    }
+
+
+def run_of(job: Job, teachers: Path, data: Path) -> dict[str, Any]:
+    """Return the run file of a job. A network of the benchmark is trained if it has no weights.
+
+    Args:
+        job: The job.
+        teachers: Folder with the networks trained by others.
+        data: Folder with the real data sets.
+    """
+    if job.network not in OWN:
+        run = yaml.safe_load((FOLDER / "runs" / f"{job.network}.yaml").read_text())
+        run["teacher"]["weights"] = str(teachers.absolute() / run["teacher"]["weights"])
+        return {**run, **job.settings}
+    weights = trained_weights(OWN[job.network], FOLDER / "teachers" / job.network, data)
+    return {
+        "name": job.network.replace("_", "-"),
+        "teacher": {
+            "weights": str(weights),
+            "architecture": f"benchmarks.cifar10_int8.networks:{job.network}",
+            "classes": CLASSES,
+        },
+        "input": {
+            "shape": list(RAW.shape),
+            "mean": list(RAW.mean),
+            "std": list(RAW.std),
+            "value_range": list(RAW.value_range),
+        },
+        **job.settings,
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)

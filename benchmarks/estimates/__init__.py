@@ -1,0 +1,1 @@
+"""What `datafree-edge check` estimates, compared with the run."""
