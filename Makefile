@@ -1,4 +1,5 @@
-# make demo         install, then run the whole chain on the teacher in examples/
+# make demo         install, then run the whole chain on the teacher in examples/; SERVER=1 reports the
+#                   run to the configured Prefect server, otherwise it has a temporary one
 # make test         install, then lint, types, import contracts, docs and the quick tests
 # make test-server  install, then the tests that need a Prefect server, PostgreSQL, S3 or namespaces
 # make docs         install, then build the documentation into docs/_build
@@ -17,8 +18,10 @@ export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
 
 .PHONY: demo test lint types contracts docs quick test-server slow device install clean
 
+# Prefect's own profile `ephemeral` names no server.
 demo: install
-	PREFECT_LOGGING_LEVEL=ERROR $(BIN)/python -m flows.distill_and_quantize examples/mnist_lenet5/run.yaml
+	$(if $(SERVER),,env --unset=PREFECT_API_URL PREFECT_PROFILE=ephemeral) \
+		PREFECT_LOGGING_LEVEL=ERROR $(BIN)/python -m flows.distill_and_quantize examples/mnist_lenet5/run.yaml
 
 # The checks use one core each and run side by side; the tests then use all cores.
 test: install

@@ -2,12 +2,15 @@
 
 __all__ = [
     "durable_files",
+    "duration",
     "errors",
     "file_digest",
     "file_lock",
+    "full_disk",
     "notify",
     "one_line",
     "suggest",
+    "termination",
     "untrusted_files",
     "urls",
 ]

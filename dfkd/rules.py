@@ -1,7 +1,7 @@
 """Rules for combining parts of a recipe, without torch, so that checking a run file is fast."""
 
 from dfkd.composition import Composition, ImagePool, Log1p, MetaStep
-from dfkd.terms import ADVERSARIES, TERMS
+from dfkd.terms import TERMS
 
 
 def violated_rule(recipe: Composition) -> str | None:
@@ -59,7 +59,7 @@ def _labels(recipe: Composition, names: list[str]) -> str | None:
 
 def _student(recipe: Composition, names: list[str]) -> str | None:
     schedule = recipe.schedule
-    adversaries = [name for name in names if name in ADVERSARIES]
+    adversaries = [name for name in names if TERMS[name].needs_student]
     if adversaries and schedule.generator_steps == 0:
         return (
             f"term {adversaries[0]} needs a student, but with generator_steps = 0 the generator "

@@ -13,14 +13,17 @@ from prefect.states import Completed, Failed
 
 from base.errors import InputError
 from flows.support.events import send_event
+from flows.support.installed import require_installed
 from flows.support.remote_build import build_on_device
 from flows.support.retry_policy import RETRIES
 from flows.support.run_page import PageReporter, write_page
 from flows.support.step_lock import step_lock
+from pipeline.bundle.next_step import next_step
 from pipeline.bundle.opening import open_bundle
 from pipeline.bundle.writing import write_bundle
 from pipeline.chain import Artifacts, add_artifacts, chain, run_step
-from pipeline.config.run_file import RunOverrides, read_run_file
+from pipeline.config.run_file import read_run_file
+from pipeline.config.run_overrides import RunOverrides
 from pipeline.config.schema import RunConfig
 from pipeline.releases.awaited_engines import await_engines
 from pipeline.releases.engine_orders import create_orders
@@ -91,10 +94,11 @@ def distill_and_quantize(
         Completed if the verdict is pass, with the name "Pending engine" if an engine is not built
         yet; else Failed, and the state has the outcome's name.
     """
+    require_installed()
     chosen = tuple(targets) if targets is not None else None
     seed = _new_seed() if force else seed
     changes = RunOverrides(teacher, student, recipe, chosen, budget, seed)
-    config = read_run_file(run_file, changes)
+    config = read_run_file(run_file, changes, get_run_logger().info)
     folder = Path(output) if output else default_output(config)
     check_run(config, folder)
     metrics_folder = Path(metrics) if metrics else None
@@ -107,6 +111,7 @@ def distill_and_quantize(
         f"{verdict['images']} synthetic probes; {verdict['because']}; bundle in {folder}"
     )
     if verdict["outcome"] != Outcome.PASS:
+        line += f"; next: {next_step(manifest)}"
         return Failed(message=line, name=Outcome(verdict["outcome"]).capitalize())
     if pending := pending_engines(manifest):
         waiting = ", ".join(pending)
@@ -174,9 +179,8 @@ def _new_seed() -> int:
 def main(run_file: str) -> int:
     """Run the flow in this process, with progress in the terminal; return the exit code."""
     global _terminal
-    from rich.console import Console
-
     from pipeline.bundle.summary import summary_table
+    from pipeline.commands.tables import print_table
 
     try:
         folder = default_output(read_run_file(run_file))
@@ -195,7 +199,7 @@ def main(run_file: str) -> int:
             file=sys.stderr,
         )
         return 130
-    Console().print(summary_table(manifest, folder))
+    print_table(summary_table(manifest, folder))
     verdict = manifest["verdict"]
     return Outcome(verdict["outcome"]).exit_code if verdict else 0
 

@@ -1,13 +1,14 @@
 """The steps of a run in their order, and how each is run or reused."""
 
 import importlib
-import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from base.errors import InputError
+from base.full_disk import temporary_folder
+from base.notify import Notify
 from pipeline.config.chosen_recipes import needs_fresh_generator
 from pipeline.config.chosen_targets import cpu_targets
 from pipeline.config.schema import RunConfig
@@ -25,6 +26,7 @@ from pipeline.steps import (
     validate,
 )
 from pipeline.store.code_digest import code_digest
+from pipeline.store.process_lock import ProcessLock
 from pipeline.store.step_record import Artifact, StepRecord, digest
 from pipeline.store.step_workspace import Workspace
 from pipeline.store.store import Store
@@ -53,12 +55,12 @@ def chain(config: RunConfig) -> list[Step]:
 
 
 StepLock = Callable[
-    [str, Callable[[], object], Callable[[str], None]], AbstractContextManager[None]
+    [str, Callable[[], object], Notify, Callable[[], str]], AbstractContextManager[None]
 ]
 """Waits until no other process runs the step with this key.
 
 Its arguments: the key; a function whose result changes while another process works on the step; a
-function that shows a message.
+function that shows a message; a function that describes the run that works on the step.
 """
 
 
@@ -96,7 +98,11 @@ def run_step(
     workspace = store.workspace(step.name, key)
     known = store.recall(step.name, key)
     if known is None:
-        with lock(key, workspace.write_times, reporter.say):
+
+        def labelled(line: str) -> None:
+            reporter.say(f"{step.label}: {line}")
+
+        with lock(key, workspace.write_times, labelled, workspace.owner):
             known = store.recall(step.name, key)
             if known is None:
                 with workspace.heartbeat():
@@ -117,8 +123,8 @@ def _run(
     workspace: Workspace,
     reporter: Reporter,
 ) -> StepRecord:
-    with tempfile.TemporaryDirectory(prefix="datafree-edge-") as private:
-        inputs, outputs = Path(private, "inputs"), Path(private, "outputs")
+    with temporary_folder() as private:
+        inputs, outputs = private / "inputs", private / "outputs"
         inputs.mkdir()
         outputs.mkdir()
         needs = step.needs(config, step.target)
@@ -178,6 +184,8 @@ def run_chain(
 ) -> dict[str, StepRecord]:
     """Run all steps of a run, one after another.
 
+    If another run on this machine is doing one of the steps, wait for its result and reuse it.
+
     Args:
         config: The run file.
         store: Holds earlier results, and receives the new ones.
@@ -189,9 +197,10 @@ def run_chain(
     """
     records: dict[str, StepRecord] = {}
     artifacts: Artifacts = {}
+    lock = ProcessLock(store)
     for step in chain(config):
         with recorded(reporter, metrics, config.name, step.label) as recording:
-            record = run_step(step, config, artifacts, store, recording)
+            record = run_step(step, config, artifacts, store, recording, lock)
         records[step.label] = record
         artifacts = add_artifacts(artifacts, step, record, config)
     return records

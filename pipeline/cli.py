@@ -1,7 +1,7 @@
 """The command line, `datafree-edge`.
 
 Exit codes: 0 the verdict is pass, or the command succeeded; 2 fail; 3 inconclusive; 1 an error that
-the user can fix; 64 a wrong command line; 130 interrupted.
+the user can fix; 64 a wrong command line; 130 interrupted by Ctrl-C; 143 ended by SIGTERM.
 """
 
 import sys
@@ -13,9 +13,10 @@ import typer
 
 from base.errors import InputError
 from base.one_line import one_line
+from base.termination import Terminated, raised_on_sigterm
 from pipeline.commands import bundle_commands, release_commands, run_commands
 
-USAGE, INTERRUPTED = 64, 130
+USAGE, INTERRUPTED, TERMINATED = 64, 130, 143
 
 TRAINING_MODULES = ("torch", "torchvision", "nncf", "onnxscript", "tensorboardX")
 """Modules that only the extra `train` installs."""
@@ -29,7 +30,7 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 app = typer.Typer(
     help="Quantize a trained network for an edge device without training data.",
     epilog="Exit codes: 0 pass or success, 2 fail, 3 inconclusive, 1 an error that you can fix, "
-    "64 a wrong command line, 130 interrupted.\n\n"
+    "64 a wrong command line, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.\n\n"
     "Example: datafree-edge run examples/mnist_lenet5/run.yaml",
     no_args_is_help=True,
     add_completion=False,
@@ -93,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: The command's arguments; those of the process if None.
     """
     try:
-        code: Any = app(args=arguments, standalone_mode=False)
+        with raised_on_sigterm():
+            code: Any = app(args=arguments, standalone_mode=False)
     except InputError as error:
         _fail(str(error), 1)
     except UsageError as error:
@@ -106,14 +108,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _fail(f"{error.name} is not installed; run: pip install 'datafree-edge[train]'", 1)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except Terminated:
+        code = TERMINATED
     except RuntimeError as error:
         if not any(words in str(error) for words in OUT_OF_MEMORY):
             raise
         _fail("out of memory; set a smaller overrides: {batch: ...} in distill and quantize", 1)
     except OSError as error:
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
-    if code == INTERRUPTED:
-        _fail("interrupted; run the same command again to continue", INTERRUPTED)
+        # An error of a copy has the file that was read first.
+        place = error.filename2 or error.filename or "a file"
+        _fail(f"{place}: {error.strerror or error}", 1)
+    if code in (INTERRUPTED, TERMINATED):
+        _fail("interrupted; run the same command again to continue", code)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -10,6 +10,7 @@ from pipeline.chain import run_chain
 from pipeline.config.schema import RunConfig
 from pipeline.releases.engine_orders import create_orders, find_result, pending_result
 from pipeline.reporter import Reporter
+from pipeline.store.process_lock import cache_folder
 from pipeline.store.store import Store
 from pipeline.teachers.config_checks import check_config
 from targets.bundle.bundle_files import Manifest
@@ -17,8 +18,7 @@ from targets.bundle.bundle_files import Manifest
 
 def default_store() -> str:
     """Return $DATAFREE_EDGE_STORE, or else a folder in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return os.environ.get("DATAFREE_EDGE_STORE", f"{cache}/datafree-edge")
+    return os.environ.get("DATAFREE_EDGE_STORE", str(cache_folder()))
 
 
 def default_output(config: RunConfig) -> Path:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from dfkd.memory.table import MEMORIES, MemoryEntry
+from dfkd.memory.table import MEMORIES, MemoryEntry, add_memory
 from dfkd.references import load
 
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from dfkd.memory.make import make_memory
     from dfkd.memory.protocol import Memory
 
-__all__ = ["MEMORIES", "LabelledBatch", "Memory", "MemoryEntry", "make_memory"]
+__all__ = ["MEMORIES", "LabelledBatch", "Memory", "MemoryEntry", "add_memory", "make_memory"]
 
 _LAZY = {
     "LabelledBatch": "dfkd.memory.labelled_batch:LabelledBatch",

@@ -4,9 +4,10 @@ A new memory needs a row here, a dataclass in `dfkd.composition`, and a file wit
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from dfkd.composition import AnyMemory, AverageGenerator, BatchBank, ImagePool, VaeReplay
-from dfkd.references import module_of
+from dfkd.references import add_entry, module_of
 
 
 @dataclass(frozen=True)
@@ -36,3 +37,17 @@ MEMORIES: dict[type[AnyMemory], MemoryEntry] = {
     AverageGenerator: MemoryEntry("dfkd.memory.average_generator:build"),
 }
 """Every memory, by the dataclass that describes it."""
+
+
+def add_memory(kind: type[Any], entry: MemoryEntry) -> None:
+    """Add a memory from a module outside of dfkd, so that a recipe can contain it.
+
+    Args:
+        kind: A frozen dataclass with the fields and methods that `dfkd.composition.ImagePool` has,
+            or a subclass of it.
+        entry: Its code.
+
+    Raises:
+        RecipeError: If the dataclass has another entry.
+    """
+    add_entry(MEMORIES, kind, entry, f"memory {kind.__name__}")

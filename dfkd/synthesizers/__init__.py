@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from dfkd.references import load
-from dfkd.synthesizers.table import SYNTHESIZERS, SynthesizerEntry
+from dfkd.synthesizers.table import SYNTHESIZERS, SynthesizerEntry, add_synthesizer
 
 if TYPE_CHECKING:
     from dfkd.synthesizers.make import build_generator, make_synthesizer
@@ -14,6 +14,7 @@ __all__ = [
     "GeneratedBatch",
     "Synthesizer",
     "SynthesizerEntry",
+    "add_synthesizer",
     "build_generator",
     "make_synthesizer",
 ]

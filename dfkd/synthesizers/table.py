@@ -4,6 +4,7 @@ A new synthesizer needs a row here, a dataclass in `dfkd.composition`, and a fil
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from dfkd.composition import (
     AnySynthesizer,
@@ -14,7 +15,7 @@ from dfkd.composition import (
     PixelOptimization,
     SoftLabelPixels,
 )
-from dfkd.references import module_of
+from dfkd.references import add_entry, module_of
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,17 @@ SYNTHESIZERS: dict[type[AnySynthesizer], SynthesizerEntry] = {
     ),
 }
 """Every synthesizer, by the dataclass that describes it."""
+
+
+def add_synthesizer(kind: type[Any], entry: SynthesizerEntry) -> None:
+    """Add a synthesizer from a module outside of dfkd, so that a recipe can contain it.
+
+    Args:
+        kind: A frozen dataclass with the fields and properties that
+            `dfkd.composition.PixelOptimization` has, or a subclass of a synthesizer's dataclass.
+        entry: Its code.
+
+    Raises:
+        RecipeError: If the dataclass has another entry.
+    """
+    add_entry(SYNTHESIZERS, kind, entry, f"synthesizer {kind.__name__}")

@@ -5,6 +5,6 @@ otherwise. The table `TERMS` lists each term with the inputs that it needs. Torc
 when a term is loaded.
 """
 
-from dfkd.terms.table import ADVERSARIES, LABELLED, TERMS, WRAPPERS, TermEntry
+from dfkd.terms.table import ADVERSARIES, LABELLED, TERMS, WRAPPERS, TermEntry, add_term
 
-__all__ = ["ADVERSARIES", "LABELLED", "TERMS", "WRAPPERS", "TermEntry"]
+__all__ = ["ADVERSARIES", "LABELLED", "TERMS", "WRAPPERS", "TermEntry", "add_term"]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dfkd.composition import AnyWrapper, Bounded, ExpIncrement, Log1p
+from dfkd.references import add_entry
 
 Input = Literal[
     "images",
@@ -108,11 +109,30 @@ TERMS: dict[str, TermEntry] = {
 }
 """All terms, by their names in a recipe."""
 
+
+def add_term(name: str, entry: TermEntry) -> None:
+    """Add a term from a module outside of dfkd, so that a recipe can name it.
+
+    Call it when the module is imported, before the recipe is made.
+
+    Args:
+        name: The name in recipes.
+        entry: Its function, as "module:name", and its requirements.
+
+    Raises:
+        RecipeError: If another term has this name.
+
+    Examples:
+        >>> add_term("entropy", TERMS["entropy"])  # The same entry again changes nothing.
+    """
+    add_entry(TERMS, name, entry, f"term {name}")
+
+
 ADVERSARIES = frozenset(name for name, entry in TERMS.items() if entry.needs_student)
-"""The terms that need a student."""
+"""The terms of dfkd that need a student."""
 
 LABELLED = frozenset(name for name, entry in TERMS.items() if "labels" in entry.inputs)
-"""The terms that need class labels."""
+"""The terms of dfkd that need class labels."""
 
 WRAPPERS: dict[type[AnyWrapper], str] = {
     ExpIncrement: "dfkd.terms.wrappers:exp_increment",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dfkd.composition import Composition
-from dfkd.terms import ADVERSARIES
+from dfkd.terms import TERMS
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def student_images_per_round(recipe: Composition) -> int:
     schedule = recipe.schedule
     new = schedule.student_steps if schedule.shares_a_batch else schedule.fresh_batches
     images = schedule.student_steps * recipe.replayed + new * schedule.batch * recipe.views
-    if any(term.name in ADVERSARIES for term in recipe.terms):
+    if any(TERMS[term.name].needs_student for term in recipe.terms):
         made = schedule.batch * recipe.views * recipe.synthesizer.steps
         images += schedule.generator_steps * made
     return images

@@ -1,6 +1,7 @@
 """The generator's phase of a round, which makes one batch at a time."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -65,6 +66,9 @@ class GeneratorPhase:
         synthesizer: Makes the images.
         weighting: The terms with their wrappers and weights.
         rng: Random number generator for all draws.
+
+    Attributes:
+        after_step: Called after every step.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class GeneratorPhase:
         self.needs = set(weighting.inputs())
         if recipe.objective.compares_maps and recipe.schedule.fresh == "generator-batch":
             self.needs.add("maps")
+        self.after_step: Callable[[], None] = lambda: None
 
     def run(self, adversarial: bool, with_shares: bool = False) -> GeneratorResult:
         """Make one batch.
@@ -99,6 +104,7 @@ class GeneratorPhase:
         for step in range(self.recipe.synthesizer.steps):
             last = step + 1 == self.recipe.synthesizer.steps
             result = self._step(adversarial, with_shares and last)
+            self.after_step()
         self.teacher.counts.images += batch
         finished = self.synthesizer.finish()
         self.weighting.end_batch()

@@ -6,6 +6,7 @@ and optimizers.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from dfkd.training.health import MAX_INTERVAL, MEASUREMENTS, Health
 from dfkd.training.round_report import SHARES, Round, RoundResult
 from dfkd.training.snapshot import Snapshot
 from dfkd.training.stage_check import check_stages
+from dfkd.training.step_counter import Progress, StepCounter
 from dfkd.training.student_phase import StudentPhase, StudentResult
 from dfkd.training.teacher_mode import require_eval_mode
 from dfkd.training.term_weighting import Weighting, usable_terms
@@ -124,23 +126,30 @@ class Loop:
         self,
         report: Callable[[Round], None] = lambda _: None,
         after_step: Callable[[], None] = lambda: None,
+        progress: Progress = lambda *_: None,
     ) -> None:
         """Run the remaining rounds.
 
         Args:
             report: Called after every round; the loop's state is then complete and may be saved.
             after_step: Called after every step of the student, within a round.
+            progress: Called several times in a round, see `StepCounter`.
 
         Raises:
             DivergedError: If the run fails after its last roll-back. Generator and student are then
                 in their last healthy state.
         """
+        counter = StepCounter(self.recipe, progress)
+        self._generator_phase.after_step = counter.after_step
         if self._student_phase is not None:
-            self._student_phase.after_step = after_step
+            self._student_phase.after_step = partial(_call_all, counter.after_step, after_step)
         if self.health.given_up:
             raise DivergedError(self.health.events[-1])
         while self._round < self.rounds:
             warm = self._round < 0
+            number = self._round + (self.plan.warmup_rounds if warm else 0)
+            total = self.plan.warmup_rounds if warm else self.rounds
+            counter.begin(warm, number, total)
             fault: str | None
             try:
                 generator, student = self._one_round(warm)
@@ -155,8 +164,7 @@ class Loop:
                 agreement, fault = self._measure()
             event = None if fault is None else self._roll_back(fault)
             result = RoundResult(generator, student, self.classes, agreement, event)
-            number = self._round + (self.plan.warmup_rounds if warm else 0)
-            report(result.report(warm, number, self.plan.warmup_rounds if warm else self.rounds))
+            report(result.report(warm, number + 1, total))
 
     def _one_round(self, warm: bool) -> tuple[GeneratorResult | None, StudentResult | None]:
         recipe = self.recipe
@@ -267,3 +275,8 @@ class Loop:
             torch.cuda.set_rng_state(state["device rng"].cpu(), self.device)
         self.health.load_state_dict(state["health"], self.device)
         self._healthy = Snapshot(state["healthy"])
+
+
+def _call_all(*functions: Callable[[], None]) -> None:
+    for function in functions:
+        function()

@@ -1,3 +1,3 @@
-"""What several flows share: events, retries, step locks, orders to devices, a run's page."""
+"""What several flows share: events, retries, locks, checks, orders to devices, a run's page."""
 
-__all__ = ["events", "remote_build", "retry_policy", "run_page", "step_lock"]
+__all__ = ["events", "installed", "remote_build", "retry_policy", "run_page", "step_lock"]

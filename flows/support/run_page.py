@@ -36,7 +36,7 @@ class PageReporter(LineReporter):
         self._step, self._phase, self._updated_at, self._is_off = step, "", 0.0, False
         self._bar: UUID | None = None
 
-    def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
+    def phase(self, name: str, done: float, total: int, losses: dict[str, float]) -> None:
         """Write a line and update the bar, each if its interval is over."""
         super().phase(name, done, total, losses)
         now = time.monotonic()

@@ -27,7 +27,12 @@ into it."""
 
 
 @contextmanager
-def step_lock(key: str, progress: Callable[[], object], notify: Notify) -> Iterator[None]:
+def step_lock(
+    key: str,
+    progress: Callable[[], object],
+    notify: Notify,
+    owner: Callable[[], str] = lambda: "another run",
+) -> Iterator[None]:
     """Hold the lock of a step; wait while another run holds it and makes progress.
 
     The lock is a global concurrency limit of 1 on the server, which exists while the step runs. A
@@ -39,11 +44,12 @@ def step_lock(key: str, progress: Callable[[], object], notify: Notify) -> Itera
         key: The step's cache key.
         progress: Returns a value that changes while some run works at the step.
         notify: Receives messages about waiting.
+        owner: Returns a description of the run that works on the step.
     """
     name = f"datafree-edge-step-{key}"
     with ExitStack() as held:
         with get_client(sync_client=True) as client:
-            _acquire(held, client, name, progress, notify)
+            _acquire(held, client, name, progress, notify, owner)
         yield
     # After a success the next run reuses the result; after a failure a retry creates a new lock.
     with suppress(ObjectNotFound, HTTPError), get_client(sync_client=True) as client:
@@ -56,6 +62,7 @@ def _acquire(
     name: str,
     progress: Callable[[], object],
     notify: Notify,
+    owner: Callable[[], str],
 ) -> None:
     idle_s, previous = 0.0, None
     while True:
@@ -70,7 +77,7 @@ def _acquire(
                 continue
         last, previous = previous, (limit_id, progress())
         if last is None:
-            notify("another run is doing this step; waiting for it")
+            notify(f"{owner()} is doing this step; waiting for it")
         idle_s = idle_s + POLL_INTERVAL_S if previous == last else 0.0
         if idle_s >= OWNER_TIMEOUT_S:
             notify("the run doing this step stopped responding; taking over")

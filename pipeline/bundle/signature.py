@@ -105,7 +105,7 @@ def _public_key(path: Path) -> Ed25519PublicKey:
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
     except OSError as error:
-        raise InputError(f"key {path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"key {path}: cannot be read ({error.strerror}); check --key") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PublicKey):

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
+from pipeline.bundle.next_step import next_step
 from pipeline.bundle.recommendation import recommendation_sentence
 from targets.bundle.bundle_files import Manifest
 from targets.bundle.verdict import Outcome
@@ -63,9 +64,11 @@ def summary_rows(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
         (f"{name}: on the device", _engine_result(entry))
         for name, entry in manifest["engines"].items()
     ]
+    advice = next_step(manifest)
     return [
         *rows,
         ("verdict", _verdict_sentence(verdict)),
+        *([("next", advice)] if advice else []),
         ("bundle", str(folder)),
     ]
 

@@ -27,13 +27,15 @@ def unpack(store: Store, sha256: str, folder: Path) -> None:
     try:
         files = named_files(json.loads(manifest.read_text()))
     except PARSE_ERRORS:
-        raise InputError(f"{label}: is no manifest of a bundle: it names no files") from None
+        raise InputError(
+            f"{label}: is no manifest of a bundle: it names no files; run again"
+        ) from None
     folders = {str(parent) for name in files for parent in PurePosixPath(name).parents}
     if both := sorted(folders & files.keys()):
-        raise InputError(f"{label}: names {both[0]!r} both as a file and as a folder")
+        raise InputError(f"{label}: names {both[0]!r} both as a file and as a folder; run again")
     for name, digest in files.items():
         path = folder / name
         if not is_inside(folder, name):
-            raise InputError(f"{label}: names a file outside its folder: {name!r}")
+            raise InputError(f"{label}: names a file outside its folder: {name!r}; run again")
         path.parent.mkdir(parents=True, exist_ok=True)
         store.get(Artifact(path.name, digest, 0), path.parent)

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from base.file_digest import file_digest
+from base.full_disk import full_disk_named
 from pipeline.bundle.folder_swap import hidden_sibling, swap_folder
 from pipeline.bundle.manifest import make_manifest
 from pipeline.bundle.opening import check_output
@@ -16,6 +17,9 @@ from pipeline.store.step_record import Artifact, StepRecord
 from pipeline.store.store import Store
 from targets.bundle.bundle_files import MANIFEST, REPORT_PAGE, Manifest
 from targets.bundle.golden import GOLDEN
+
+OUTPUT_REMEDY = "free some space, or choose another folder with --output"
+"""What to do if the disk of the bundle is full."""
 
 
 def write_bundle(
@@ -44,29 +48,41 @@ def write_bundle(
     check_output(output)
     written = hidden_sibling(output, "part")
     try:
-        for artifact, name in [*_step_files(config, records), *_engine_files(engines)]:
-            (written / name).parent.mkdir(parents=True, exist_ok=True)
-            path = store.get(artifact, (written / name).parent)
-            path.rename(written / name)
-        verdicts = (
-            {}
-            if not config.quantize.exported
-            else {
-                target: json.loads((written / f"targets/{target}/verdict.json").read_text())
-                for target in cpu_targets(config)
-            }
-        )
-        manifest = make_manifest(config, records, engines, verdicts, written)
-        if manifest["verdict"]:
-            from pipeline.bundle.report import write_report
-
-            write_report(manifest, records, written)
-            manifest["report"] = file_digest(written / REPORT_PAGE)
-        (written / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-        sign_if_configured(written)
-        swap_folder(written, output)
+        with full_disk_named(output.parent, OUTPUT_REMEDY):
+            return _write(config, records, engines, store, written, output)
     finally:
         shutil.rmtree(written, ignore_errors=True)
+
+
+def _write(
+    config: RunConfig,
+    records: dict[str, StepRecord],
+    engines: dict[str, StepRecord],
+    store: Store,
+    written: Path,
+    output: Path,
+) -> Manifest:
+    for artifact, name in [*_step_files(config, records), *_engine_files(engines)]:
+        (written / name).parent.mkdir(parents=True, exist_ok=True)
+        path = store.get(artifact, (written / name).parent)
+        path.rename(written / name)
+    verdicts = (
+        {}
+        if not config.quantize.exported
+        else {
+            target: json.loads((written / f"targets/{target}/verdict.json").read_text())
+            for target in cpu_targets(config)
+        }
+    )
+    manifest = make_manifest(config, records, engines, verdicts, written)
+    if manifest["verdict"]:
+        from pipeline.bundle.report import write_report
+
+        write_report(manifest, records, written)
+        manifest["report"] = file_digest(written / REPORT_PAGE)
+    (written / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    sign_if_configured(written)
+    swap_folder(written, output)
     return manifest
 
 

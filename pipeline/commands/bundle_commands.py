@@ -1,11 +1,13 @@
 """Commands about bundles and graphs: validate, sign, verify, lint."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from base.errors import InputError
+from base.untrusted_files import PARSE_ERRORS
 from pipeline.commands.parameters import BundleFolder
 
 
@@ -20,15 +22,29 @@ def validate(
 
     The exit code is that of the verdict: 0 pass, 2 fail, 3 inconclusive.
     """
+    from pipeline.bundle.next_step import next_step
     from pipeline.bundle.opening import open_bundle
     from pipeline.bundle.revalidation import revalidate
+    from pipeline.reporter import counting
+    from pipeline.training.progress import reporter
 
-    verdict = revalidate(bundle, open_bundle(bundle), model)
+    manifest = open_bundle(bundle)
+    with reporter() as progress:
+        verdict = revalidate(bundle, manifest, model, partial(counting, progress))
     typer.echo(
         f"{verdict.outcome}: agreement with the teacher {100 * verdict.agreement:.2f} % "
         f"[{100 * verdict.low:.2f}, {100 * verdict.high:.2f}] on {verdict.images} "
         f"synthetic probes (required: {100 * verdict.threshold:g} %); {verdict.because}"
     )
+    if model is None:
+        target = next(iter(manifest["targets"]))
+        judged = {**manifest, "verdict": {"target": target, **verdict.as_json()}}
+        try:
+            advice = next_step(judged)
+        except PARSE_ERRORS:  # A bundle of another version.
+            advice = ""
+        if advice:
+            typer.echo(f"next: {advice}")
     raise typer.Exit(verdict.outcome.exit_code)
 
 

@@ -27,16 +27,14 @@ def releases(
     That is the last bundle that passed in a Prefect flow run, or the one rolled back to. A target
     that is built on its own device has a release once its engine has passed.
     """
-    from rich.console import Console
-
+    from pipeline.commands.tables import print_table
     from pipeline.releases.release_log import chosen_log
     from pipeline.releases.release_tables import history_table, releases_table
 
     opened = open_store(store)
-    table = (
+    print_table(
         history_table(opened, chosen_log(opened, name, target)) if name else releases_table(opened)
     )
-    Console().print(table)
 
 
 def service(context: typer.Context) -> None:

@@ -1,6 +1,7 @@
 """Commands about run files and recipes: run, check, recipes."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -43,24 +44,25 @@ def run(
     Unchanged steps are reused from the store. An interrupted run continues from its last
     checkpoint. The exit code is that of the verdict: 0 pass, 2 fail, 3 inconclusive.
     """
-    from pipeline.config.run_file import RunOverrides, read_run_file
+    from pipeline.config.run_file import read_run_file
+    from pipeline.config.run_overrides import RunOverrides
     from pipeline.teachers.config_checks import check_config
 
     targets = tuple(target) if target else None
-    config = read_run_file(run_file, RunOverrides(None, student, recipe, targets, budget, seed))
+    overrides = RunOverrides(None, student, recipe, targets, budget, seed)
+    config = read_run_file(run_file, overrides, partial(typer.echo, err=True))
     # Also the first thing that `execute` does: a faulty run file is refused before slow imports.
     check_config(config)
 
-    from rich.console import Console
-
     from pipeline.bundle.summary import summary_table
+    from pipeline.commands.tables import print_table
     from pipeline.run import default_output, execute
     from pipeline.training.progress import reporter
 
     folder = (output or default_output(config)).absolute()
     with reporter() as progress:
         manifest = execute(config, open_store(store), folder, progress, metrics)
-    Console().print(summary_table(manifest, folder))
+    print_table(summary_table(manifest, folder))
     if manifest["verdict"]:
         from targets.bundle.verdict import Outcome
 
@@ -109,9 +111,8 @@ def recipes(
     ] = None,
 ) -> None:
     """List the recipes, or show one: its parts, paper, reported figures, and our deviations."""
-    from rich.console import Console
-
+    from pipeline.commands.tables import print_table
     from pipeline.config.chosen_recipes import chosen_recipe
     from pipeline.config.recipe_card import recipe_card, recipe_list
 
-    Console().print(recipe_card(chosen_recipe(name, {})) if name else recipe_list())
+    print_table(recipe_card(chosen_recipe(name, {})) if name else recipe_list())

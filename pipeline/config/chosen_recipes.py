@@ -14,8 +14,9 @@ from dfkd.recipe import Recipe, RecipeError
 from dfkd.recipes import RECIPES
 from dfkd.recipes.held_out import HELD_OUT
 from dfkd.recipes.zeroq import ZEROQ
-from dfkd.terms import ADVERSARIES
+from dfkd.terms import TERMS
 from pipeline.config.batch_limit import with_limited_batch
+from pipeline.config.own_recipes import is_own, own_recipe
 from pipeline.config.schema import RunConfig
 from pipeline.config.sections import DistillSection, QuantizeSection
 
@@ -32,12 +33,19 @@ after the equalization, and two to choose ranges by their squared error."""
 def chosen_recipe(name: str, overrides: dict[str, float]) -> Recipe:
     """Return a recipe by name, with a run file's overrides.
 
+    Args:
+        name: A key of `RECIPES`, or `package.module:NAME`, which is imported.
+        overrides: New values of the recipe's numbers.
+
     Raises:
         InputError: If there is no such recipe or setting, or the overridden recipe is invalid.
     """
-    if name not in RECIPES:
+    if is_own(name):
+        recipe = own_recipe(name)
+    elif name in RECIPES:
+        recipe = RECIPES[name]
+    else:
         raise InputError(f"unknown recipe {name!r}{did_you_mean(name, RECIPES)}")
-    recipe = RECIPES[name]
     for setting in overrides:
         if setting not in {*recipe.settings, *recipe.idle}:
             known = did_you_mean(setting, recipe.settings)
@@ -194,5 +202,5 @@ def frozen_generator_recipe(recipe: Recipe) -> Recipe:
         fresh="new" if recipe.schedule.shares_a_batch else recipe.schedule.fresh,
         warmup_rounds=max(1, recipe.schedule.warmup_rounds),
     )
-    terms = tuple(term for term in recipe.terms if term.name not in ADVERSARIES)
+    terms = tuple(term for term in recipe.terms if not TERMS[term.name].needs_student)
     return replace(recipe, terms=terms, schedule=schedule)

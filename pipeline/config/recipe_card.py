@@ -3,7 +3,7 @@
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from dfkd.compatibility import lacking_batch_norm
 from dfkd.composition import Term
@@ -13,7 +13,9 @@ from dfkd.recipes import RECIPES
 
 def recipe_list() -> Table:
     """Return a table of all recipes: name, what each needs, and its source."""
-    table = Table("recipe", "needs", "from", title="recipes", title_justify="left")
+    table = Table(
+        Column("recipe", no_wrap=True), "needs", "from", title="recipes", title_justify="left"
+    )
     for recipe in RECIPES.values():
         needs = "batch norm" if lacking_batch_norm(recipe) else ""
         table.add_row(recipe.name, needs, recipe.citation)

@@ -174,7 +174,7 @@ class DistillSection(Section):
     """How the student is trained.
 
     Attributes:
-        recipe: The name of a recipe.
+        recipe: The name of a recipe, or `package.module:NAME`, a recipe of your own.
         budget: The length of the training.
         overrides: Numbers of the recipe to override, by name.
     """
@@ -193,7 +193,8 @@ class QuantizeSection(Section):
             the same generator, not trained further; "fresh" with a new generator. The others only
             calibrate ranges: "generator-images" on the generator's images, "batch-norm-images" on
             images that match the teacher's batch norms (ZeroQ), "noise" on uniform noise.
-        recipe: The recipe of the fine-tuning; a generator that continues keeps its layout.
+        recipe: The recipe of the fine-tuning, as in `distill`; a generator that continues keeps its
+            layout.
         budget: Student steps after the ranges are calibrated.
         overrides: Numbers of the recipe to override.
         teacher: The network that the student learns from during fine-tuning: the "original"

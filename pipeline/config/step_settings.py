@@ -21,8 +21,13 @@ def sections(config: RunConfig, *names: str) -> dict[str, Any]:
 
 
 def teacher_network(config: RunConfig) -> dict[str, Any]:
-    """Return the teacher's section without its weights: their path must not change a key."""
+    """Return the teacher's section without what changes no arithmetic.
+
+    That is the path of the weights, and the names of the classes.
+    """
     section = config.teacher.model_dump(mode="json", exclude={"weights"})
+    # Not left out, so that the keys of run files without names stay the same.
+    section["class_names"] = []
     return {**section, "definition": _definition(config.teacher.architecture)}
 
 

@@ -1,8 +1,6 @@
 """Execute every part of a run once, on very few images, and report the results."""
 
 import copy
-import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -14,6 +12,8 @@ import torch
 from torch import Tensor
 
 from base.errors import InputError, first_line
+from base.full_disk import temporary_folder
+from base.notify import Advance
 from pipeline.config.chosen_targets import cpu_targets
 from pipeline.config.schema import RunConfig
 from pipeline.config.weight_range import half_range
@@ -26,7 +26,7 @@ from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.fake_quantizers import add_quantizers, to_torch_quantizers
 from pipeline.quantization.quantize_student import make_scheme
 from pipeline.quantization.quantizer_kernels import check_compiler
-from pipeline.reporter import Reporter
+from pipeline.reporter import Reporter, counting
 from pipeline.teachers.network_checks import Networks, check_networks
 from pipeline.teachers.networks import image_spec
 from pipeline.tracing.batch_norm_folding import fixed_form
@@ -41,6 +41,9 @@ from targets.lint.linter import errors, lint_model
 MAX_GRAPH_ERROR = 0.02
 """Largest error of the float graph's logits, relative to their root mean square. The int8 graph may
 have ten times this error."""
+
+TRAINING_PARTS, GRAPH_PARTS = 6, 5
+"""Parts of a dry run, which its progress counts."""
 
 TIMED_RUNS = 110
 """Single-image runs of the two graphs that `compile` times."""
@@ -86,22 +89,23 @@ def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
     Raises:
         InputError: If the networks, the run file or the targets would make a run fail.
     """
-    steps = ["networks", "gradient", "quantize", "training", "export", "run", "estimate"]
+    parts = TRAINING_PARTS + (GRAPH_PARTS if config.quantize.exported else 0)
+    with counting(reporter, "check", parts) as advance:
+        return _dry_run(config, advance)
 
-    def report(step: str) -> None:
-        reporter.phase("check", steps.index(step) + 1, len(steps), {})
 
+def _dry_run(config: RunConfig, advance: Advance) -> DryRun:
     device = chosen_device(config)
     networks = check_networks(config, device)
     warnings = input_warnings(networks.teacher, image_spec(config.input))
-    report("networks")
+    advance(1)
     images = trial_images(config).to(device)
     student = networks.student
     _require_gradient(networks, images[:2])
     if config.student != "same":
         # Distillation uses train mode, in which a network may return other outputs.
         copy_with_plain_weights(student).to(device).train()(images[:2])
-    report("gradient")
+    advance(1)
     if config.quantize.kernels == "compiled":
         check_compiler(device)
     # Building the compiled kernels takes a minute; the reference kernels compute the same.
@@ -110,26 +114,21 @@ def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
     prepared = copy.deepcopy(root)
     add_quantizers(prepared, images, scheme)
     summary = summarise(student, FunctionGraph(root, images[:2]), scheme)
-    report("quantize")
+    advance(1)
     run_trial_rounds(config, networks, prepared, len(images), device)
-    report("training")
-    stages, slow = [], []
-    costs = TrainingCosts(
-        config,
-        time_passes(networks.teacher, images),
-        time_passes(student, images),
-        device,
-    )
-    stages += costs.stages()
+    advance(1)
+    times = time_passes(networks.teacher, images), time_passes(student, images)
+    advance(1)
+    stages, slow = TrainingCosts(config, *times, device).stages(), []
+    advance(1)
     if config.quantize.exported:
         snap_biases(prepared.eval(), images[:2])
         started = perf_counter()
-        forms = _graphs(config, root.cpu(), prepared.cpu())
+        advance(1)
+        forms = _graphs(config, root.cpu(), prepared.cpu(), advance)
         slow = [str(f) for f in lint_model(forms["int8-float-weights"]) if f.severity == "warning"]
         stages.append(Stage("export", perf_counter() - started, 0))
-        report("export")
-        stages += _run_graphs(config, forms, root, prepared, images.cpu(), report)
-    report("estimate")
+        stages += _run_graphs(config, forms, root, prepared, images.cpu(), advance)
     needed = max(stage.bytes for stage in stages)
     return DryRun(warnings, summary, tuple(slow), tuple(stages), resident_bytes() + needed)
 
@@ -155,7 +154,9 @@ def _require_gradient(networks: Networks, images: Tensor) -> None:
             )
 
 
-def _graphs(config: RunConfig, root: FixedForm, prepared: FixedForm) -> dict[str, onnx.ModelProto]:
+def _graphs(
+    config: RunConfig, root: FixedForm, prepared: FixedForm, advance: Advance
+) -> dict[str, onnx.ModelProto]:
     """Export the forms with float32.
 
     Raises:
@@ -164,7 +165,9 @@ def _graphs(config: RunConfig, root: FixedForm, prepared: FixedForm) -> dict[str
     spec = image_spec(config.input)
     try:
         float_graph = to_graph(root, config, spec)
+        advance(1)
         int8_graph = to_graph(to_torch_quantizers(prepared), config, spec)
+        advance(1)
         forms = {"fp32": float_graph, **int8_forms(int8_graph)}
     except InputError:
         raise
@@ -176,7 +179,11 @@ def _graphs(config: RunConfig, root: FixedForm, prepared: FixedForm) -> dict[str
     for name, model in forms.items():
         faults = errors(lint_model(model))
         if faults:
-            raise InputError(f"export: student.{name}.onnx: {faults[0]} ({len(faults)} in all)")
+            raise InputError(
+                f"export: student.{name}.onnx: {faults[0]} ({len(faults)} in all); "
+                "replace the operation in the network, or keep its layer in float with "
+                "quantize.float_layers"
+            )
     return forms
 
 
@@ -186,7 +193,7 @@ def _run_graphs(
     root: FixedForm,
     prepared: FixedForm,
     images: Tensor,
-    report: Callable[[str], None],
+    advance: Advance,
 ) -> list[Stage]:
     """Run the graphs in ONNX Runtime, and estimate the stages that only run graphs.
 
@@ -197,9 +204,9 @@ def _run_graphs(
     networks = {"fp32": root, "int8-cpu": to_torch_quantizers(prepared)}
     seconds: dict[str, float] = {}
     targets = cpu_targets(config)
-    with tempfile.TemporaryDirectory() as name:
+    with temporary_folder() as folder:
         for form, network in networks.items():
-            path = Path(name) / f"{form}.onnx"
+            path = folder / f"{form}.onnx"
             onnx.save(forms[form], path)
             with torch.no_grad():
                 expected = network(images).numpy()
@@ -216,7 +223,7 @@ def _run_graphs(
                     f"student: ONNX Runtime cannot run the {form} graph: {first_line(error)}; "
                     "keep the layer in float with quantize.float_layers"
                 ) from None
-    report("run")
+            advance(1)
     both = seconds["fp32 compiled"] + seconds["int8-cpu compiled"]
     probes = min(PARITY_PROBES, config.gate.images)
     stages = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from base.duration import duration
 from pipeline.dry_run.dry_run import DryRun
 
 LISTED = 8
@@ -30,15 +31,6 @@ def dry_run_lines(found: DryRun) -> Iterator[str]:
     yield f"estimated time: {duration(found.seconds)}"
     for stage in found.stages:
         yield f"  {stage.name}: {duration(stage.seconds)}"
-
-
-def duration(seconds: float) -> str:
-    """Format a time in seconds, minutes or hours."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 6000:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -107,7 +107,11 @@ def write_graph(model: ModelProto, path: Path, config: "RunConfig", origin: dict
     """
     faults = errors(lint_model(model))
     if faults:
-        raise InputError(f"export: {path.name}: {faults[0]} ({len(faults)} in all)")
+        raise InputError(
+            f"export: {path.name}: {faults[0]} ({len(faults)} in all); "
+            "replace the operation in the network, or keep its layer in float with "
+            "quantize.float_layers"
+        )
     properties = {
         "producer": f"datafree-edge {metadata.version('datafree-edge')}",
         **origin,

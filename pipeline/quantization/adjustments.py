@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from base.notify import Advance, ignore
 from dfkd.models.forward_pass import forward_with_features
 from pipeline.quantization.bias_correction import correct_biases
 from pipeline.quantization.equalization import equalize
@@ -49,11 +50,13 @@ class Adjuster:
         keeps_maps: Whether the outputs of the network's `compared_layers` must stay as they are,
             because an objective compares them with those of a teacher. Equalization is then
             skipped if it changes them.
+        advance: Receives the number of images after each batch of a calibration pass.
     """
 
     calibration: Tensor
     comparison: Tensor
     keeps_maps: bool = False
+    advance: Advance = ignore
 
     def prepare(self, network: nn.Module, scheme: Scheme) -> tuple[FixedForm, dict[str, Any]]:
         """Return a prepared copy of a network with the adjustments that were kept, and notes.
@@ -115,7 +118,7 @@ class Adjuster:
 
     def _quantized(self, form: FixedForm, scheme: Scheme) -> Candidate:
         prepared = copy.deepcopy(form)
-        add_quantizers(prepared, self.calibration, scheme)
+        add_quantizers(prepared, self.calibration, scheme, self.advance)
         return Candidate(form, scheme, prepared)
 
     @torch.no_grad()

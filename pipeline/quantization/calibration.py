@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from base.notify import Advance, ignore
 from dfkd.memory.pool import PoolMemory
 from dfkd.models.generators import Generator
 from dfkd.training.budget import Plan
@@ -28,7 +29,7 @@ COMPARISON_IMAGES = 256
 """Number of images on which adjustments are compared; fewer if they exceed `MAX_DRAWN_VALUES`."""
 
 
-def draw_images(generator: Generator, config: RunConfig) -> Tensor:
+def draw_images(generator: Generator, config: RunConfig, advance: Advance = ignore) -> Tensor:
     """Draw calibration images from a generator, in several batches if they are large.
 
     The generator is in train mode, as it is while the student is fine-tuned.
@@ -36,11 +37,13 @@ def draw_images(generator: Generator, config: RunConfig) -> Tensor:
     Args:
         generator: A trained generator, conditional or not.
         config: The run file; `seed` and `quantize.calibration_images` are used.
+        advance: Receives the number of images after each batch.
 
     Returns:
         (N, C, H, W) normalised images on the generator's device.
     """
-    return _draw(generator, config, config.quantize.calibration_images, CALIBRATION_SEED)
+    count = config.quantize.calibration_images
+    return _draw(generator, config, count, CALIBRATION_SEED, advance)
 
 
 def draw_comparison_images(generator: Generator, config: RunConfig) -> Tensor:
@@ -61,7 +64,9 @@ def draw_comparison_images(generator: Generator, config: RunConfig) -> Tensor:
 
 
 @torch.no_grad()
-def _draw(generator: Generator, config: RunConfig, count: int, seed: int) -> Tensor:
+def _draw(
+    generator: Generator, config: RunConfig, count: int, seed: int, advance: Advance = ignore
+) -> Tensor:
     rng = torch.Generator().manual_seed(config.seed + seed)
     device, size = next(generator.parameters()).device, _batch_size(config)
     latents = torch.randn(count, generator.latent, generator=rng).to(device)
@@ -73,6 +78,7 @@ def _draw(generator: Generator, config: RunConfig, count: int, seed: int) -> Ten
     images = torch.empty(count, *config.input.shape, device=device)
     for place, (latent, label) in zip(images.split(size), drawn, strict=True):
         place.copy_(generator.train()(latent, label))
+        advance(len(latent))
     return images
 
 

@@ -17,6 +17,7 @@ from nncf.torch.quantization.layers import PTQuantizerSpec, SymmetricQuantizer
 from torch import Tensor, nn
 from torch.ao.quantization import FakeQuantize, MinMaxObserver, PerChannelMinMaxObserver
 
+from base.notify import Advance, ignore
 from dfkd.models.state_dicts import load_state
 from pipeline.quantization.placement import Placement, place
 from pipeline.quantization.quantizer_kernels import use_kernels
@@ -32,35 +33,45 @@ from pipeline.tracing.quiet import quiet
 CALIBRATION_BATCH = 64
 
 
-def prepare(network: nn.Module, calibration: Tensor, scheme: Scheme) -> FixedForm:
+def prepare(
+    network: nn.Module, calibration: Tensor, scheme: Scheme, advance: Advance = ignore
+) -> FixedForm:
     """Return a copy with folded batch norms and calibrated fake-quantizers.
 
     Args:
         network: A float student.
         calibration: (N, C, H, W) images that set the activation ranges.
         scheme: How to quantize the network.
+        advance: Receives the number of images after each batch of a calibration pass.
 
     Raises:
         InputError: If the quantizer kernels cannot be built, or if the network cannot be traced.
     """
     root = fixed_form(network, calibration[:2])
-    add_quantizers(root, calibration, scheme)
+    add_quantizers(root, calibration, scheme, advance)
     return root
 
 
-def add_quantizers(root: FixedForm, calibration: Tensor, scheme: Scheme) -> None:
+def add_quantizers(
+    root: FixedForm, calibration: Tensor, scheme: Scheme, advance: Advance = ignore
+) -> None:
     """Add calibrated fake-quantizers to a network. Arguments and errors as for `prepare`."""
     with quiet():
         use_kernels(calibration.device, scheme.kernels)
     placement = place(FunctionGraph(root, calibration[:2]), scheme)
-    _register(root, placement, scheme, calibration)
+    _register(root, placement, scheme, calibration.split(CALIBRATION_BATCH), advance)
 
 
 @torch.no_grad()
-def _register(root: FixedForm, placement: Placement, scheme: Scheme, calibration: Tensor) -> None:
-    batches = calibration.split(CALIBRATION_BATCH)
-    ranges, weights = measure(root, placement, batches)
-    steps = _register_activations(root, placement, scheme, ranges, batches)
+def _register(
+    root: FixedForm,
+    placement: Placement,
+    scheme: Scheme,
+    batches: Sequence[Tensor],
+    advance: Advance,
+) -> None:
+    ranges, weights = measure(root, placement, _counted(batches, advance))
+    steps = _register_activations(root, placement, scheme, ranges, batches, advance)
     for quantized in placement.weights:
         layer = quantized.layer
         tops = weight_tops(
@@ -82,6 +93,7 @@ def _register_activations(
     scheme: Scheme,
     ranges: dict[Source, tuple[float, float]],
     batches: Sequence[Tensor],
+    advance: Advance,
 ) -> dict[tuple[str, int], float]:
     """Add the quantizers of activations; return the step size at each argument that they feed."""
     tops = {source: activation_top(low, high) for source, (low, high) in ranges.items()}
@@ -91,7 +103,7 @@ def _register_activations(
         for activation in placement.activations
     }
     if scheme.ranges == "squared-error":
-        tops = squared_error_tops(root, tops, levels, batches)
+        tops = squared_error_tops(root, tops, levels, _counted(batches, advance))
     steps: dict[tuple[str, int], float] = {}
     for activation in placement.activations:
         source = activation.source
@@ -105,6 +117,12 @@ def _register_activations(
         for place_ in dict.fromkeys((use.operation, use.port) for use in activation.uses):
             register_pre_function_hook(root, *place_, quantizer)
     return steps
+
+
+def _counted(batches: Sequence[Tensor], advance: Advance) -> Iterator[Tensor]:
+    for images in batches:
+        yield images
+        advance(len(images))
 
 
 def input_uses(layer: Layer) -> list[Use]:

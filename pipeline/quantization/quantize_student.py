@@ -9,12 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from base.notify import Advance
 from dfkd.composition import Adam
 from dfkd.models.generators import Generator
 from dfkd.recipe import Recipe
 from dfkd.training.budget import for_student_steps
 from dfkd.training.loop import build_generator
-from pipeline.config.chosen_recipes import adjusts, fine_tuning_recipe
+from pipeline.config.chosen_recipes import adjusts, calibration_passes, fine_tuning_recipe
 from pipeline.config.schema import RunConfig
 from pipeline.quantization.adjustments import Adjuster, adjustment_line
 from pipeline.quantization.bias_snapping import snap_biases
@@ -26,13 +27,16 @@ from pipeline.quantization.calibration import (
 )
 from pipeline.quantization.fake_quantizers import describe, prepare
 from pipeline.quantization.learned_ranges import logarithmic_ranges
+from pipeline.quantization.quantizer_kernels import use_kernels
 from pipeline.quantization.scheme import Scheme
+from pipeline.reporter import counting
 from pipeline.roles import FRESH_GENERATOR, GENERATOR, QUANTIZED, QUANTIZERS
 from pipeline.step_types import StepContext, StepResult
 from pipeline.teachers.network_checks import check_student
 from pipeline.teachers.networks import image_spec
 from pipeline.teachers.step_inputs import cpu_state, open_student, open_teacher
 from pipeline.tracing.fixed_form import FixedForm
+from pipeline.tracing.quiet import quiet
 from pipeline.training.resumable_training import chosen_device, make_loop, train
 
 
@@ -51,6 +55,8 @@ def quantize_student(context: StepContext) -> StepResult:
     recipe = fine_tuning_recipe(config)
     teacher = open_teacher(context, device)
     student = open_student(context).to(device)
+    with counting(context.reporter, "quantize: kernels", 1), quiet():
+        use_kernels(device, section.kernels)
     check_student(config, student)
     torch.manual_seed(config.seed)
     notes: dict[str, Any] = {}
@@ -61,7 +67,8 @@ def quantize_student(context: StepContext) -> StepResult:
         images, notes["images"] = make_batch_norm_images(context, teacher)
     else:
         generator = _open_generator(context, recipe)
-        images = draw_images(generator, config)
+        with counting(context.reporter, "quantize: images", section.calibration_images) as advance:
+            images = draw_images(generator, config, advance)
     scheme = make_scheme(config, half_range=settings["weight_range"] == "half")
     prepared = _prepared(context, student, scheme, images, generator, notes).to(device)
     tuning_teacher = teacher if section.teacher == "original" else _frozen_copy(student)
@@ -97,16 +104,24 @@ def _prepared(
         generator: Draws the images on which adjustments are compared.
         notes: Receives what the adjustments changed.
     """
+    config, reporter = context.config, context.reporter
+    with counting(reporter, "quantize: calibration", calibration_passes(config)) as advance:
+        if generator is None or not adjusts(config):
+            return prepare(student, images, scheme, advance)
+        adjuster = _adjuster(context, images, generator, advance)
+        prepared, notes["adjustments"] = adjuster.prepare(student, scheme)
+    reporter.say(f"quantize: {adjustment_line(notes['adjustments'])}")
+    return prepared
+
+
+def _adjuster(
+    context: StepContext, images: Tensor, generator: Generator, advance: Advance
+) -> Adjuster:
     config = context.config
-    if generator is None or not adjusts(config):
-        return prepare(student, images, scheme)
     comparison = draw_comparison_images(generator, config)
     compares_maps = fine_tuning_recipe(config).objective.compares_maps
     keeps_maps = context.settings["tunes"] and compares_maps
-    adjuster = Adjuster(images, comparison, keeps_maps=keeps_maps)
-    prepared, notes["adjustments"] = adjuster.prepare(student, scheme)
-    context.reporter.say(f"quantize: {adjustment_line(notes['adjustments'])}")
-    return prepared
+    return Adjuster(images, comparison, keeps_maps=keeps_maps, advance=advance)
 
 
 def make_scheme(config: RunConfig, *, half_range: bool) -> Scheme:

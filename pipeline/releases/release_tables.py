@@ -1,7 +1,7 @@
 """Tables of releases for the terminal."""
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from base.errors import InputError
 from base.one_line import one_line
@@ -17,10 +17,13 @@ from pipeline.store.store import Store
 
 COLUMNS = ("bundle", "released at (UTC)", "because", "teacher", "agreement")
 
+WHOLE = ("bundle", "released at (UTC)", "teacher", "agreement")
+"""Columns that are never broken into several lines."""
+
 
 def releases_table(store: Store) -> Table:
     """Return a table with the current release of each name and target."""
-    table = Table("name", *COLUMNS, title=f"Releases in {_literal(store.url)}")
+    table = Table("name", *_columns(), title=f"Releases in {_literal(store.url)}")
     for name in release_names(store):
         for release in release_history(store, name)[-1:]:
             table.add_row(_literal(name), *_cells(store, release))
@@ -34,10 +37,14 @@ def history_table(store: Store, name: str) -> Table:
         InputError: If the name has no release.
     """
     releases = require_history(store, name)
-    table = Table(*COLUMNS, title=f"Releases of {_literal(name)}, the current one first")
+    table = Table(*_columns(), title=f"Releases of {_literal(name)}, the current one first")
     for release in reversed(releases):
         table.add_row(*_cells(store, release))
     return table
+
+
+def _columns() -> list[Column]:
+    return [Column(name, no_wrap=name in WHOLE) for name in COLUMNS]
 
 
 def _cells(store: Store, release: Release) -> tuple[str, ...]:

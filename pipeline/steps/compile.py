@@ -40,7 +40,11 @@ def run(context: StepContext) -> StepResult:
     Raises:
         InputError: If a compiled model does not answer as its graph does.
     """
+    from contextlib import AbstractContextManager
+
     from base.errors import InputError
+    from base.notify import Advance
+    from pipeline.reporter import counting
     from targets.bundle.golden import load_golden
     from targets.cpu.compile import compile_for_cpu
     from targets.cpu.parity import ParityError
@@ -48,8 +52,12 @@ def run(context: StepContext) -> StepResult:
     graphs = {"fp32": context.inputs[GRAPHS["fp32"]], "int8": context.inputs[GRAPHS["int8-cpu"]]}
     golden = load_golden(context.inputs[GOLDEN])
     target = cpu_targets(context.config)[context.target]
+
+    def count(part: str, total: int) -> AbstractContextManager[Advance]:
+        return counting(context.reporter, f"compile {target.name}: {part}", total)
+
     try:
-        made = compile_for_cpu(graphs, golden, target, context.folder)
+        made = compile_for_cpu(graphs, golden, target, context.folder, count)
     except ParityError as error:
         remedy = "keep some layers in float with quantize.float_layers"
         if error.precision == "fp32":

@@ -6,6 +6,7 @@ A recipe whose generator does not outlive a batch makes the student alone.
 from typing import Any
 
 from pipeline.config.chosen_recipes import distilling_recipe, keeps_generator
+from pipeline.config.own_recipes import own_modules
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
     network_modules,
@@ -38,7 +39,8 @@ def _settings(config: RunConfig, _: str) -> dict[str, Any]:
 
 def _modules(config: RunConfig) -> tuple[str, ...]:
     recipe = distilling_recipe(config)
-    return (*recipe.modules(), *network_modules(config))
+    own = own_modules(config.distill.recipe)
+    return (*recipe.modules(), *own, *network_modules(config))
 
 
 STEP = Step(

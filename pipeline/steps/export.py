@@ -17,7 +17,8 @@ from pipeline.step_types import Step, StepContext, StepResult, always
 def _settings(config: RunConfig, _: str) -> dict[str, Any]:
     return {
         **sections(config, "input", "export"),
-        "teacher": teacher_network(config),
+        # The graphs contain the names of the classes.
+        "teacher": {**teacher_network(config), "class_names": list(config.teacher.class_names)},
         "student": student_network(config),
         "torch": torch_settings(config),
     }
@@ -46,6 +47,7 @@ def run(context: StepContext) -> StepResult:
     from base.file_digest import file_digest
     from pipeline.export.graph_forms import graph_forms, to_graph, write_graph
     from pipeline.quantization.fake_quantizers import restore, to_torch_quantizers
+    from pipeline.reporter import counting
     from pipeline.teachers.networks import image_spec
     from pipeline.teachers.step_inputs import open_student
     from pipeline.tracing.batch_norm_folding import fixed_form
@@ -56,8 +58,11 @@ def run(context: StepContext) -> StepResult:
     description = json.loads(inputs[QUANTIZERS].read_text())
     example = spec.normalise(torch.zeros(2, *spec.shape))
     quantized = restore(student, example, description, load_file(inputs[QUANTIZED]))
-    float_graph = to_graph(fixed_form(student, example), config, spec)
-    int8_graph = to_graph(to_torch_quantizers(quantized), config, spec)
+    with counting(context.reporter, "export", 2) as advance:
+        float_graph = to_graph(fixed_form(student, example), config, spec)
+        advance(1)
+        int8_graph = to_graph(to_torch_quantizers(quantized), config, spec)
+        advance(1)
     origin = {role.name: file_digest(inputs[role]) for role in (TEACHER, STUDENT, QUANTIZED)}
     files = {}
     for form, model in graph_forms(float_graph, int8_graph).items():

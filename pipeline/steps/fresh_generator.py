@@ -6,6 +6,7 @@ It is a step of its own so that all methods that quantize with the same generato
 from typing import Any
 
 from pipeline.config.chosen_recipes import fresh_generator_recipe
+from pipeline.config.own_recipes import own_modules
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
     recipe_data,
@@ -28,7 +29,8 @@ def _settings(config: RunConfig, _: str) -> dict[str, Any]:
 
 
 def _modules(config: RunConfig) -> tuple[str, ...]:
-    return (*fresh_generator_recipe(config).modules(), *teacher_modules(config))
+    own = own_modules(config.quantize.recipe)
+    return (*fresh_generator_recipe(config).modules(), *own, *teacher_modules(config))
 
 
 STEP = Step(

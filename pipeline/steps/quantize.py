@@ -8,6 +8,7 @@ from pipeline.config.chosen_recipes import (
     needs_fresh_generator,
     zeroq_recipe,
 )
+from pipeline.config.own_recipes import own_modules
 from pipeline.config.schema import RunConfig
 from pipeline.config.step_settings import (
     network_modules,
@@ -54,7 +55,8 @@ def _settings(config: RunConfig, _: str) -> dict[str, Any]:
 
 def _modules(config: RunConfig) -> tuple[str, ...]:
     parts = [module for recipe in _recipes(config) for module in recipe.modules()]
-    return (*parts, *network_modules(config))
+    own = own_modules(config.quantize.recipe) if config.quantize.draws else ()
+    return (*parts, *own, *network_modules(config))
 
 
 STEP = Step(

@@ -30,16 +30,19 @@ def run(context: StepContext) -> StepResult:
     """
     import json
 
+    from pipeline.reporter import counting
     from targets.bundle.golden import load_golden
     from targets.bundle.verdict import judge
     from targets.cpu.session import open_session, predict_golden
 
     golden, gate = load_golden(context.inputs[GOLDEN]), context.config.gate
     verdicts = {}
-    for precision in PRECISIONS:
-        session = open_session(context.inputs[compiled(precision, context.target)], threads=0)
-        logits = predict_golden(session, golden)
-        verdicts[precision] = judge(golden, logits, gate.agreement, gate.confidence)
+    phase, total = f"validate {context.target}", len(PRECISIONS) * len(golden.pixels)
+    with counting(context.reporter, phase, total) as advance:
+        for precision in PRECISIONS:
+            session = open_session(context.inputs[compiled(precision, context.target)], threads=0)
+            logits = predict_golden(session, golden, advance)
+            verdicts[precision] = judge(golden, logits, gate.agreement, gate.confidence)
     path = context.folder / "verdict.json"
     document = {precision: judged.as_json() for precision, judged in verdicts.items()}
     path.write_text(json.dumps(document, indent=2) + "\n")

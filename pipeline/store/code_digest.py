@@ -73,13 +73,29 @@ def factory_digest(architecture: str) -> str | None:
     """
     if ":" not in architecture:
         return None
-    top = architecture.split(":")[0].split(".")[0]
+    return _package_digest(_top(architecture.split(":")[0]), f"architecture {architecture}")
+
+
+def _top(module: str) -> str:
+    return module.split(".")[0]
+
+
+def _package_digest(top: str, label: str) -> str:
+    """Return the version of a top-level package's distribution, or a digest of its code.
+
+    Args:
+        top: The package, or a single module.
+        label: What needs it, to begin an error message.
+
+    Raises:
+        InputError: If it does not exist.
+    """
     for distribution in metadata.packages_distributions().get(top, []):
         return f"{distribution} {metadata.version(distribution)}"
     spec = find_spec(top) if top else None
     if spec is None or spec.origin is None:
         raise InputError(
-            f"architecture {architecture}: no module {top!r} on the Python path; "
+            f"{label}: no module {top!r} on the Python path; "
             "add its folder to PYTHONPATH, or install it"
         )
     source = Path(spec.origin)
@@ -101,13 +117,17 @@ def _source_text(file: Path) -> str:
 def code_digest(*modules: str) -> str:
     """Return the sha256 of the code of modules and of all project modules that they import.
 
-    A name that a package re-exports counts as imported from its own module. A JSON file with the
-    name of a module, in the same folder, belongs to that module (catalogue.json).
+    Of a module outside of the project, its whole top-level package is covered. A name that a
+    package re-exports counts as imported from its own module. A JSON file with the name of a
+    module, in the same folder, belongs to that module (catalogue.json).
 
     Args:
         modules: Full names.
     """
-    return _hashed((name, _module_text(name)) for name in sorted(closure(*modules)))
+    project = [name for name in modules if _top(name) in PACKAGES]
+    texts = [(name, _module_text(name)) for name in sorted(closure(*project))]
+    others = sorted({_top(name) for name in modules} - {*PACKAGES})
+    return _hashed([*texts, *((top, _package_digest(top, f"module {top}")) for top in others)])
 
 
 def closure(*modules: str) -> set[str]:
@@ -154,7 +174,7 @@ def _sources(module: str, name: str) -> list[str]:
 
     A package's `__init__` is returned only if it defines the name itself.
     """
-    if module.split(".")[0] not in PACKAGES:
+    if _top(module) not in PACKAGES:
         return []
     if name and _find(f"{module}.{name}") is not None:
         return [f"{module}.{name}"]

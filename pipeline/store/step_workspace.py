@@ -1,14 +1,21 @@
 """Files of an unfinished step, kept in the store so that any machine can continue from them."""
 
 import contextlib
-import tempfile
+import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
+from socket import gethostname
 
+from base.full_disk import temporary_folder
+from base.untrusted_files import PARSE_ERRORS
 from pipeline.store.storage import Files
+
+ALIVE = "alive"
+"""The file of the process that works on a step."""
 
 HEARTBEAT_S = 10.0
 """Seconds between two writes that show that a process is still working on a step."""
@@ -50,18 +57,29 @@ class Workspace:
         """
         return {file.place: file.modified for file in self.files.walk(self.folder)}
 
+    def owner(self) -> str:
+        """Return a description of the run that works on the step, as far as it is known."""
+        try:
+            saved = json.loads(self.files.read(f"{self.folder}/{ALIVE}"))
+            who = f" (process {int(saved['process'])} on {saved['host']} since {saved['since']})"
+        except (OSError, *PARSE_ERRORS):
+            who = ""
+        return f"another run{who}"
+
     @contextlib.contextmanager
     def heartbeat(self) -> Iterator[None]:
         """Write a file every `HEARTBEAT_S` seconds while the block runs.
 
-        It shows other processes that steps without checkpoints are still running. A write that
-        fails does not stop the step.
+        It names the process, and shows other processes that a step without checkpoints is still
+        running. A write that fails does not stop the step.
         """
         ended = threading.Event()
+        since = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+        text = json.dumps({"process": os.getpid(), "host": gethostname(), "since": since})
 
         def beat() -> None:
-            with tempfile.TemporaryDirectory() as folder:
-                (sign := Path(folder, "alive")).write_bytes(b"")
+            with temporary_folder() as folder:
+                (sign := folder / ALIVE).write_text(text)
                 while True:
                     with contextlib.suppress(OSError):
                         self.save(sign.name, sign)

@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +17,18 @@ import fsspec
 
 from base.durable_files import replace_durably
 from base.errors import InputError
+from base.full_disk import full_disk_named, temporary_folder
 from base.urls import check_url
 
 MAX_SMALL_BYTES = 1 << 26
 """The largest record or log entry that is read."""
+
+
+STORE_REMEDY = (
+    "free some space, for example with datafree-edge collect, or choose another store with "
+    "--store or DATAFREE_EDGE_STORE"
+)
+"""What to do if the disk of the store is full."""
 
 
 class StoreUnreachableError(OSError):
@@ -67,7 +74,7 @@ class Files:
             # A cached listing would hide what other processes have written since.
             self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
-            raise InputError(f"store {url}: cannot be opened ({error})") from None
+            raise InputError(f"store {url}: cannot be opened ({error}); check --store") from None
         self.local = Path(self._root) if "file" in _protocols(self._fs) else None
         try:
             with self._as_os_errors():
@@ -76,7 +83,9 @@ class Files:
             raise
         except OSError as error:
             why = error.strerror or error
-            raise InputError(f"store {url}: cannot be written ({why})") from None
+            raise InputError(
+                f"store {url}: cannot be written ({why}); choose another --store"
+            ) from None
 
     def exists(self, place: str) -> bool:
         """Return whether a file exists."""
@@ -110,9 +119,13 @@ class Files:
             self._fs.get_file(self._full(place), str(path))
 
     def write(self, place: str, source: Path) -> None:
-        """Copy a local file into the store, whole or not at all."""
+        """Copy a local file into the store, whole or not at all.
+
+        Raises:
+            FullDiskError: If the disk of the store is full.
+        """
         full = self._full(place)
-        with self._as_os_errors():
+        with full_disk_named(self.local or Path(self.url), STORE_REMEDY), self._as_os_errors():
             self._fs.makedirs(full.rsplit("/", 1)[0], exist_ok=True)
             if self.local is None:
                 # An object store shows an object only when it is complete.
@@ -120,17 +133,17 @@ class Files:
                 return
         beside = Path(f"{full}.{uuid.uuid4().hex}.part")
         try:
-            shutil.copyfile(source, beside)
-            replace_durably(beside, Path(full))
+            with full_disk_named(self.local, STORE_REMEDY):
+                shutil.copyfile(source, beside)
+                replace_durably(beside, Path(full))
         finally:
             beside.unlink(missing_ok=True)
 
     def write_json(self, place: str, document: Any) -> None:
         """Write a JSON value."""
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            json.dump(document, file, sort_keys=True)
-            file.flush()
-            self.write(place, Path(file.name))
+        with temporary_folder() as folder:
+            (path := folder / "document.json").write_text(json.dumps(document, sort_keys=True))
+            self.write(place, path)
 
     def list_folder(self, folder: str) -> list[str]:
         """Return the sorted places directly in a folder; none if there is no such folder."""
@@ -177,8 +190,8 @@ class Files:
         try:
             self._copy_and_back(full)
         except NotImplementedError:  # fsspec raises it for a store without a copy operation.
-            with tempfile.TemporaryDirectory() as folder:
-                self.fetch(place, path := Path(folder, "file"))
+            with temporary_folder() as folder:
+                self.fetch(place, path := folder / "file")
                 self.write(place, path)
 
     def _copy_and_back(self, full: str) -> None:

@@ -10,7 +10,6 @@ Steps exchange data only through the store. Its root is a folder or any fsspec U
 
 import contextlib
 import json
-import tempfile
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -20,6 +19,7 @@ from typing import Any
 from base.durable_files import replace_durably
 from base.errors import InputError
 from base.file_digest import file_digest
+from base.full_disk import temporary_folder
 from base.untrusted_files import PARSE_ERRORS
 from pipeline.store.step_record import Artifact, StepRecord, sealed, unsealed
 from pipeline.store.step_workspace import Workspace
@@ -41,6 +41,7 @@ class Store:
 
     Attributes:
         url: The root.
+        local: The root's path if it is a folder on this machine, else None.
 
     Raises:
         InputError: If the root cannot be written, or its URL contains a password.
@@ -50,6 +51,7 @@ class Store:
     def __init__(self, root: str) -> None:
         self.url = root
         self._files = Files(root)
+        self.local = self._files.local
 
     def put(self, path: Path, name: str) -> Artifact:
         """Store a file under the digest of its content, unless it is there already.
@@ -94,8 +96,8 @@ class Store:
         Raises:
             InputError: If it is missing or damaged.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            return self.get(Artifact("content", sha256, 0), Path(folder)).read_bytes()
+        with temporary_folder() as folder:
+            return self.get(Artifact("content", sha256, 0), folder).read_bytes()
 
     def record(self, step: str, key: str, record: StepRecord) -> None:
         """Store the record of a finished step. From now on `recall` finds it."""

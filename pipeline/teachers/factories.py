@@ -2,18 +2,14 @@
 
 import importlib
 import inspect
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from base.errors import InputError, first_line
+from pipeline.config.own_recipes import require_own_code_allowed
 from pipeline.teachers.torchvision_on_cpu import import_torchvision
-
-FACTORIES_VARIABLE = "DATAFREE_EDGE_FACTORIES"
-"""Environment variable: "allowed" (the default), or "refused" on a worker that runs the run files
-of people who must not run code there."""
 
 NEED_TORCHVISION = ("torchvision", "timm")
 """Packages that import torchvision. `import_torchvision` must run first if torch is a CPU build."""
@@ -32,7 +28,10 @@ def network_of_factory(architecture: str, classes: int, arguments: Mapping[str, 
         InputError: If factories are refused, or if the factory cannot be imported, fails or returns
             no network.
     """
-    _require_factories_allowed(architecture)
+    require_own_code_allowed(
+        f"architecture {architecture}: a factory",
+        "choose a name of the registry, of torchvision or of timm",
+    )
     module_name, _, name = architecture.partition(":")
     if module_name.split(".")[0] in NEED_TORCHVISION:
         import_torchvision()
@@ -85,15 +84,3 @@ def called(factory: Any, arguments: Mapping[str, Any], architecture: str, label:
             "not an nn.Module"
         )
     return network
-
-
-def _require_factories_allowed(architecture: str) -> None:
-    setting = os.environ.get(FACTORIES_VARIABLE, "allowed")
-    if setting == "refused":
-        raise InputError(
-            f"architecture {architecture}: a factory imports code, which this machine refuses; "
-            "choose a name of the registry, of torchvision or of timm, or set "
-            f"{FACTORIES_VARIABLE}=allowed"
-        )
-    if setting != "allowed":
-        raise InputError(f"{FACTORIES_VARIABLE} is {setting!r}; set it to refused or allowed")

@@ -1,13 +1,12 @@
 """The checkpoint of a loop: where it is kept, and whether training continues exactly from it."""
 
 import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from base.errors import first_line
+from base.full_disk import temporary_folder
 from base.one_line import one_line
 from pipeline.step_types import StepContext
 from pipeline.teachers.torch_file import load_torch
@@ -56,8 +55,8 @@ class Checkpoint:
         result then has a line about it. (Another version of torch is another step.)
         """
         reporter, phase = self._reporter, self._phase
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "checkpoint")
+        with temporary_folder() as folder:
+            path = folder / "checkpoint"
             if not self._workspace.fetch(self._name, path):
                 return None
             try:
@@ -78,14 +77,14 @@ class Checkpoint:
 
     def save(self, state: dict[str, Any]) -> None:
         """Save a state, replacing the last one. A failure to save does not stop the training."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "checkpoint")
-            try:
-                torch.save({**state, "machine": machine()}, path)
+        try:
+            with temporary_folder() as folder:
+                torch.save({**state, "machine": machine()}, path := folder / "checkpoint")
                 self._workspace.save(self._name, path)
-            except OSError as error:
-                reporter, why = self._reporter, error.strerror or error
-                reporter.say(f"{self._phase}: the checkpoint could not be saved ({why})")
+        except OSError as error:
+            reporter, why = self._reporter, error.strerror or error
+            where = f"{error.filename}: " if error.filename else ""
+            reporter.say(f"{self._phase}: the checkpoint could not be saved ({where}{why})")
 
 
 def _check_parts(saved: dict[str, Any]) -> None:

@@ -35,10 +35,10 @@ class _Recorder:
         """Pass the message on."""
         self._reporter.say(line)
 
-    def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
-        """Pass the progress on, and write every nth round and the last one."""
+    def phase(self, name: str, done: float, total: int, losses: dict[str, float]) -> None:
+        """Pass the progress on, and write the losses of every nth round and of the last one."""
         self._reporter.phase(name, done, total, losses)
-        if done % -(-total // MAX_POINTS) and done != total:
+        if not losses or done != int(done) or (done % -(-total // MAX_POINTS) and done != total):
             return
         lines, board = self._files = self._files or self._open()
         point = {"phase": name, "round": done, "of": total, "time": round(time.time(), 3)}

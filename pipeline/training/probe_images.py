@@ -6,12 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from base.notify import Advance
 from dfkd.images import ImageSpec
 from dfkd.models.generators import Generator
 from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.training.budget import Plan
 from dfkd.training.loop import Loop, build_generator
 from pipeline.config.gate_plan import gate_plan
+from pipeline.reporter import counting
 from pipeline.step_types import StepContext
 from pipeline.teachers.networks import image_spec
 from pipeline.teachers.step_inputs import open_teacher
@@ -62,7 +64,8 @@ def draw_probes(context: StepContext) -> tuple[Golden, dict[str, Any]]:
         phase = f"probe generator {index + 1}"
         notes[phase] = train(loop, phase, context)
         share = (gate.images + index) // gate.generators
-        images, labels = _draw(loop, spec, share, first=len(source))
+        with counting(context.reporter, f"probes {index + 1}", share) as advance:
+            images, labels = _draw(loop, spec, share, len(source), advance)
         pixels.append(images)
         asked.append(labels)
         source += [index] * share
@@ -75,11 +78,14 @@ def draw_probes(context: StepContext) -> tuple[Golden, dict[str, Any]]:
         generator=np.array(source),
         asked=torch.cat(asked).numpy(),
     )
-    _label(golden, teacher, recipe.schedule.batch, device)
+    with counting(context.reporter, "probe labels", gate.images) as advance:
+        _label(golden, teacher, recipe.schedule.batch, device, advance)
     return golden, notes
 
 
-def _draw(loop: Loop, spec: ImageSpec, count: int, first: int) -> tuple[Tensor, Tensor]:
+def _draw(
+    loop: Loop, spec: ImageSpec, count: int, first: int, advance: Advance
+) -> tuple[Tensor, Tensor]:
     """Draw images and their labels, the generator in eval mode: no image depends on another.
 
     If a batch is smaller than the number of classes, every class is asked for equally often, as far
@@ -90,6 +96,7 @@ def _draw(loop: Loop, spec: ImageSpec, count: int, first: int) -> tuple[Tensor, 
         spec: Specification of the images.
         count: Number of images.
         first: Number of images that earlier generators drew; their labels are continued.
+        advance: Receives the number of images after each batch.
 
     Returns:
         Pixels (count, C, H, W) as uint8, and labels (count,).
@@ -107,6 +114,7 @@ def _draw(loop: Loop, spec: ImageSpec, count: int, first: int) -> tuple[Tensor, 
         assert drawn.labels is not None
         pixels.append(_to_pixels(drawn.images.cpu(), spec))
         asked.append(drawn.labels.cpu())
+        advance(len(drawn.images))
     return torch.cat(pixels), torch.cat(asked)
 
 
@@ -118,9 +126,12 @@ def _to_pixels(images: Tensor, spec: ImageSpec) -> Tensor:
 
 
 @torch.no_grad()
-def _label(golden: Golden, teacher: nn.Module, batch: int, device: torch.device) -> None:
+def _label(
+    golden: Golden, teacher: nn.Module, batch: int, device: torch.device, advance: Advance
+) -> None:
     """Write the teacher's logits into the probes."""
     for start in range(0, len(golden.pixels), batch):
         part = slice(start, start + batch)
         images = torch.from_numpy(golden.normalise(golden.pixels[part]))
         golden.teacher_logits[part] = teacher(images.to(device)).cpu().numpy()
+        advance(len(images))

@@ -1,5 +1,6 @@
 """Progress of a run: bars on a terminal, plain lines elsewhere."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +20,14 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from base.duration import duration
 from base.notify import Notify
 from pipeline.reporter import Reporter
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f}/s" if task.speed else "")
+        return Text(_rate(task.speed) if task.speed else "")
 
 
 class TerminalReporter:
@@ -39,42 +41,46 @@ class TerminalReporter:
         """Print a message above the bars."""
         self._progress.console.print(line, highlight=False)
 
-    def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
+    def phase(self, name: str, done: float, total: int, losses: dict[str, float]) -> None:
         """Update the phase's bar."""
         if self._task is None or self._task[0] != name:
             self._task = (name, self._progress.add_task(name, total=total, losses=""))
         self._progress.update(
-            self._task[1], completed=done, losses=format_losses(losses), refresh=done == total
+            self._task[1],
+            completed=done,
+            total=total,
+            losses=format_losses(losses),
+            refresh=done == total,
         )
 
 
 class LineReporter:
-    """Writes a line when a phase starts, every few seconds, and when it ends.
+    """Writes a line when a phase starts, every half minute, and when it ends.
 
     Args:
         write: Receives each line: a logger's `info`, or `print`.
         interval_s: Seconds between two lines of a phase.
     """
 
-    def __init__(self, write: Notify, interval_s: float = 5.0) -> None:
+    def __init__(self, write: Notify, interval_s: float = 30.0) -> None:
         self._write, self._interval_s = write, interval_s
-        self._name, self._started, self._first, self._last = "", 0.0, 0, 0.0
+        self._name, self._started, self._first, self._last = "", 0.0, 0.0, -math.inf
 
     def say(self, line: str) -> None:
         """Write a message."""
         self._write(line)
 
-    def phase(self, name: str, done: int, total: int, losses: dict[str, float]) -> None:
+    def phase(self, name: str, done: float, total: int, losses: dict[str, float]) -> None:
         """Write a line if one is due."""
         now = time.monotonic()
         if name != self._name:
-            self._name, self._started, self._first, self._last = name, now, done, 0.0
+            self._name, self._started, self._first, self._last = name, now, done, -math.inf
         if done < total and now - self._last < self._interval_s:
             return
         self._last = now
         rate = (done - self._first) / max(now - self._started, 1e-9)
-        left = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if rate > 0 else ""
-        self._write(f"{name} {done}/{total}{left}  {format_losses(losses)}".rstrip())
+        left = f", {_rate(rate)}, {duration((total - done) / rate)} left" if rate > 0 else ""
+        self._write(f"{name} {int(done)}/{total}{left}  {format_losses(losses)}".rstrip())
 
 
 @contextmanager
@@ -99,6 +105,11 @@ def reporter() -> Iterator[Reporter]:
     )
     with Progress(*columns, console=console, refresh_per_second=4, expand=True) as progress:
         yield TerminalReporter(progress)
+
+
+def _rate(per_second: float) -> str:
+    """Return rounds per second, or the time of a round if it is long."""
+    return f"{per_second:.1f}/s" if per_second >= 0.1 else f"{duration(1 / per_second)} each"
 
 
 def format_losses(losses: dict[str, float]) -> str:

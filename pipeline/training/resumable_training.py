@@ -1,5 +1,6 @@
 """Running the training loop with progress, checkpoints and notes."""
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,9 @@ from pipeline.reporter import Reporter
 from pipeline.step_types import StepContext
 from pipeline.teachers.networks import image_spec
 from pipeline.training.checkpoint import Checkpoint
+
+SHOWN_INTERVAL_S = 0.5
+"""Seconds between two reports of progress within a round."""
 
 CURVE_POINTS = 200
 """The most points of a loss curve that the notes keep."""
@@ -73,7 +77,8 @@ def train(loop: Loop, phase: str, context: StepContext) -> dict[str, Any]:
 
     Args:
         loop: New, and built like the loop that saved the checkpoint.
-        phase: Its name in progress messages; also the checkpoint's name.
+        phase: Its name in progress messages; also the checkpoint's name. If the loop has a warm-up
+            before its rounds, the warm-up is a phase of its own.
         context: The step. It keeps the checkpoints and receives the progress of every round.
 
     Returns:
@@ -91,9 +96,26 @@ def train(loop: Loop, phase: str, context: StepContext) -> dict[str, Any]:
     if "loop" in saved:
         _restore(loop, saved["loop"], checkpoint.place)
 
+    last_shown, losses = -math.inf, dict[str, float]()
+
+    def show(stage: str, done: float, total: int) -> None:
+        nonlocal last_shown
+        is_warm_up = stage == "warm-up" and loop.rounds > 0
+        reporter.phase(f"{phase} warm-up" if is_warm_up else phase, done, total, losses)
+        last_shown = time.monotonic()
+
+    def show_if_due(stage: str, done: float, total: int) -> None:
+        nonlocal losses
+        if done == 0:
+            losses = {}
+        ended = done == int(done) and losses  # The end of a round was shown with its losses.
+        if not ended and time.monotonic() - last_shown > SHOWN_INTERVAL_S:
+            show(stage, done, total)
+
     def watch(now: Round) -> None:
-        nonlocal last_saved
-        reporter.phase(phase, now.number, now.total, now.losses)
+        nonlocal last_saved, losses
+        losses = now.losses
+        show(now.phase, now.number, now.total)
         if now.event:
             reporter.say(f"{phase}: {now.event}")
         if now.shares:
@@ -106,7 +128,7 @@ def train(loop: Loop, phase: str, context: StepContext) -> dict[str, Any]:
             last_saved = time.monotonic()
 
     try:
-        loop.run(watch)
+        loop.run(watch, progress=show_if_due)
     except DivergedError as error:
         raise InputError(f"{phase}: {error}; lower the learning rates by overrides") from None
     except PARSE_ERRORS as error:

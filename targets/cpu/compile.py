@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from base.notify import Counting, not_counted
 from targets.bundle.golden import Golden
 from targets.catalogue.target_types import CpuTarget
 from targets.cpu.parity import check_parity
@@ -14,6 +15,9 @@ from targets.cpu.session import (
     rewrite_graph_file,
     time_interleaved,
 )
+
+TIMED_RUNS = 100
+"""Timed runs of each graph, after a tenth as many warm-up runs."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,11 @@ class CompiledForCpu:
 
 
 def compile_for_cpu(
-    exported: dict[str, Path], golden: Golden, target: CpuTarget, folder: Path
+    exported: dict[str, Path],
+    golden: Golden,
+    target: CpuTarget,
+    folder: Path,
+    counting: Counting = not_counted,
 ) -> CompiledForCpu:
     """Compile graphs for a CPU, check their predictions and time them.
 
@@ -45,6 +53,7 @@ def compile_for_cpu(
         golden: The probes.
         target: The CPU.
         folder: Folder for the compiled graphs.
+        counting: Shows the progress of parity check and timing.
 
     Raises:
         ParityError: If a compiled graph differs too much from the exported one.
@@ -64,7 +73,7 @@ def compile_for_cpu(
                 for name, kernel in compiled.layers
             ],
         }
-    for precision, parity in check_parity(exported, files, golden).items():
+    for precision, parity in check_parity(exported, files, golden, counting).items():
         notes[precision]["parity"] = parity.same
     session = open_session(files["fp32"])
     (images,) = session.get_inputs()
@@ -75,7 +84,8 @@ def compile_for_cpu(
     notes["milliseconds"] = dict.fromkeys(exported)
     summary = "not timed: this machine has another CPU"
     if target.matches_this_machine:
-        times = time_interleaved(files, sample)
+        with counting("timing", TIMED_RUNS + TIMED_RUNS // 10) as advance:
+            times = time_interleaved(files, sample, TIMED_RUNS, advance=advance)
         notes["milliseconds"] = times
         summary = f"fp32 {times['fp32']:.3f} ms, int8 {times['int8']:.3f} ms"
         summary += f" at batch {len(sample)}, 1 thread"

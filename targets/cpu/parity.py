@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from base.notify import Advance, Counting, not_counted
 from targets.bundle.golden import Golden
 from targets.cpu.session import Logits, open_session, predict_golden
 
@@ -86,7 +87,10 @@ def compare(expected: Logits, actual: Logits, tolerance: float) -> Parity:
 
 
 def check_parity(
-    exported: dict[str, Path], compiled: dict[str, Path], golden: Golden
+    exported: dict[str, Path],
+    compiled: dict[str, Path],
+    golden: Golden,
+    counting: Counting = not_counted,
 ) -> dict[str, Parity]:
     """Compare each compiled graph with the exported one, and return the differences.
 
@@ -98,12 +102,15 @@ def check_parity(
         exported: The graphs by precision; "fp32" and "int8".
         compiled: The compiled graphs by precision.
         golden: The probes.
+        counting: Shows the progress.
 
     Raises:
         ParityError: If a compiled graph differs too much.
     """
     for count in sorted({min(PARITY_PROBES, len(golden.pixels)), len(golden.pixels)}):
-        found = _compare_all(exported, compiled, golden.subset(count))
+        part = "parity" if count <= PARITY_PROBES else "parity, all probes"
+        with counting(part, count * (len(exported) + len(compiled))) as advance:
+            found = _compare_all(exported, compiled, golden.subset(count), advance)
         if all(parity.holds for parity in found.values()):
             return found
     precision, parity = next((p, f) for p, f in found.items() if not f.holds)
@@ -116,10 +123,10 @@ def check_parity(
 
 
 def _compare_all(
-    exported: dict[str, Path], compiled: dict[str, Path], golden: Golden
+    exported: dict[str, Path], compiled: dict[str, Path], golden: Golden, advance: Advance
 ) -> dict[str, Parity]:
     expected = {
-        precision: predict_golden(open_session(path, optimized=False, threads=0), golden)
+        precision: predict_golden(open_session(path, optimized=False, threads=0), golden, advance)
         for precision, path in exported.items()
     }
     floats = FLOAT_DISTANCE * _size(expected["fp32"])
@@ -130,7 +137,7 @@ def _compare_all(
     return {
         precision: compare(
             expected[precision],
-            predict_golden(open_session(path, threads=0), golden),
+            predict_golden(open_session(path, threads=0), golden, advance),
             tolerances[precision],
         )
         for precision, path in compiled.items()

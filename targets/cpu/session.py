@@ -13,6 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from base.notify import Advance, ignore
 from targets.bundle.golden import MAX_CHUNK_VALUES, Golden, full_batches
 from targets.catalogue.instruction_sets import Cpu
 from targets.graph.graph_file import read_graph
@@ -118,26 +119,38 @@ def open_session(graph: Path, optimized: bool = True, threads: int = 1) -> ort.I
     return _open(graph, options)
 
 
-def predict_golden(session: ort.InferenceSession, golden: Golden) -> Logits:
-    """Return logits (N, K) for the probes; a graph with its own normalization gets pixels."""
+def predict_golden(
+    session: ort.InferenceSession, golden: Golden, advance: Advance = ignore
+) -> Logits:
+    """Return logits (N, K) for the probes; a graph with its own normalization gets pixels.
+
+    Args:
+        session: An opened graph.
+        golden: The probes.
+        advance: Receives the number of images after each batch.
+    """
     takes_pixels = session.get_inputs()[0].type == "tensor(uint8)"
     if takes_pixels:
-        return predict(session, golden.pixels)
+        return predict(session, golden.pixels, advance)
     size = golden.chunk_size
     chunks = [golden.pixels[start : start + size] for start in range(0, len(golden.pixels), size)]
-    return np.concatenate([predict(session, golden.normalise(chunk)) for chunk in chunks])
+    return np.concatenate([predict(session, golden.normalise(chunk), advance) for chunk in chunks])
 
 
-def predict(session: ort.InferenceSession, images: Images) -> Logits:
+def predict(session: ort.InferenceSession, images: Images, advance: Advance = ignore) -> Logits:
     """Return logits (N, K) for images (N, C, H, W).
 
     Args:
         session: An opened graph.
         images: Normalized float32 images, or uint8 pixels if the graph normalizes.
+        advance: Receives the number of images after each batch.
     """
     fixed = session.get_inputs()[0].shape[0]
     size = fixed if isinstance(fixed, int) else min(batch_size(images.shape), len(images))
-    parts = [session.run(["logits"], {"images": part})[0] for part in full_batches(images, size)]
+    parts = []
+    for number, part in enumerate(full_batches(images, size)):
+        parts.append(session.run(["logits"], {"images": part})[0])
+        advance(min(size, len(images) - number * size))
     return np.concatenate(parts)[: len(images)]
 
 
@@ -147,7 +160,11 @@ def batch_size(shape: tuple[int, ...]) -> int:
 
 
 def time_interleaved(
-    graphs: dict[str, Path], images: Images, repeats: int = 100, threads: int = 1
+    graphs: dict[str, Path],
+    images: Images,
+    repeats: int = 100,
+    threads: int = 1,
+    advance: Advance = ignore,
 ) -> dict[str, float]:
     """Return each graph's median milliseconds per run; runs alternate to share noise equally.
 
@@ -156,6 +173,7 @@ def time_interleaved(
         images: The batch (N, C, H, W) to run.
         repeats: Timed runs of each graph, after a tenth as many warm-up runs.
         threads: Threads of each session.
+        advance: Receives 1 after each run of all graphs.
     """
     sessions = {name: open_session(path, threads=threads) for name, path in graphs.items()}
     times: dict[str, list[float]] = {name: [] for name in graphs}
@@ -165,6 +183,7 @@ def time_interleaved(
             session.run(["logits"], {"images": images})
             if turn >= repeats // 10:
                 times[name].append(1000 * (time.perf_counter() - started))
+        advance(1)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

@@ -154,7 +154,7 @@ def _build_engines(
         context, request.batch, workspace_mib, device.has_int8
     )
     report = engine_report(checked, recommendation, device, checks)
-    notify(f"recommended: {recommendation.precision} ({recommendation.because})")
+    notify(str(recommendation))
     if recommendation.precision is not None:
         write_serving_files(output, checked[recommendation.precision].engine, manifest)
     return report

@@ -77,6 +77,10 @@ class Recommendation:
     precision: Precision | None
     because: str
 
+    def __str__(self) -> str:
+        subject = f"{self.precision} is" if self.precision else "no engine is"
+        return f"{subject} recommended: {self.because}"
+
 
 def recommend(checked: dict[Precision, CheckedEngine]) -> Recommendation:
     """Return the faster engine among those that passed."""

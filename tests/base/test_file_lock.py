@@ -37,6 +37,7 @@ def test_folder_lock_makes_the_second_caller_wait(tmp_path):
         order.append("first")
     thread.join(30)
     assert order == ["first", "second"]
+    assert list(tmp_path.iterdir()) == []
     folder = tmp_path / "built"
     assert messages == [f"another process is working in {folder}; waiting for it to finish"]
 

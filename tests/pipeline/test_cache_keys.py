@@ -85,6 +85,13 @@ def changed_steps(original, copy):
     return {step for step in before if before[step] != after[step]}
 
 
+def test_names_of_classes_repeat_no_training(original, copy):
+    edit(
+        copy, "run.yaml", "  classes: 10\n", f"  classes: 10\n  class_names: {list('abcdefghij')}\n"
+    )
+    assert changed_steps(original, copy) == {"export"}
+
+
 NEW_TERM = '''"""A new term."""
 
 from torch import Tensor
@@ -116,7 +123,7 @@ WITHOUT_EFFECT = [
     ("pipeline/steps/teacher.py", "was replaced during the run; run again", "has changed"),
     ("pipeline/steps/export.py", 'f"export: {sizes', 'f"written: {sizes'),
     ("pipeline/training/checkpoint.py", "resuming from a checkpoint", "continuing"),
-    ("pipeline/training/progress.py", "interval_s: float = 5.0", "interval_s: float = 7.0"),
+    ("pipeline/training/progress.py", "interval_s: float = 30.0", "interval_s: float = 7.0"),
     ("pipeline/training/metrics.py", "MAX_POINTS = 1_000", "MAX_POINTS = 500"),
     ("pipeline/reporter.py", "def say(", "def also(self): ...\n\n    def say("),
     ("pipeline/config/sections.py", '"""', '"""Changed. '),

@@ -136,7 +136,7 @@ def test_compile_on_a_jetson_writes_engines_and_a_report(bundle, monkeypatch, tm
     clocks = {"name": "clocks", "state": "ok", "found": "the GPU is locked at 624 MHz"}
     monkeypatch.setattr(compile_module, "preflight", lambda target, folder: [Check(**clocks)])
     assert main(["compile", str(bundle), "--target", "orin-nano"]) == 0
-    assert "recommended: int8 (2.00 times as fast as float16" in capsys.readouterr().out
+    assert "int8 is recommended: 2.00 times as fast as float16" in capsys.readouterr().out
     report = json.loads((bundle / "built" / "orin-nano-8" / "report.json").read_text())
     assert report["engine"] == "built" and report["recommended"] == "int8"
     assert report["device"]["power_mode"] == "15W"
@@ -167,7 +167,7 @@ def test_compile_for_the_local_gpu(bundle, monkeypatch, tmp_path, capsys):
     set_device(monkeypatch, "this_gpu", gpu)
     monkeypatch.setattr(compile_module, "preflight", lambda target, folder: [])
     assert main(["compile", str(bundle), "--target", "local-gpu"]) == 0
-    assert "recommended: fp16 (this device has no int8)" in capsys.readouterr().out
+    assert "fp16 is recommended: this device has no int8" in capsys.readouterr().out
     report = json.loads((bundle / "built" / "local-gpu" / "report.json").read_text())
     assert report["device"]["target"] == "nvidia-p100"
 

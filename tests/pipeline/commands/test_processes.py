@@ -1,4 +1,6 @@
-"""What depends on a process: exit codes, a closed pipe, modules that are not installed."""
+"""What depends on a process: exit codes, a closed pipe, modules that are not installed, signals."""
+
+import signal
 
 from tests.support.command_line import run_process, start
 from tests.support.quick_run import write_run
@@ -12,6 +14,23 @@ def test_exit_codes_of_processes(tmp_path):
     ):
         code, _, err = run_process(*arguments, store=tmp_path)
         assert code == expected, err
+
+
+def test_sigterm_ends_a_run_with_one_line_and_its_temporary_files(tmp_path, monkeypatch):
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    process = start("run", write_run(tmp_path), store=tmp_path / "store")
+    for line in process.stderr:
+        if line.startswith("distill "):
+            break
+    assert list(temporary.iterdir())
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    last = err.splitlines()[-1]
+    assert last == "datafree-edge: interrupted; run the same command again to continue"
+    assert "Traceback" not in err
+    assert not [path for path in temporary.iterdir() if path.name.startswith("datafree-edge-")]
 
 
 def test_closed_pipe_is_one_line_and_no_traceback(tmp_path):

@@ -51,8 +51,14 @@ def test_recipe_is_set_by_option_or_by_run_file(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("phases", [("distill", "quantize", "probe generator 1")])
-def test_interrupted_run_continues(tmp_path, phases):
+@pytest.mark.parametrize(
+    ("number", "exit_code", "phases"),
+    [
+        (signal.SIGINT, 130, ("distill", "quantize", "probe generator 1")),
+        (signal.SIGTERM, 143, ("quantize",)),
+    ],
+)
+def test_interrupted_run_continues(tmp_path, number, exit_code, phases):
     run_file = write_run(tmp_path, gate={"rounds": 20, "generators": 1})
     arguments = ("run", run_file, "--output", tmp_path / "out")
     store = tmp_path / "store"
@@ -62,9 +68,9 @@ def test_interrupted_run_continues(tmp_path, phases):
             if line.startswith(phase):
                 break
         time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
-        assert process.returncode == 130, err
+        assert process.returncode == exit_code, err
         assert "interrupted" in err
         assert "Traceback" not in err
         assert not (tmp_path / "out").exists()

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from base.errors import InputError
 from pipeline.config.recipe_checks import check_recipes
-from pipeline.config.run_file import RunOverrides, parse_run, read_run_file
+from pipeline.config.run_file import parse_run, read_run_file
+from pipeline.config.run_overrides import RunOverrides
 from pipeline.config.sections import Budget
 from tests.support.quick_run import EXAMPLE, QUICK, write_run
 
@@ -62,6 +63,22 @@ def test_other_student_or_targets_change_the_name(tmp_path, changes, name):
 def test_name_when_only_this_cpu_is_left_as_target(tmp_path):
     run_file = write_run(tmp_path, targets=["local-cpu", "thor"])
     assert read_run_file(run_file, RunOverrides(targets=("local-cpu",))).name == "quick.local-cpu"
+
+
+def test_values_that_overrides_drop_are_reported(tmp_path):
+    student = {"architecture": "lenet5-half", "width": 2.0}
+    run_file = write_run(tmp_path, distill={"overrides": {"batch": 32}}, student=student)
+    lines = []
+    read_run_file(run_file, RunOverrides(seed=3, teacher="t.pt", budget=7), lines.append)
+    read_run_file(run_file, RunOverrides(student="same", recipe="dafl"), lines.append)
+    assert lines == [
+        "recipe dafl: distill.overrides of the run file (batch: 32) are not used",
+        "student same: the run file's other keys of student (width: 2.0) are not used",
+    ]
+    lines.clear()
+    run_file = write_run(tmp_path, distill={"budget": {"images": 500}})
+    read_run_file(run_file, RunOverrides(budget=7, recipe="dafl", student="lenet5"), lines.append)
+    assert lines == ["budget 7: distill.budget of the run file (images: 500) is not used"]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from pipeline.config.gate_plan import COMPILED, gate_passes, gate_plan, rest_pas
 from pipeline.config.run_file import parse_run
 from pipeline.dry_run.costs import PassTimes, TrainingCosts
 from pipeline.dry_run.dry_run import dry_run
-from pipeline.dry_run.lines import dry_run_lines, duration
+from pipeline.dry_run.lines import dry_run_lines
 from tests.pipeline.config.test_batch_limit import config as large_or_small
 from tests.pipeline.test_chain import Silent
+from tests.pipeline.test_progress_of_a_run import Recorder
 from tests.support.quick_run import QUICK
 
 NETWORKS = """
@@ -107,7 +108,9 @@ def test_layers_in_float_are_listed_with_their_share(config):
 
 
 def test_every_stage_of_the_run_has_an_estimate(config):
-    found = dry_run(config(), Silent())
+    recorder = Recorder()
+    found = dry_run(config(), recorder)
+    assert recorder.phases == {"check": [(done, 11) for done in range(12)]}
     names = [stage.name for stage in found.stages]
     assert names == ["quantize", "probe", "export", "compile local-cpu", "validate local-cpu"]
     assert all(stage.seconds > 0 for stage in found.stages)
@@ -126,13 +129,6 @@ def test_what_the_run_would_refuse_later_is_refused_in_one_line(config, factory,
     with pytest.raises(InputError, match=why) as caught:
         dry_run(config(factory), Silent())
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (120, "2 min"), (7200, "2.0 h")]
-)
-def test_duration_has_a_suitable_unit(seconds, text):
-    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize("side", [32, 224])

@@ -1,6 +1,8 @@
 """Files of an unfinished step: what is kept, and the heartbeat of the process that runs it."""
 
+import os
 import time
+from socket import gethostname
 
 import pytest
 
@@ -26,6 +28,17 @@ def test_heartbeat_changes_write_times_until_it_ends(step, monkeypatch):
     after = step.write_times()
     time.sleep(0.2)
     assert step.write_times() == after
+
+
+def test_owner_is_the_process_that_works_on_the_step(step, tmp_path):
+    assert step.owner() == "another run"
+    with step.heartbeat():
+        while step.owner() == "another run":
+            time.sleep(0.01)
+        assert step.owner().startswith(f"another run (process {os.getpid()} on {gethostname()} ")
+    (tmp_path / "alive").write_text("[]")
+    step.save("alive", tmp_path / "alive")
+    assert step.owner() == "another run"
 
 
 def test_heartbeat_that_cannot_be_written_does_not_stop_the_step(step, tmp_path):

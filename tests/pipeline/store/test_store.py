@@ -133,7 +133,7 @@ def test_failed_write_leaves_no_object(store, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pipeline.store.storage.shutil.copyfile", disk_full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="the disk is full; free some space"):
         store.put(tmp_path / "a.bin", "a.bin")
     assert not objects(tmp_path)
 

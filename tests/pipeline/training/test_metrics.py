@@ -57,10 +57,21 @@ def test_long_phase_is_thinned_out_and_keeps_its_last_point(tmp_path):
     total = 2 * MAX_POINTS + 1
     with recorded(Recorder(), tmp_path, "net", "distill") as reporter:
         for done in range(1, total + 1):
-            reporter.phase("distill", done, total, {})
+            reporter.phase("distill", done, total, {"student": 1.0})
     lines = (tmp_path / "net" / "distill.jsonl").read_text().splitlines()
     assert len(lines) <= MAX_POINTS + 1
     assert json.loads(lines[-1])["round"] == total
+
+
+def test_only_whole_rounds_with_losses_are_written(tmp_path):
+    recorder = Recorder()
+    with recorded(recorder, tmp_path, "net", "distill") as reporter:
+        reporter.phase("distill", 0, 2, {})
+        reporter.phase("distill", 1, 2, {"student": 1.0})
+        reporter.phase("distill", 1.5, 2, {"student": 1.0})
+    assert len(recorder.received) == 3
+    (line,) = (tmp_path / "net" / "distill.jsonl").read_text().splitlines()
+    assert json.loads(line)["round"] == 1
 
 
 def test_without_a_folder_the_reporter_is_unchanged(tmp_path):

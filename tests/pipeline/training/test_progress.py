@@ -3,6 +3,7 @@ import io
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
+from pipeline.reporter import counting
 from pipeline.training import progress
 from pipeline.training.progress import LineReporter, TerminalReporter, format_losses, reporter
 
@@ -23,6 +24,30 @@ def test_lines_are_written_at_start_at_intervals_and_at_end(monkeypatch):
     assert "10.0/s, 3 s left" in lines[1]
 
 
+def test_progress_within_slow_rounds_gives_the_time_left(monkeypatch):
+    clock = iter([0.0, 30.0, 60.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    lines = []
+    report = LineReporter(lines.append)
+    for done in (0, 0.25, 0.5):
+        report.phase("distill", done, 10, {})
+    assert lines == [
+        "distill 0/10",
+        "distill 0/10, 2 min each, 20 min left",
+        "distill 0/10, 2 min each, 19 min left",
+    ]
+
+
+def test_counted_phase_ends_at_its_total():
+    lines = []
+    with counting(LineReporter(lines.append, interval_s=0.0), "parity", 10) as advance:
+        advance(4)
+        advance(5)
+    assert [line.split(",")[0] for line in lines] == [
+        *("parity 0/10", "parity 4/10", "parity 9/10", "parity 10/10")
+    ]
+
+
 def test_each_phase_has_its_own_rate():
     lines = []
     report = LineReporter(lines.append)
@@ -40,6 +65,8 @@ def test_terminal_shows_one_bar_per_phase():
             report.phase(phase, 1, 2, {"student": 2.0})
         report.say("a message")
         assert [task.description for task in bars.tasks] == ["distill", "quantize"]
+        report.phase("quantize", 2.5, 8, {})
+        assert (bars.tasks[1].completed, bars.tasks[1].total) == (2.5, 8)
         assert bars.tasks[0].fields["losses"] == format_losses({"student": 2.0})
     assert "a message" in console.file.getvalue()
 
