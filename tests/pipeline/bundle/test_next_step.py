@@ -14,11 +14,14 @@ RUN = {
 }
 
 
-def manifest(outcome, agreement=0.5, fp32="fail", threshold=0.9, images=2000, **run):
+def manifest(
+    outcome, agreement=0.5, fp32="fail", threshold=0.9, images=2000, faults=(), **run
+):
     return {
         "verdict": {
             **{"target": "local-cpu", "outcome": outcome, "agreement": agreement},
             **{"images": images, "confidence": 0.95, "threshold": threshold},
+            "probes": {"faults": list(faults)},
         },
         "targets": {"local-cpu": {"fp32": {"outcome": fp32, "agreement": 0.75}}},
         "run": {**RUN, **run},
@@ -43,6 +46,11 @@ def manifest(outcome, agreement=0.5, fp32="fail", threshold=0.9, images=2000, **
 )
 def test_failed_verdict_names_the_cause_and_the_keys_to_change(found, parts):
     assert all(part in next_step(found) for part in parts)
+
+
+def test_probes_that_cannot_test_a_student_point_to_the_input():
+    found = manifest("inconclusive", 1.0, faults=["one of 2000 images is distinct"])
+    assert "check input.mean" in next_step(found)
 
 
 @pytest.mark.parametrize(("agreement", "threshold"), [(0.905, 0.9), (0.893, 0.9), (0.985, 0.98)])
