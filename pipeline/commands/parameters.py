@@ -16,6 +16,7 @@ BundleFolder = Annotated[Path, typer.Argument(help="The bundle's folder.")]
 ReleaseName = Annotated[
     str, typer.Argument(help="The name of the release, which is the name in the run file.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Output = Annotated[
     Path | None,
     typer.Option(help="The folder to write the bundle to; bundles/NAME if not given."),
