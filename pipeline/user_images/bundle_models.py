@@ -7,6 +7,7 @@ import onnxruntime as ort
 from pydantic import ValidationError
 
 from base.errors import InputError, first_line
+from base.one_line import one_line
 from base.untrusted_files import PARSE_ERRORS
 from pipeline.config.sections import InputSection
 from pipeline.roles import PRECISIONS
@@ -104,7 +105,10 @@ def bundle_models(folder: Path, manifest: Manifest) -> BundleModels:
         )
         section = InputSection.model_validate(manifest["input"])
         class_names = [str(word) for word in manifest["teacher"]["class_names"]]
-        classes, own = int(manifest["run"]["teacher"]["classes"]), list(manifest["run"]["targets"])
+        classes, own = (
+            int(manifest["run"]["teacher"]["classes"]),
+            [str(word) for word in manifest["run"]["targets"]],
+        )
     except (ValidationError, *PARSE_ERRORS):
         listed = False
     if not listed or (class_names and len(class_names) != classes):
@@ -117,7 +121,7 @@ def bundle_models(folder: Path, manifest: Manifest) -> BundleModels:
             f"{folder}: its network takes {section.shape[0]} channels; pictures have 1 (grey) or 3"
         )
     note = (
-        f"the models of {name} run here in ONNX Runtime, not the engines of {', '.join(own)}"
+        one_line(f"the models of {name} run here in ONNX Runtime, not those of {', '.join(own)}")
         if name not in own
         else ""
     )

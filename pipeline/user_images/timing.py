@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
+from base.one_line import one_line
 from pipeline.roles import PRECISIONS
 from pipeline.user_images.bundle_models import BundleModels
 from pipeline.user_images.preparing import normalize
@@ -100,7 +102,7 @@ def timing_table(name: str, timings: list[Timing]) -> Table:
     cpu = this_cpu()
     table = Table(
         *("batch", "threads", "fp32 ms", "int8 ms", "fp32 / int8"),
-        title=f"{name} on {cpu.model}, int8 instructions: {cpu.int8}",
+        title=f"{escape(one_line(name))} on {cpu.model}, int8 instructions: {cpu.int8}",
         title_justify="left",
     )
     for timing in timings:
