@@ -11,9 +11,9 @@ from base.one_line import one_line
 from base.untrusted_files import PARSE_ERRORS
 from pipeline.config.sections import InputSection
 from pipeline.roles import PRECISIONS
-from pipeline.user_images.preparing import normalize
+from pipeline.user_images.preparing import Pixels, normalize
 from pipeline.user_images.reading import MODES
-from pipeline.user_images.scoring import Model
+from pipeline.user_images.scoring import Logits, Model
 from targets.bundle.bundle_files import Manifest
 from targets.cpu.session import open_session, predict
 from targets.graph.graph_file import read_graph
@@ -56,27 +56,42 @@ class BundleModels:
             read_graph(path)
             session = open_session(path, threads=threads)
             (images,), (logits,) = session.get_inputs(), session.get_outputs()
-            names, shape, classes = (images.name, logits.name), images.shape[1:], logits.shape[-1]
+            names, shape = (images.name, logits.name), tuple(images.shape[1:])
         except Exception as error:  # ONNX Runtime's exceptions have no common base class.
             raise InputError(f"{path}: cannot be run ({first_line(error)}); run again") from None
-        if names != ("images", "logits") or tuple(shape) != self.input.shape:
+        if names != ("images", "logits") or shape != self.input.shape:
             raise InputError(
-                f"{path}: takes {names[0]!r} of shape {shape}, but its manifest says 'images' of "
+                f"{path}: takes {names[0]!r} of shape {list(shape)}, but its manifest says 'images' of "
                 f"shape {list(self.input.shape)}; run again"
-            )
-        if classes != self.classes:
-            raise InputError(
-                f"{path}: returns {classes} classes, its manifest says {self.classes}; run again"
             )
         return session
 
     def runner(self, precision: str) -> Model:
-        """Open a model and return it as a function of pixels; raises InputError as `open`."""
+        """Open a model and return it as a function of pixels.
+
+        Raises:
+            InputError: As `open`; the function raises it if the model fails.
+        """
         session = self.open(precision)
         takes_pixels = session.get_inputs()[0].type == "tensor(uint8)"
-        return lambda pixels: predict(
-            session, pixels if takes_pixels else normalize(pixels, self.input)
-        )
+
+        def run(pixels: Pixels) -> Logits:
+            images = pixels if takes_pixels else normalize(pixels, self.input)
+            try:
+                logits = predict(session, images)
+            except Exception as error:  # ONNX Runtime's exceptions have no common base class.
+                why = first_line(error)
+                raise InputError(
+                    f"{self.files[precision]}: cannot be run ({why}); run again"
+                ) from None
+            if logits.shape != (len(pixels), self.classes):
+                raise InputError(
+                    f"{self.files[precision]}: returns logits of shape {list(logits.shape)} for "
+                    f"{len(pixels)} pictures and {self.classes} classes; run again"
+                )
+            return logits
+
+        return run
 
 
 def bundle_models(folder: Path, manifest: Manifest) -> BundleModels:

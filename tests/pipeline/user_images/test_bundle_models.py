@@ -3,9 +3,11 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
 
 from base.errors import InputError
 from pipeline.bundle.opening import open_bundle
@@ -70,14 +72,29 @@ def test_other_manifests_are_refused(tmp_path, changes, message):
         ({"input": {"shape": [1, 5, 5], "mean": [0.5], "std": [0.5]}}, "of shape [1, 5, 5]"),
         (
             {"run": {"teacher": {"classes": 2}, "targets": []}, "teacher": {"class_names": []}},
-            "returns 3 classes, its manifest says 2",
+            "returns logits of shape [3, 3] for 3 pictures and 2 classes",
         ),
     ],
 )
 def test_models_that_do_not_fit_the_manifest_are_refused(tmp_path, changes, message):
     with pytest.raises(InputError) as caught:
-        opened(tmp_path, **changes).open("int8")
+        opened(tmp_path, **changes).runner("int8")(PIXELS)
     assert message in str(caught.value)
+
+
+def test_model_that_fails_is_refused(tmp_path):
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["images", "shape"], ["logits"])],
+        "fails",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", *SHAPE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(np.array([-1, 5]), "shape")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    found = opened(tmp_path)
+    onnx.save(model, found.files["int8"])
+    with pytest.raises(InputError, match="cannot be run"):
+        found.runner("int8")(PIXELS)
 
 
 @FUZZ
