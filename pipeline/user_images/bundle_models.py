@@ -61,8 +61,8 @@ class BundleModels:
             raise InputError(f"{path}: cannot be run ({first_line(error)}); run again") from None
         if names != ("images", "logits") or shape != self.input.shape:
             raise InputError(
-                f"{path}: takes {names[0]!r} of shape {list(shape)}, but its manifest says 'images' of "
-                f"shape {list(self.input.shape)}; run again"
+                f"{path}: takes {names[0]!r} of shape {list(shape)}, but its manifest says "
+                f"'images' of shape {list(self.input.shape)}; run again"
             )
         return session
 

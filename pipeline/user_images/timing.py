@@ -53,17 +53,20 @@ def time_bundle(bundle: BundleModels) -> list[Timing]:
     """Time both models for each batch size, with one thread and with all cores.
 
     A graph with a fixed batch size is timed with that one.
+
+    Raises:
+        InputError: If a model cannot be run.
     """
-    session = bundle.open(PRECISIONS[0])
-    fixed, takes_pixels = session.get_inputs()[0].shape[0], session.get_inputs()[0].type
-    batches = (fixed,) if isinstance(fixed, int) else BATCHES
-    cores = os.cpu_count() or 1
+    fixed = bundle.open(PRECISIONS[0]).get_inputs()[0]
+    batches = (fixed.shape[0],) if isinstance(fixed.shape[0], int) else BATCHES
     timings = []
-    for threads in sorted({1, cores}):
+    for threads in sorted({1, os.cpu_count() or 1}):
         for batch in batches:
             rng = np.random.default_rng(0)
             pixels = rng.integers(0, 256, (batch, *bundle.input.shape), np.uint8)
-            is_uint8 = takes_pixels == "tensor(uint8)"
+            for precision in bundle.files:
+                bundle.runner(precision)(pixels)
+            is_uint8 = fixed.type == "tensor(uint8)"
             images: Images = pixels if is_uint8 else normalize(pixels, bundle.input)
             timings.append(_time(bundle, images, threads))
     return timings
