@@ -14,7 +14,7 @@ import typer
 from base.errors import InputError
 from base.one_line import one_line
 from base.termination import Terminated, raised_on_sigterm
-from pipeline.commands import bundle_commands, release_commands, run_commands
+from pipeline.commands import bundle_commands, image_commands, release_commands, run_commands
 
 USAGE, INTERRUPTED, TERMINATED = 64, 130, 143
 
@@ -78,6 +78,13 @@ _add(bundle_commands.validate, "bundles/mnist-lenet5")
 _add(bundle_commands.sign, "bundles/mnist-lenet5 --key signing.pem")
 _add(bundle_commands.verify, "bundles/mnist-lenet5 --key public.pem")
 _add(bundle_commands.lint, "student.int8.onnx")
+_add(
+    image_commands.score,
+    "bundles/mnist-lenet5 --images pictures --labels by-folder",
+    "BUNDLE --images FOLDER --labels labels.csv --teacher RUN.yaml --html differences.html",
+)
+_add(image_commands.predict, "bundles/mnist-lenet5 seven.png --top 3")
+_add(image_commands.benchmark, "bundles/mnist-lenet5")
 _add(release_commands.releases, "", "mnist-lenet5")
 _add(release_commands.fetch, "mnist-lenet5 --output mnist-lenet5")
 _add(release_commands.roll_back, "mnist-lenet5")

@@ -13,9 +13,10 @@ from hypothesis import settings  # noqa: E402
 from base.file_lock import folder_lock  # noqa: E402
 from tests.support.quick_run import write_run  # noqa: E402
 
-# `pytest --hypothesis-profile=slow` tries more examples of each property.
-settings.register_profile("quick", max_examples=15)
-settings.register_profile("slow", max_examples=300)
+# `pytest --hypothesis-profile=slow` tries more examples of each property. They have no deadline,
+# because a busy machine must not fail a property.
+settings.register_profile("quick", max_examples=15, deadline=None)
+settings.register_profile("slow", max_examples=300, deadline=None)
 settings.load_profile("quick")
 
 

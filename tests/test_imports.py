@@ -50,6 +50,7 @@ def test_wheel_contains_only_the_five_packages(tmp_path):
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"base", "pipeline", "dfkd", "targets", "flows"}
     assert "pipeline/bundle/templates/report.html" in names
+    assert "pipeline/user_images/templates/score.html" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

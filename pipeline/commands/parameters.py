@@ -24,6 +24,7 @@ ReleaseTarget = Annotated[
         "only one of the name.",
     ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Output = Annotated[
     Path | None,
     typer.Option(help="The folder to write the bundle to; bundles/NAME if not given."),

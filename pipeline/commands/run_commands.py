@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.parameters import Output, RunFile, StoreUrl, open_store
+from pipeline.commands.parameters import AsJson, Output, RunFile, StoreUrl, open_store
 
 
 def run(
@@ -72,7 +72,7 @@ def run(
 def check(
     run_file: RunFile,
     output: Output = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check a run file by a dry run: every part once, on very few images.
 

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from pipeline.config.network_values import FactoryArguments, Output
+from pipeline.config.picture_keys import PICTURE_KEYS, Size, check_picture_size
 
 MAX_COUNT = 10**6
 """The largest number of images, rounds or classes. More is a typing error, and could fill the
@@ -94,12 +95,20 @@ class InputSection(Section):
         mean: One value per channel; the teacher gets (raw - mean) / std.
         std: One value per channel.
         value_range: The smallest and the largest raw value.
+        resize: How `score` and `predict` resize your pictures: the length of the shorter side, or
+            [height, width]. If left out, to the size in `shape`; with `crop`, not at all.
+        crop: The centre that they cut out then: [height, width], or one number for both. Smaller
+            pictures get a black border.
+        interpolation: How they compute the pixels of a resized picture: as Pillow does.
     """
 
     shape: tuple[PositiveInt, PositiveInt, PositiveInt]
     mean: tuple[float, ...]
     std: tuple[PositiveFloat, ...]
     value_range: tuple[float, float] = (0.0, 1.0)
+    resize: Size | None = None
+    crop: Size | None = None
+    interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
 
     @model_validator(mode="after")
     def _check_lengths(self) -> "InputSection":
@@ -112,6 +121,7 @@ class InputSection(Section):
                 )
         if self.value_range[0] >= self.value_range[1]:
             raise ValueError("value_range must be [smallest, largest]")
+        check_picture_size(self.shape, self.resize, self.crop)
         return self
 
     @model_validator(mode="after")
@@ -132,6 +142,12 @@ class InputSection(Section):
                     f"is required; {remedy}"
                 )
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out defaults of newer keys, so that digests of older run files stay the same."""
+        values: dict[str, Any] = dump(self)
+        return {k: v for k, v in values.items() if k not in PICTURE_KEYS or v != PICTURE_KEYS[k]}
 
 
 class StudentSection(NetworkSection):

@@ -11,12 +11,13 @@ from dfkd.student_loss import OBJECTIVES, UPDATES
 from dfkd.synthesizers import SYNTHESIZERS
 from dfkd.terms import TERMS, WRAPPERS
 from pipeline.config.architecture_names import code_version, library_version
+from pipeline.config.picture_keys import PICTURE_KEYS
 from pipeline.config.schema import RunConfig
 
 
 def sections(config: RunConfig, *names: str) -> dict[str, Any]:
-    """Return sections of the run file by their names."""
-    dumped = config.model_dump(mode="json")
+    """Return sections of the run file by their names, without the keys that no step reads."""
+    dumped = config.model_dump(mode="json", exclude={"input": set(PICTURE_KEYS)})
     return {name: dumped[name] for name in names}
 
 

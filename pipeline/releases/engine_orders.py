@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.chosen_targets import remote_targets
+from pipeline.config.picture_keys import PICTURE_KEYS
 from pipeline.config.schema import RunConfig
 from pipeline.store.code_digest import code_digest
 from pipeline.store.step_record import StepRecord, digest
@@ -115,7 +116,8 @@ def _document(config: RunConfig, records: dict[str, StepRecord]) -> dict[str, An
         for artifact in records["export"].artifacts.values()
     }
     files["golden.npz"] = records["probe"].artifacts["bundle-golden"].sha256
-    dumped = config.model_dump(mode="json", exclude={"teacher": {"weights"}})
+    unused = {"teacher": {"weights"}, "input": set(PICTURE_KEYS)}
+    dumped = config.model_dump(mode="json", exclude=unused)
     return {
         "bundle": digest(files),
         "teacher": {"class_names": list(config.teacher.class_names)},

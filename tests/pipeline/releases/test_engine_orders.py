@@ -144,3 +144,12 @@ def test_each_accelerator_has_an_order_of_its_own(tmp_path, store, records):
     assert len({order.key for order in (gpu, *dla)}) == 3
     by_hand = "python -m targets compile BUNDLE --target orin-nx-16 --dla-core 1"
     assert pending_result(dla[1], "no worker was asked").notes["build"] == by_hand
+
+
+def test_keys_for_pictures_do_not_change_an_order(tmp_path, store, records):
+    section = {"shape": [1, 32, 32], "mean": [0.1307], "std": [0.3081]}
+    without, with_keys = (
+        create_orders(config(tmp_path, targets=["orin-nano"], input=keys), records, store)
+        for keys in (section, {**section, "resize": 40, "crop": 32})
+    )
+    assert without == with_keys
