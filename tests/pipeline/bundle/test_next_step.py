@@ -14,9 +14,7 @@ RUN = {
 }
 
 
-def manifest(
-    outcome, agreement=0.5, fp32="fail", threshold=0.9, images=2000, faults=(), **run
-):
+def manifest(outcome, agreement=0.5, fp32="fail", threshold=0.9, images=2000, faults=(), **run):
     return {
         "verdict": {
             **{"target": "local-cpu", "outcome": outcome, "agreement": agreement},
