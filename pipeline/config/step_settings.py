@@ -21,8 +21,8 @@ def sections(config: RunConfig, *names: str) -> dict[str, Any]:
 
 
 def teacher_network(config: RunConfig) -> dict[str, Any]:
-    """Return the teacher's section without its weights: their path must not change a key."""
-    section = config.teacher.model_dump(mode="json", exclude={"weights"})
+    """Return the teacher's section without its weights: their place must not change a key."""
+    section = config.teacher.model_dump(mode="json", exclude={"weights", "weights_key"})
     return {**section, "definition": _definition(config.teacher.architecture)}
 
 

@@ -11,6 +11,8 @@ LISTED = 8
 def dry_run_lines(found: DryRun) -> Iterator[str]:
     """Yield the lines that `datafree-edge check` prints."""
     network = found.network
+    for note in found.weights:
+        yield f"teacher: {note}"
     yield (
         f"student: {network.layers} layers, {network.parameters:,} parameters, "
         f"{network.multiply_adds:,} multiply-adds"
