@@ -13,7 +13,7 @@ import typer
 
 from base.errors import InputError
 from base.one_line import one_line
-from pipeline.commands import bundle_commands, release_commands, run_commands
+from pipeline.commands import bundle_commands, release_commands, run_commands, teacher_commands
 
 USAGE, INTERRUPTED = 64, 130
 
@@ -72,6 +72,7 @@ _add(
     "RUN.yaml --recipe dfq-akd --seed 1 --output bundles/dfq-akd-1",
 )
 _add(run_commands.check, "examples/mnist_lenet5/run.yaml")
+_add(teacher_commands.inspect, "teacher.pt", "checkpoint.ckpt --write run.yaml")
 _add(run_commands.recipes, "", "pre-dfkd")
 _add(bundle_commands.validate, "bundles/mnist-lenet5")
 _add(bundle_commands.sign, "bundles/mnist-lenet5 --key signing.pem")

@@ -4,4 +4,4 @@ Modules that take long to import (torch, ONNX Runtime, pydantic) are imported in
 so that help texts and refusals appear quickly.
 """
 
-__all__ = ["bundle_commands", "release_commands", "run_commands"]
+__all__ = ["bundle_commands", "release_commands", "run_commands", "teacher_commands"]

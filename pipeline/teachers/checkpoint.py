@@ -31,12 +31,31 @@ def open_checkpoint(content: bytes, url: str) -> dict[str, StateDict]:
     """Return the state dicts in a file by their keys, as `find_state_dicts` does.
 
     Args:
+        content: As for `load_checkpoint`.
+        url: As for `load_checkpoint`.
+
+    Raises:
+        InputError: As for `load_checkpoint`, or if the file holds no state dict.
+    """
+    checkpoint = load_checkpoint(content, url)
+    found = find_state_dicts(checkpoint)
+    if not found:
+        is_dict = isinstance(checkpoint, dict) and bool(checkpoint)
+        keys = f" (found the keys {', '.join(map(str, checkpoint))[:200]})" if is_dict else ""
+        raise InputError(f"teacher {url}: no state dict in the file{keys}; {HOW_TO_SAVE}")
+    return found
+
+
+def load_checkpoint(content: bytes, url: str) -> Any:
+    """Return what a file holds. Values beside tensors may be stand-ins.
+
+    Args:
         content: The bytes of a safetensors file, or of a file written by `torch.save`.
         url: The file's path or URL. Any suffix will do, except that of the other kind of file.
 
     Raises:
-        InputError: If the file is damaged, needs to run code, holds no state dict, or if its suffix
-            is wrong.
+        InputError: If the file is damaged, needs to run code, is of a kind that holds no state
+            dict, or if its suffix is wrong.
     """
     kind = file_kind(content)
     _check_suffix(kind, url)
@@ -50,13 +69,7 @@ def open_checkpoint(content: bytes, url: str) -> dict[str, StateDict]:
             f"{content[:12]!r}); copy it again, or {HOW_TO_SAVE}"
         )
     load = _load_safetensors if kind == "safetensors" else _load_weights_only
-    checkpoint = load(content, url)
-    found = find_state_dicts(checkpoint)
-    if not found:
-        is_dict = isinstance(checkpoint, dict) and bool(checkpoint)
-        keys = f" (found the keys {', '.join(map(str, checkpoint))[:200]})" if is_dict else ""
-        raise InputError(f"teacher {url}: no state dict in the file{keys}; {HOW_TO_SAVE}")
-    return found
+    return load(content, url)
 
 
 def _check_suffix(kind: FileKind, url: str) -> None:

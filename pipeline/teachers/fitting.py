@@ -57,10 +57,10 @@ def fit_weights(
         InputError: If names are missing or unexpected, if shapes or types differ, or if several
             prefixes fit.
     """
-    state = _without_wrapper_parts(state, expected)
+    state = without_wrapper_parts(state, expected)
     prefix = _prefix(state, expected, section)
     inside = {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
-    buffers = [n for n in inside if n not in expected and n.rpartition(".")[2] in PROFILER_BUFFERS]
+    buffers = [name for name in inside if name not in expected and is_profiler_buffer(name)]
     fitted = {name: tensor for name, tensor in inside.items() if name not in buffers}
     _require_same_names(fitted, expected, section)
     _require_float(fitted, expected, section)
@@ -99,9 +99,15 @@ def is_required(name: str) -> bool:
     return not name.endswith("num_batches_tracked")
 
 
-def _without_wrapper_parts(
+def is_profiler_buffer(name: str) -> bool:
+    """Return whether a tensor is one that a profiler adds."""
+    return name.rpartition(".")[2] in PROFILER_BUFFERS
+
+
+def without_wrapper_parts(
     state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
 ) -> Mapping[str, Tensor]:
+    """Return a state dict without the parts of names that wrappers add, unless two names agree."""
     if any(part in WRAPPER_PARTS for name in expected for part in name.split(".")):
         return state
     renamed = {
