@@ -170,6 +170,7 @@ class Search:
             return
         import timm
 
+        self._reporter.say("searching the networks of timm")
         likely, last = likely_networks(self._state, timm, self._names_in_timm), (0.0, 0.0)
         for index, (alike, share, name) in enumerate(likely):
             if (alike, share) < last:

@@ -25,6 +25,9 @@ SMALL = 4
 COMMON = {"", "weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
 """Words in the names of every network."""
 
+SMALL_NETWORK = re.compile("test|atto|femto|pico|nano|tiny|small|050|18")
+"""Parts of the names of networks that are quick to build."""
+
 MAX_FAMILIES = 4
 
 ALIKE = 0.4
@@ -59,7 +62,7 @@ def likely_networks(
 def _likely_families(
     state: Mapping[str, Tensor], timm: ModuleType, names_of: Callable[[str], Iterable[str]]
 ) -> list[tuple[float, str]]:
-    """Return modules of timm, with how alike the names in the first of their networks are."""
+    """Return modules of timm, with how alike the names in one of their networks are."""
     folder = Path(str(timm.__file__)).parent
     words = {part.rstrip(DIGITS) for name in state for part in name.split(".")} - COMMON
     if not words:  # The names of a sequential network are numbers.
@@ -75,7 +78,8 @@ def _likely_families(
     found = []
     for family, count in known.items():
         if networks := timm.list_models(module=family) if count == most else []:
-            other = {_form(name) for name in names_of(min(networks, key=len))}
+            first = min(networks, key=lambda name: (not SMALL_NETWORK.search(name), len(name)))
+            other = {_form(name) for name in names_of(first)}
             if (alike := len(forms & other) / len(forms | other)) >= ALIKE:
                 found.append((alike, family))
     return sorted(found, reverse=True)[:MAX_FAMILIES]
