@@ -25,7 +25,7 @@ class InputGuess:
     source: str
 
 
-MNIST = InputGuess((32, 32), (0.1307,), (0.3081,), "MNIST, padded to 32x32")
+MNIST = InputGuess((32, 32), (0.1307,), (0.3081,), "MNIST at 32x32")
 
 CIFAR10 = InputGuess((32, 32), (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616), "CIFAR-10")
 
