@@ -14,7 +14,13 @@ import typer
 from base.errors import InputError
 from base.one_line import one_line
 from base.termination import Terminated, raised_on_sigterm
-from pipeline.commands import bundle_commands, image_commands, release_commands, run_commands
+from pipeline.commands import (
+    bundle_commands,
+    image_commands,
+    release_commands,
+    run_commands,
+    teacher_commands,
+)
 
 USAGE, INTERRUPTED, TERMINATED = 64, 130, 143
 
@@ -73,6 +79,7 @@ _add(
     "RUN.yaml --recipe dfq-akd --seed 1 --output bundles/dfq-akd-1",
 )
 _add(run_commands.check, "examples/mnist_lenet5/run.yaml")
+_add(teacher_commands.inspect, "teacher.pt", "checkpoint.ckpt --write run.yaml")
 _add(run_commands.recipes, "", "pre-dfkd")
 _add(bundle_commands.validate, "bundles/mnist-lenet5")
 _add(bundle_commands.sign, "bundles/mnist-lenet5 --key signing.pem")

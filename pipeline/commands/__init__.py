@@ -4,4 +4,11 @@ Modules that take long to import (torch, ONNX Runtime, pydantic) are imported in
 so that help texts and refusals appear quickly.
 """
 
-__all__ = ["bundle_commands", "image_commands", "release_commands", "run_commands", "tables"]
+__all__ = [
+    "bundle_commands",
+    "image_commands",
+    "release_commands",
+    "run_commands",
+    "tables",
+    "teacher_commands",
+]

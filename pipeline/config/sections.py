@@ -54,7 +54,7 @@ class NetworkSection(Section):
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is not set, so that fingerprints of older run files stay the same."""
-        unset: dict[str, Any] = {"factory_arguments": {}, "output": None}
+        unset: dict[str, Any] = {"factory_arguments": {}, "output": None, "weights_key": None}
         values: dict[str, Any] = dump(self)
         return {k: v for k, v in values.items() if k not in unset or v != unset[k]}
 
@@ -63,8 +63,11 @@ class TeacherSection(NetworkSection):
     """The trained network.
 
     Attributes:
-        weights: A state dict (.safetensors, .pt, .pth, .th): a path relative to the run file, or a
-            URL.
+        weights: A state dict, or a checkpoint that holds one, as safetensors or torch save it: a
+            path relative to the run file, or a URL.
+        weights_key: Which state dict to use if the file holds several: its keys in the file, joined
+            by dots, such as `state_dict_ema`. It may end with the prefix of the weights' names,
+            such as `state_dict.ema_model`.
         architecture: A name in the registry, a torchvision model, `torchvision:NAME`, `timm:NAME`,
             or `package.module:factory`.
         width: Multiplier of the hidden widths, for registry architectures only.
@@ -77,6 +80,7 @@ class TeacherSection(NetworkSection):
     """
 
     weights: str
+    weights_key: str | None = None
     classes: Annotated[int, Field(ge=2, le=MAX_COUNT)]
     class_names: tuple[str, ...] = ()
 

@@ -24,9 +24,9 @@ def sections(config: RunConfig, *names: str) -> dict[str, Any]:
 def teacher_network(config: RunConfig) -> dict[str, Any]:
     """Return the teacher's section without what changes no arithmetic.
 
-    That is the path of the weights, and the names of the classes.
+    That is the place of the weights, and the names of the classes.
     """
-    section = config.teacher.model_dump(mode="json", exclude={"weights"})
+    section = config.teacher.model_dump(mode="json", exclude={"weights", "weights_key"})
     # Not left out, so that the keys of run files without names stay the same.
     section["class_names"] = []
     return {**section, "definition": _definition(config.teacher.architecture)}

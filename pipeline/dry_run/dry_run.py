@@ -54,6 +54,7 @@ class DryRun:
     """The results of a dry run.
 
     Attributes:
+        weights: What was changed to make the teacher's weights fit.
         warnings: What is probably wrong with the input section or the teacher.
         network: The student.
         slow: Lint warnings about operations that are slow on TensorRT.
@@ -61,6 +62,7 @@ class DryRun:
         memory_bytes: Estimated peak memory of the run.
     """
 
+    weights: tuple[str, ...]
     warnings: tuple[str, ...]
     network: NetworkSummary
     slow: tuple[str, ...]
@@ -130,7 +132,9 @@ def _dry_run(config: RunConfig, advance: Advance) -> DryRun:
         stages.append(Stage("export", perf_counter() - started, 0))
         stages += _run_graphs(config, forms, root, prepared, images.cpu(), advance)
     needed = max(stage.bytes for stage in stages)
-    return DryRun(warnings, summary, tuple(slow), tuple(stages), resident_bytes() + needed)
+    notes, slowly = networks.notes, tuple(slow)
+    memory = resident_bytes() + needed
+    return DryRun(notes, warnings, summary, slowly, tuple(stages), memory)
 
 
 def _require_gradient(networks: Networks, images: Tensor) -> None:

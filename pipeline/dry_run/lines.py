@@ -14,6 +14,8 @@ def dry_run_lines(found: DryRun) -> Iterator[str]:
     for warning in found.warnings:
         yield f"warning: {warning}"
     network = found.network
+    for note in found.weights:
+        yield f"teacher: {note}"
     yield (
         f"student: {network.layers} layers, {network.parameters:,} parameters, "
         f"{network.multiply_adds:,} multiply-adds"

@@ -11,9 +11,10 @@ from pipeline.teachers.weights_file import read_weights, weights_digest
 
 
 def _settings(config: RunConfig, _: str) -> dict[str, Any]:
-    content = read_weights(config.teacher.weights)
+    content, key = read_weights(config.teacher.weights), config.teacher.weights_key
     return {
         "weights": weights_digest(content),
+        **({} if key is None else {"weights_key": key}),
         "teacher": teacher_network(config),
         **sections(config, "input"),
     }
@@ -39,6 +40,7 @@ def run(context: StepContext) -> StepResult:
     from safetensors.torch import save_file
 
     from pipeline.input_checks.input_warnings import input_warnings
+    from pipeline.teachers.fitting import fit_weights
     from pipeline.teachers.loading import load_teacher, parse_weights, teacher_fingerprint
     from pipeline.teachers.networks import image_spec
 
@@ -46,16 +48,18 @@ def run(context: StepContext) -> StepResult:
     content = read_weights(section.weights)
     if weights_digest(content) != context.settings["weights"]:
         raise InputError(f"teacher {section.weights}: was replaced during the run; run again")
-    state = parse_weights(content, section.weights)
+    state = parse_weights(content, section.weights, section.weights_key)
     spec = image_spec(context.config.input)
     network = load_teacher(section, spec, state, torch.device("cpu"))
+    fitted = fit_weights(state, network.state_dict(), section)
     path = context.folder / "teacher.safetensors"
     save_file({k: v.contiguous().clone() for k, v in network.state_dict().items()}, path)
     parameters = sum(p.numel() for p in network.parameters())
     name = f"{section.architecture}, {parameters:,} parameters"
-    context.reporter.say(f"teacher: {name}")
     warnings = input_warnings(network, spec)
+    for line in (name, *fitted.notes):
+        context.reporter.say(f"teacher: {line}")
     for warning in warnings:
         context.reporter.say(f"warning: {warning}")
-    notes = {"name": name, "fingerprint": teacher_fingerprint(section, state)}
+    notes = {"name": name, "fingerprint": teacher_fingerprint(section, fitted.state)}
     return StepResult({TEACHER: path}, {**notes, "warnings": list(warnings)})

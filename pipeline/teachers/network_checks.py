@@ -13,8 +13,10 @@ from dfkd.recipe import RecipeError
 from dfkd.training.stage_check import check_stages
 from pipeline.config.recipe_checks import running_recipes
 from pipeline.config.schema import RunConfig
-from pipeline.teachers.loading import StateDict, load_teacher, parse_weights
+from pipeline.teachers.fitting import fit_weights
+from pipeline.teachers.loading import load_teacher, parse_weights
 from pipeline.teachers.networks import build_section, image_spec, logits_of_blank_image
+from pipeline.teachers.state_dicts import StateDict
 from pipeline.teachers.weights_file import read_weights
 from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.function_graph import FunctionGraph
@@ -121,12 +123,14 @@ class Networks:
     Attributes:
         teacher: The teacher, frozen and in eval mode.
         student: The student with new weights; the teacher itself with `student: same`.
-        weights: The teacher's weights as they are in the file.
+        weights: The teacher's weights as they are in the file, with the names of the network.
+        notes: What was changed to make them fit.
     """
 
     teacher: nn.Module
     student: nn.Module
     weights: StateDict
+    notes: tuple[str, ...]
 
 
 def check_networks(config: RunConfig, device: torch.device) -> Networks:
@@ -141,10 +145,11 @@ def check_networks(config: RunConfig, device: torch.device) -> Networks:
         InputError: If teacher or student does not fit the run file.
     """
     spec, url = image_spec(config.input), config.teacher.weights
-    state = parse_weights(read_weights(url), url)
+    state = parse_weights(read_weights(url), url, config.teacher.weights_key)
     teacher = student = load_teacher(config.teacher, spec, state, device)
+    fitted = fit_weights(state, teacher.state_dict(), config.teacher)
     if config.student != "same":
         student = build_section(config.student, spec, config.teacher.classes)
     check_student(config, student)
     check_feature_shapes(config, teacher, student)
-    return Networks(teacher, student.eval(), state)
+    return Networks(teacher, student.eval(), fitted.state, fitted.notes)

@@ -46,11 +46,11 @@ def read_weights(url: str) -> bytes:
 
 
 def check_weights(url: str) -> None:
-    """Check that a weights file exists and that its format holds a state dict.
+    """Check that a weights file exists and that its suffix is not that of a graph.
 
     Raises:
-        InputError: If the file is missing, its URL contains a password, or its format holds no
-            usable state dict; with instructions for saving one.
+        InputError: If the file is missing, its URL contains a password, or it is a graph; with
+            instructions for saving a state dict.
         OSError: If the file's server does not respond.
     """
     check_url(url, "teacher")
@@ -65,8 +65,6 @@ def check_weights(url: str) -> None:
             f"teacher {url}: a .pt2 program has its batch norms frozen into operators, but "
             f"data-free methods need their statistics; {HOW_TO_SAVE}"
         )
-    if suffix not in (".safetensors", ".pt", ".pth", ".th"):
-        raise InputError(f"teacher {url}: not a .safetensors, .pt, .pth or .th file; {HOW_TO_SAVE}")
     try:
         fs, path = fsspec.core.url_to_fs(url)
         found = fs.info(path)["type"] == "file"

@@ -1,0 +1,39 @@
+"""Format what a teacher's file holds as text."""
+
+from collections.abc import Iterator
+
+from pipeline.inspection.contents import FileContents, StateDictContents
+
+LISTED = 8
+"""Largest number of networks that are listed."""
+
+
+def content_lines(contents: FileContents) -> Iterator[str]:
+    """Yield the lines that `datafree-edge inspect` prints."""
+    layout = f", checkpoint of {contents.layout}" if contents.layout else ""
+    yield f"{contents.file}: {contents.kind}{layout}, {contents.bytes / 1e6:.1f} MB"
+    for state in contents.state_dicts:
+        yield from _state_dict_lines(state)
+    if not contents.state_dicts:
+        yield "no state dict"
+        return
+    for match in contents.matches[:LISTED]:
+        width = "" if match.width == 1.0 else f", width {match.width:g}"
+        prefix = " and ".join(prefix for prefix in match.prefixes if prefix)
+        removed = f", prefix {prefix}" if prefix else ""
+        yield f"fits: {match.architecture}{width}{removed}"
+    if len(contents.matches) > LISTED:
+        yield f"  and {len(contents.matches) - LISTED} more; --json lists all"
+    if not contents.matches:
+        yield "fits: no network of the registry, torchvision or timm"
+    elif not contents.matches[0].architecture.startswith("timm:"):
+        yield "timm was searched only for the name in the file's name"
+
+
+def _state_dict_lines(state: StateDictContents) -> Iterator[str]:
+    types = ", ".join(f"{count} {name}" for name, count in state.types.items())
+    yield f"state dict{f' {state.key}' if state.key else ''}: {state.tensors} tensors ({types})"
+    yield (
+        f"  {state.parameters:,} parameters, {state.batch_norms} batch norms, "
+        f"input channels: {state.channels or 'unknown'}, classes: {state.classes or 'unknown'}"
+    )
