@@ -46,7 +46,12 @@ class NetworkSection(Section):
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is not set, so that fingerprints of older run files stay the same."""
-        unset: dict[str, Any] = {"factory_arguments": {}, "output": None}
+        unset: dict[str, Any] = {
+            "architecture": "",
+            "factory_arguments": {},
+            "output": None,
+            "trusted": False,
+        }
         values: dict[str, Any] = dump(self)
         return {k: v for k, v in values.items() if k not in unset or v != unset[k]}
 
@@ -55,10 +60,11 @@ class TeacherSection(NetworkSection):
     """The trained network.
 
     Attributes:
-        weights: A state dict (.safetensors, .pt, .pth, .th): a path relative to the run file, or a
-            URL.
+        weights: A state dict (.safetensors, .pt, .pth, .th), or a file that holds the network too:
+            an ONNX graph (.onnx), an exported program (.pt2) or TorchScript (.pt, .pth, .th). A
+            path relative to the run file, or a URL.
         architecture: A name in the registry, a torchvision model, `torchvision:NAME`, `timm:NAME`,
-            or `package.module:factory`.
+            or `package.module:factory`. Leave it out if the file holds the network.
         width: Multiplier of the hidden widths, for registry architectures only.
         factory_arguments: Keyword arguments for a factory, or for a model of torchvision or timm:
             numbers, texts, `true`, `false`, `null`, or lists of these.
@@ -66,11 +72,32 @@ class TeacherSection(NetworkSection):
             a name. It has no effect on a network that returns one tensor.
         classes: Number of classes.
         class_names: Their names, in order; optional.
+        trusted: Whether loading the file may run code from it. Exported programs and TorchScript
+            need it; no other file runs code.
     """
 
     weights: str
+    architecture: str = ""
+    trusted: bool = False
     classes: Annotated[int, Field(ge=2, le=MAX_COUNT)]
     class_names: tuple[str, ...] = ()
+
+    @property
+    def holds_network(self) -> bool:
+        """Whether the file must hold the network, because no architecture is given."""
+        return not self.architecture
+
+    @property
+    def label(self) -> str:
+        """The architecture, or the file's name if the file holds the network."""
+        return self.architecture or self.weights.rpartition("/")[2]
+
+    @model_validator(mode="after")
+    def _check_file(self) -> "TeacherSection":
+        if self.holds_network and (self.width != 1.0 or self.factory_arguments):
+            key = "factory_arguments" if self.factory_arguments else "width"
+            raise ValueError(f"{key} has no effect without architecture; remove it")
+        return self
 
     @model_validator(mode="after")
     def _check_class_names(self) -> "TeacherSection":
@@ -117,6 +144,11 @@ class StudentSection(NetworkSection):
         factory_arguments: As for the teacher.
         output: As for the teacher.
     """
+
+    @property
+    def label(self) -> str:
+        """The architecture."""
+        return self.architecture
 
 
 class Budget(Section):

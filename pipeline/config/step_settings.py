@@ -22,7 +22,7 @@ def sections(config: RunConfig, *names: str) -> dict[str, Any]:
 
 def teacher_network(config: RunConfig) -> dict[str, Any]:
     """Return the teacher's section without its weights: their path must not change a key."""
-    section = config.teacher.model_dump(mode="json", exclude={"weights"})
+    section = config.teacher.model_dump(mode="json", exclude={"weights", "trusted"})
     return {**section, "definition": _definition(config.teacher.architecture)}
 
 
@@ -46,7 +46,12 @@ def network_modules(config: RunConfig) -> tuple[str, ...]:
 
 
 def _definition(architecture: str) -> Any:
-    """Return what defines an architecture: its table row, factory digest or library version."""
+    """Return what defines an architecture: its table row, factory digest or library version.
+
+    A teacher's file that holds the network defines it. It is converted with onnx, and maybe torch.
+    """
+    if not architecture:
+        return {name: metadata.version(name) for name in ("onnx", "torch")}
     if architecture in ARCHITECTURES:
         return asdict(ARCHITECTURES[architecture])
     return code_version(architecture) or (

@@ -49,12 +49,14 @@ class DryRun:
     """The results of a dry run.
 
     Attributes:
+        teacher_notes: What was found in the teacher's file and matters for the run.
         network: The student.
         slow: Lint warnings about operations that are slow on TensorRT.
         stages: Estimated time and memory of each stage.
         memory_bytes: Estimated peak memory of the run.
     """
 
+    teacher_notes: tuple[str, ...]
     network: NetworkSummary
     slow: tuple[str, ...]
     stages: tuple[Stage, ...]
@@ -124,7 +126,7 @@ def dry_run(config: RunConfig, reporter: Reporter) -> DryRun:
         stages += _run_graphs(config, forms, root, prepared, images.cpu(), report)
     report("estimate")
     needed = max(stage.bytes for stage in stages)
-    return DryRun(summary, tuple(slow), tuple(stages), resident_bytes() + needed)
+    return DryRun(networks.notes, summary, tuple(slow), tuple(stages), resident_bytes() + needed)
 
 
 def _require_gradient(networks: Networks, images: Tensor) -> None:

@@ -10,6 +10,8 @@ LISTED = 8
 
 def dry_run_lines(found: DryRun) -> Iterator[str]:
     """Yield the lines that `datafree-edge check` prints."""
+    for note in found.teacher_notes:
+        yield f"teacher: {note}"
     network = found.network
     yield (
         f"student: {network.layers} layers, {network.parameters:,} parameters, "

@@ -1,4 +1,4 @@
-"""teacher: a weights file -> teacher.safetensors, checked and fingerprinted."""
+"""teacher: its file -> teacher.safetensors or teacher.onnx, checked and fingerprinted."""
 
 from typing import Any
 
@@ -36,22 +36,21 @@ def run(context: StepContext) -> StepResult:
             computed.
     """
     import torch
-    from safetensors.torch import save_file
 
-    from pipeline.teachers.loading import load_teacher, parse_weights, teacher_fingerprint
     from pipeline.teachers.networks import image_spec
+    from pipeline.teachers.teacher_file import load_teacher_file
 
     section = context.config.teacher
     content = read_weights(section.weights)
     if weights_digest(content) != context.settings["weights"]:
         raise InputError(f"teacher {section.weights}: was replaced during the run; run again")
-    state = parse_weights(content, section.weights)
-    network = load_teacher(section, image_spec(context.config.input), state, torch.device("cpu"))
-    path = context.folder / "teacher.safetensors"
-    save_file({k: v.contiguous().clone() for k, v in network.state_dict().items()}, path)
-    parameters = sum(p.numel() for p in network.parameters())
-    name = f"{section.architecture}, {parameters:,} parameters"
+    spec = image_spec(context.config.input)
+    loaded = load_teacher_file(content, section, spec, torch.device("cpu"))
+    path = context.folder / f"teacher{loaded.suffix}"
+    path.write_bytes(loaded.content)
+    parameters = sum(p.numel() for p in loaded.network.parameters())
+    name = f"{section.label}, {parameters:,} parameters"
     context.reporter.say(f"teacher: {name}")
-    return StepResult(
-        {TEACHER: path}, {"name": name, "fingerprint": teacher_fingerprint(section, state)}
-    )
+    for note in loaded.notes:
+        context.reporter.say(f"teacher: {note}")
+    return StepResult({TEACHER: path}, {"name": name, "fingerprint": loaded.fingerprint})

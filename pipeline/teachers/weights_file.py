@@ -12,6 +12,11 @@ from base.urls import check_url
 
 HOW_TO_SAVE = "save one with safetensors.torch.save_file(model.state_dict(), 'teacher.safetensors')"
 
+SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".onnx", ".pt2")
+
+WITH_NETWORK = (".onnx", ".pt2")
+"""Suffixes of files that hold the network. The others may: TorchScript often ends in .pt."""
+
 CHUNK_BYTES = 1 << 24
 """Size of one read. A stream may be endless, so it is not read at once."""
 
@@ -55,18 +60,11 @@ def check_weights(url: str) -> None:
     """
     check_url(url, "teacher")
     suffix = Path(url).suffix.lower()
-    if suffix == ".onnx":
+    if suffix not in SUFFIXES:
         raise InputError(
-            f"teacher {url}: an ONNX graph has its batch norms folded, but data-free methods need "
-            f"their statistics; {HOW_TO_SAVE}"
+            f"teacher {url}: its name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}; "
+            f"{HOW_TO_SAVE}"
         )
-    if suffix == ".pt2":
-        raise InputError(
-            f"teacher {url}: a .pt2 program has its batch norms frozen into operators, but "
-            f"data-free methods need their statistics; {HOW_TO_SAVE}"
-        )
-    if suffix not in (".safetensors", ".pt", ".pth", ".th"):
-        raise InputError(f"teacher {url}: not a .safetensors, .pt, .pth or .th file; {HOW_TO_SAVE}")
     try:
         fs, path = fsspec.core.url_to_fs(url)
         found = fs.info(path)["type"] == "file"
@@ -80,6 +78,25 @@ def check_weights(url: str) -> None:
         raise InputError(f"teacher {url}: cannot be reached ({error})") from None
     if not found:
         raise InputError(f"teacher {url}: no such file; correct teacher.weights")
+
+
+def check_architecture_given(url: str, *, given: bool) -> None:
+    """Check that an architecture is given exactly if the file does not hold the network.
+
+    Args:
+        url: The file. Only its suffix is used.
+        given: Whether the run file has `teacher.architecture`.
+
+    Raises:
+        InputError: If it is missing or not needed.
+    """
+    suffix = Path(url).suffix.lower()
+    if given and suffix in WITH_NETWORK:
+        raise InputError(f"teacher {url}: the file holds the network; remove teacher.architecture")
+    if not given and suffix == ".safetensors":
+        raise InputError(
+            f"teacher {url}: holds weights only; add teacher.architecture, such as lenet5"
+        )
 
 
 def weights_digest(content: bytes) -> str:

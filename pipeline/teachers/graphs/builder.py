@@ -155,7 +155,7 @@ class GraphBuilder:
         """Add a module below the modules that its name lists, and return its path."""
         parts = [re.sub(r"\W", "_", part) for part in name.split(".") if part] or ["layer"]
         parent: nn.Module = self.network
-        path = []
+        path: list[str] = []
         for part in parts[:-1]:
             part = _free_name(parent, part, reuse=True)
             if part not in parent._modules:

@@ -69,7 +69,7 @@ def compare(file: GraphFile, given: GraphInput, spec: ImageSpec, conversion: Con
     network = conversion.network
     with torch.no_grad():
         try:
-            logits = network(images)
+            logits: Tensor = network(images)
         except Exception as error:  # torch raises many types.
             raise GraphError(
                 f"the converted network cannot be run ({first_line(error)}); use the network's "
@@ -132,7 +132,9 @@ def _run(
             for output, value in zip(outputs, session.run(outputs, {name: group}), strict=True):
                 found[output].append(value)
     except Exception as error:  # ONNX Runtime raises many types.
-        raise GraphError(f"ONNX Runtime cannot run it ({first_line(error)}); export it again") from None
+        raise GraphError(
+            f"ONNX Runtime cannot run it ({first_line(error)}); export it again"
+        ) from None
     return {output: _joined(values, len(arrays)) for output, values in found.items()}
 
 

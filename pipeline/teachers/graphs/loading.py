@@ -85,7 +85,7 @@ def _as_onnx(content: bytes, section: TeacherSection, spec: ImageSpec) -> bytes:
         return content
     if kind == "exported-program":
         require_trust("an exported program", trusted=section.trusted)
-        return program_to_onnx(content, spec)
+        return program_to_onnx(content)
     if kind == "torchscript":
         require_trust("TorchScript", trusted=section.trusted)
         return torchscript_to_onnx(content, spec)

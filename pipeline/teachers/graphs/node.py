@@ -105,6 +105,19 @@ class Node:
         found: int = self.attribute("axis", default)
         return found + ndim if found < 0 else found
 
+    def fixed_sizes_from(self, axis: int) -> tuple[int, ...]:
+        """Return the sizes of the first input from an axis on.
+
+        Raises:
+            GraphError: If one depends on the batch size.
+        """
+        images = self.traced()
+        sizes = [images.fixed_size(index) for index in range(axis, images.ndim)]
+        found = tuple(size for size in sizes if size is not None)
+        if len(found) != len(sizes):
+            raise GraphError("mixes the images of a batch; export the network in eval mode")
+        return found
+
     def call(self, function: Callable[..., Any], *arguments: Any) -> Traced:
         """Add a call of a function; by default of all inputs."""
         return self.builder.call(function, *(arguments or self.inputs))

@@ -19,18 +19,16 @@ def without_softmax(graph: GraphProto, output: str) -> str | None:
         The removed operator, or None if there is none.
     """
     made_by = {name: node for node in graph.node for name in node.output}
-    name, is_log = output, False
+    name, logarithm = output, None
     while name in made_by:
         node = made_by[name]
-        if node.op_type == "LogSoftmax" and not is_log:
+        if node.op_type == "LogSoftmax" and logarithm is None:
             return _removed(node)
         if node.op_type == "Softmax":
-            if is_log:
-                _removed(made_by[log_output])
             _removed(node)
-            return "Log and Softmax" if is_log else "Softmax"
-        if node.op_type == "Log" and not is_log:
-            is_log, log_output = True, name
+            return "Softmax" if logarithm is None else f"{_removed(logarithm)} of Softmax"
+        if node.op_type == "Log" and logarithm is None:
+            logarithm = node
         elif node.op_type not in KEEPING:
             return None
         name = node.input[0]

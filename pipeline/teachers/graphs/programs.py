@@ -22,6 +22,7 @@ from pipeline.teachers.factories import FACTORIES_VARIABLE
 from pipeline.teachers.graphs.errors import GraphError
 
 OPSET = 17
+"""Operator set of the graphs of TorchScript."""
 
 OUTPUT_NAME = "output"
 """Name of the first output of a graph that is made here; the others get a number."""
@@ -49,7 +50,7 @@ def require_trust(kind: str, *, trusted: bool) -> None:
         )
 
 
-def program_to_onnx(content: bytes, spec: ImageSpec) -> bytes:
+def program_to_onnx(content: bytes) -> bytes:
     """Return the ONNX graph of an exported program. Trust must have been checked before.
 
     Raises:
@@ -58,13 +59,20 @@ def program_to_onnx(content: bytes, spec: ImageSpec) -> bytes:
     try:
         with _quiet():
             program = torch.export.load(io.BytesIO(content))
-            network = program.module(check_guards=False)
     except Exception as error:  # torch raises many types.
         raise GraphError(
             f"cannot be loaded as an exported program ({first_line(error)}); save it again with "
             "torch.export.save and this version of torch"
         ) from None
-    return _to_onnx(network, spec)
+    try:
+        with _quiet():
+            # Optimizing would fold the batch norms.
+            made = torch.onnx.export(program, dynamo=True, optimize=False, verbose=False)
+    except Exception as error:  # The exporter raises many types.
+        raise _not_exported(error) from None
+    assert made is not None
+    graph: bytes = made.model_proto.SerializeToString()
+    return graph
 
 
 def torchscript_to_onnx(content: bytes, spec: ImageSpec) -> bytes:
@@ -81,39 +89,39 @@ def torchscript_to_onnx(content: bytes, spec: ImageSpec) -> bytes:
             f"cannot be loaded as TorchScript ({first_line(error)}); save it again with "
             "torch.jit.save"
         ) from None
-    return _to_onnx(network, spec)
-
-
-def _to_onnx(network: nn.Module, spec: ImageSpec) -> bytes:
-    """Export a network with its batch norms, and check the outputs' shapes for other batches."""
     images = spec.normalise(torch.full((2, *spec.shape), spec.value_range[0]))
-    images, names = _accepted(network, images)
+    count, names = _accepted(network, images)
+    free = {name: {0: "batch"} for name in ("images", *names)} if count > 1 else None
     file = io.BytesIO()
-    free = len(images) > 1
     try:
         with _quiet():
             torch.onnx.export(
                 network,
-                (images,),
-                file,
+                (images[:count],),
+                file,  # type: ignore[arg-type]
                 dynamo=False,
                 opset_version=OPSET,
+                # Evaluation mode would fold the batch norms.
                 training=torch.onnx.TrainingMode.PRESERVE,
                 do_constant_folding=False,
                 input_names=["images"],
                 output_names=names,
-                dynamic_axes={name: {0: "batch"} for name in ("images", *names)} if free else None,
+                dynamic_axes=free,
             )
     except Exception as error:  # The exporter raises many types.
-        raise GraphError(
-            f"cannot be exported to ONNX ({first_line(error)}); export the network to ONNX "
-            "yourself, or use its state dict with teacher.architecture"
-        ) from None
+        raise _not_exported(error) from None
     return file.getvalue()
 
 
-def _accepted(network: nn.Module, images: Tensor) -> tuple[Tensor, list[str]]:
-    """Return the images as a batch that the network takes, and names for its outputs.
+def _not_exported(error: Exception) -> GraphError:
+    return GraphError(
+        f"cannot be exported to ONNX ({first_line(error)}); export the network to ONNX yourself, "
+        "or use its state dict with teacher.architecture"
+    )
+
+
+def _accepted(network: nn.Module, images: Tensor) -> tuple[int, list[str]]:
+    """Return the number of images that the network takes, and names for its outputs.
 
     Raises:
         GraphError: If it takes neither two images nor one.
@@ -127,7 +135,7 @@ def _accepted(network: nn.Module, images: Tensor) -> tuple[Tensor, list[str]]:
             continue
         outputs = [found] if isinstance(found, Tensor) else [*_tensors(found)]
         numbered = [OUTPUT_NAME, *(f"{OUTPUT_NAME}_{i}" for i in range(1, len(outputs)))]
-        return images[:count], numbered
+        return count, numbered
     raise GraphError(
         f"cannot take images of shape {[*images.shape[1:]]} ({fault}); correct input.shape"
     )

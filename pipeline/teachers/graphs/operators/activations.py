@@ -1,5 +1,6 @@
 """Activation functions."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -107,23 +108,20 @@ def dropout(node: Node) -> Traced:
     return node.traced()
 
 
-def _along_axis(node: Node, function: object) -> Traced:
+def _along_axis(node: Node, function: Callable[..., Tensor]) -> Traced:
     images = node.traced()
     axis = node.axis(-1 if node.opset >= 13 else 1, images.ndim)
     if node.opset >= 13 or axis == images.ndim - 1:
-        return node.call(partial(function, dim=axis))  # type: ignore[arg-type]
-    shape = tuple(images.fixed_size(index) for index in range(axis, images.ndim))
-    if any(size is None for size in shape):
-        raise GraphError("its axes include the images'; export the graph with opset 13 or later")
+        return node.call(partial(function, dim=axis))
+    shape = node.fixed_sizes_from(axis)
     return node.call(partial(_along_last_axes, function=function, axis=axis, shape=shape))
 
 
 def _along_last_axes(
-    images: Tensor, *, function: object, axis: int, shape: tuple[int, ...]
+    images: Tensor, *, function: Callable[..., Tensor], axis: int, shape: tuple[int, ...]
 ) -> Tensor:
     """Apply a softmax to all axes from `axis` on together, as before opset 13."""
-    flat: Tensor = function(images.flatten(axis), dim=-1)  # type: ignore[operator]
-    return flat.unflatten(-1, shape)
+    return function(images.flatten(axis), dim=-1).unflatten(-1, shape)
 
 
 def _hard_sigmoid(images: Tensor, *, alpha: float, beta: float) -> Tensor:

@@ -57,10 +57,7 @@ def layer_norm(node: Node) -> Traced:
     images, scale = node.traced(), node.constant(1)
     bias = node.constant(2) if node.has(2) else None
     axis, eps = node.axis(-1, images.ndim), node.attribute("epsilon", 1e-5)
-    shape = tuple(images.fixed_size(index) for index in range(axis, images.ndim))
-    if any(size is None for size in shape):
-        raise GraphError("its axes include the images'; export the network in eval mode")
-    sizes = [size for size in shape if size is not None]
+    sizes = node.fixed_sizes_from(axis)
     if scale.size != prod(sizes):
         raise GraphError(f"its scale has {scale.size} values for the axes {sizes}")
 

@@ -1,6 +1,8 @@
 """Pools and changes of the image size."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +18,13 @@ MAX_POOLS = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.m
 
 AVERAGE_POOLS = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
 
-GLOBAL_MAX = {
+GLOBAL_MAX: dict[int, Callable[..., Tensor]] = {
     1: functional.adaptive_max_pool1d,
     2: functional.adaptive_max_pool2d,
     3: functional.adaptive_max_pool3d,
 }
 
-GLOBAL_AVERAGE = {
+GLOBAL_AVERAGE: dict[int, Callable[..., Tensor]] = {
     1: functional.adaptive_avg_pool1d,
     2: functional.adaptive_avg_pool2d,
     3: functional.adaptive_avg_pool3d,
@@ -86,14 +88,12 @@ def average_pool(node: Node) -> Traced:
 
 def global_average_pool(node: Node) -> Traced:
     """Convert GlobalAveragePool."""
-    axes = node.traced().ndim - 2
-    return node.call(partial(GLOBAL_AVERAGE[axes], output_size=1 if axes == 1 else (1,) * axes))
+    return node.call(partial(GLOBAL_AVERAGE[node.traced().ndim - 2], output_size=1))
 
 
 def global_max_pool(node: Node) -> Traced:
     """Convert GlobalMaxPool."""
-    axes = node.traced().ndim - 2
-    return node.call(partial(GLOBAL_MAX[axes], output_size=1 if axes == 1 else (1,) * axes))
+    return node.call(partial(GLOBAL_MAX[node.traced().ndim - 2], output_size=1))
 
 
 PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
@@ -136,7 +136,7 @@ def resize(node: Node) -> Traced:
     flat = mode in ("linear", "cubic") and images.ndim == 4
     if node.attribute("antialias", 0):
         raise GraphError("antialias is not supported; export the network without it")
-    settings: dict[str, object] = {"size": tuple(sizes)}
+    settings: dict[str, Any] = {"size": tuple(sizes)}
     # torch takes the exact factor only as scale_factor.
     if scales is not None and any(
         scale * old != new for scale, new, old in zip(scales, sizes, image_sizes(node), strict=True)

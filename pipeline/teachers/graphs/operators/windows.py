@@ -96,11 +96,7 @@ def image_sizes(node: Node) -> list[int]:
     Raises:
         GraphError: If one depends on the batch size.
     """
-    images = node.traced()
-    found = [images.fixed_size(axis) for axis in range(2, images.ndim)]
-    if any(size is None for size in found):
-        raise GraphError("the size of its images depends on the number of images")
-    return [size for size in found if size is not None]
+    return [*node.fixed_sizes_from(2)]
 
 
 def _same(
