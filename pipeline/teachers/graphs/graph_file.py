@@ -71,6 +71,9 @@ def read_graph_file(content: bytes) -> GraphFile:
         raise GraphError(f"damaged ONNX file ({first_line(error)}); export it again") from None
     _require_weights_inside(model)
     _check_operators(model)
+    for output in model.graph.output:
+        # The checker needs a shape, which some exporters leave out. Nothing else reads it.
+        output.type.tensor_type.shape.SetInParent()
     try:
         model = inliner.inline_local_functions(model)
         onnx.checker.check_model(model)
