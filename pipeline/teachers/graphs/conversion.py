@@ -1,7 +1,7 @@
 """Convert an ONNX graph to a torch network with gradients and a free batch size."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from onnx import NodeProto, numpy_helper
@@ -16,7 +16,7 @@ from pipeline.teachers.graphs.input_layout import GraphInput
 from pipeline.teachers.graphs.network import GraphNetwork
 from pipeline.teachers.graphs.node import Node
 from pipeline.teachers.graphs.operators.table import OPERATORS
-from pipeline.teachers.graphs.values import Static, Traced, Value
+from pipeline.teachers.graphs.values import Sequence, Static, Traced, Value
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def convert(file: GraphFile, given: GraphInput, spec: ImageSpec, output: str) ->
     return Conversion(builder.network, made)
 
 
-def _require_known(nodes: Sequence[NodeProto]) -> None:
+def _require_known(nodes: Iterable[NodeProto]) -> None:
     """Raise GraphError if an operator is neither in the table nor computed from constants."""
     for node in nodes:
         if any(attribute.HasField("g") for attribute in node.attribute):
@@ -91,10 +91,10 @@ def _require_known(nodes: Sequence[NodeProto]) -> None:
             )
 
 
-def _outputs(node: Node) -> Sequence[Value]:
+def _outputs(node: Node) -> Iterable[Value]:
     """Return the outputs of a node."""
     proto = node.proto
-    if not any(isinstance(value, Traced) for value in node.inputs):
+    if not any(isinstance(value, Traced | Sequence) for value in node.inputs):
         statics = [value if isinstance(value, Static) else None for value in node.inputs]
         return fold(proto, statics, node.opset)
     if proto.op_type not in OPERATORS:
@@ -103,7 +103,7 @@ def _outputs(node: Node) -> Sequence[Value]:
             "state dict with teacher.architecture"
         )
     found = OPERATORS[proto.op_type](node)
-    return [found] if isinstance(found, Static | Traced) else found
+    return found if isinstance(found, list) else [found]
 
 
 def _described(node: NodeProto) -> str:

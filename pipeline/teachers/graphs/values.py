@@ -79,7 +79,18 @@ class Traced:
         return first if first == second else None
 
 
-Value = Static | Traced
+@dataclass(frozen=True)
+class Sequence:
+    """A list of values that depend on the images.
+
+    Attributes:
+        parts: The values.
+    """
+
+    parts: tuple[Traced, ...]
+
+
+Value = Static | Traced | Sequence
 
 
 def line(size: Size) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import torch
 from onnx import TensorProto
 from torch import Tensor
 
+from pipeline.teachers.graphs.builder import to_tensor
 from pipeline.teachers.graphs.errors import GraphError
 from pipeline.teachers.graphs.node import Node
 from pipeline.teachers.graphs.operators.layers import fused_bias
@@ -74,15 +75,21 @@ def cast(node: Node) -> Traced:
     return node.call(partial(_to, dtype=TYPES[to]))
 
 
-def cast_like(node: Node) -> Traced:
-    """Convert CastLike between values of one type."""
-    images, like = node.traced(), node.value(1)
-    kind = like.examples[0].dtype if isinstance(like, Traced) else None
-    if isinstance(like, Static):
-        kind = torch.from_numpy(like.arrays[0].reshape(-1)[:1].copy()).dtype
-    if images.examples[0].dtype != kind:
-        raise GraphError("changes the type of its input; export the graph with Cast")
-    return images
+def cast_like(node: Node) -> Value:
+    """Convert CastLike."""
+    value, like = node.value(0), node.value(1)
+    if isinstance(value, Static) and isinstance(like, Traced):
+        kind = torch.empty(0, dtype=like.examples[0].dtype).numpy().dtype
+        first, second = (array.astype(kind) for array in value.arrays)
+        return Static((first, second), node.proto.output[0])
+    images = node.traced()
+    if isinstance(like, Traced):
+        kind = like.examples[0].dtype
+    else:
+        kind = to_tensor(node.static(1).arrays[0]).dtype
+    return (
+        images if images.examples[0].dtype == kind else node.call(partial(_to, dtype=kind), images)
+    )
 
 
 def reduction(function: Function, *, several: bool = True) -> Callable[[Node], Traced]:

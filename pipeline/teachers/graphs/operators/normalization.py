@@ -71,12 +71,10 @@ def layer_norm(node: Node) -> Traced:
 
 
 def group_norm(node: Node) -> Traced:
-    """Convert GroupNormalization, which has one weight per group before opset 21."""
+    """Convert GroupNormalization of opset 21. ONNX deprecates that of opset 18."""
     images, scale, bias = node.traced(), node.constant(1), node.constant(2)
     groups, eps = node.attribute("num_groups"), node.attribute("epsilon", 1e-5)
     channels = images.fixed_size(1) or 0
-    if len(scale) == groups != channels:
-        scale, bias = (array.repeat(channels // groups) for array in (scale, bias))
 
     def make() -> nn.Module:
         return _with_affine(nn.GroupNorm(groups, channels, eps=eps), scale, bias)

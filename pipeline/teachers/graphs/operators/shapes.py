@@ -12,7 +12,7 @@ from pipeline.teachers.graphs.builder import expanded
 from pipeline.teachers.graphs.errors import GraphError
 from pipeline.teachers.graphs.network import BATCH
 from pipeline.teachers.graphs.node import Node
-from pipeline.teachers.graphs.values import BATCHES, Size, Static, Traced, at_batch, line
+from pipeline.teachers.graphs.values import BATCHES, Sequence, Size, Static, Traced, at_batch, line
 
 
 def reshape(node: Node) -> Traced:
@@ -60,18 +60,39 @@ def _freed(images: Traced, target: list[Size], batch: int) -> list[Size]:
     if -1 in sizes:
         known = prod(size for size in sizes if size != -1)
         sizes[sizes.index(-1)] = total // max(1, known)
-    assert images.batch_axis is not None
-    before = prod(size for size, _ in images.sizes[: images.batch_axis])
-    for axis in range(len(sizes)):
-        if prod(sizes[:axis]) == before and sizes[axis] % batch == 0:
-            factor = sizes[axis] // batch
-            freed: list[Size] = [(size, size) for size in sizes]
-            freed[axis] = (factor * BATCHES[0], factor * BATCHES[1])
-            return freed
-    raise GraphError(
-        f"its target {sizes} mixes the images of a batch; export the network with a free batch "
-        "size (dynamic_axes or dynamic_shapes)"
-    )
+    axis = _images_axis(images, sizes, batch)
+    if axis is None:
+        raise GraphError(
+            f"its target {sizes} mixes the images of a batch; export the network with a free batch "
+            "size (dynamic_axes or dynamic_shapes)"
+        )
+    factor = sizes[axis] // batch
+    freed: list[Size] = [(size, size) for size in sizes]
+    freed[axis] = (factor * BATCHES[0], factor * BATCHES[1])
+    return freed
+
+
+def _images_axis(images: Traced, sizes: list[int], batch: int) -> int | None:
+    """Return the axis that holds the images after a reshape to `sizes`, or None.
+
+    A batch of one image leaves no trace in `sizes`, so the likeliest axis is returned: one of the
+    batch's size, at the place of the images in the input; else the axis before it, if the axes
+    after it stay the same or a matrix is made; else the axis at its place.
+    """
+    along = images.batch_axis
+    assert along is not None
+    before = prod(size for size, _ in images.sizes[:along])
+    after = [size for size, _ in images.sizes[along + 1 :]]
+    factor, _ = line(images.sizes[along])
+    axes = [axis for axis, size in enumerate(sizes) if size % batch == 0]
+    for place in (before, before * factor):
+        for axis in axes:
+            if prod(sizes[:axis]) == place and sizes[axis] == batch:
+                return axis
+    at_place = [axis for axis in axes if prod(sizes[:axis]) == before]
+    if at_place and before > 1 and (sizes[at_place[0] :] == after or len(sizes) == 2):
+        return at_place[0] - 1
+    return at_place[0] if at_place else None
 
 
 def flatten(node: Node) -> Traced:
@@ -160,6 +181,34 @@ def split(node: Node) -> list[Traced]:
     if count == 1:
         return [images]
     return node.builder.call_several(function, count, images)
+
+
+def split_to_sequence(node: Node) -> Sequence:
+    """Convert SplitToSequence."""
+    images = node.traced()
+    axis = node.axis(0, images.ndim)
+    size = images.fixed_size(axis)
+    if size is None:
+        raise GraphError("splits the batch; export the network for single images")
+    part = node.constant(1) if node.has(1) else np.array(1)
+    sizes = (
+        part.tolist()
+        if part.ndim
+        else [min(int(part), size - i) for i in range(0, size, int(part))]
+    )
+    function = partial(torch.split, split_size_or_sections=sizes, dim=axis)
+    parts = node.builder.call_several(function, len(sizes), images) if len(sizes) > 1 else [images]
+    if not node.has(1) and not node.attribute("keepdims", 1):
+        parts = [node.call(partial(torch.squeeze, dim=axis), one) for one in parts]
+    return Sequence(tuple(parts))
+
+
+def sequence_at(node: Node) -> Traced:
+    """Convert SequenceAt with a constant position."""
+    sequence = node.value(0)
+    if not isinstance(sequence, Sequence):
+        raise GraphError("its sequence is not made by SplitToSequence")
+    return sequence.parts[int(node.constant(1))]
 
 
 def slice_(node: Node) -> Traced:

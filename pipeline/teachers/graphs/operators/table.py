@@ -1,6 +1,6 @@
 """The table of operators: their names in ONNX and their converters."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional
@@ -15,9 +15,9 @@ from pipeline.teachers.graphs.operators import (
     shapes,
 )
 from pipeline.teachers.graphs.operators.arithmetic import binary, reduction, unary, variadic
-from pipeline.teachers.graphs.values import Value
+from pipeline.teachers.graphs.values import Traced, Value
 
-Converter = Callable[[Node], Value | Sequence[Value]]
+Converter = Callable[[Node], Value | list[Traced]]
 
 OPERATORS: dict[str, Converter] = {
     # Layers
@@ -114,10 +114,12 @@ OPERATORS: dict[str, Converter] = {
     "Gather": shapes.gather,
     "Identity": shapes.identity,
     "Reshape": shapes.reshape,
+    "SequenceAt": shapes.sequence_at,
     "Shape": shapes.shape,
     "Size": shapes.size,
     "Slice": shapes.slice_,
     "Split": shapes.split,
+    "SplitToSequence": shapes.split_to_sequence,
     "Squeeze": shapes.squeeze,
     "Tile": shapes.tile,
     "Transpose": shapes.transpose,
