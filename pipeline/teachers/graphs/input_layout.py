@@ -108,12 +108,12 @@ def layout_of(file: GraphFile, shape: tuple[int, int, int]) -> Layout:
             f"its input {file.input} has the shape [{found}], but input.shape is {[*shape]}; "
             "correct input.shape, which is [channels, height, width]"
         )
-    if len(fitting) > 1 and _moves_channels_first(file):
+    if len(fitting) > 1 and moves_channels_first(file):
         return "NHWC"
     return fitting[0]
 
 
-def _moves_channels_first(file: GraphFile) -> bool:
+def moves_channels_first(file: GraphFile) -> bool:
     """Return whether a Transpose from NHWC to NCHW reads the input."""
     return any(
         node.op_type == "Transpose"

@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from base.errors import InputError
 from base.suggest import did_you_mean
+from dfkd.compatibility import lacking_batch_norm
 from dfkd.images import ImageSpec
 from dfkd.models.forward_pass import batch_norms
+from dfkd.recipes import RECIPES
 from pipeline.config.sections import TeacherSection
 from pipeline.teachers.file_kind import file_kind
 from pipeline.teachers.graphs.comparison import compare, structured_images
@@ -129,7 +131,11 @@ def _notes(
     if removed is not None:
         found.append(f"{removed} at the end is left out, so that it returns logits")
     if not batch_norms(network):
-        found.append("has no batch norms, so recipes that need their statistics are refused")
+        lacking = [name for name, recipe in RECIPES.items() if lacking_batch_norm(recipe)]
+        found.append(
+            "has no batch norms, which an export usually folds into other layers; recipes that "
+            f"cannot be used: {', '.join(lacking)}"
+        )
     return found
 
 
