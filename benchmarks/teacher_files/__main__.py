@@ -2,7 +2,8 @@
 
 python -m benchmarks.teacher_files
 
-Writes benchmarks/results/teacher_files.json and .md. Takes some minutes.
+Writes benchmarks/results/teacher_files.json and .md. Takes some minutes. To continue after an
+interruption, run the same command again; to measure again, delete the two files first.
 """
 
 import json
@@ -76,15 +77,19 @@ def render(rows: list[dict[str, Any]], versions: dict[str, str]) -> str:
 
 
 def main() -> None:
-    """Measure all files and write the page."""
-    rows = []
-    for file in FILES:
-        rows.append(measure(file))
-        print(json.dumps(rows[-1]), flush=True)
+    """Measure the files that are not measured yet, and write the page."""
     versions = {name: metadata.version(name) for name in PACKAGES}
-    result = {"versions": versions, "rows": rows}
-    (RESULTS / "teacher_files.json").write_text(json.dumps(result, indent=2) + "\n")
-    (RESULTS / "teacher_files.md").write_text(render(rows, versions))
+    path = RESULTS / "teacher_files.json"
+    rows: list[dict[str, Any]] = []
+    if path.exists() and json.loads(path.read_text())["versions"] == versions:
+        rows = json.loads(path.read_text())["rows"]
+    known = {(row["kind"], row["network"]) for row in rows}
+    for file in FILES:
+        if (file.kind, file.name) not in known:
+            rows.append(measure(file))
+            print(json.dumps(rows[-1]), flush=True)
+            path.write_text(json.dumps({"versions": versions, "rows": rows}, indent=2) + "\n")
+    path.with_suffix(".md").write_text(render(rows, versions))
 
 
 if __name__ == "__main__":
