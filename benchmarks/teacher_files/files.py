@@ -70,7 +70,7 @@ def _registry(name: str, shape: tuple[int, int, int]) -> nn.Module:
 
 
 def _torchvision(name: str) -> nn.Module:
-    options = {"init_weights": True} if name == "googlenet" else {}
+    options: dict[str, Any] = {"init_weights": True} if name == "googlenet" else {}
     if name == "vit_b_32":
         options["image_size"] = 64
     network: nn.Module = import_torchvision().models.get_model(

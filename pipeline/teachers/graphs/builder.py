@@ -112,6 +112,14 @@ class GraphBuilder:
         calls = [step for step in self.steps if step.operation == made_by.operation]
         return self.network.get_submodule(made_by.operation) if len(calls) == 1 else None
 
+    def stop_sharing(self, module: nn.Module) -> None:
+        """Give a module of their own to later nodes with the same weights as this one."""
+        self._modules = {
+            key: path
+            for key, path in self._modules.items()
+            if self.network.get_submodule(path) is not module
+        }
+
     def _argument(self, argument: Any) -> Argument:
         if isinstance(argument, Traced):
             return argument.name

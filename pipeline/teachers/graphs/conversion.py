@@ -47,7 +47,7 @@ def convert(file: GraphFile, given: GraphInput, spec: ImageSpec, output: str) ->
             message names the operator.
     """
     graph = file.model.graph
-    _require_known(graph.node)
+    _refuse_subgraphs(graph.node)
     builder = GraphBuilder(spec.shape)
     values: dict[str, Value] = {
         tensor.name: Static((array, array), tensor.name)
@@ -81,8 +81,8 @@ def convert(file: GraphFile, given: GraphInput, spec: ImageSpec, output: str) ->
     return Conversion(builder.network, made)
 
 
-def _require_known(nodes: Iterable[NodeProto]) -> None:
-    """Raise GraphError if an operator is neither in the table nor computed from constants."""
+def _refuse_subgraphs(nodes: Iterable[NodeProto]) -> None:
+    """Raise GraphError for a branch or a loop."""
     for node in nodes:
         if any(attribute.HasField("g") for attribute in node.attribute):
             raise GraphError(

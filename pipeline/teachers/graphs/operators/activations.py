@@ -121,7 +121,8 @@ def _along_last_axes(
     images: Tensor, *, function: Callable[..., Tensor], axis: int, shape: tuple[int, ...]
 ) -> Tensor:
     """Apply a softmax to all axes from `axis` on together, as before opset 13."""
-    return function(images.flatten(axis), dim=-1).unflatten(-1, shape)
+    flat: Tensor = function(images.flatten(axis), dim=-1).unflatten(-1, shape)
+    return flat
 
 
 def _hard_sigmoid(images: Tensor, *, alpha: float, beta: float) -> Tensor:

@@ -79,8 +79,8 @@ def cast_like(node: Node) -> Value:
     """Convert CastLike."""
     value, like = node.value(0), node.value(1)
     if isinstance(value, Static) and isinstance(like, Traced):
-        kind = torch.empty(0, dtype=like.examples[0].dtype).numpy().dtype
-        first, second = (array.astype(kind) for array in value.arrays)
+        array_type = torch.empty(0, dtype=like.examples[0].dtype).numpy().dtype
+        first, second = (array.astype(array_type) for array in value.arrays)
         return Static((first, second), node.proto.output[0])
     images = node.traced()
     if isinstance(like, Traced):

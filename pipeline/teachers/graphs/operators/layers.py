@@ -133,6 +133,7 @@ def fused_bias(node: Node) -> Traced | None:
     if layer.bias is not None or bias.shape != shape[-bias.ndim :]:
         return None
     layer.bias = nn.Parameter(to_tensor(bias.reshape(-1)))
+    node.builder.stop_sharing(layer)
     return product
 
 

@@ -249,6 +249,19 @@ def test_gemm(attributes, bias):
     assert any(isinstance(module, torch.nn.Linear) for module in network.modules())
 
 
+def test_one_matrix_with_two_biases():
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("Add", ["a", "b"], ["c"]),
+        helper.make_node("MatMul", ["c", "w"], ["d"]),
+        helper.make_node("Add", ["d", "e"], ["y"]),
+    ]
+    model = graph(nodes, SHAPE, [("w", floats(8, 8)), ("b", floats(8)), ("e", floats(8))])
+    images = floats(3, *SHAPE)
+    found = converted(model, plain_spec(SHAPE))(torch.from_numpy(images)).detach().numpy()
+    np.testing.assert_allclose(found, run_graph(model, images), rtol=1e-3, atol=1e-4)
+
+
 def test_every_operator_of_the_table_has_a_case():
     elsewhere = {"Concat", "Gemm", "Split", "Squeeze"}
     composed = {
