@@ -42,6 +42,7 @@ def test_a_recipe_that_needs_batch_norms_is_refused_before_the_run(teacher, tmp_
         check_networks(config, torch.device("cpu"))
 
 
+@pytest.mark.server
 def test_a_run_needs_only_the_graph(teacher, tmp_path):
     path = write_run(
         tmp_path,
