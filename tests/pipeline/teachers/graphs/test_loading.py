@@ -16,7 +16,7 @@ from dfkd.models.forward_pass import batch_norms
 from pipeline.config.sections import TeacherSection
 from pipeline.teachers.graphs import describe_graph, load_graph
 from pipeline.teachers.graphs.programs import FACTORIES_VARIABLE
-from tests.support.graphs import exported, graph, plain_spec, run_graph
+from tests.support.teacher_graphs import exported, graph, plain_spec, run_graph
 
 SPEC = plain_spec((1, 28, 28))
 

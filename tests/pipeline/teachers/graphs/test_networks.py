@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from dfkd.models import build
 from dfkd.models.forward_pass import batch_norms
-from tests.support.graphs import converted, exported, plain_spec
+from tests.support.teacher_graphs import converted, exported, plain_spec
 
 CLASSES = 10
 

@@ -6,7 +6,7 @@ import torch
 from onnx import helper
 
 from pipeline.teachers.graphs.operators.table import OPERATORS
-from tests.support.graphs import converted, graph, plain_spec, run_graph
+from tests.support.teacher_graphs import converted, graph, plain_spec, run_graph
 
 SHAPE = (4, 6, 8)
 
