@@ -11,8 +11,8 @@ from pipeline.run import execute
 from pipeline.store.store import Store
 from pipeline.teachers.config_checks import check_config
 from pipeline.teachers.network_checks import check_networks
-from tests.support.teacher_graphs import exported, plain_spec
 from tests.support.quick_run import EXAMPLE, write_run
+from tests.support.teacher_graphs import exported, plain_spec
 
 SHAPE = (1, 32, 32)
 
