@@ -73,7 +73,7 @@ def check_architectures(config: RunConfig) -> None:
         InputError: As `check_architecture`.
     """
     for section in (config.teacher, config.student):
-        if section != "same":
+        if section != "same" and section.architecture:
             check_architecture(section.architecture, section.width, section.factory_arguments)
 
 

@@ -36,11 +36,11 @@ def check_recipes(config: RunConfig) -> None:
         )
     student = config.teacher if config.student == "same" else config.student
     architectures = {
-        "original": config.teacher.architecture,
-        "student": student.architecture,
+        "original": config.teacher.label,
+        "student": student.label,
     }
     for recipe, answering in running_recipes(config):
-        reason = pair_fault(recipe, architectures[answering], student.architecture)
+        reason = pair_fault(recipe, architectures[answering], student.label)
         if reason:
             raise InputError(reason)
 

@@ -26,7 +26,7 @@ def teacher_network(config: RunConfig) -> dict[str, Any]:
 
     That is the place of the weights, and the names of the classes.
     """
-    section = config.teacher.model_dump(mode="json", exclude={"weights", "weights_key"})
+    section = config.teacher.model_dump(mode="json", exclude={"weights", "weights_key", "trusted"})
     # Not left out, so that the keys of run files without names stay the same.
     section["class_names"] = []
     return {**section, "definition": _definition(config.teacher.architecture)}
@@ -52,7 +52,12 @@ def network_modules(config: RunConfig) -> tuple[str, ...]:
 
 
 def _definition(architecture: str) -> Any:
-    """Return what defines an architecture: its table row, factory digest or library version."""
+    """Return what defines an architecture: its table row, factory digest or library version.
+
+    A teacher's file that holds the network defines it. It is converted with onnx, and maybe torch.
+    """
+    if not architecture:
+        return {name: metadata.version(name) for name in ("onnx", "torch")}
     if architecture in ARCHITECTURES:
         return asdict(ARCHITECTURES[architecture])
     return code_version(architecture) or (

@@ -54,7 +54,7 @@ class DryRun:
     """The results of a dry run.
 
     Attributes:
-        weights: What was changed to make the teacher's weights fit.
+        teacher_notes: What was found in the teacher's file and matters for the run.
         warnings: What is probably wrong with the input section or the teacher.
         network: The student.
         slow: Lint warnings about operations that are slow on TensorRT.
@@ -62,7 +62,7 @@ class DryRun:
         memory_bytes: Estimated peak memory of the run.
     """
 
-    weights: tuple[str, ...]
+    teacher_notes: tuple[str, ...]
     warnings: tuple[str, ...]
     network: NetworkSummary
     slow: tuple[str, ...]

@@ -13,9 +13,9 @@ def dry_run_lines(found: DryRun) -> Iterator[str]:
     """Yield the lines that `datafree-edge check` prints."""
     for warning in found.warnings:
         yield f"warning: {warning}"
-    network = found.network
-    for note in found.weights:
+    for note in found.teacher_notes:
         yield f"teacher: {note}"
+    network = found.network
     yield (
         f"student: {network.layers} layers, {network.parameters:,} parameters, "
         f"{network.multiply_adds:,} multiply-adds"

@@ -1,4 +1,4 @@
-"""teacher: a weights file -> teacher.safetensors, checked and fingerprinted."""
+"""teacher: its file -> teacher.safetensors or teacher.onnx, checked and fingerprinted."""
 
 from typing import Any
 
@@ -37,29 +37,25 @@ def run(context: StepContext) -> StepResult:
             computed.
     """
     import torch
-    from safetensors.torch import save_file
 
     from pipeline.input_checks.input_warnings import input_warnings
-    from pipeline.teachers.fitting import fit_weights
-    from pipeline.teachers.loading import load_teacher, parse_weights, teacher_fingerprint
     from pipeline.teachers.networks import image_spec
+    from pipeline.teachers.teacher_file import load_teacher_file
 
     section = context.config.teacher
     content = read_weights(section.weights)
     if weights_digest(content) != context.settings["weights"]:
         raise InputError(f"teacher {section.weights}: was replaced during the run; run again")
-    state = parse_weights(content, section.weights, section.weights_key)
     spec = image_spec(context.config.input)
-    network = load_teacher(section, spec, state, torch.device("cpu"))
-    fitted = fit_weights(state, network.state_dict(), section)
-    path = context.folder / "teacher.safetensors"
-    save_file({k: v.contiguous().clone() for k, v in network.state_dict().items()}, path)
-    parameters = sum(p.numel() for p in network.parameters())
-    name = f"{section.architecture}, {parameters:,} parameters"
-    warnings = input_warnings(network, spec)
-    for line in (name, *fitted.notes):
+    loaded = load_teacher_file(content, section, spec, torch.device("cpu"))
+    path = context.folder / f"teacher{loaded.suffix}"
+    path.write_bytes(loaded.content)
+    parameters = sum(p.numel() for p in loaded.network.parameters())
+    name = f"{section.label}, {parameters:,} parameters"
+    warnings = input_warnings(loaded.network, spec)
+    for line in (name, *loaded.notes):
         context.reporter.say(f"teacher: {line}")
     for warning in warnings:
         context.reporter.say(f"warning: {warning}")
-    notes = {"name": name, "fingerprint": teacher_fingerprint(section, fitted.state)}
-    return StepResult({TEACHER: path}, {**notes, "warnings": list(warnings)})
+    notes = {"name": name, "fingerprint": loaded.fingerprint, "warnings": list(warnings)}
+    return StepResult({TEACHER: path}, notes)

@@ -17,12 +17,14 @@ from pipeline.teachers.state_dicts import StateDict, find_state_dicts
 from pipeline.teachers.torch_file import TooLargeError, load_torch
 from pipeline.teachers.weights_file import HOW_TO_SAVE
 
+TRUSTED = "remove teacher.architecture and, if you trust its author, set teacher.trusted: true"
+
 PROGRAMS: dict[FileKind, str] = {
-    "torchscript": "is TorchScript, a program",
-    "exported-program": "is a program that torch.export saved",
-    "onnx": "is an ONNX graph",
+    "torchscript": f"is TorchScript, which holds the network; {TRUSTED}",
+    "exported-program": f"is an exported program, which holds the network; {TRUSTED}",
+    "onnx": "is an ONNX graph, which holds the network; remove teacher.architecture",
 }
-"""Kinds of files that hold no state dict."""
+"""Kinds of files that hold no state dict, and what to do."""
 
 GIT_LFS_START = b"version https://git-lfs"
 
@@ -60,7 +62,7 @@ def load_checkpoint(content: bytes, url: str) -> Any:
     kind = file_kind(content)
     _check_suffix(kind, url)
     if kind in PROGRAMS:
-        raise InputError(f"teacher {url}: {PROGRAMS[kind]}, not a state dict; {HOW_TO_SAVE}")
+        raise InputError(f"teacher {url}: {PROGRAMS[kind]}")
     if content.startswith(GIT_LFS_START):
         raise InputError(f"teacher {url}: is a Git LFS pointer, not the file; run: git lfs pull")
     if kind == "unknown":

@@ -11,12 +11,11 @@ from base.errors import InputError
 from base.suggest import did_you_mean
 from dfkd.recipe import RecipeError
 from dfkd.training.stage_check import check_stages
+from dfkd.training.term_weighting import usable_terms
 from pipeline.config.recipe_checks import running_recipes
 from pipeline.config.schema import RunConfig
-from pipeline.teachers.fitting import fit_weights
-from pipeline.teachers.loading import load_teacher, parse_weights
 from pipeline.teachers.networks import build_section, image_spec, logits_of_blank_image
-from pipeline.teachers.state_dicts import StateDict
+from pipeline.teachers.teacher_file import load_teacher_file
 from pipeline.teachers.weights_file import read_weights
 from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.function_graph import FunctionGraph
@@ -39,7 +38,7 @@ def check_student(config: RunConfig, student: nn.Module) -> None:
             cannot be traced, has no layer to quantize, or lacks a layer that the run file names.
     """
     section = config.teacher if config.student == "same" else config.student
-    label = f"student {section.architecture}"
+    label = f"student {section.label}"
     spec = image_spec(config.input)
     plain = copy_with_plain_weights(student)
     logits_of_blank_image(plain, spec, config.teacher.classes, label)
@@ -116,6 +115,19 @@ def check_feature_shapes(config: RunConfig, teacher: nn.Module, student: nn.Modu
             raise InputError(str(error)) from None
 
 
+def check_batch_norms(config: RunConfig, teacher: nn.Module, student: nn.Module) -> None:
+    """Check that the teacher has batch norms if a recipe of the run needs their statistics.
+
+    Raises:
+        InputError: If it has none.
+    """
+    for recipe, answering in running_recipes(config):
+        try:
+            usable_terms(recipe, teacher if answering == "original" else student)
+        except RecipeError as error:
+            raise InputError(f"{error}; choose another recipe, such as house") from None
+
+
 @dataclass(frozen=True)
 class Networks:
     """The networks of a run file.
@@ -123,13 +135,13 @@ class Networks:
     Attributes:
         teacher: The teacher, frozen and in eval mode.
         student: The student with new weights; the teacher itself with `student: same`.
-        weights: The teacher's weights as they are in the file, with the names of the network.
-        notes: What was changed to make them fit.
+        fingerprint: sha256 of the teacher.
+        notes: What was found in the teacher's file and matters for the run, one line each.
     """
 
     teacher: nn.Module
     student: nn.Module
-    weights: StateDict
+    fingerprint: str
     notes: tuple[str, ...]
 
 
@@ -144,12 +156,12 @@ def check_networks(config: RunConfig, device: torch.device) -> Networks:
     Raises:
         InputError: If teacher or student does not fit the run file.
     """
-    spec, url = image_spec(config.input), config.teacher.weights
-    state = parse_weights(read_weights(url), url, config.teacher.weights_key)
-    teacher = student = load_teacher(config.teacher, spec, state, device)
-    fitted = fit_weights(state, teacher.state_dict(), config.teacher)
+    spec = image_spec(config.input)
+    loaded = load_teacher_file(read_weights(config.teacher.weights), config.teacher, spec, device)
+    teacher = student = loaded.network
     if config.student != "same":
         student = build_section(config.student, spec, config.teacher.classes)
     check_student(config, student)
+    check_batch_norms(config, teacher, student)
     check_feature_shapes(config, teacher, student)
-    return Networks(teacher, student.eval(), fitted.state, fitted.notes)
+    return Networks(teacher, student.eval(), loaded.fingerprint, loaded.notes)

@@ -25,7 +25,6 @@ from pipeline.store.code_digest import code_digest
 from pipeline.store.step_record import digest
 from pipeline.store.store import Store
 from pipeline.teachers.config_checks import check_config
-from pipeline.teachers.loading import teacher_fingerprint
 from pipeline.teachers.network_checks import check_networks
 
 LOG_KIND = "teachers"
@@ -134,9 +133,9 @@ def _read(registry: str, name: str, listing: str) -> TeacherChange:
             )
         _require_inside(config.teacher.weights, place)
         check_config(config)
-        state = check_networks(config, torch.device("cpu")).weights
+        fingerprint = check_networks(config, torch.device("cpu")).fingerprint
         run = config.model_dump(mode="json", exclude={"teacher": {"weights"}})
-        known = digest({"teacher": teacher_fingerprint(config.teacher, state), "run": run})
+        known = digest({"teacher": fingerprint, "run": run})
     except OSError:
         raise
     except InputError as error:

@@ -7,22 +7,27 @@ from torch import nn
 from dfkd.models.state_dicts import load_state
 from pipeline.roles import STUDENT, TEACHER
 from pipeline.step_types import StepContext
-from pipeline.teachers.loading import load_teacher, parse_weights
+from pipeline.teachers.graphs.loading import load_graph
 from pipeline.teachers.networks import build_section, image_spec
+from pipeline.teachers.teacher_file import load_teacher_file
 
 
 def open_teacher(context: StepContext, device: torch.device) -> nn.Module:
     """Return the teacher, frozen and in eval mode, on `device`."""
-    config, path = context.config, context.inputs[TEACHER]
-    state = parse_weights(path.read_bytes(), str(path))
-    return load_teacher(config.teacher, image_spec(config.input), state, device)
+    config, content = context.config, context.inputs[TEACHER].read_bytes()
+    spec = image_spec(config.input)
+    # The teacher step has compared the same file.
+    return load_teacher_file(content, config.teacher, spec, device, compared=False).network
 
 
 def open_student(context: StepContext) -> nn.Module:
     """Return the float student on the CPU, in eval mode: the distilled one, or the teacher."""
-    config = context.config
+    config, spec = context.config, image_spec(context.config.input)
+    if config.student == "same" and config.teacher.holds_network:
+        content = context.inputs[STUDENT].read_bytes()
+        return load_graph(content, config.teacher, spec, compared=False).network
     section = config.teacher if config.student == "same" else config.student
-    student = build_section(section, image_spec(config.input), config.teacher.classes)
+    student = build_section(section, spec, config.teacher.classes)
     load_state(student, load_file(context.inputs[STUDENT]))
     return student.eval()
 

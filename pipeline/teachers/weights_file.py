@@ -12,6 +12,9 @@ from base.urls import check_url
 
 HOW_TO_SAVE = "save one with safetensors.torch.save_file(model.state_dict(), 'teacher.safetensors')"
 
+WITH_NETWORK = (".onnx", ".pt2")
+"""Suffixes of files that hold the network. The others may: TorchScript often ends in .pt."""
+
 CHUNK_BYTES = 1 << 24
 """Size of one read. A stream may be endless, so it is not read at once."""
 
@@ -46,25 +49,13 @@ def read_weights(url: str) -> bytes:
 
 
 def check_weights(url: str) -> None:
-    """Check that a weights file exists and that its suffix is not that of a graph.
+    """Check that a weights file exists. Its content is not read.
 
     Raises:
-        InputError: If the file is missing, its URL contains a password, or it is a graph; with
-            instructions for saving a state dict.
+        InputError: If the file is missing or cannot be read, or its URL contains a password.
         OSError: If the file's server does not respond.
     """
     check_url(url, "teacher")
-    suffix = Path(url).suffix.lower()
-    if suffix == ".onnx":
-        raise InputError(
-            f"teacher {url}: an ONNX graph has its batch norms folded, but data-free methods need "
-            f"their statistics; {HOW_TO_SAVE}"
-        )
-    if suffix == ".pt2":
-        raise InputError(
-            f"teacher {url}: a .pt2 program has its batch norms frozen into operators, but "
-            f"data-free methods need their statistics; {HOW_TO_SAVE}"
-        )
     try:
         fs, path = fsspec.core.url_to_fs(url)
         found = fs.info(path)["type"] == "file"
@@ -78,6 +69,25 @@ def check_weights(url: str) -> None:
         raise InputError(f"teacher {url}: cannot be reached ({error})") from None
     if not found:
         raise InputError(f"teacher {url}: no such file; correct teacher.weights")
+
+
+def check_architecture_given(url: str, *, given: bool) -> None:
+    """Check that an architecture is given exactly if the file does not hold the network.
+
+    Args:
+        url: The file. Only its suffix is used.
+        given: Whether the run file has `teacher.architecture`.
+
+    Raises:
+        InputError: If it is missing or not needed.
+    """
+    suffix = Path(url).suffix.lower()
+    if given and suffix in WITH_NETWORK:
+        raise InputError(f"teacher {url}: the file holds the network; remove teacher.architecture")
+    if not given and suffix == ".safetensors":
+        raise InputError(
+            f"teacher {url}: holds weights only; add teacher.architecture, such as lenet5"
+        )
 
 
 def weights_digest(content: bytes) -> str:

@@ -36,7 +36,9 @@ def config(**changes):
 def test_fitting_student_and_teacher_are_accepted():
     run = config()
     check_student(run, build_network("lenet5-half", 1.0, image_spec(run.input), 10))
-    assert "convnet.c1.weight" in check_networks(run, torch.device("cpu")).weights
+    found = check_networks(run, torch.device("cpu"))
+    assert "convnet.c1.weight" in found.teacher.state_dict()
+    assert len(found.fingerprint) == 64 and found.notes == ()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,86 @@
+"""Describe an ONNX graph without converting it."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from onnx import TensorProto, shape_inference
+
+from base.errors import InputError
+from pipeline.teachers.graphs.errors import GraphError
+from pipeline.teachers.graphs.graph_file import read_graph_file
+from pipeline.teachers.graphs.input_layout import (
+    Layout,
+    moves_channels_first,
+    normalizing_operators,
+)
+
+
+@dataclass(frozen=True)
+class GraphDescription:
+    """What an ONNX file contains.
+
+    Attributes:
+        opset: Version of the operator set.
+        input: Name of the input.
+        input_type: Its type, such as float32.
+        input_sizes: Its size along each axis; None where it is free.
+        layout: Order of its axes; None if the sizes do not show it.
+        normalises: Operators that scale or shift the input by constants.
+        outputs: Size along each axis of each output, by name.
+        operators: Number of nodes of each operator.
+        batch_norms: Number of batch norms.
+    """
+
+    opset: int
+    input: str
+    input_type: str
+    input_sizes: tuple[int | None, ...]
+    layout: Layout | None
+    normalises: tuple[str, ...]
+    outputs: dict[str, tuple[int | None, ...]]
+    operators: dict[str, int]
+    batch_norms: int
+
+
+def describe_graph(content: bytes, url: str) -> GraphDescription:
+    """Return what an ONNX file contains.
+
+    Args:
+        content: The bytes of the file.
+        url: The file, for error messages.
+
+    Raises:
+        InputError: If the graph cannot be a teacher.
+    """
+    try:
+        file = read_graph_file(content)
+    except GraphError as error:
+        raise InputError(f"teacher {url}: {error}") from None
+    for output in file.model.graph.output:
+        output.ClearField("type")  # It is inferred: some exporters leave it out.
+    graph = shape_inference.infer_shapes(file.model).graph
+    layout: Layout | None = None
+    if len(file.sizes) == 4:
+        is_last = moves_channels_first(file) or (
+            file.sizes[3] in (1, 3, 4) and file.sizes[1] not in (1, 3, 4, None)
+        )
+        layout = "NHWC" if is_last else "NCHW"
+    operators = Counter(node.op_type for node in graph.node)
+    kind = TensorProto.DataType.Name(file.input_type).lower()
+    return GraphDescription(
+        opset=file.opset,
+        input=file.input,
+        input_type={"float": "float32"}.get(kind, kind),
+        input_sizes=file.sizes,
+        layout=layout,
+        normalises=tuple(normalizing_operators(file.model.graph, file.input)),
+        outputs={
+            value.name: tuple(
+                dim.dim_value if dim.HasField("dim_value") else None
+                for dim in value.type.tensor_type.shape.dim
+            )
+            for value in graph.output
+        },
+        operators=dict(sorted(operators.items())),
+        batch_norms=operators["BatchNormalization"],
+    )

@@ -1,0 +1,135 @@
+"""Read an ONNX graph from an untrusted file. No other file is read."""
+
+from dataclasses import dataclass
+
+import onnx
+from onnx import GraphProto, ModelProto, TensorProto, inliner
+
+from base.errors import first_line
+from pipeline.teachers.graphs.errors import GraphError
+
+MAX_ONNX_BYTES = 2 << 30
+"""Largest size of a protobuf message."""
+
+QUANTIZED = frozenset(
+    {
+        "ConvInteger",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "MatMulInteger",
+        "QLinearConv",
+        "QLinearMatMul",
+        "QuantizeLinear",
+    }
+)
+
+STANDARD_DOMAINS = ("", "ai.onnx")
+
+REFUSED_TYPES = {
+    TensorProto.FLOAT16: "float16",
+    TensorProto.BFLOAT16: "bfloat16",
+    TensorProto.DOUBLE: "float64",
+}
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """A graph that was read.
+
+    Attributes:
+        model: The graph, with functions inlined.
+        opset: Version of the operator set.
+        input: Name of the input.
+        input_type: A value of `TensorProto.DataType`.
+        sizes: Size of the input along each axis; None where it is free.
+        outputs: Names of the outputs.
+    """
+
+    model: ModelProto
+    opset: int
+    input: str
+    input_type: int
+    sizes: tuple[int | None, ...]
+    outputs: tuple[str, ...]
+
+
+def read_graph_file(content: bytes) -> GraphFile:
+    """Parse and check a graph.
+
+    Raises:
+        GraphError: If it is damaged or quantized, has its weights in other files, another type than
+            float32, or not exactly one input.
+    """
+    if len(content) >= MAX_ONNX_BYTES:
+        raise GraphError(
+            f"has {len(content):,} bytes, and an ONNX file must have less than {MAX_ONNX_BYTES:,}; "
+            "use the network's state dict as teacher.weights, with teacher.architecture"
+        )
+    try:
+        model = onnx.load_model_from_string(content)
+    except Exception as error:  # protobuf raises its own types.
+        raise GraphError(f"damaged ONNX file ({first_line(error)}); export it again") from None
+    _require_weights_inside(model)
+    _check_operators(model)
+    for output in model.graph.output:
+        # The checker needs a shape, which some exporters leave out. Nothing else reads it.
+        output.type.tensor_type.shape.SetInParent()
+    try:
+        model = inliner.inline_local_functions(model)
+        onnx.checker.check_model(model)
+    except Exception as error:  # Of several types.
+        raise GraphError(f"invalid ONNX graph ({first_line(error)}); export it again") from None
+    _check_operators(model)
+    opset = next(x.version for x in model.opset_import if x.domain in STANDARD_DOMAINS)
+    name, kind, sizes = _input_of(model.graph)
+    outputs = tuple(output.name for output in model.graph.output)
+    return GraphFile(model, opset, name, kind, sizes, outputs)
+
+
+def _require_weights_inside(model: ModelProto) -> None:
+    tensors = [*model.graph.initializer]
+    for node in model.graph.node:
+        tensors += [attribute.t for attribute in node.attribute if attribute.HasField("t")]
+    for tensor in tensors:
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+            raise GraphError(
+                "its weights are in another file; save it with the weights inside, with "
+                "onnx.save(onnx.load('model.onnx'), 'teacher.onnx')"
+            )
+        if tensor.data_type in REFUSED_TYPES and len(tensor.dims) > 0:
+            raise GraphError(
+                f"its weights are in {REFUSED_TYPES[tensor.data_type]}; export it in float32"
+            )
+
+
+def _check_operators(model: ModelProto) -> None:
+    """Raise GraphError for an operator of a quantized graph or of another domain."""
+    functions = {(function.domain, function.name) for function in model.functions}
+    for node in model.graph.node:
+        if node.op_type in QUANTIZED:
+            raise GraphError(
+                f"operator {node.op_type}: the graph is quantized; export the network in float32"
+            )
+        inlined = (node.domain, node.op_type) in functions
+        if node.domain not in STANDARD_DOMAINS and not inlined:
+            raise GraphError(
+                f"operator {node.domain}.{node.op_type} is not a standard operator; use the graph "
+                "as it was before it was optimized for one runtime"
+            )
+
+
+def _input_of(graph: GraphProto) -> tuple[str, int, tuple[int | None, ...]]:
+    stored = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in stored]
+    if len(inputs) != 1:
+        names = ", ".join(value.name for value in inputs)[:200] or "none"
+        raise GraphError(
+            f"has {len(inputs)} inputs ({names}), but must have one, the images; export the "
+            "network with images as its only input"
+        )
+    kind = inputs[0].type.tensor_type
+    sizes = tuple(
+        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
+        for dim in kind.shape.dim
+    )
+    return inputs[0].name, kind.elem_type, sizes
