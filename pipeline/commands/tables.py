@@ -14,6 +14,8 @@ def print_table(table: Table) -> None:
     other programs can read it.
     """
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=UNLIMITED)
     for column in table.columns:
         column.overflow = "fold"
-    console.print(table, width=None if console.is_terminal else UNLIMITED, crop=False)
+    console.print(table, crop=False)

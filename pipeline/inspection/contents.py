@@ -14,6 +14,7 @@ from pipeline.inspection.head_and_stem import channels_of, head_of
 from pipeline.reporter import Reporter
 from pipeline.teachers.checkpoint import load_checkpoint
 from pipeline.teachers.file_kind import FileKind, file_kind
+from pipeline.teachers.graphs.description import GraphDescription, describe_graph
 from pipeline.teachers.state_dicts import averaged_first, find_state_dicts
 from pipeline.teachers.weights_file import read_weights
 
@@ -52,6 +53,7 @@ class FileContents:
         layout: The program that wrote the checkpoint, if it can be seen.
         state_dicts: What it holds. The first one is the one that the matches are for.
         matches: Networks that have its names and shapes, the likeliest first.
+        graph: What an ONNX graph contains; None for other kinds.
     """
 
     file: str
@@ -60,6 +62,7 @@ class FileContents:
     layout: str
     state_dicts: tuple[StateDictContents, ...]
     matches: tuple[Match, ...]
+    graph: GraphDescription | None = None
 
 
 def inspect_file(url: str, reporter: Reporter) -> FileContents:
@@ -76,12 +79,9 @@ def inspect_file(url: str, reporter: Reporter) -> FileContents:
     kind = file_kind(content)
     if kind in ("safetensors", "torch", "unknown"):
         return _checkpoint_contents(content, url, kind, reporter)
-    return _program_contents(content, url, kind)
-
-
-def _program_contents(content: bytes, url: str, kind: FileKind) -> FileContents:
-    """Return what is known of a program, which holds its network itself."""
-    return FileContents(url, kind, len(content), "", (), ())
+    # Programs are not opened: loading one can run code from the file.
+    graph = describe_graph(content, url) if kind == "onnx" else None
+    return FileContents(url, kind, len(content), "", (), (), graph)
 
 
 def _checkpoint_contents(

@@ -10,6 +10,7 @@ from base.durable_files import write_durably
 from base.errors import InputError
 from pipeline.inspection.contents import FileContents
 from pipeline.inspection.input_guesses import guess_input
+from pipeline.inspection.suggested_graph import input_lines, output_lines
 
 OWN_NETWORK = "package.module:factory"
 
@@ -36,26 +37,36 @@ def suggested_run(contents: FileContents, run_file: Path) -> str:
         run_file: Where the run file will be. The path of the weights starts there.
 
     Raises:
-        InputError: If the file holds no state dict.
+        InputError: If the file is a program.
     """
-    if not contents.state_dicts:
+    if not contents.state_dicts and contents.graph is None:
         raise InputError(
-            f"teacher {contents.file}: holds no state dict to write a run file for; "
-            "see datafree-edge check"
+            f"teacher {contents.file}: a program, which is not opened because that can run code; "
+            "write the run file yourself, with teacher.trusted: true if you trust its author"
         )
     return "\n".join(_lines(contents, run_file)) + "\n"
 
 
 def _lines(contents: FileContents, run_file: Path) -> Iterator[str]:
+    yield "# Written by `datafree-edge inspect`. Check the guesses: no weights file has them."
+    yield f"name: {_name(contents.file)}"
+    yield "teacher:"
+    yield f"  weights: {json.dumps(_weights(contents.file, run_file), ensure_ascii=False)}"
+    if contents.graph:
+        yield from output_lines(contents.graph)
+        yield from input_lines(contents.graph)
+    else:
+        yield from _network_lines(contents)
+    yield "student: same"
+
+
+def _network_lines(contents: FileContents) -> Iterator[str]:
+    """Yield the lines about a state dict's network and its images."""
     state = contents.state_dicts[0]
     match = contents.matches[0] if contents.matches else None
     channels, classes = state.channels or 3, state.classes or 2
     if match:
         channels, classes = match.channels, match.classes
-    yield "# Written by `datafree-edge inspect`. Check the guesses: no weights file has them."
-    yield f"name: {_name(contents.file)}"
-    yield "teacher:"
-    yield f"  weights: {json.dumps(_weights(contents.file, run_file), ensure_ascii=False)}"
     yield from _key_lines(contents)
     if match:
         others = [each.architecture for each in contents.matches[1:]]
@@ -73,7 +84,6 @@ def _lines(contents: FileContents, run_file: Path) -> Iterator[str]:
     yield f"  shape: [{channels}, {image.size[0]}, {image.size[1]}] # guess: {image.source}"
     yield f"  mean: {list(image.mean)} # guess: {image.source}"
     yield f"  std: {list(image.std)} # guess: {image.source}"
-    yield "student: same"
 
 
 def _key_lines(contents: FileContents) -> Iterator[str]:

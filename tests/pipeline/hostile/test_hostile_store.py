@@ -14,6 +14,7 @@ from rich.console import Console
 from base.errors import InputError
 from dfkd.training.budget import Plan
 from pipeline.chain import add_artifacts, chain, run_step, step_key
+from pipeline.commands.tables import UNLIMITED
 from pipeline.config.run_file import read_run_file
 from pipeline.releases.fetching import fetch_release
 from pipeline.releases.publishing import publish, roll_back
@@ -172,7 +173,7 @@ def test_log_field_of_a_wrong_type_is_damage(tmp_path, field, value):
 
 
 def shown(table):
-    console = Console(file=io.StringIO())
+    console = Console(file=io.StringIO(), width=UNLIMITED)
     console.print(table)
     return console.file.getvalue()
 

@@ -196,7 +196,7 @@ def test_program_is_shown_but_suggests_no_run_file(tmp_path):
     torch.jit.trace(nn.Conv2d(3, 4, 3), torch.zeros(1, 3, 8, 8)).save(path)
     contents = inspect_file(str(path), Silent())
     assert next(content_lines(contents)).endswith("torchscript, 0.0 MB")
-    with pytest.raises(InputError, match="holds no state dict"):
+    with pytest.raises(InputError, match="a program, which is not opened"):
         suggested_run(contents, tmp_path / "run.yaml")
 
 
