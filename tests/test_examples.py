@@ -10,6 +10,9 @@ from pipeline.config.schema import RunConfig
 from pipeline.config.sections import Section
 from tests.support.quick_run import ROOT
 
+NEEDED_FOR_SOME = {("run.teacher", "architecture")}
+"""Keys that have a value in the file although they have a default: a state dict needs them."""
+
 ALL_KEYS = ROOT / "examples" / "all_keys.yaml"
 
 
@@ -32,7 +35,7 @@ def test_all_keys_has_every_key_with_its_default(place, section, given):
     for part in place.split(".")[1:]:
         read = getattr(read, part)
     for name, field in section.model_fields.items():
-        if not field.is_required():
+        if not field.is_required() and (place, name) not in NEEDED_FOR_SOME:
             assert getattr(read, name) == field.default, name
 
 
