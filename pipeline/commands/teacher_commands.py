@@ -7,10 +7,15 @@ from typing import Annotated
 
 import typer
 
+from base.one_line import one_line
+
 
 def inspect(
     file: Annotated[
-        str, typer.Argument(help="A weights file or checkpoint: a path or a URL.", metavar="FILE")
+        str,
+        typer.Argument(
+            help="A weights file, checkpoint or ONNX graph: a path or a URL.", metavar="FILE"
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     write: Annotated[
@@ -33,7 +38,8 @@ def inspect(
         typer.echo(json.dumps(asdict(contents), indent=2))
     else:
         for line in content_lines(contents):
-            typer.echo(line)
+            indent = len(line) - len(line.lstrip(" "))
+            typer.echo(" " * indent + one_line(line))  # The file may contain any characters.
     if write is not None:
         write_suggested_run(contents, write)
         if not as_json:

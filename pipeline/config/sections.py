@@ -107,8 +107,13 @@ class TeacherSection(NetworkSection):
 
     @model_validator(mode="after")
     def _check_file(self) -> "TeacherSection":
-        if self.holds_network and (self.width != 1.0 or self.factory_arguments):
-            key = "factory_arguments" if self.factory_arguments else "width"
+        given = {
+            "width": self.width != 1.0,
+            "factory_arguments": bool(self.factory_arguments),
+            "weights_key": self.weights_key is not None,
+        }
+        if self.holds_network and any(given.values()):
+            key = next(key for key, is_given in given.items() if is_given)
             raise ValueError(f"{key} has no effect without architecture; remove it")
         return self
 

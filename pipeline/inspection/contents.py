@@ -12,10 +12,10 @@ from torch import Tensor
 from pipeline.inspection.architecture_search import Match, Search
 from pipeline.inspection.head_and_stem import channels_of, head_of
 from pipeline.reporter import Reporter
-from pipeline.teachers.checkpoint import load_checkpoint
+from pipeline.teachers.checkpoint import PROGRAMS, load_checkpoint, require_state_dicts
 from pipeline.teachers.file_kind import FileKind, file_kind
 from pipeline.teachers.graphs.description import GraphDescription, describe_graph
-from pipeline.teachers.state_dicts import averaged_first, find_state_dicts
+from pipeline.teachers.state_dicts import averaged_first
 from pipeline.teachers.weights_file import read_weights
 
 
@@ -77,7 +77,7 @@ def inspect_file(url: str, reporter: Reporter) -> FileContents:
     """
     content = read_weights(url)
     kind = file_kind(content)
-    if kind in ("safetensors", "torch", "unknown"):
+    if kind not in PROGRAMS:
         return _checkpoint_contents(content, url, kind, reporter)
     # Programs are not opened: loading one can run code from the file.
     graph = describe_graph(content, url) if kind == "onnx" else None
@@ -88,7 +88,7 @@ def _checkpoint_contents(
     content: bytes, url: str, kind: FileKind, reporter: Reporter
 ) -> FileContents:
     checkpoint = load_checkpoint(content, url)
-    found = find_state_dicts(checkpoint)
+    found = require_state_dicts(checkpoint, url)
     keys = averaged_first(found)
     matches: list[Match] = []
     if keys:

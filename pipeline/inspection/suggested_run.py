@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
 from base.durable_files import write_durably
 from base.errors import InputError
+from base.one_line import one_line
 from pipeline.inspection.contents import FileContents
 from pipeline.inspection.input_guesses import guess_input
 from pipeline.inspection.suggested_graph import input_lines, output_lines
@@ -51,7 +54,7 @@ def _lines(contents: FileContents, run_file: Path) -> Iterator[str]:
     yield "# Written by `datafree-edge inspect`. Check the guesses: no weights file has them."
     yield f"name: {_name(contents.file)}"
     yield "teacher:"
-    yield f"  weights: {json.dumps(_weights(contents.file, run_file), ensure_ascii=False)}"
+    yield f"  weights: {json.dumps(_weights(contents.file, run_file))}"
     if contents.graph:
         yield from output_lines(contents.graph)
         yield from input_lines(contents.graph)
@@ -96,12 +99,16 @@ def _key_lines(contents: FileContents) -> Iterator[str]:
         parts.append(prefixes[0].rstrip("."))
         others += [prefix.rstrip(".") for prefix in prefixes[1:]]
     if others:
-        yield f"  weights_key: {json.dumps('.'.join(parts))} # guess: also {', '.join(others)}"
+        also = one_line(", ".join(others))
+        yield f"  weights_key: {json.dumps('.'.join(parts))} # guess: also {also}"
 
 
 def _name(url: str) -> str:
+    """Return the name of the run, from the file's name, as YAML."""
     stem = url.split("?")[0].rstrip("/").rpartition("/")[2].partition(".")[0]
-    return re.sub("[^a-z0-9_-]+", "-", stem.lower()).strip("-_")[:100] or "teacher"
+    name = re.sub("[^a-z0-9_-]+", "-", stem.lower()).strip("-_")[:100] or "teacher"
+    # YAML reads 123 as a number and no as false.
+    return name if yaml.safe_load(name) == name else json.dumps(name)
 
 
 def _weights(url: str, run_file: Path) -> str:

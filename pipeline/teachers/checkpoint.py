@@ -26,6 +26,8 @@ PROGRAMS: dict[FileKind, str] = {
 }
 """Kinds of files that hold no state dict, and what to do."""
 
+DAMAGED_ARCHIVE = "damaged or truncated file; copy or save it again"
+
 GIT_LFS_START = b"version https://git-lfs"
 
 
@@ -39,7 +41,19 @@ def open_checkpoint(content: bytes, url: str) -> dict[str, StateDict]:
     Raises:
         InputError: As for `load_checkpoint`, or if the file holds no state dict.
     """
-    checkpoint = load_checkpoint(content, url)
+    return require_state_dicts(load_checkpoint(content, url), url)
+
+
+def require_state_dicts(checkpoint: Any, url: str) -> dict[str, StateDict]:
+    """Return the state dicts in a checkpoint by their keys, as `find_state_dicts` does.
+
+    Args:
+        checkpoint: The result of `load_checkpoint`.
+        url: The file's path or URL, for error messages.
+
+    Raises:
+        InputError: If it holds none.
+    """
     found = find_state_dicts(checkpoint)
     if not found:
         is_dict = isinstance(checkpoint, dict) and bool(checkpoint)
@@ -65,6 +79,8 @@ def load_checkpoint(content: bytes, url: str) -> Any:
         raise InputError(f"teacher {url}: {PROGRAMS[kind]}")
     if content.startswith(GIT_LFS_START):
         raise InputError(f"teacher {url}: is a Git LFS pointer, not the file; run: git lfs pull")
+    if kind == "damaged archive":
+        raise InputError(f"teacher {url}: {DAMAGED_ARCHIVE}")
     if kind == "unknown":
         raise InputError(
             f"teacher {url}: damaged, or neither a safetensors nor a torch file (begins with "

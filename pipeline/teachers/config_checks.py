@@ -5,7 +5,7 @@ from pipeline.config.chosen_targets import check_targets
 from pipeline.config.recipe_checks import check_recipes
 from pipeline.config.schema import RunConfig
 from pipeline.config.weight_range import half_range
-from pipeline.teachers.weights_file import check_architecture_given, check_weights
+from pipeline.teachers.weights_file import check_weights
 
 
 def check_config(config: RunConfig) -> None:
@@ -19,5 +19,4 @@ def check_config(config: RunConfig) -> None:
     half_range(config)
     check_architectures(config)
     check_recipes(config)
-    check_architecture_given(config.teacher.weights, given=not config.teacher.holds_network)
     check_weights(config.teacher.weights)

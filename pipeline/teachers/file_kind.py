@@ -4,7 +4,15 @@ import io
 import zipfile
 from typing import Literal
 
-FileKind = Literal["safetensors", "torch", "torchscript", "exported-program", "onnx", "unknown"]
+FileKind = Literal[
+    "safetensors",
+    "torch",
+    "torchscript",
+    "exported-program",
+    "onnx",
+    "damaged archive",
+    "unknown",
+]
 
 ZIP_START = b"PK\x03\x04"
 
@@ -31,7 +39,8 @@ def file_kind(content: bytes) -> FileKind:
 
     Returns:
         "safetensors"; "torch" for what `torch.save` wrote; "torchscript" for what `torch.jit.save`
-        wrote; "exported-program" for what `torch.export.save` wrote (.pt2); "onnx"; or "unknown".
+        wrote; "exported-program" for what `torch.export.save` wrote (.pt2); "onnx"; "damaged
+        archive" for a truncated file of one of the last three that torch writes; or "unknown".
     """
     if content[8:9] == b"{":  # The JSON header follows its length, which has 8 bytes.
         return "safetensors"
@@ -47,7 +56,7 @@ def _archive_kind(content: bytes) -> FileKind:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
     except Exception:  # zipfile raises several types, from BadZipFile to NotImplementedError.
-        return "torch"  # Most likely. Loading it reports the damage.
+        return "damaged archive"
     # All members are in one folder, whose name is that of the file when it was saved.
     members = {name.partition("/")[2] for name in names} | set(names)
     if "constants.pkl" in members and any(name.startswith("code/") for name in members):

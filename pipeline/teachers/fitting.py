@@ -125,10 +125,11 @@ def _prefix(
     needed = sum(map(is_required, expected))
     fitting = [prefix for prefix, count in found.items() if count == needed]
     if len(fitting) > 1:
-        named = sorted(prefix.rstrip(".") or "none" for prefix in fitting)
+        named = sorted(prefix.rstrip(".") for prefix in fitting if prefix)
         raise InputError(
             f"teacher {section.weights}: holds the weights of {section.architecture} "
-            f"{len(fitting)} times, with the prefixes {', '.join(named)}; set "
+            f"{len(fitting)} times, with the prefixes {', '.join(named)}"
+            f"{' and without prefix' if '' in fitting else ''}; set "
             f"teacher.weights_key: {_longer_key(section.weights_key, fitting)}, or another of these"
         )
     # Without prefix if nothing fits better, so that the error message has the names of the file.

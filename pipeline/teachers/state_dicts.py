@@ -66,7 +66,7 @@ def choose_state_dict(found: Mapping[str, StateDict], key: str | None, url: str)
         url: The file's path or URL, for error messages.
 
     Raises:
-        InputError: If there is no key and several state dicts, or if nothing has the key.
+        InputError: If there is no key and several state dicts, or if none or several fit the key.
     """
     if key is None:
         if len(found) == 1:
@@ -77,11 +77,21 @@ def choose_state_dict(found: Mapping[str, StateDict], key: str | None, url: str)
         )
     if key in found:
         return found[key]
+    inside = {}
     for place, state in found.items():
-        prefix = f"{key.removeprefix(f'{place}.') if place else key}."
-        inside = {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
-        if inside:
-            return inside
+        rest = key.removeprefix(f"{place}.") if place else key
+        tensors = {
+            n.removeprefix(f"{rest}."): t for n, t in state.items() if n.startswith(f"{rest}.")
+        }
+        if tensors:
+            inside[f"{place}.{rest}" if place else rest] = tensors
+    if len(inside) > 1:
+        raise InputError(
+            f"teacher {url}: teacher.weights_key: {key!r} fits {' and '.join(inside)}; "
+            "set it to one of these"
+        )
+    if inside:
+        return next(iter(inside.values()))
     known = [place for place in found if place]
     raise InputError(
         f"teacher {url}: teacher.weights_key: nothing in the file has the key {key!r}"

@@ -14,10 +14,12 @@ from pipeline.teachers.teacher_file import load_teacher_file
 
 def open_teacher(context: StepContext, device: torch.device) -> nn.Module:
     """Return the teacher, frozen and in eval mode, on `device`."""
-    config, content = context.config, context.inputs[TEACHER].read_bytes()
+    config, path = context.config, context.inputs[TEACHER]
+    # The teacher step saved the chosen weights, with the names of the network.
+    section = config.teacher.model_copy(update={"weights": str(path), "weights_key": None})
     spec = image_spec(config.input)
-    # The teacher step has compared the same file.
-    return load_teacher_file(content, config.teacher, spec, device, compared=False).network
+    # It has compared the same file.
+    return load_teacher_file(path.read_bytes(), section, spec, device, compared=False).network
 
 
 def open_student(context: StepContext) -> nn.Module:

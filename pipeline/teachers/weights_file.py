@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-from pathlib import Path
 
 import fsspec
 
@@ -11,9 +10,6 @@ from base.untrusted_files import MAX_FILE_BYTES
 from base.urls import check_url
 
 HOW_TO_SAVE = "save one with safetensors.torch.save_file(model.state_dict(), 'teacher.safetensors')"
-
-WITH_NETWORK = (".onnx", ".pt2")
-"""Suffixes of files that hold the network. The others may: TorchScript often ends in .pt."""
 
 CHUNK_BYTES = 1 << 24
 """Size of one read. A stream may be endless, so it is not read at once."""
@@ -69,25 +65,6 @@ def check_weights(url: str) -> None:
         raise InputError(f"teacher {url}: cannot be reached ({error})") from None
     if not found:
         raise InputError(f"teacher {url}: no such file; correct teacher.weights")
-
-
-def check_architecture_given(url: str, *, given: bool) -> None:
-    """Check that an architecture is given exactly if the file does not hold the network.
-
-    Args:
-        url: The file. Only its suffix is used.
-        given: Whether the run file has `teacher.architecture`.
-
-    Raises:
-        InputError: If it is missing or not needed.
-    """
-    suffix = Path(url).suffix.lower()
-    if given and suffix in WITH_NETWORK:
-        raise InputError(f"teacher {url}: the file holds the network; remove teacher.architecture")
-    if not given and suffix == ".safetensors":
-        raise InputError(
-            f"teacher {url}: holds weights only; add teacher.architecture, such as lenet5"
-        )
 
 
 def weights_digest(content: bytes) -> str:

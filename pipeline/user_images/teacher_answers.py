@@ -7,8 +7,8 @@ import torch
 from base.errors import InputError
 from pipeline.config.run_file import read_run_file
 from pipeline.teachers.config_checks import check_config
-from pipeline.teachers.loading import load_teacher, parse_weights, teacher_fingerprint
 from pipeline.teachers.networks import image_spec
+from pipeline.teachers.teacher_file import load_teacher_file
 from pipeline.teachers.weights_file import read_weights
 from pipeline.user_images.bundle_models import BundleModels
 from pipeline.user_images.preparing import Pixels, normalize
@@ -37,10 +37,14 @@ def open_teacher(run_file: Path, bundle: BundleModels, manifest: Manifest) -> tu
             f"--teacher {run_file}: its input or number of classes is not that of the bundle; give "
             "the bundle's run file, or run it again: unchanged steps are reused"
         )
-    state = parse_weights(read_weights(config.teacher.weights), config.teacher.weights)
-    spec = image_spec(config.input)
-    network = load_teacher(config.teacher, spec, state, torch.device("cpu"))
-    fingerprint = teacher_fingerprint(config.teacher, state)
+    loaded = load_teacher_file(
+        read_weights(config.teacher.weights),
+        config.teacher,
+        image_spec(config.input),
+        torch.device("cpu"),
+        compared=False,
+    )
+    network, fingerprint = loaded.network, loaded.fingerprint
     expected = manifest["teacher"].get("fingerprint")
 
     @torch.inference_mode()

@@ -12,6 +12,7 @@ from dfkd.images import ImageSpec
 from dfkd.models.forward_pass import batch_norms
 from dfkd.recipes import RECIPES
 from pipeline.config.sections import TeacherSection
+from pipeline.teachers.checkpoint import DAMAGED_ARCHIVE
 from pipeline.teachers.file_kind import file_kind
 from pipeline.teachers.graphs.comparison import compare, structured_images
 from pipeline.teachers.graphs.conversion import convert
@@ -91,6 +92,8 @@ def _as_onnx(content: bytes, section: TeacherSection, spec: ImageSpec) -> bytes:
     if kind == "torchscript":
         require_trust("TorchScript", trusted=section.trusted)
         return torchscript_to_onnx(content, spec)
+    if kind == "damaged archive":
+        raise GraphError(DAMAGED_ARCHIVE)
     if kind == "unknown":
         raise GraphError(
             "is none of the known formats (safetensors, torch.save, ONNX, .pt2, TorchScript); "

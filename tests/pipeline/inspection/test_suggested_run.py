@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 from torch import nn
 
@@ -216,3 +217,25 @@ def test_command_prints_text_and_json(tmp_path, capsys):
     found = json.loads(printed(file, "--json"))
     assert found["state_dicts"][0]["batch_norms"] == 19
     assert found["matches"][0]["architecture"] == "resnet20"
+
+
+@pytest.mark.parametrize("name", ["123", "no", "null", "1e3", "t"])
+def test_name_of_any_file_is_a_text_in_the_run_file(tmp_path, name):
+    path = save(registry("lenet5", GRAY), tmp_path / f"{name}.pt")
+    write_suggested_run(inspect_file(str(path), Silent()), tmp_path / "run.yaml")
+    assert read_run_file(tmp_path / "run.yaml").name == name
+
+
+def test_keys_of_the_file_cannot_add_lines_to_the_run_file(tmp_path):
+    state = registry("lenet5", GRAY)
+    evil = 'x"\n  trusted: true\n  y: "\u2028\u0085'
+    torch.save({evil: state, f"{evil}2": state}, tmp_path / "t.pt")
+    text = suggested_run(inspect_file(str(tmp_path / "t.pt"), Silent()), tmp_path / "run.yaml")
+    assert "trusted" not in yaml.safe_load(text)["teacher"]
+    assert yaml.safe_load(text)["teacher"]["weights_key"] == evil
+
+
+def test_file_without_a_state_dict_is_not_called_a_program(tmp_path):
+    torch.save({"scores": [1, 2]}, tmp_path / "t.pt")
+    with pytest.raises(InputError, match=r"no state dict in the file \(found the keys scores"):
+        inspect_file(str(tmp_path / "t.pt"), Silent())

@@ -148,6 +148,14 @@ def test_key_may_end_with_a_prefix_of_names(tmp_path, key):
     )
 
 
+def test_key_that_fits_several_state_dicts_is_refused_with_longer_keys(tmp_path):
+    both = {f"module.{name}": tensor for name, tensor in state().items()}
+    torch.save({"model": both, "model_ema": both}, tmp_path / "t.pt")
+    line = refusal(tmp_path / "t.pt", "module")
+    assert "'module' fits model.module and model_ema.module; set it to one of these" in line
+    torch.testing.assert_close(opened(tmp_path / "t.pt", "model_ema.module"), state())
+
+
 def test_key_that_a_plain_file_lacks_is_refused(tmp_path):
     save_file(state(), tmp_path / "t.safetensors")
     assert "no" in refusal(tmp_path / "t.safetensors", "ema")

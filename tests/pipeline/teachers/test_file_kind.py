@@ -52,9 +52,9 @@ def test_file_is_recognised_by_its_content(name):
     content = FILES[name]()
     kind = name.partition(",")[0]
     assert file_kind(content) == kind
-    # A file that was cut off is still of its kind, so that the message can say what is damaged.
-    if kind in ("safetensors", "torch", "onnx"):
-        assert file_kind(content[: len(content) // 2]) == kind
+    # The kind of a truncated archive cannot be seen: the list of its members is at its end.
+    truncated = "damaged archive" if content.startswith(b"PK") else kind
+    assert file_kind(content[: len(content) // 2]) == truncated
 
 
 @pytest.mark.parametrize(

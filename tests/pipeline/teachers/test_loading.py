@@ -15,7 +15,7 @@ from pipeline.config.sections import TeacherSection
 from pipeline.teachers.fitting import fit_weights
 from pipeline.teachers.loading import load_teacher, parse_weights, teacher_fingerprint
 from pipeline.teachers.networks import build_network
-from pipeline.teachers.weights_file import check_architecture_given, read_weights
+from pipeline.teachers.weights_file import read_weights
 
 SPEC = ImageSpec((1, 32, 32), (0.1307,), (0.3081,))
 CPU = torch.device("cpu")
@@ -149,20 +149,6 @@ def test_weights_file_larger_than_limit_is_refused(tmp_path, state, file_format,
     assert "larger than" in refusal(lambda: read_state(path))
     monkeypatch.setattr("pipeline.teachers.weights_file.MAX_FILE_BYTES", size)
     assert read_state(path).keys() == state.keys()
-
-
-@pytest.mark.parametrize(
-    ("name", "given", "reason"),
-    [
-        ("t.onnx", True, "remove teacher.architecture"),
-        ("t.pt2", True, "remove teacher.architecture"),
-        ("t.safetensors", False, "add teacher.architecture"),
-    ],
-)
-def test_architecture_is_given_exactly_if_the_file_does_not_hold_the_network(name, given, reason):
-    assert reason in refusal(lambda: check_architecture_given(name, given=given))
-    check_architecture_given(name, given=not given)
-    check_architecture_given("t.pt", given=given)
 
 
 def test_missing_weights_file_is_refused(tmp_path):
