@@ -128,6 +128,19 @@ class TestTeacher:
         assert found["agreement"]["fp32"]["count"] == 20
         assert found["agreement"]["int8"]["images"] == 20
 
+    def test_same_teacher_in_a_checkpoint_is_recognised(self, score, same_bundle, noise, tmp_path):
+        import torch
+        from safetensors.torch import load_file
+
+        from tests.support.quick_run import EXAMPLE, QUICK
+
+        state = load_file(EXAMPLE / "teacher.safetensors")
+        wrapped = {f"module.{name}": value for name, value in state.items()}
+        torch.save({"model": {}, "model_ema": wrapped, "model_raw": wrapped}, tmp_path / "t.ckpt")
+        section = {**QUICK["teacher"], "weights": "t.ckpt", "weights_key": "model_ema"}
+        run_file = write_run(tmp_path, name="same", student="same", teacher=section)
+        assert score(same_bundle, "--images", noise, "--teacher", run_file)["notes"] == []
+
     def test_other_teacher_is_noted(self, score, same_bundle, noise, tmp_path):
         from safetensors.torch import load_file, save_file
 
