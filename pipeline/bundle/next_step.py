@@ -11,8 +11,8 @@ from targets.bundle.verdict import Outcome
 def next_step(manifest: Manifest) -> str:
     """Return what to change in the run file, or "" if the verdict is pass or there is none.
 
-    If the float32 model passes and the int8 model does not, quantization is the cause; otherwise it
-    is the distillation.
+    If the float32 model reaches the threshold and the int8 model does not, quantization is the
+    cause; otherwise it is the distillation.
 
     Args:
         manifest: The manifest of a run's bundle.
@@ -20,17 +20,18 @@ def next_step(manifest: Manifest) -> str:
     verdict = manifest["verdict"]
     if verdict is None or verdict["outcome"] == Outcome.PASS:
         return ""
-    if verdict["outcome"] == Outcome.INCONCLUSIVE and verdict["probes"]["faults"]:
+    # Bundles of earlier versions have no judgement of their probes.
+    if faults := verdict.get("probes", {}).get("faults"):
         return (
-            "check input.mean, input.std and input.value_range, and the warnings of "
-            "`datafree-edge check`"
+            f"{'; '.join(faults)}: check input.mean, input.std and input.value_range, and the "
+            "warnings of `datafree-edge check`"
         )
     if verdict["outcome"] == Outcome.INCONCLUSIVE:
         return _after_inconclusive(manifest)
     run = manifest["run"]
     float_model = manifest["targets"][verdict["target"]]["fp32"]
     agreement = f"the float32 model has {100 * float_model['agreement']:.2f} %"
-    if float_model["outcome"] == Outcome.PASS:
+    if float_model["agreement"] >= verdict["threshold"]:
         return f"{agreement}, so quantization is the cause: {_for_quantization(run['quantize'])}"
     if run["student"] == "same":
         return (

@@ -47,8 +47,9 @@ def check_output(output: Path) -> None:
         InputError: If the folder cannot be written, or holds something other than a bundle.
     """
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        probe = output.parent / f".{uuid.uuid4().hex}.part"
+        # No folder is left behind by a check.
+        parent = next(folder for folder in output.absolute().parents if folder.exists())
+        probe = parent / f".{uuid.uuid4().hex}.part"
         probe.mkdir()
         probe.rmdir()
     except OSError as error:

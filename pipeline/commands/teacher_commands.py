@@ -29,9 +29,11 @@ def inspect(
     """
     from pipeline.inspection.contents import inspect_file
     from pipeline.inspection.lines import content_lines
-    from pipeline.inspection.suggested_run import write_suggested_run
+    from pipeline.inspection.suggested_run import check_run_file, write_suggested_run
     from pipeline.training.progress import reporter
 
+    if write is not None:
+        check_run_file(write)
     with reporter() as progress:
         contents = inspect_file(file, progress)
     if as_json:

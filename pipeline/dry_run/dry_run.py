@@ -128,7 +128,8 @@ def _dry_run(config: RunConfig, advance: Advance) -> DryRun:
         started = perf_counter()
         advance(1)
         forms = _graphs(config, root.cpu(), prepared.cpu(), advance)
-        slow = [str(f) for f in lint_model(forms["int8-float-weights"]) if f.severity == "warning"]
+        findings = lint_model(forms["int8-float-weights"])
+        slow = [str(f).removeprefix("warning: ") for f in findings if f.severity == "warning"]
         stages.append(Stage("export", perf_counter() - started, 0))
         stages += _run_graphs(config, forms, root, prepared, images.cpu(), advance)
     needed = max(stage.bytes for stage in stages)

@@ -6,7 +6,10 @@ from base.duration import duration
 from pipeline.dry_run.dry_run import DryRun
 
 LISTED = 8
-"""Largest number of names or warnings in one list."""
+"""Largest number of names in one list."""
+
+SLOW_LISTED = 3
+"""Largest number of slow operations that are listed."""
 
 
 def dry_run_lines(found: DryRun) -> Iterator[str]:
@@ -25,10 +28,11 @@ def dry_run_lines(found: DryRun) -> Iterator[str]:
         yield f"  float: {layer.name}, {100 * layer.share:.1f} % ({layer.reason})"
     if network.uncalled:
         yield f"never called, ignored: {_listed(network.uncalled)}"
-    for warning in found.slow[:LISTED]:
-        yield f"slow on TensorRT: {warning.removeprefix('warning: ')}"
-    if len(found.slow) > LISTED:
-        yield f"  and {len(found.slow) - LISTED} more; `datafree-edge lint` lists all"
+    for warning in found.slow[:SLOW_LISTED]:
+        yield f"slow on TensorRT: {warning}"
+    if len(found.slow) > SLOW_LISTED:
+        more = len(found.slow) - SLOW_LISTED
+        yield f"  and {more} more; after a run, `datafree-edge lint` lists all"
     yield f"estimated memory: {found.memory_bytes / 2**30:.1f} GiB"
     yield f"estimated time: {duration(found.seconds)}"
     for stage in found.stages:

@@ -21,14 +21,25 @@ LISTED = 4
 """Largest number of other choices in a comment."""
 
 
+def check_run_file(run_file: Path) -> None:
+    """Check that a run file can be written.
+
+    Raises:
+        InputError: If the file exists, or if its folder does not.
+    """
+    if run_file.exists():
+        raise InputError(f"{run_file}: already exists; choose another name for --write")
+    if not run_file.absolute().parent.is_dir():
+        raise InputError(f"{run_file}: its folder does not exist; create it first")
+
+
 def write_suggested_run(contents: FileContents, run_file: Path) -> None:
     """Write the suggested run file.
 
     Raises:
-        InputError: If the file exists, or if the teacher's file suggests none.
+        InputError: As `check_run_file`, or if the teacher's file suggests none.
     """
-    if run_file.exists():
-        raise InputError(f"{run_file}: already exists; choose another name for --write")
+    check_run_file(run_file)
     write_durably(run_file, suggested_run(contents, run_file))
 
 

@@ -74,7 +74,7 @@ def _from_graph(
     compared: bool,
 ) -> LoadedTeacher:
     made = load_graph(content, section, spec, compared=compared)
-    network = made.network.requires_grad_(False).to(device)
+    network = made.network.eval().requires_grad_(False).to(device)
     label = f"teacher {section.weights}"
     logits = logits_of_blank_image(network, spec, section.classes, label)
     if not torch.isfinite(logits).all():

@@ -35,7 +35,7 @@ class GraphBuilder:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.network = GraphNetwork().eval()
-        self.network.add_module(CONSTANTS, nn.Module())
+        self.network.add_module(CONSTANTS, nn.Module().eval())
         self.steps: list[Step] = []
         self.node = ""
         self.permuted: dict[str, tuple[Traced, tuple[int, ...]]] = {}

@@ -17,7 +17,11 @@ from pipeline.cli import main
 from pipeline.config.run_file import read_run_file
 from pipeline.inspection.contents import inspect_file
 from pipeline.inspection.lines import content_lines
-from pipeline.inspection.suggested_run import suggested_run, write_suggested_run
+from pipeline.inspection.suggested_run import (
+    check_run_file,
+    suggested_run,
+    write_suggested_run,
+)
 from pipeline.teachers.config_checks import check_config
 from pipeline.teachers.network_checks import check_networks
 from pipeline.teachers.torchvision_on_cpu import import_torchvision
@@ -239,3 +243,8 @@ def test_file_without_a_state_dict_is_not_called_a_program(tmp_path):
     torch.save({"scores": [1, 2]}, tmp_path / "t.pt")
     with pytest.raises(InputError, match=r"no state dict in the file \(found the keys scores"):
         inspect_file(str(tmp_path / "t.pt"), Silent())
+
+
+def test_folder_of_the_run_file_must_exist(tmp_path):
+    with pytest.raises(InputError, match="its folder does not exist"):
+        check_run_file(tmp_path / "none" / "run.yaml")

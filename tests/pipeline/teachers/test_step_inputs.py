@@ -94,3 +94,4 @@ def test_teacher_of_every_kind_of_file_is_opened_by_later_steps(tmp_path, networ
         if student == "same":
             opened = open_student(later)
             torch.testing.assert_close(opened(images), expected, rtol=0, atol=1e-5)
+        assert not any(module.training for module in open_teacher(later, CPU).modules())
