@@ -26,7 +26,8 @@ class CompiledForCpu:
 
     Attributes:
         files: File of the compiled graph for each precision.
-        notes: Fingerprint, integer layers, parity and milliseconds, for the record and the report.
+        notes: Fingerprint, integer layers, parity (share of equal predictions among the clear ones)
+            and milliseconds, for the record and the report.
         summary: One line for the user.
     """
 
@@ -74,7 +75,7 @@ def compile_for_cpu(
             ],
         }
     for precision, parity in check_parity(exported, files, golden, counting).items():
-        notes[precision]["parity"] = parity.same
+        notes[precision]["parity"] = parity.same_clear
     session = open_session(files["fp32"])
     (images,) = session.get_inputs()
     batch = images.shape[0] if isinstance(images.shape[0], int) else 1
