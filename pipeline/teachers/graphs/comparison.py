@@ -154,7 +154,7 @@ def _error(found: Tensor, expected: NDArray[Any]) -> float:
     """Return the largest difference; infinite for other shapes, and for NaN in only one."""
     if found.numel() != expected.size:
         return float("inf")
-    first, second = found.numpy().reshape(-1).astype(float), expected.reshape(-1).astype(float)
+    first, second = found.double().numpy().reshape(-1), expected.reshape(-1).astype(float)
     same = (first == second) | (np.isnan(first) & np.isnan(second))
     with np.errstate(invalid="ignore"):
         differences = np.nan_to_num(np.abs(first - second), nan=np.inf)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from onnx import NodeProto, numpy_helper
+from onnx import NodeProto, TensorProto, numpy_helper
 
 from base.errors import first_line
 from dfkd.images import ImageSpec
@@ -16,7 +16,7 @@ from pipeline.teachers.graphs.input_layout import GraphInput
 from pipeline.teachers.graphs.network import GraphNetwork
 from pipeline.teachers.graphs.node import Node
 from pipeline.teachers.graphs.operators.table import OPERATORS
-from pipeline.teachers.graphs.values import Sequence, Static, Traced, Value
+from pipeline.teachers.graphs.values import Array, Sequence, Static, Traced, Value
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def convert(file: GraphFile, given: GraphInput, spec: ImageSpec, output: str) ->
     values: dict[str, Value] = {
         tensor.name: Static((array, array), tensor.name)
         for tensor in graph.initializer
-        for array in (numpy_helper.to_array(tensor),)
+        for array in (_array(tensor),)
     }
     values[file.input] = given.add_to(builder)
     readers = Counter(name for node in graph.node for name in node.input)
@@ -77,8 +77,25 @@ def convert(file: GraphFile, given: GraphInput, spec: ImageSpec, output: str) ->
     result = values[output]
     if not isinstance(result, Traced):
         raise GraphError(f"its output {output} does not depend on the images; export it again")
+    if output not in made:
+        raise GraphError(f"its output {output} does not depend on an operator; export it again")
+    kind = result.examples[0].dtype
+    if not kind.is_floating_point:
+        raise GraphError(
+            f"its output {output} has the type {str(kind).removeprefix('torch.')}, but logits are "
+            "floating-point numbers; export it with the logits as output"
+        )
     builder.network.set_steps(builder.steps, result.name)
     return Conversion(builder.network, made)
+
+
+def _array(tensor: TensorProto) -> Array:
+    try:
+        return numpy_helper.to_array(tensor)
+    except Exception as error:  # Of several types.
+        raise GraphError(
+            f"tensor {tensor.name[:80]} cannot be read ({first_line(error)}); export it again"
+        ) from None
 
 
 def _refuse_subgraphs(nodes: Iterable[NodeProto]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from onnx import TensorProto, shape_inference
 
-from base.errors import InputError
+from base.errors import InputError, first_line
 from pipeline.teachers.graphs.errors import GraphError
 from pipeline.teachers.graphs.graph_file import read_graph_file
 from pipeline.teachers.graphs.input_layout import (
@@ -58,7 +58,12 @@ def describe_graph(content: bytes, url: str) -> GraphDescription:
         raise InputError(f"teacher {url}: {error}") from None
     for output in file.model.graph.output:
         output.ClearField("type")  # It is inferred: some exporters leave it out.
-    graph = shape_inference.infer_shapes(file.model).graph
+    try:
+        graph = shape_inference.infer_shapes(file.model).graph
+    except Exception as error:  # Of several types.
+        raise InputError(
+            f"teacher {url}: invalid ONNX graph ({first_line(error)}); export it again"
+        ) from None
     layout: Layout | None = None
     if len(file.sizes) == 4:
         is_last = moves_channels_first(file) or (

@@ -7,6 +7,7 @@ from onnx import GraphProto, ModelProto, TensorProto, inliner
 
 from base.errors import first_line
 from pipeline.teachers.graphs.errors import GraphError
+from targets.graph.graph_file import all_tensors
 
 MAX_ONNX_BYTES = 2 << 30
 """Largest size of a protobuf message."""
@@ -58,7 +59,7 @@ def read_graph_file(content: bytes) -> GraphFile:
 
     Raises:
         GraphError: If it is damaged or quantized, has its weights in other files, another type than
-            float32, or not exactly one input.
+            float32, no outputs, or not exactly one input.
     """
     if len(content) >= MAX_ONNX_BYTES:
         raise GraphError(
@@ -69,7 +70,7 @@ def read_graph_file(content: bytes) -> GraphFile:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf raises its own types.
         raise GraphError(f"damaged ONNX file ({first_line(error)}); export it again") from None
-    _require_weights_inside(model)
+    _check_tensors(model)
     _check_operators(model)
     for output in model.graph.output:
         # The checker needs a shape, which some exporters leave out. Nothing else reads it.
@@ -80,26 +81,36 @@ def read_graph_file(content: bytes) -> GraphFile:
     except Exception as error:  # Of several types.
         raise GraphError(f"invalid ONNX graph ({first_line(error)}); export it again") from None
     _check_operators(model)
-    opset = next(x.version for x in model.opset_import if x.domain in STANDARD_DOMAINS)
+    opset = max((x.version for x in model.opset_import if x.domain in STANDARD_DOMAINS), default=0)
+    if opset < 1:
+        raise GraphError("names no version of the standard operators; export it again")
     name, kind, sizes = _input_of(model.graph)
     outputs = tuple(output.name for output in model.graph.output)
+    if not outputs:
+        raise GraphError("has no outputs, but must have one, the logits; export it again")
     return GraphFile(model, opset, name, kind, sizes, outputs)
 
 
-def _require_weights_inside(model: ModelProto) -> None:
-    tensors = [*model.graph.initializer]
-    for node in model.graph.node:
-        tensors += [attribute.t for attribute in node.attribute if attribute.HasField("t")]
-    for tensor in tensors:
+def _check_tensors(model: ModelProto) -> None:
+    """Raise GraphError for a tensor that is stored elsewhere, or has a refused type."""
+    if model.graph.sparse_initializer:
+        raise GraphError("has sparse weights; export it with dense ones")
+    for tensor in all_tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
             raise GraphError(
                 "its weights are in another file; save it with the weights inside, with "
                 "onnx.save(onnx.load('model.onnx'), 'teacher.onnx')"
             )
+        _require_known_type(tensor.data_type, f"tensor {tensor.name[:80]}")
         if tensor.data_type in REFUSED_TYPES and len(tensor.dims) > 0:
             raise GraphError(
                 f"its weights are in {REFUSED_TYPES[tensor.data_type]}; export it in float32"
             )
+
+
+def _require_known_type(kind: int, what: str) -> None:
+    if kind not in TensorProto.DataType.values():
+        raise GraphError(f"{what} has the type {kind}, which ONNX does not define; export it again")
 
 
 def _check_operators(model: ModelProto) -> None:
@@ -128,6 +139,7 @@ def _input_of(graph: GraphProto) -> tuple[str, int, tuple[int | None, ...]]:
             "network with images as its only input"
         )
     kind = inputs[0].type.tensor_type
+    _require_known_type(kind.elem_type, f"its input {inputs[0].name[:80]}")
     sizes = tuple(
         dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
         for dim in kind.shape.dim

@@ -208,6 +208,15 @@ def test_graphs_that_cannot_be_teachers_are_refused_in_one_line():
     assert "add teacher.architecture" in refusal(b"\x80\x02}q\x00.")
 
 
+def test_operator_whose_inputs_do_not_fit_prints_no_traceback(capfd, caplog):
+    nodes = [helper.make_node("Concat", ["x", "row"], ["y"], axis=0)]
+    assert "operator Concat: its inputs do not fit" in refusal(
+        graph(nodes, BYTES.shape, [("row", floats(3))])
+    )
+    assert not caplog.records
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_weights_in_another_file_are_refused(tmp_path):
     nodes, constants = plain_classifier()
     model = graph(nodes, BYTES.shape, constants)
