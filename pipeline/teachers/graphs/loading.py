@@ -13,7 +13,7 @@ from dfkd.models.forward_pass import batch_norms
 from dfkd.recipes import RECIPES
 from pipeline.config.sections import TeacherSection
 from pipeline.teachers.file_kind import file_kind
-from pipeline.teachers.graphs.comparison import compare, structured_images
+from pipeline.teachers.graphs.comparison import compare, compared_images
 from pipeline.teachers.graphs.conversion import convert
 from pipeline.teachers.graphs.errors import GraphError
 from pipeline.teachers.graphs.graph_file import GraphFile, read_graph_file
@@ -64,15 +64,17 @@ def load_graph(
         file = read_graph_file(onnx)
         given = GraphInput.of(file, spec)
         output = _chosen_output(file, section)
-        removed = without_softmax(file.model.graph, output)
+        images = compared_images(spec)
+        shape = (given.batch or 2, *given.arrays(images).shape[1:])
+        removed = without_softmax(file, output, shape)
         conversion = convert(file, given, spec, output)
         network: nn.Module = conversion.network
         notes = list(_notes(file, given, removed, conversion.network))
         if compared:
-            logits = compare(file, given, spec, conversion)
+            logits = compare(file, given, images, conversion)
         else:
             with torch.no_grad():
-                logits = network(spec.normalise(structured_images(spec)))
+                logits = network(images)
     except GraphError as error:
         raise InputError(f"teacher {section.weights}: {error}") from None
     if _are_probabilities(logits):

@@ -94,6 +94,55 @@ def test_a_softmax_at_the_end_is_left_out(operators):
     assert (logits.sum(1) - 1).abs().min() > 1e-3
 
 
+def softmax_on(shape, *, opset=17, **attributes):
+    """Return a graph whose scores (N, 6) get a softmax in another shape."""
+    last = [
+        helper.make_node("Reshape", ["scores", "shape"], ["a"]),
+        helper.make_node("Softmax", ["a"], ["b"], **attributes),
+        helper.make_node("Reshape", ["b", "flat"], ["y"]),
+    ]
+    constants = [("shape", np.array(shape)), ("flat", np.array([-1, 6]))]
+    nodes, _ = classifier(*last)
+    weights = ("conv.weight", 5 * floats(6, 3, 3, 3))
+    return graph(nodes, BYTES.shape, [weights, *constants], opset=opset)
+
+
+@pytest.mark.parametrize(
+    ("model", "is_removed"),
+    [
+        (softmax_on([-1, 6], axis=1), True),
+        (softmax_on([-1, 6, 1, 1], axis=1), True),
+        (softmax_on([-1, 6, 1, 1], axis=-3), True),
+        (softmax_on([-1, 2, 3], axis=1, opset=11), True),
+        (softmax_on([-1, 2, 3], opset=11), True),
+        (softmax_on([-1, 2, 3], axis=2, opset=11), False),
+        (softmax_on([-1, 2, 3], axis=2), False),
+        (softmax_on([-1, 2, 3], axis=1), False),
+    ],
+)
+def test_softmax_is_left_out_only_if_it_covers_all_classes(model, is_removed):
+    found = loaded(model, BYTES, classes=6)
+    assert any("left out" in note for note in found.notes) == is_removed
+    images = floats(64, 3, 6, 8)
+    logits = found.network(torch.from_numpy(images)).detach().numpy()
+    expected = run_graph(model, images)
+    np.testing.assert_array_equal(logits.argmax(1), expected.argmax(1))
+    if not is_removed:
+        np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_softmax_over_the_only_axis_of_a_single_image_is_left_out():
+    last = [
+        helper.make_node("Reshape", ["scores", "five"], ["a"]),
+        helper.make_node("Softmax", ["a"], ["b"], axis=0),
+        helper.make_node("Reshape", ["b", "row"], ["y"]),
+    ]
+    sizes = [("five", np.array([5])), ("row", np.array([1, 5]))]
+    nodes, constants = classifier(*last, constants=sizes)
+    model = graph(nodes, BYTES.shape, constants, batch=1)
+    assert "Softmax at the end is left out" in loaded(model, BYTES).notes[0]
+
+
 def test_probabilities_that_are_averaged_get_a_logarithm():
     nodes, constants = classifier(
         helper.make_node("Softmax", ["scores"], ["a"]),
