@@ -4,19 +4,19 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from onnx import NodeProto, TensorProto, numpy_helper
+from onnx import NodeProto
 
 from base.errors import first_line
 from dfkd.images import ImageSpec
 from pipeline.teachers.graphs.builder import GraphBuilder
 from pipeline.teachers.graphs.errors import GraphError
 from pipeline.teachers.graphs.folding import fold
-from pipeline.teachers.graphs.graph_file import GraphFile
+from pipeline.teachers.graphs.graph_file import GraphFile, read_tensor
 from pipeline.teachers.graphs.input_layout import GraphInput
 from pipeline.teachers.graphs.network import GraphNetwork
 from pipeline.teachers.graphs.node import Node
 from pipeline.teachers.graphs.operators.table import OPERATORS
-from pipeline.teachers.graphs.values import Array, Sequence, Static, Traced, Value
+from pipeline.teachers.graphs.values import Sequence, Static, Traced, Value
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def convert(file: GraphFile, given: GraphInput, spec: ImageSpec, output: str) ->
     values: dict[str, Value] = {
         tensor.name: Static((array, array), tensor.name)
         for tensor in graph.initializer
-        for array in (_array(tensor),)
+        for array in (read_tensor(tensor),)
     }
     values[file.input] = given.add_to(builder)
     readers = Counter(name for node in graph.node for name in node.input)
@@ -87,15 +87,6 @@ def convert(file: GraphFile, given: GraphInput, spec: ImageSpec, output: str) ->
         )
     builder.network.set_steps(builder.steps, result.name)
     return Conversion(builder.network, made)
-
-
-def _array(tensor: TensorProto) -> Array:
-    try:
-        return numpy_helper.to_array(tensor)
-    except Exception as error:  # Of several types.
-        raise GraphError(
-            f"tensor {tensor.name[:80]} cannot be read ({first_line(error)}); export it again"
-        ) from None
 
 
 def _refuse_subgraphs(nodes: Iterable[NodeProto]) -> None:

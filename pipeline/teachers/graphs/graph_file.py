@@ -1,9 +1,11 @@
 """Read an ONNX graph from an untrusted file. No other file is read."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
-from onnx import GraphProto, ModelProto, TensorProto, inliner
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, TensorProto, inliner, numpy_helper
 
 from base.errors import first_line
 from pipeline.teachers.graphs.errors import GraphError
@@ -89,6 +91,20 @@ def read_graph_file(content: bytes) -> GraphFile:
     if not outputs:
         raise GraphError("has no outputs, but must have one, the logits; export it again")
     return GraphFile(model, opset, name, kind, sizes, outputs)
+
+
+def read_tensor(tensor: TensorProto) -> NDArray[Any]:
+    """Return the values of a tensor.
+
+    Raises:
+        GraphError: If they cannot be read.
+    """
+    try:
+        return numpy_helper.to_array(tensor)
+    except Exception as error:  # Of several types.
+        raise GraphError(
+            f"tensor {tensor.name[:80]} cannot be read ({first_line(error)}); export it again"
+        ) from None
 
 
 def _check_tensors(model: ModelProto) -> None:

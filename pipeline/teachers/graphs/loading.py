@@ -1,5 +1,6 @@
 """Load a teacher whose file holds the network."""
 
+import json
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +18,9 @@ from pipeline.teachers.graphs.comparison import compare, compared_images
 from pipeline.teachers.graphs.conversion import convert
 from pipeline.teachers.graphs.errors import GraphError
 from pipeline.teachers.graphs.graph_file import GraphFile, read_graph_file
-from pipeline.teachers.graphs.input_layout import GraphInput, normalizing_operators
+from pipeline.teachers.graphs.input_layout import GraphInput
 from pipeline.teachers.graphs.network import GraphNetwork
+from pipeline.teachers.graphs.normalization import normalizing_operators
 from pipeline.teachers.graphs.probabilities import without_softmax
 from pipeline.teachers.graphs.programs import (
     program_to_onnx,
@@ -110,15 +112,19 @@ def _chosen_output(file: GraphFile, section: TeacherSection) -> str:
     if chosen is None:
         raise GraphError(
             f"has {len(names)} outputs ({listed}); set teacher.output to the one with the logits, "
-            f"such as output: {names[0]}"
+            f"such as output: {json.dumps(names[0])}"
         )
     if isinstance(chosen, int) and chosen < len(names):
         return names[chosen]
     if chosen not in names:
-        raise GraphError(
-            f"has no output {chosen!r}{did_you_mean(str(chosen), names)}; its outputs: {listed}"
-        )
+        raise GraphError(f"has no output {chosen!r}{_hint(chosen, names)}; its outputs: {listed}")
     return str(chosen)
+
+
+def _hint(chosen: int | str, names: tuple[str, ...]) -> str:
+    if str(chosen) in names:
+        return f", but one of this name; set teacher.output: {json.dumps(str(chosen))}"
+    return did_you_mean(str(chosen), names)
 
 
 def _notes(
@@ -127,9 +133,9 @@ def _notes(
     found = []
     if given.layout != "NCHW":
         found.append(f"takes its images as {given.layout}")
-    operators = normalizing_operators(file.model.graph, file.input)
+    operators = normalizing_operators(file)
     if operators:
-        found.append(f"normalises its images itself ({', '.join(operators)})")
+        found.append(f"normalizes its images itself ({', '.join(operators)})")
     if removed is not None:
         found.append(f"{removed} at the end is left out, so that it returns logits")
     if not batch_norms(network):

@@ -178,7 +178,7 @@ def test_images_with_channels_last_are_taken_without_a_transpose():
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_bytes_and_normalisation_in_the_graph():
+def test_bytes_and_normalization_in_the_graph():
     first = [
         helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
         helper.make_node("Sub", ["f", "mean"], ["s"]),
@@ -187,7 +187,7 @@ def test_bytes_and_normalisation_in_the_graph():
     constants = [("mean", np.float32([124, 116, 104])), ("std", np.float32([58, 57, 57]))]
     model = channels_last(first, TensorProto.UINT8, constants)
     found = loaded(model, BYTES)
-    assert any("normalises its images itself (Sub, Div)" in note for note in found.notes)
+    assert any("normalizes its images itself (Sub, Div)" in note for note in found.notes)
     images = RNG.integers(0, 256, (4, 3, 6, 8)).astype(np.uint8)
     given = torch.from_numpy(images).float().requires_grad_()
     logits = found.network(given)
@@ -200,7 +200,7 @@ def test_bytes_and_normalisation_in_the_graph():
     floating = channels_last(first[1:], TensorProto.FLOAT, constants)
     floating.graph.node[0].input[0] = "x"
     line = refusal(floating, ImageSpec((3, 6, 8), (0.5,) * 3, (0.2,) * 3))
-    assert "normalises its images itself (Sub, Div" in line
+    assert "normalizes its images itself (Sub, Div" in line
 
 
 def test_one_of_several_outputs_is_chosen():
@@ -209,10 +209,22 @@ def test_one_of_several_outputs_is_chosen():
     model.graph.output.append(helper.make_tensor_value_info("p", TensorProto.FLOAT, None))
     line = refusal(model)
     assert "has 2 outputs (y, p)" in line and "teacher.output" in line
+    assert 'such as output: "y"' in line
     assert "no output 'z'" in refusal(model, output="z")
     images = torch.rand(2, 3, 6, 8)
     by_name = loaded(model, BYTES, output="y").network(images)
     torch.testing.assert_close(loaded(model, BYTES, output=0).network(images), by_name)
+
+
+def test_name_of_digits_needs_quotes_and_the_messages_say_so():
+    nodes, constants = classifier(helper.make_node("Identity", ["scores"], ["495"]))
+    model = graph(nodes, BYTES.shape, constants)
+    model.graph.output[0].name = "495"
+    model.graph.output.append(helper.make_tensor_value_info("p", TensorProto.FLOAT, None))
+    assert 'such as output: "495"' in refusal(model)
+    line = refusal(model, output=495)
+    assert 'no output 495, but one of this name; set teacher.output: "495"' in line
+    assert loaded(model, BYTES, output="495").network is not None
 
 
 def test_graphs_that_cannot_be_teachers_are_refused_in_one_line():
