@@ -28,7 +28,7 @@ QUANTIZED = frozenset(
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
-REFUSED_TYPES = {
+REFUSED_TYPES: dict[int, str] = {
     TensorProto.FLOAT16: "float16",
     TensorProto.BFLOAT16: "bfloat16",
     TensorProto.DOUBLE: "float64",

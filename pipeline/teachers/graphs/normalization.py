@@ -77,7 +77,8 @@ def _constants(graph: GraphProto) -> dict[str, TensorProto | None]:
 def _value(constant: NodeProto) -> TensorProto | None:
     for attribute in constant.attribute:
         if attribute.name == "value" and attribute.type == AttributeProto.TENSOR:
-            return attribute.t
+            tensor: TensorProto = attribute.t
+            return tensor
         if attribute.name == "value_float" and attribute.type == AttributeProto.FLOAT:
             return helper.make_tensor("", TensorProto.FLOAT, [], [attribute.f])
     return None
