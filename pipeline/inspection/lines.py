@@ -49,8 +49,8 @@ def _graph_lines(graph: GraphDescription) -> Iterator[str]:
     for name, sizes in graph.outputs.items():
         yield f"output: {name} {_sizes(sizes)}"
     yield f"opset {graph.opset}, {graph.batch_norms} batch norms"
-    if graph.normalises:
-        yield f"normalizes its images itself: {', '.join(graph.normalises)}"
+    if graph.normalizes:
+        yield f"normalizes its images itself: {', '.join(graph.normalizes)}"
     operators = ", ".join(f"{count} {name}" for name, count in graph.operators.items())
     yield f"operators: {operators}"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 from onnx.external_data_helper import (
     ExternalDataInfo,
     load_external_data_for_tensor,
@@ -40,7 +40,7 @@ def read_graph(path: Path) -> ModelProto:
     if not model.graph.node:
         # An empty file parses as an empty model.
         raise ValueError(f"{path}: not an ONNX file, or one without nodes")
-    external = [tensor for tensor in _all_tensors(model) if uses_external_data(tensor)]
+    external = [tensor for tensor in all_tensors(model) if uses_external_data(tensor)]
     total = size + sum(_external_bytes(tensor, path) for tensor in external)
     if total > MAX_GRAPH_BYTES:
         raise ValueError(f"{path}: {total:,} bytes with its tensors, more than {MAX_GRAPH_BYTES:,}")
@@ -53,9 +53,14 @@ def read_graph(path: Path) -> ModelProto:
     return model
 
 
-def _all_tensors(model: ModelProto) -> Iterator[TensorProto]:
+def all_tensors(model: ModelProto) -> Iterator[TensorProto]:
+    """Yield every tensor of a model: also those of functions, subgraphs and sparse tensors.
+
+    Fields that are not set yield empty tensors.
+    """
     yield from _graph_tensors(model.graph)
     for function in model.functions:
+        yield from _attribute_tensors(function.attribute_proto)
         yield from _node_tensors(function.node)
     for info in model.training_info:
         yield from _graph_tensors(info.initialization)
@@ -71,13 +76,17 @@ def _graph_tensors(graph: GraphProto) -> Iterator[TensorProto]:
 
 def _node_tensors(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
     for node in nodes:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
-            for inner in (attribute.g, *attribute.graphs):
-                # An attribute of another type has an empty graph.
-                yield from _graph_tensors(inner) if inner.node or inner.initializer else ()
+        yield from _attribute_tensors(node.attribute)
+
+
+def _attribute_tensors(attributes: Iterable[AttributeProto]) -> Iterator[TensorProto]:
+    for attribute in attributes:
+        yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+        # An attribute of another type has an empty graph.
+        for inner in (attribute.g, *attribute.graphs):
+            yield from _graph_tensors(inner)
 
 
 def _external_bytes(tensor: TensorProto, path: Path) -> int:

@@ -15,7 +15,7 @@ from pipeline.teachers.graphs.input_layout import GraphInput
 
 
 def plain_spec(shape):
-    """Return images in [0, 1] without normalisation."""
+    """Return images in [0, 1] without normalization."""
     return ImageSpec(shape, (0.0,) * shape[0], (1.0,) * shape[0])
 
 

@@ -1,5 +1,6 @@
 """Build a `GraphNetwork`: each call is added to it, and run on tensors without data."""
 
+import logging
 import re
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,10 @@ from pipeline.teachers.graphs.values import BATCHES, Array, Static, Traced, line
 
 CONSTANTS = "constants"
 """Name of the module that holds tensors that are not trained."""
+
+
+FAKE_TENSOR_LOG = logging.getLogger("torch._subclasses.fake_tensor")
+"""Prints a traceback for some calls that fail; the error says it in one line."""
 
 
 class GraphBuilder:
@@ -81,6 +86,7 @@ class GraphBuilder:
 
     def _run(self, step: Step, index: int) -> dict[str, Any]:
         values = {name: self._values[name][index] for name in step.reads}
+        logged, FAKE_TENSOR_LOG.disabled = FAKE_TENSOR_LOG.disabled, True
         try:
             with self._fake, torch.no_grad():
                 return self.network.run(step, values)
@@ -88,6 +94,8 @@ class GraphBuilder:
             raise GraphError(
                 f"its inputs do not fit ({first_line(error)}); check the graph with ONNX Runtime"
             ) from None
+        finally:
+            FAKE_TENSOR_LOG.disabled = logged
 
     def layer(
         self, key: tuple[Any, ...], name: str, make: Callable[[], nn.Module], *arguments: Any

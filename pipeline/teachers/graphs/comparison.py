@@ -1,4 +1,4 @@
-"""Compare a converted network with ONNX Runtime on structured images."""
+"""Compare a converted network with ONNX Runtime."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from base.errors import first_line
 from dfkd.images import ImageSpec
+from pipeline.input_checks.structured_images import structured_images
 from pipeline.teachers.graphs.conversion import Conversion
 from pipeline.teachers.graphs.errors import GraphError
 from pipeline.teachers.graphs.graph_file import GraphFile
@@ -29,43 +30,32 @@ SMALLEST_SCALE = 1e-2
 Arrays = dict[str, NDArray[Any]]
 
 
-def structured_images(spec: ImageSpec) -> Tensor:
-    """Return six raw images (6, C, H, W): flat, gradients, stripes, a checkerboard and noise.
+def compared_images(spec: ImageSpec) -> Tensor:
+    """Return six normalized images (6, C, H, W): drawings and textures.
 
-    The values are whole numbers if the range of values is wide enough.
+    The raw values are whole numbers if the range of values is wide enough.
     """
-    channels, height, width = spec.shape
     low, high = spec.value_range
-    rows = torch.linspace(0, 1, height).view(1, height, 1)
-    columns = torch.linspace(0, 1, width).view(1, 1, width)
-    noise = torch.rand(channels, height, width, generator=torch.Generator().manual_seed(0))
-    shades = torch.linspace(0.5, 1, channels).view(channels, 1, 1)
-    stripes = (columns * width / 3).floor() % 2
-    board = ((rows * height / 4).floor() + (columns * width / 4).floor()) % 2
-    flat = torch.full((1, 1, 1), 0.5)
-    patterns = [flat, rows * (1 - columns), columns, stripes, board * shades, noise]
-    images = torch.stack([pattern.expand(spec.shape) for pattern in patterns])
-    raw = low + (high - low) * images
-    return raw.round() if high - low >= 64 else raw
+    raw = low + (high - low) * structured_images(6, spec.shape)
+    return spec.normalise(raw.round() if high - low >= 64 else raw)
 
 
-def compare(file: GraphFile, given: GraphInput, spec: ImageSpec, conversion: Conversion) -> Tensor:
+def compare(file: GraphFile, given: GraphInput, images: Tensor, conversion: Conversion) -> Tensor:
     """Compare a network with the graph that it was made from.
 
     Args:
         file: The graph, without the softmax at its end.
         given: How it takes its images.
-        spec: The images.
+        images: Normalized images (N, C, H, W).
         conversion: The network. It must be on the CPU.
 
     Returns:
-        The network's logits for `structured_images`.
+        The network's logits for the images.
 
     Raises:
         GraphError: If ONNX Runtime cannot run the graph, or computes other logits. The message
             names the first operator whose output differs.
     """
-    images = spec.normalise(structured_images(spec))
     network = conversion.network
     with torch.no_grad():
         try:
@@ -154,7 +144,7 @@ def _error(found: Tensor, expected: NDArray[Any]) -> float:
     """Return the largest difference; infinite for other shapes, and for NaN in only one."""
     if found.numel() != expected.size:
         return float("inf")
-    first, second = found.numpy().reshape(-1).astype(float), expected.reshape(-1).astype(float)
+    first, second = found.double().numpy().reshape(-1), expected.reshape(-1).astype(float)
     same = (first == second) | (np.isnan(first) & np.isnan(second))
     with np.errstate(invalid="ignore"):
         differences = np.nan_to_num(np.abs(first - second), nan=np.inf)

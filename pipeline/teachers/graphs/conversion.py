@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from onnx import NodeProto, numpy_helper
+from onnx import NodeProto
 
 from base.errors import first_line
 from dfkd.images import ImageSpec
 from pipeline.teachers.graphs.builder import GraphBuilder
 from pipeline.teachers.graphs.errors import GraphError
 from pipeline.teachers.graphs.folding import fold
-from pipeline.teachers.graphs.graph_file import GraphFile
+from pipeline.teachers.graphs.graph_file import GraphFile, read_tensor
 from pipeline.teachers.graphs.input_layout import GraphInput
 from pipeline.teachers.graphs.network import GraphNetwork
 from pipeline.teachers.graphs.node import Node
@@ -52,7 +52,7 @@ def convert(file: GraphFile, given: GraphInput, spec: ImageSpec, output: str) ->
     values: dict[str, Value] = {
         tensor.name: Static((array, array), tensor.name)
         for tensor in graph.initializer
-        for array in (numpy_helper.to_array(tensor),)
+        for array in (read_tensor(tensor),)
     }
     values[file.input] = given.add_to(builder)
     readers = Counter(name for node in graph.node for name in node.input)
@@ -77,6 +77,14 @@ def convert(file: GraphFile, given: GraphInput, spec: ImageSpec, output: str) ->
     result = values[output]
     if not isinstance(result, Traced):
         raise GraphError(f"its output {output} does not depend on the images; export it again")
+    if output not in made:
+        raise GraphError(f"its output {output} does not depend on an operator; export it again")
+    kind = result.examples[0].dtype
+    if not kind.is_floating_point:
+        raise GraphError(
+            f"its output {output} has the type {str(kind).removeprefix('torch.')}, but logits are "
+            "floating-point numbers; export it with the logits as output"
+        )
     builder.network.set_steps(builder.steps, result.name)
     return Conversion(builder.network, made)
 

@@ -1,12 +1,15 @@
 """Read an ONNX graph from an untrusted file. No other file is read."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
-from onnx import GraphProto, ModelProto, TensorProto, inliner
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, TensorProto, inliner, numpy_helper
 
 from base.errors import first_line
 from pipeline.teachers.graphs.errors import GraphError
+from targets.graph.graph_file import all_tensors
 
 MAX_ONNX_BYTES = 2 << 30
 """Largest size of a protobuf message."""
@@ -25,7 +28,7 @@ QUANTIZED = frozenset(
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
-REFUSED_TYPES = {
+REFUSED_TYPES: dict[int, str] = {
     TensorProto.FLOAT16: "float16",
     TensorProto.BFLOAT16: "bfloat16",
     TensorProto.DOUBLE: "float64",
@@ -58,7 +61,7 @@ def read_graph_file(content: bytes) -> GraphFile:
 
     Raises:
         GraphError: If it is damaged or quantized, has its weights in other files, another type than
-            float32, or not exactly one input.
+            float32, no outputs, or not exactly one input.
     """
     if len(content) >= MAX_ONNX_BYTES:
         raise GraphError(
@@ -69,7 +72,7 @@ def read_graph_file(content: bytes) -> GraphFile:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf raises its own types.
         raise GraphError(f"damaged ONNX file ({first_line(error)}); export it again") from None
-    _require_weights_inside(model)
+    _check_tensors(model)
     _check_operators(model)
     for output in model.graph.output:
         # The checker needs a shape, which some exporters leave out. Nothing else reads it.
@@ -80,26 +83,50 @@ def read_graph_file(content: bytes) -> GraphFile:
     except Exception as error:  # Of several types.
         raise GraphError(f"invalid ONNX graph ({first_line(error)}); export it again") from None
     _check_operators(model)
-    opset = next(x.version for x in model.opset_import if x.domain in STANDARD_DOMAINS)
+    opset = max((x.version for x in model.opset_import if x.domain in STANDARD_DOMAINS), default=0)
+    if opset < 1:
+        raise GraphError("names no version of the standard operators; export it again")
     name, kind, sizes = _input_of(model.graph)
     outputs = tuple(output.name for output in model.graph.output)
+    if not outputs:
+        raise GraphError("has no outputs, but must have one, the logits; export it again")
     return GraphFile(model, opset, name, kind, sizes, outputs)
 
 
-def _require_weights_inside(model: ModelProto) -> None:
-    tensors = [*model.graph.initializer]
-    for node in model.graph.node:
-        tensors += [attribute.t for attribute in node.attribute if attribute.HasField("t")]
-    for tensor in tensors:
+def read_tensor(tensor: TensorProto) -> NDArray[Any]:
+    """Return the values of a tensor.
+
+    Raises:
+        GraphError: If they cannot be read.
+    """
+    try:
+        return numpy_helper.to_array(tensor)
+    except Exception as error:  # Of several types.
+        raise GraphError(
+            f"tensor {tensor.name[:80]} cannot be read ({first_line(error)}); export it again"
+        ) from None
+
+
+def _check_tensors(model: ModelProto) -> None:
+    """Raise GraphError for a tensor that is stored elsewhere, or has a refused type."""
+    if model.graph.sparse_initializer:
+        raise GraphError("has sparse weights; export it with dense ones")
+    for tensor in all_tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
             raise GraphError(
                 "its weights are in another file; save it with the weights inside, with "
                 "onnx.save(onnx.load('model.onnx'), 'teacher.onnx')"
             )
+        _require_known_type(tensor.data_type, f"tensor {tensor.name[:80]}")
         if tensor.data_type in REFUSED_TYPES and len(tensor.dims) > 0:
             raise GraphError(
                 f"its weights are in {REFUSED_TYPES[tensor.data_type]}; export it in float32"
             )
+
+
+def _require_known_type(kind: int, what: str) -> None:
+    if kind not in TensorProto.DataType.values():
+        raise GraphError(f"{what} has the type {kind}, which ONNX does not define; export it again")
 
 
 def _check_operators(model: ModelProto) -> None:
@@ -128,6 +155,7 @@ def _input_of(graph: GraphProto) -> tuple[str, int, tuple[int | None, ...]]:
             "network with images as its only input"
         )
     kind = inputs[0].type.tensor_type
+    _require_known_type(kind.elem_type, f"its input {inputs[0].name[:80]}")
     sizes = tuple(
         dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
         for dim in kind.shape.dim

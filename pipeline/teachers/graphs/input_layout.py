@@ -8,18 +8,17 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from onnx import GraphProto, TensorProto, helper
+from onnx import TensorProto, helper
 from torch import Tensor
 
 from dfkd.images import ImageSpec
 from pipeline.teachers.graphs.builder import GraphBuilder
 from pipeline.teachers.graphs.errors import GraphError
 from pipeline.teachers.graphs.graph_file import GraphFile
+from pipeline.teachers.graphs.normalization import normalizing_operators
 from pipeline.teachers.graphs.values import Traced
 
 Layout = Literal["NCHW", "NHWC", "NHW", "flat"]
-
-NORMALIZING = frozenset({"Add", "Div", "Mul", "Sub"})
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class GraphInput:
         """Return how a graph takes images of the run file.
 
         Raises:
-            GraphError: If type, shape or normalisation does not fit the run file's `input`.
+            GraphError: If type, shape or normalization does not fit the run file's `input`.
         """
         if file.input_type not in (TensorProto.FLOAT, TensorProto.UINT8):
             name = TensorProto.DataType.Name(file.input_type).lower()
@@ -123,42 +122,18 @@ def moves_channels_first(file: GraphFile) -> bool:
     )
 
 
-def normalizing_operators(graph: GraphProto, name: str) -> list[str]:
-    """Return the operators that scale or shift a graph's input by constants.
-
-    Args:
-        graph: The graph.
-        name: Name of its input.
-    """
-    constants = {tensor.name for tensor in graph.initializer}
-    constants |= {
-        n.output[0] for n in graph.node if n.op_type in ("Constant", "Identity") and n.output
-    }
-    found: list[str] = []
-    while True:
-        readers = [node for node in graph.node if name in node.input]
-        if len(readers) != 1:
-            return found
-        node = readers[0]
-        if node.op_type in NORMALIZING and any(other in constants for other in node.input):
-            found.append(node.op_type)
-        elif node.op_type not in ("Cast", "Identity", "Transpose"):
-            return found
-        name = node.output[0]
-
-
 def _check_normalization(file: GraphFile, spec: ImageSpec, *, is_uint8: bool) -> None:
-    normalises = any(spec.mean) or any(std != 1 for std in spec.std)
-    operators = normalizing_operators(file.model.graph, file.input)
-    if is_uint8 and (normalises or tuple(spec.value_range) != (0.0, 255.0)):
+    normalizes = any(spec.mean) or any(std != 1 for std in spec.std)
+    operators = normalizing_operators(file)
+    if is_uint8 and (normalizes or tuple(spec.value_range) != (0.0, 255.0)):
         raise GraphError(
             f"takes uint8 images, but input.mean is {[*spec.mean]}, input.std {[*spec.std]} and "
             f"input.value_range {[*spec.value_range]}; set mean to 0, std to 1 and value_range to "
             "[0, 255]"
         )
-    if operators and normalises:
+    if operators and normalizes:
         raise GraphError(
-            f"normalises its images itself ({', '.join(operators)} at its input), but input.mean "
+            f"normalizes its images itself ({', '.join(operators)} at its input), but input.mean "
             f"is {[*spec.mean]} and input.std {[*spec.std]}; set mean to 0 and std to 1, and "
             "value_range to the values that the graph takes"
         )

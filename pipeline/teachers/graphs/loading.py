@@ -1,5 +1,6 @@
 """Load a teacher whose file holds the network."""
 
+import json
 from dataclasses import dataclass
 
 import torch
@@ -14,12 +15,13 @@ from dfkd.recipes import RECIPES
 from pipeline.config.sections import TeacherSection
 from pipeline.teachers.checkpoint import DAMAGED_ARCHIVE
 from pipeline.teachers.file_kind import file_kind
-from pipeline.teachers.graphs.comparison import compare, structured_images
+from pipeline.teachers.graphs.comparison import compare, compared_images
 from pipeline.teachers.graphs.conversion import convert
 from pipeline.teachers.graphs.errors import GraphError
 from pipeline.teachers.graphs.graph_file import GraphFile, read_graph_file
-from pipeline.teachers.graphs.input_layout import GraphInput, normalizing_operators
+from pipeline.teachers.graphs.input_layout import GraphInput
 from pipeline.teachers.graphs.network import GraphNetwork
+from pipeline.teachers.graphs.normalization import normalizing_operators
 from pipeline.teachers.graphs.probabilities import without_softmax
 from pipeline.teachers.graphs.programs import (
     program_to_onnx,
@@ -65,15 +67,17 @@ def load_graph(
         file = read_graph_file(onnx)
         given = GraphInput.of(file, spec)
         output = _chosen_output(file, section)
-        removed = without_softmax(file.model.graph, output)
+        images = compared_images(spec)
+        shape = (given.batch or 2, *given.arrays(images).shape[1:])
+        removed = without_softmax(file, output, shape)
         conversion = convert(file, given, spec, output)
         network: nn.Module = conversion.network
         notes = list(_notes(file, given, removed, conversion.network))
         if compared:
-            logits = compare(file, given, spec, conversion)
+            logits = compare(file, given, images, conversion)
         else:
             with torch.no_grad():
-                logits = network(spec.normalise(structured_images(spec)))
+                logits = network(images)
     except GraphError as error:
         raise InputError(f"teacher {section.weights}: {error}") from None
     if _are_probabilities(logits):
@@ -111,15 +115,19 @@ def _chosen_output(file: GraphFile, section: TeacherSection) -> str:
     if chosen is None:
         raise GraphError(
             f"has {len(names)} outputs ({listed}); set teacher.output to the one with the logits, "
-            f"such as output: {names[0]}"
+            f"such as output: {json.dumps(names[0])}"
         )
     if isinstance(chosen, int) and chosen < len(names):
         return names[chosen]
     if chosen not in names:
-        raise GraphError(
-            f"has no output {chosen!r}{did_you_mean(str(chosen), names)}; its outputs: {listed}"
-        )
+        raise GraphError(f"has no output {chosen!r}{_hint(chosen, names)}; its outputs: {listed}")
     return str(chosen)
+
+
+def _hint(chosen: int | str, names: tuple[str, ...]) -> str:
+    if str(chosen) in names:
+        return f", but one of this name; set teacher.output: {json.dumps(str(chosen))}"
+    return did_you_mean(str(chosen), names)
 
 
 def _notes(
@@ -128,9 +136,9 @@ def _notes(
     found = []
     if given.layout != "NCHW":
         found.append(f"takes its images as {given.layout}")
-    operators = normalizing_operators(file.model.graph, file.input)
+    operators = normalizing_operators(file)
     if operators:
-        found.append(f"normalises its images itself ({', '.join(operators)})")
+        found.append(f"normalizes its images itself ({', '.join(operators)})")
     if removed is not None:
         found.append(f"{removed} at the end is left out, so that it returns logits")
     if not batch_norms(network):

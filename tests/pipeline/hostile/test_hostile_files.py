@@ -8,19 +8,24 @@ import json
 import os
 import pickle
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
 
 from base.errors import InputError
+from dfkd.images import ImageSpec
 from pipeline.bundle.opening import open_bundle
 from pipeline.bundle.unpacking import unpack
 from pipeline.config.run_file import parse_run, read_run_file
+from pipeline.config.sections import TeacherSection
 from pipeline.store.step_record import digest
 from pipeline.store.store import Store
 from pipeline.teachers.config_checks import check_config
+from pipeline.teachers.graphs import describe_graph, load_graph
 from pipeline.teachers.loading import parse_weights
 from pipeline.teachers.registry import find_changes
 from targets.lint.linter import lint_report
@@ -35,6 +40,7 @@ from tests.support.hostile_input import (
     succeeds_or_raises_one_line,
 )
 from tests.support.quick_run import EXAMPLE, QUICK, ROOT
+from tests.support.teacher_graphs import graph
 
 pytestmark = FUZZ_TIMEOUT
 
@@ -150,6 +156,38 @@ def test_broken_graphs_are_handled(content):
             lint_report(root / "graph.onnx")
         except ValueError as error:
             assert "\n" not in str(error)
+
+
+def classifier():
+    """Return the bytes of an ONNX graph, most of which are its structure."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Shape", ["c"], ["s"]),
+        helper.make_node("Gather", ["s", "first"], ["n"]),
+        helper.make_node("Concat", ["n", "rest"], ["flat"], axis=0),
+        helper.make_node("GlobalAveragePool", ["c"], ["p"]),
+        helper.make_node("Reshape", ["p", "flat"], ["l"]),
+        helper.make_node("Softmax", ["l"], ["y"]),
+    ]
+    weights = np.linspace(-1, 1, 18, dtype=np.float32).reshape(2, 1, 3, 3)
+    constants = [("w", weights), ("first", np.array([0])), ("rest", np.array([2]))]
+    return graph(nodes, (1, 4, 4), constants).SerializeToString()
+
+
+def load_as_teacher(content):
+    describe_graph(content, "teacher.onnx")
+    section = TeacherSection(weights="teacher.onnx", classes=2)
+    return load_graph(content, section, ImageSpec((1, 4, 4), (0.0,), (1.0,)))
+
+
+@FUZZ
+@given(mutated(classifier()))
+def test_broken_graphs_of_teachers_are_handled(content):
+    succeeds_or_raises_one_line(lambda: load_as_teacher(content))
+
+
+def test_graph_that_is_not_broken_is_loaded():
+    assert load_as_teacher(classifier()).network is not None
 
 
 @FUZZ

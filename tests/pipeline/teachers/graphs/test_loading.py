@@ -94,6 +94,55 @@ def test_a_softmax_at_the_end_is_left_out(operators):
     assert (logits.sum(1) - 1).abs().min() > 1e-3
 
 
+def softmax_on(shape, *, opset=17, **attributes):
+    """Return a graph whose scores (N, 6) get a softmax in another shape."""
+    last = [
+        helper.make_node("Reshape", ["scores", "shape"], ["a"]),
+        helper.make_node("Softmax", ["a"], ["b"], **attributes),
+        helper.make_node("Reshape", ["b", "flat"], ["y"]),
+    ]
+    constants = [("shape", np.array(shape)), ("flat", np.array([-1, 6]))]
+    nodes, _ = classifier(*last)
+    weights = ("conv.weight", 5 * floats(6, 3, 3, 3))
+    return graph(nodes, BYTES.shape, [weights, *constants], opset=opset)
+
+
+@pytest.mark.parametrize(
+    ("model", "is_removed"),
+    [
+        (softmax_on([-1, 6], axis=1), True),
+        (softmax_on([-1, 6, 1, 1], axis=1), True),
+        (softmax_on([-1, 6, 1, 1], axis=-3), True),
+        (softmax_on([-1, 2, 3], axis=1, opset=11), True),
+        (softmax_on([-1, 2, 3], opset=11), True),
+        (softmax_on([-1, 2, 3], axis=2, opset=11), False),
+        (softmax_on([-1, 2, 3], axis=2), False),
+        (softmax_on([-1, 2, 3], axis=1), False),
+    ],
+)
+def test_softmax_is_left_out_only_if_it_covers_all_classes(model, is_removed):
+    found = loaded(model, BYTES, classes=6)
+    assert any("left out" in note for note in found.notes) == is_removed
+    images = floats(64, 3, 6, 8)
+    logits = found.network(torch.from_numpy(images)).detach().numpy()
+    expected = run_graph(model, images)
+    np.testing.assert_array_equal(logits.argmax(1), expected.argmax(1))
+    if not is_removed:
+        np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_softmax_over_the_only_axis_of_a_single_image_is_left_out():
+    last = [
+        helper.make_node("Reshape", ["scores", "five"], ["a"]),
+        helper.make_node("Softmax", ["a"], ["b"], axis=0),
+        helper.make_node("Reshape", ["b", "row"], ["y"]),
+    ]
+    sizes = [("five", np.array([5])), ("row", np.array([1, 5]))]
+    nodes, constants = classifier(*last, constants=sizes)
+    model = graph(nodes, BYTES.shape, constants, batch=1)
+    assert "Softmax at the end is left out" in loaded(model, BYTES).notes[0]
+
+
 def test_probabilities_that_are_averaged_get_a_logarithm():
     nodes, constants = classifier(
         helper.make_node("Softmax", ["scores"], ["a"]),
@@ -129,7 +178,7 @@ def test_images_with_channels_last_are_taken_without_a_transpose():
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_bytes_and_normalisation_in_the_graph():
+def test_bytes_and_normalization_in_the_graph():
     first = [
         helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
         helper.make_node("Sub", ["f", "mean"], ["s"]),
@@ -138,7 +187,7 @@ def test_bytes_and_normalisation_in_the_graph():
     constants = [("mean", np.float32([124, 116, 104])), ("std", np.float32([58, 57, 57]))]
     model = channels_last(first, TensorProto.UINT8, constants)
     found = loaded(model, BYTES)
-    assert any("normalises its images itself (Sub, Div)" in note for note in found.notes)
+    assert any("normalizes its images itself (Sub, Div)" in note for note in found.notes)
     images = RNG.integers(0, 256, (4, 3, 6, 8)).astype(np.uint8)
     given = torch.from_numpy(images).float().requires_grad_()
     logits = found.network(given)
@@ -151,7 +200,7 @@ def test_bytes_and_normalisation_in_the_graph():
     floating = channels_last(first[1:], TensorProto.FLOAT, constants)
     floating.graph.node[0].input[0] = "x"
     line = refusal(floating, ImageSpec((3, 6, 8), (0.5,) * 3, (0.2,) * 3))
-    assert "normalises its images itself (Sub, Div" in line
+    assert "normalizes its images itself (Sub, Div" in line
 
 
 def test_one_of_several_outputs_is_chosen():
@@ -160,10 +209,22 @@ def test_one_of_several_outputs_is_chosen():
     model.graph.output.append(helper.make_tensor_value_info("p", TensorProto.FLOAT, None))
     line = refusal(model)
     assert "has 2 outputs (y, p)" in line and "teacher.output" in line
+    assert 'such as output: "y"' in line
     assert "no output 'z'" in refusal(model, output="z")
     images = torch.rand(2, 3, 6, 8)
     by_name = loaded(model, BYTES, output="y").network(images)
     torch.testing.assert_close(loaded(model, BYTES, output=0).network(images), by_name)
+
+
+def test_name_of_digits_needs_quotes_and_the_messages_say_so():
+    nodes, constants = classifier(helper.make_node("Identity", ["scores"], ["495"]))
+    model = graph(nodes, BYTES.shape, constants)
+    model.graph.output[0].name = "495"
+    model.graph.output.append(helper.make_tensor_value_info("p", TensorProto.FLOAT, None))
+    assert 'such as output: "495"' in refusal(model)
+    line = refusal(model, output=495)
+    assert 'no output 495, but one of this name; set teacher.output: "495"' in line
+    assert loaded(model, BYTES, output="495").network is not None
 
 
 def test_graphs_that_cannot_be_teachers_are_refused_in_one_line():
@@ -206,6 +267,15 @@ def test_graphs_that_cannot_be_teachers_are_refused_in_one_line():
     assert "damaged" in refusal(good.SerializeToString()[:-40])
     assert "correct teacher.weights" in refusal(b"not a network")
     assert "add teacher.architecture" in refusal(b"\x80\x02}q\x00.")
+
+
+def test_operator_whose_inputs_do_not_fit_prints_no_traceback(capfd, caplog):
+    nodes = [helper.make_node("Concat", ["x", "row"], ["y"], axis=0)]
+    assert "operator Concat: its inputs do not fit" in refusal(
+        graph(nodes, BYTES.shape, [("row", floats(3))])
+    )
+    assert not caplog.records
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_weights_in_another_file_are_refused(tmp_path):
