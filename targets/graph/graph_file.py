@@ -12,6 +12,8 @@ from onnx.external_data_helper import (
     uses_external_data,
 )
 
+from targets.graph.structure import check_structure
+
 MAX_GRAPH_BYTES = 2 << 30
 """Largest size of a graph with all its tensors; protobuf accepts no more."""
 
@@ -24,8 +26,8 @@ def read_graph(path: Path) -> ModelProto:
 
     Raises:
         OSError: If the file cannot be read.
-        ValueError: If it is not an ONNX file or too large, or if a tensor is outside its folder or
-            beyond the end of its data file.
+        ValueError: If it is not an ONNX file, malformed or too large, or if a tensor is outside its
+            folder or beyond the end of its data file.
     """
     if not path.is_file() and path.exists():
         raise ValueError(f"{path}: not a file")
@@ -50,6 +52,10 @@ def read_graph(path: Path) -> ModelProto:
         except onnx.checker.ValidationError as error:
             # onnx refuses every link, even one that stays inside the folder.
             raise ValueError(f"{path}: {str(error).splitlines()[0]}") from None
+    try:
+        check_structure(model)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     return model
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 QDQ_OPERATORS = ("QuantizeLinear", "DequantizeLinear")
 
@@ -14,8 +15,11 @@ MOVEMENT_OPERATORS = (
 )
 """Operators whose outputs are input values or zeros, so that they stay on the quantizer's grid."""
 
-LAYER_OPERATORS = {"Conv": 0, "Gemm": 0, "MatMul": 1, "ConvTranspose": 1}
+LAYER_OPERATORS = {"Conv": 0, "Gemm": 0, "MatMul": -1, "ConvTranspose": 1}
 """Operators with weights, and the axis of the weights' output channels."""
+
+ONNX_DOMAINS = ("", "ai.onnx")
+"""Both names of the domain of ONNX's own operators."""
 
 Array = NDArray[Any]
 
@@ -36,24 +40,25 @@ class Graph:
         graph = model.graph
         self.nodes = list(graph.node)
         self.constants: dict[str, Array] = {
-            tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer
+            tensor.name: _values(tensor) for tensor in graph.initializer
         }
         self.producer: dict[str, NodeProto] = {}
         self.consumers: dict[str, list[NodeProto]] = {}
         for node in self.nodes:
-            self.producer.update({output: node for output in node.output})
-            for name in node.input:
+            # An empty name is an operand that the node omits.
+            self.producer.update({output: node for output in node.output if output})
+            for name in filter(None, node.input):
                 self.consumers.setdefault(name, []).append(node)
-            value = attribute(node, "value") if node.op_type == "Constant" else None
+            value = _constant(node) if operator(node) == "Constant" else None
             if value is not None:
-                self.constants[node.output[0]] = numpy_helper.to_array(value)
+                self.constants[node.output[0]] = value
         self.outputs = {output.name for output in graph.output}
-        self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+        self.opset = next((o.version for o in model.opset_import if o.domain in ONNX_DOMAINS), 0)
 
     def produced_by(self, tensor: str, *operators: str) -> NodeProto | None:
         """Return the node that computes a tensor if it has one of these operators, else None."""
         node = self.producer.get(tensor)
-        return node if node is not None and node.op_type in operators else None
+        return node if node is not None and operator(node) in operators else None
 
     def only_consumer(self, tensor: str) -> NodeProto | None:
         """Return a tensor's only consumer; None if it has several or is a graph output."""
@@ -62,10 +67,7 @@ class Graph:
 
     def is_weight(self, tensor: str) -> bool:
         """Return whether a tensor is a constant, or computed from one by Q/DQ only."""
-        if tensor in self.constants:
-            return True
-        node = self.produced_by(tensor, *QDQ_OPERATORS)
-        return node is not None and self.is_weight(node.input[0])
+        return self._stored(tensor) is not None
 
     def dequantizer_of(self, tensor: str) -> NodeProto | None:
         """Return the DequantizeLinear behind an activation, or None if it is not quantized.
@@ -85,9 +87,9 @@ class Graph:
     def follows_convolution(self, tensor: str) -> bool:
         """Return whether a tensor is a convolution's output, after batch norm and Q/DQ or not."""
         node = self.producer.get(tensor)
-        while node is not None and node.op_type in (*QDQ_OPERATORS, "BatchNormalization"):
+        while node is not None and operator(node) in (*QDQ_OPERATORS, "BatchNormalization"):
             node = self.producer.get(node.input[0])
-        return node is not None and node.op_type == "Conv"
+        return node is not None and operator(node) == "Conv"
 
     def follows_quantized_convolution(self, tensor: str) -> bool:
         """Return whether a tensor is the float output of a convolution with a quantized input."""
@@ -97,7 +99,14 @@ class Graph:
 
     def weight_of(self, layer: NodeProto) -> Array | None:
         """Return a layer's weights as they are stored; None if they are computed."""
-        tensor = layer.input[1]
+        return self._stored(layer.input[1])
+
+    def layers(self) -> Iterator[NodeProto]:
+        """Yield the nodes with weights: convolutions and linear layers."""
+        return (node for node in self.nodes if operator(node) in LAYER_OPERATORS)
+
+    def _stored(self, tensor: str) -> Array | None:
+        """Return the constant that is a tensor, or from which Q/DQ alone compute it."""
         while tensor not in self.constants:
             node = self.produced_by(tensor, *QDQ_OPERATORS)
             if node is None:
@@ -105,21 +114,22 @@ class Graph:
             tensor = node.input[0]
         return self.constants[tensor]
 
-    def layers(self) -> Iterator[NodeProto]:
-        """Yield the nodes with weights: convolutions and linear layers."""
-        return (node for node in self.nodes if node.op_type in LAYER_OPERATORS)
+
+def operator(node: NodeProto) -> str:
+    """Return the name of a node's operator, after its domain if that is not ONNX's."""
+    return node.op_type if node.domain in ONNX_DOMAINS else f"{node.domain}::{node.op_type}"
 
 
 def output_axis(layer: NodeProto) -> int:
-    """Return the output-channel axis of a layer's weights."""
+    """Return the output-channel axis of a layer's weights; -1 is their last axis."""
     if layer.op_type == "Gemm":
         return 0 if attribute(layer, "transB") else 1
     return LAYER_OPERATORS[layer.op_type]
 
 
 def node_name(node: NodeProto) -> str:
-    """Return a node's name, or the name of its output if it has none."""
-    return node.name or node.output[0]
+    """Return a node's name, or the name of its output or operator if it has none."""
+    return node.name or next(filter(None, node.output), node.op_type)
 
 
 def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
@@ -130,3 +140,25 @@ def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
                 found.type, found
             )
     return default
+
+
+def _constant(node: NodeProto) -> Array | None:
+    """Return the numbers of a `Constant` node; None if they are text or sparse."""
+    for found in node.attribute:
+        if found.name == "value":
+            return _values(found.t)
+        if found.name in ("value_float", "value_floats"):
+            return np.array(found.f if found.name == "value_float" else found.floats, np.float32)
+        if found.name in ("value_int", "value_ints"):
+            return np.array(found.i if found.name == "value_int" else found.ints, np.int64)
+    return None
+
+
+def _values(tensor: TensorProto) -> Array:
+    try:
+        return numpy_helper.to_array(tensor)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"malformed graph: data and shape {list(tensor.dims)} do not agree: {tensor.name!r}; "
+            "export the graph again"
+        ) from None

@@ -7,8 +7,17 @@ NVIDIA/TensorRT 2081, 2644, 2774 and 4698.
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from onnx import NodeProto, TensorProto
 
-from targets.graph.topology import LAYER_OPERATORS, QDQ_OPERATORS, Graph, attribute, output_axis
+from targets.graph.topology import (
+    LAYER_OPERATORS,
+    QDQ_OPERATORS,
+    Array,
+    Graph,
+    attribute,
+    operator,
+    output_axis,
+)
 from targets.lint.finding import Finding, error, quantizers
 
 INTEGER_OPERATORS = {
@@ -24,10 +33,10 @@ INTEGER_OPERATORS = {
 def no_identity_on_constants(graph: Graph) -> Iterator[Finding]:
     """Scales and weights are initializers: TensorRT 8 accepts no Identity after them."""
     for node in graph.nodes:
-        if node.op_type != "Identity" or not graph.is_weight(node.input[0]):
+        if operator(node) != "Identity" or not graph.is_weight(node.input[0]):
             continue
         if any(
-            user.op_type in (*QDQ_OPERATORS, *LAYER_OPERATORS)
+            operator(user) in (*QDQ_OPERATORS, *LAYER_OPERATORS)
             for user in graph.consumers.get(node.output[0], [])
         ):
             yield error(
@@ -38,7 +47,7 @@ def no_identity_on_constants(graph: Graph) -> Iterator[Finding]:
 def no_integer_operators(graph: Graph) -> Iterator[Finding]:
     """Integer arithmetic is expressed by Q/DQ around float operators."""
     for node in graph.nodes:
-        if node.op_type in INTEGER_OPERATORS:
+        if operator(node) in INTEGER_OPERATORS:
             yield error(node, f"unsupported operator {node.op_type}", "export pairs of Q and DQ")
 
 
@@ -48,22 +57,51 @@ def constant_scales(graph: Graph) -> Iterator[Finding]:
         scale = graph.constants.get(node.input[1])
         if scale is None:
             yield error(node, "the scale is not a constant", "store it as an initializer")
-        elif not (np.isfinite(scale).all() and (scale > 0).all()):
+        elif not _is_positive(scale):
             yield error(node, "the scale is not positive and finite", "calibrate again")
+
+
+def _is_positive(scale: Array) -> bool:
+    if scale.dtype == object:  # Text.
+        return False
+    return bool(np.isfinite(scale.astype(np.float32)).all() and (scale > 0).all())
 
 
 def zero_points(graph: Graph) -> Iterator[Finding]:
     """Quantization is symmetric and signed: every zero point is an int8 0."""
     for node in quantizers(graph):
-        if len(node.input) < 3:
-            if node.op_type == "QuantizeLinear" and not attribute(node, "output_dtype"):
-                yield error(node, "no zero point, which means uint8", "add an int8 zero point of 0")
+        if len(node.input) < 3 or not node.input[2]:
+            yield from _without_zero_point(graph, node)
             continue
         zero = graph.constants.get(node.input[2])
         if zero is not None and zero.dtype == np.int32:
             continue
         if zero is None or zero.dtype != np.int8 or zero.any():
             yield error(node, "the zero point is not an int8 0", "use symmetric signed ranges")
+
+
+def _without_zero_point(graph: Graph, node: NodeProto) -> Iterator[Finding]:
+    """Without a zero point, it is 0 and has the type of the integers."""
+    if operator(node) == "DequantizeLinear":
+        levels = graph.constants.get(node.input[0])
+        if levels is not None and levels.dtype == np.uint8:
+            yield error(node, "the quantized values are uint8", "use symmetric signed ranges")
+    elif not attribute(node, "output_dtype"):
+        yield error(node, "no zero point, which means uint8", "add an int8 zero point of 0")
+
+
+def output_types(graph: Graph) -> Iterator[Finding]:
+    """A Q that names the type of its output names int8."""
+    for node in graph.nodes:
+        if operator(node) == "QuantizeLinear":
+            kind = attribute(node, "output_dtype", 0)
+            if kind not in (TensorProto.UNDEFINED, TensorProto.INT8):
+                yield error(node, f"output_dtype is {_type_name(kind)}, not INT8", "use INT8")
+
+
+def _type_name(kind: int) -> str:
+    known = TensorProto.DataType.items()
+    return next((name for name, value in known if value == kind), str(kind))
 
 
 def float_bias(graph: Graph) -> Iterator[Finding]:
@@ -94,9 +132,10 @@ def weights_per_output_channel(graph: Graph) -> Iterator[Finding]:
         scale = graph.constants.get(weight.input[1])
         if scale is None or scale.size == 1:
             continue
-        transposed = layer.op_type == "ConvTranspose"
-        axis, wanted = attribute(weight, "axis", 1), 0 if transposed else output_axis(layer)
-        if axis != wanted:
+        transposed = operator(layer) == "ConvTranspose"
+        axis = attribute(weight, "axis", 1)
+        wanted = _from_start(graph, layer, 0 if transposed else output_axis(layer))
+        if _from_start(graph, layer, axis) != wanted:
             yield error(
                 layer,
                 f"weight scales along axis {axis}, not {wanted}",
@@ -108,6 +147,12 @@ def weights_per_output_channel(graph: Graph) -> Iterator[Finding]:
             )
 
 
+def _from_start(graph: Graph, layer: NodeProto, axis: int) -> int:
+    """Return an axis of a layer's weights, counted from the first one."""
+    weights = graph.weight_of(layer)
+    return axis if axis >= 0 or weights is None else axis + weights.ndim
+
+
 def constant_weights(graph: Graph) -> Iterator[Finding]:
     """Quantized weights are constants: TensorRT 8 quantizes them during the build."""
     for layer in graph.layers():
@@ -115,7 +160,7 @@ def constant_weights(graph: Graph) -> Iterator[Finding]:
         if (
             weight is not None
             and not graph.is_weight(weight.output[0])
-            and layer.op_type != "MatMul"
+            and operator(layer) != "MatMul"
         ):
             yield error(
                 layer, "the quantized weights are not constants", "store them as initializers"
@@ -125,9 +170,9 @@ def constant_weights(graph: Graph) -> Iterator[Finding]:
 def dequantize_after_quantize(graph: Graph) -> Iterator[Finding]:
     """Every Q is followed by a DQ directly; all other operators take float tensors."""
     for node in graph.nodes:
-        if node.op_type == "QuantizeLinear":
+        if operator(node) == "QuantizeLinear":
             users = graph.consumers.get(node.output[0], [])
-            if not users or any(user.op_type != "DequantizeLinear" for user in users):
+            if not users or any(operator(user) != "DequantizeLinear" for user in users):
                 yield error(node, "no DequantizeLinear follows", "export pairs of Q and DQ")
 
 
@@ -146,6 +191,7 @@ ERROR_RULES: tuple[Callable[[Graph], Iterator[Finding]], ...] = (
     no_integer_operators,
     constant_scales,
     zero_points,
+    output_types,
     float_bias,
     activations_per_tensor,
     weights_per_output_channel,

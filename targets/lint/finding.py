@@ -6,7 +6,7 @@ from typing import Literal
 
 from onnx import NodeProto
 
-from targets.graph.topology import QDQ_OPERATORS, Graph, node_name
+from targets.graph.topology import QDQ_OPERATORS, Graph, node_name, operator
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Finding:
     """One problem in a graph.
 
     Attributes:
-        severity: "error" if TensorRT refuses the graph, "warning" if the engine will be slower.
+        severity: "error" if TensorRT refuses the graph, "warning" if the engine will be slower or
+            needs a plugin.
         node: The node's name, or its output's if it has none.
         problem: What is wrong.
         remedy: How to fix it.
@@ -36,10 +37,10 @@ def error(node: NodeProto, problem: str, remedy: str) -> Finding:
 
 
 def warning(node: NodeProto, problem: str, remedy: str) -> Finding:
-    """Return a finding that makes the engine slower."""
+    """Return a finding that makes the engine slower, or one about a plugin."""
     return Finding("warning", node_name(node), problem, remedy)
 
 
 def quantizers(graph: Graph) -> Iterator[NodeProto]:
     """Yield every QuantizeLinear and DequantizeLinear."""
-    return (node for node in graph.nodes if node.op_type in QDQ_OPERATORS)
+    return (node for node in graph.nodes if operator(node) in QDQ_OPERATORS)

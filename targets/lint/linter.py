@@ -4,6 +4,7 @@ from pathlib import Path
 
 from onnx import ModelProto
 
+from targets.graph.flattening import flatten
 from targets.graph.graph_file import read_graph
 from targets.graph.topology import Graph
 from targets.lint.error_rules import ERROR_RULES
@@ -22,14 +23,18 @@ def lint(path: Path) -> list[Finding]:
 
     Raises:
         OSError: If the file cannot be read.
-        ValueError: If it is not an ONNX file.
+        ValueError: If it is not an ONNX file or malformed.
     """
-    return lint_model(read_graph(path))
+    model = read_graph(path)
+    try:
+        return lint_model(model)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def lint_model(model: ModelProto) -> list[Finding]:
-    """Check a graph in memory and return the findings, errors first."""
-    graph = Graph(model)
+    """Check a graph in memory, with its functions and inner graphs; return errors first."""
+    graph = Graph(flatten(model))
     findings = [finding for rule in (*ERROR_RULES, *WARNING_RULES) for finding in rule(graph)]
     return sorted(findings, key=lambda finding: finding.severity)
 
@@ -51,7 +56,7 @@ def lint_report(path: Path) -> tuple[list[str], bool]:
 
     Raises:
         OSError: If the file cannot be read.
-        ValueError: If it is not an ONNX file.
+        ValueError: If it is not an ONNX file or malformed.
     """
     findings = lint(path)
     refused = len(errors(findings))

@@ -1,4 +1,4 @@
-"""Rules whose violation makes an engine slower: layers left in float, fusions prevented.
+"""Rules whose violation makes an engine slower or needs a plugin.
 
 Sources: TensorRT developer guide, "Working with Quantized Types"; NVIDIA's pytorch-quantization
 for residual additions; issue NVIDIA/TensorRT 4832 for float16 scales.
@@ -7,8 +7,9 @@ for residual additions; issue NVIDIA/TensorRT 4832 for float16 scales.
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from onnx import NodeProto
 
-from targets.graph.topology import Graph
+from targets.graph.topology import ONNX_DOMAINS, Graph, operator
 from targets.lint.finding import Finding, quantizers, warning
 
 CHANNEL_BLOCK = 32
@@ -30,7 +31,9 @@ def fully_quantized_layers(graph: Graph) -> Iterator[Finding]:
 def narrow_range_weights(graph: Graph) -> Iterator[Finding]:
     """Weights are in -127..127, which is symmetric about zero."""
     for node in graph.nodes:
-        values = graph.constants.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        values = (
+            graph.constants.get(node.input[0]) if operator(node) == "DequantizeLinear" else None
+        )
         if values is not None and values.dtype == np.int8 and (values == -128).any():
             yield warning(node, "an int8 weight of -128", "quantize weights to -127..127")
 
@@ -38,7 +41,7 @@ def narrow_range_weights(graph: Graph) -> Iterator[Finding]:
 def no_quantizer_inside_a_fusion(graph: Graph) -> Iterator[Finding]:
     """Convolution, batch norm and ReLU are adjacent, so that TensorRT fuses them."""
     for node in graph.nodes:
-        if node.op_type not in ("Relu", "BatchNormalization", "Clip"):
+        if operator(node) not in ("Relu", "BatchNormalization", "Clip"):
             continue
         between = graph.dequantizer_of(node.input[0])
         before = None if between is None else graph.producer.get(between.input[0])
@@ -53,7 +56,7 @@ def no_quantizer_inside_a_fusion(graph: Graph) -> Iterator[Finding]:
 def residual_branches(graph: Graph) -> Iterator[Finding]:
     """Only the identity branch is quantized, so that convolution, addition and ReLU fuse."""
     for node in graph.nodes:
-        if node.op_type != "Add" or any(graph.is_weight(name) for name in node.input):
+        if operator(node) != "Add" or any(graph.is_weight(name) for name in node.input):
             continue
         dequantized = [graph.dequantizer_of(name) for name in node.input]
         if all(dequantized) and any(map(graph.follows_convolution, node.input)):
@@ -73,7 +76,7 @@ def residual_branches(graph: Graph) -> Iterator[Finding]:
 def one_scale_per_concat(graph: Graph) -> Iterator[Finding]:
     """The inputs of a Concat have one scale, so that it only copies int8 values."""
     for node in graph.nodes:
-        if node.op_type != "Concat":
+        if operator(node) != "Concat":
             continue
         dequantized = [graph.dequantizer_of(name) for name in node.input]
         scales = {None if d is None else graph.scale_of(d) for d in dequantized}
@@ -86,7 +89,7 @@ def float_weights_for_tensorrt_8(graph: Graph) -> Iterator[Finding]:
     stored = [
         node
         for node in graph.nodes
-        if node.op_type == "DequantizeLinear"
+        if operator(node) == "DequantizeLinear"
         and node.input[0] in graph.constants
         and graph.constants[node.input[0]].dtype == np.int8
     ]
@@ -117,7 +120,7 @@ def full_channel_blocks(graph: Graph) -> Iterator[Finding]:
     """Channels fill whole blocks, because a partial block takes as long as a full one."""
     for layer in graph.layers():
         weight = graph.weight_of(layer)
-        if weight is None or layer.op_type != "Conv" or not graph.dequantizer_of(layer.input[0]):
+        if weight is None or operator(layer) != "Conv" or not graph.dequantizer_of(layer.input[0]):
             continue
         channels = weight.shape[0]
         if channels % CHANNEL_BLOCK:
@@ -129,6 +132,20 @@ def full_channel_blocks(graph: Graph) -> Iterator[Finding]:
             )
 
 
+def only_onnx_operators(graph: Graph) -> Iterator[Finding]:
+    """Every operator is ONNX's: TensorRT computes others only in a plugin of the same name."""
+    others: dict[str, list[NodeProto]] = {}
+    for node in graph.nodes:
+        if node.domain not in ONNX_DOMAINS:
+            others.setdefault(operator(node), []).append(node)
+    for name, nodes in others.items():
+        yield warning(
+            nodes[0],
+            f"operator {name} is not ONNX's and is not checked ({len(nodes)} nodes)",
+            "load a TensorRT plugin for it, or replace it",
+        )
+
+
 WARNING_RULES: tuple[Callable[[Graph], Iterator[Finding]], ...] = (
     fully_quantized_layers,
     narrow_range_weights,
@@ -138,4 +155,5 @@ WARNING_RULES: tuple[Callable[[Graph], Iterator[Finding]], ...] = (
     float_weights_for_tensorrt_8,
     float32_scales,
     full_channel_blocks,
+    only_onnx_operators,
 )

@@ -88,6 +88,15 @@ class TestLint:
         assert code == 1
         assert "error: the zero point is not an int8 0: quantize" in out
 
+    def test_graph_with_a_cycle(self, run, tmp_path):
+        graph = quantized_convolution()
+        graph.graph.node[0].input[0] = "y"
+        onnx.save(graph, tmp_path / "graph.onnx")
+        code, out, err = run("lint", tmp_path / "graph.onnx", store=tmp_path)
+        assert (code, out) == (1, "")
+        assert "malformed graph: nodes form a cycle" in err
+        assert len(err.splitlines()) == 1
+
     @pytest.mark.parametrize("content", [b"no graph", None])
     def test_file_that_is_no_graph(self, run, tmp_path, content):
         if content is not None:

@@ -46,6 +46,109 @@ def test_transposed_convolution_has_one_scale_per_input_channel(axis, faults):
     assert len([f for f in errors(lint_model(graph)) if "along axis" in f.problem]) == faults
 
 
+@pytest.mark.parametrize(
+    ("shape", "axis", "fault"),
+    [
+        ((32, 3, 3, 3), 0, None),
+        ((32, 3, 3, 3), -4, None),
+        ((32, 3, 3, 3), -3, "along axis -3, not 0"),
+        ((8, 32), -1, None),
+        ((8, 32), -2, "along axis -2, not 1"),
+        ((2, 8, 32), 2, None),
+        ((2, 8, 32), -1, None),
+        ((2, 8, 32), 1, "along axis 1, not 2"),
+        ((2, 2, 8, 32), 3, None),
+    ],
+)
+def test_axis_of_weight_scales_counts_from_either_end(shape, axis, fault):
+    build = Builder()
+    scale = np.full(shape[axis], 0.1, np.float32)
+    zero = np.zeros(scale.shape, np.int8)
+    weight = build.pair(build.constant(np.ones(shape, np.float32)), scale, zero, axis=axis)
+    layer = build.add("Conv" if shape[0] == 32 else "MatMul", build.pair("images"), weight)
+    found = [f.problem for f in errors(lint_model(build.finish(layer, 32)))]
+    assert found == ([] if fault is None else [f"weight scales {fault}"])
+
+
+@pytest.mark.parametrize("axis", [4, -5])
+def test_axis_that_the_weights_lack_is_an_error(axis):
+    graph = quantized_convolution()
+    for quantizer in (n for n in graph.graph.node if n.name in ("wq", "wdq")):
+        quantizer.attribute[0].i = axis
+    assert ("error", "conv", f"weight scales along axis {axis}, not 0") in found(graph)
+
+
+@pytest.mark.parametrize("kind", ["UINT8", "INT16", "FLOAT8E4M3FN"])
+def test_output_type_other_than_int8_is_an_error(kind):
+    build = Builder()
+    scale = build.constant(np.float32(0.1))
+    levels = build.add("QuantizeLinear", "images", scale, output_dtype=getattr(TensorProto, kind))
+    graph = build.finish(build.add("DequantizeLinear", levels, scale), 3, opset=21)
+    assert [f.problem for f in errors(lint_model(graph))] == [f"output_dtype is {kind}, not INT8"]
+
+
+def test_output_type_int8_needs_no_zero_point():
+    build = Builder()
+    scale = build.constant(np.float32(0.1))
+    levels = build.add("QuantizeLinear", "images", scale, output_dtype=TensorProto.INT8)
+    floats = build.add("DequantizeLinear", levels, scale)
+    assert lint_model(build.finish(floats, 3, opset=21)) == []
+
+
+def test_uint8_weights_without_zero_point_are_an_error():
+    build = Builder()
+    stored = build.constant(np.ones((32, 3, 3, 3), np.uint8))
+    weight = build.add("DequantizeLinear", stored, build.constant(np.float32(0.1)))
+    graph = build.finish(build.add("Conv", build.pair("images"), weight), 32)
+    assert [f.problem for f in errors(lint_model(graph))] == ["the quantized values are uint8"]
+
+
+@pytest.mark.parametrize("attribute", [{"value_float": 0.05}, {"value_floats": [0.05]}])
+def test_scale_may_be_in_any_form_of_constant(attribute):
+    graph = quantized_convolution()
+    graph.graph.initializer.remove(next(t for t in graph.graph.initializer if t.name == "scale"))
+    graph.graph.node.insert(0, helper.make_node("Constant", [], ["scale"], **attribute))
+    assert lint_model(graph) == []
+
+
+def test_text_as_scale_is_an_error():
+    graph = quantized_convolution(activation_scale=np.array("0.1", dtype=object))
+    assert ("error", "quantize", "the scale is not positive and finite") in found(graph)
+
+
+def inside_branches(graph):
+    """Return a model with all nodes of a graph in both branches of an If."""
+    branch = helper.make_graph(graph.graph.node, "branch", [], graph.graph.output)
+    choice = helper.make_node("If", ["which"], ["out"], then_branch=branch, else_branch=branch)
+    which = numpy_helper.from_array(np.array(True), "which")
+    output = helper.make_tensor_value_info("out", TensorProto.FLOAT, None)
+    inputs, constants = graph.graph.input, [*graph.graph.initializer, which]
+    return helper.make_model(helper.make_graph([choice], "outer", inputs, [output], constants))
+
+
+def inside_function(graph):
+    """Return a model with all nodes of a graph in a function."""
+    names = ["images", *(t.name for t in graph.graph.initializer)]
+    body = helper.make_function(
+        "own", "network", names, ["logits"], graph.graph.node, graph.opset_import
+    )
+    call = helper.make_node("network", names, ["logits"], domain="own")
+    outer = helper.make_graph(
+        [call], "outer", graph.graph.input, graph.graph.output, graph.graph.initializer
+    )
+    sets = [*graph.opset_import, helper.make_opsetid("own", 1)]
+    return helper.make_model(outer, opset_imports=sets, functions=[body])
+
+
+@pytest.mark.parametrize("wrap", [inside_branches, inside_function])
+def test_rules_hold_inside_branches_and_functions(wrap):
+    assert lint_model(wrap(quantized_convolution())) == []
+    problems = {f.problem for f in lint_model(wrap(quantized_convolution(omit_zero=True)))}
+    assert problems == {"no zero point, which means uint8"}
+    problems = {f.problem for f in lint_model(wrap(quantized_convolution(weight_axis=1)))}
+    assert problems == {"weight scales along axis 1, not 0"}
+
+
 def test_computed_scale_is_an_error():
     graph = quantized_convolution()
     graph.graph.node.insert(0, helper.make_node("Abs", ["raw"], ["scale"], name="abs"))

@@ -97,3 +97,18 @@ def test_partial_channel_block_is_a_warning():
     assert found(quantized_convolution(outputs=40)) == {
         ("warning", "conv", "40 channels take as much time as 64")
     }
+
+
+@pytest.mark.parametrize("kind", ["Conv", "QuantizeLinear", "Constant", "Fold"])
+def test_operator_of_another_domain_is_a_warning(kind):
+    build = Builder()
+    graph = build.finish(build.add("Relu", build.add("Relu", "images")), 3)
+    for own in graph.graph.node[:2]:
+        own.op_type, own.domain = kind, "own"
+    assert [(f.severity, f.node, f.problem) for f in lint_model(graph)] == [
+        (
+            "warning",
+            "relu1_node",
+            f"operator own::{kind} is not ONNX's and is not checked (2 nodes)",
+        )
+    ]
