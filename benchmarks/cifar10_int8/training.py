@@ -18,7 +18,7 @@ from dfkd.images import ImageSpec
 RAW = ImageSpec((3, 32, 32), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.0, 255.0))
 """CIFAR-10 without normalisation: pixels from 0 to 255."""
 
-CLASSES, EPOCHS, BATCH, RATE, SEED = 10, 30, 128, 0.1, 0
+CLASSES, EPOCHS, BATCH, RATE, SEED = 10, 15, 128, 0.1, 0
 
 PADDING = 4
 """Pixels that an image is moved by at most."""
