@@ -1,6 +1,7 @@
 """Render the table of the photographs as Markdown."""
 
 import math
+import re
 from collections.abc import Sequence
 from statistics import mean
 
@@ -11,7 +12,7 @@ from benchmarks.result_pages import markdown_table
 HEAD = [
     *("method", "weight range", "seed", "float %", "int8 %", "drop, points [95 %]"),
     "not optimized %",
-    *("agreement %", "minutes", "generator minutes", "peak GiB", "integer layers"),
+    *("agreement %", "cores", "minutes", "generator minutes", "peak GiB", "integer layers"),
 ]
 
 
@@ -53,7 +54,8 @@ def render(rows: Sequence[Row], missing: int) -> str:
                 "float on the same photographs, with its paired interval. `not optimized` is the "
                 "accuracy of the same int8 graph without ONNX Runtime's optimizations, which can "
                 "destroy graphs with signed activations on x86. The verdict uses one "
-                "held-out generator, trained for two rounds. Instruction set of the int8 kernels: "
+                "held-out generator, trained for two rounds. Rows on one core were measured while the "
+                "other core was in use, so their minutes are too long. Instruction set of the int8 kernels: "
                 f"{', '.join(kernels)}.",
                 markdown_table(HEAD, map(_cells, rows)),
                 _means(rows),
@@ -76,11 +78,18 @@ def _cells(row: Row) -> list[object]:
         f"{points:.1f} [{points - half:.1f}, {points + half:.1f}]",
         f"{row['unoptimized_percent']:.1f}" if "unoptimized_percent" in row else "",
         f"{row['agreement_percent']:.1f}",
+        _cores(row["machine"]),
         row["minutes"],
         "" if generator is None else round(generator / 60, 1),
         row.get("peak_gib", "not measured"),
         f"{row['integer_layers']}/{row['layers']}" if "layers" in row else "",
     ]
+
+
+def _cores(machine: str) -> str:
+    """Return the number of cores in the description of a machine."""
+    found = re.search(r"(\d+) cores", machine)
+    return found[1] if found else ""
 
 
 def _means(rows: Sequence[Row]) -> str:
