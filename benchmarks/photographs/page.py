@@ -54,8 +54,9 @@ def render(rows: Sequence[Row], missing: int) -> str:
                 "float on the same photographs, with its paired interval. `not optimized` is the "
                 "accuracy of the same int8 graph without ONNX Runtime's optimizations, which can "
                 "destroy graphs with signed activations on x86. The verdict uses one "
-                "held-out generator, trained for two rounds. Rows on one core were measured while the "
-                "other core was in use, so their minutes are too long. Instruction set of the int8 kernels: "
+                "held-out generator, trained for two rounds. Rows on one core were measured while "
+                "the other core was in use, so their minutes are too long. Instruction set of the "
+                "int8 kernels: "
                 f"{', '.join(kernels)}.",
                 markdown_table(HEAD, map(_cells, rows)),
                 _means(rows),
