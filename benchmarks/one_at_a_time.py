@@ -99,3 +99,25 @@ class Table(Generic[J]):
         write_durably(path, json.dumps(ordered, indent=1) + "\n")
         write_durably(path.with_suffix(".md"), self.render(ordered, len(self.missing())))
         return f"{job.key}: {self.line(row)}"
+
+
+def row_command(jobs: Sequence[J], measure: Callable[[J, Path, Path, Path], Row]) -> None:
+    """Run the command that measures one row, for `job_queue.run_job`.
+
+    Args:
+        jobs: All rows.
+        measure: Takes the job, the folder with the real data sets, that with the teachers trained
+            by others, and that for unfinished runs.
+    """
+
+    def main(
+        key: str,
+        data: Annotated[Path, typer.Option()],
+        teachers: Annotated[Path, typer.Option()],
+        state: Annotated[Path, typer.Option()],
+    ) -> None:
+        """Measure one row and write STATE/KEY.json."""
+        row = measure(next(job for job in jobs if job.key == key), data, teachers, state)
+        write_durably(state / f"{key}.json", json.dumps(row) + "\n")
+
+    typer.run(main)

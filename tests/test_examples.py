@@ -7,7 +7,7 @@ import yaml
 
 from pipeline.config.run_file import parse_run
 from pipeline.config.schema import RunConfig
-from pipeline.config.sections import Section
+from pipeline.config.section import Section
 from tests.support.quick_run import ROOT
 
 NEEDED_FOR_SOME = {("run.teacher", "architecture")}

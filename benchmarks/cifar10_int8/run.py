@@ -1,35 +1,22 @@
 """Quantize a network for one row of the table, and measure it on the CIFAR-10 test images."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 import yaml
 
-from base.durable_files import write_durably
 from benchmarks.cifar10_int8.jobs import JOBS, OWN, Job
 from benchmarks.cifar10_int8.training import CLASSES, RAW, trained_weights
 from benchmarks.data import load_data_set
 from benchmarks.job_queue import Row
 from benchmarks.machine import describe_machine
+from benchmarks.one_at_a_time import row_command
 from benchmarks.product_run import product_run
 from dfkd.images import ImageSpec
 from targets.cpu.session import open_session, predict
 
 FOLDER = Path(__file__).parents[1]
-
-
-def main(
-    key: str,
-    data: Annotated[Path, typer.Option()],
-    teachers: Annotated[Path, typer.Option()],
-    state: Annotated[Path, typer.Option()],
-) -> None:
-    """Measure one row and write STATE/KEY.json."""
-    job = next(job for job in JOBS if job.key == key)
-    write_durably(state / f"{key}.json", json.dumps(measure(job, data, teachers, state)) + "\n")
 
 
 def measure(job: Job, data: Path, teachers: Path, state: Path) -> Row:
@@ -99,4 +86,4 @@ def run_of(job: Job, teachers: Path, data: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    row_command(JOBS, measure)

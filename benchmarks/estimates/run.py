@@ -4,19 +4,18 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-import typer
 import yaml
 from safetensors.torch import save_file
 from torch import nn
 
-from base.durable_files import write_durably
 from benchmarks.estimates.jobs import JOBS, Job
 from benchmarks.estimates.process_memory import Finished, run_measured
 from benchmarks.job_queue import Row
 from benchmarks.machine import describe_machine
+from benchmarks.one_at_a_time import row_command
 from dfkd.images import ImageSpec
 from pipeline.teachers.networks import build_network
 
@@ -24,24 +23,14 @@ NORM_BATCHES, NORM_BATCH = 4, 16
 """Images of noise from which the batch norms of an untrained network take their statistics."""
 
 
-def main(
-    key: str,
-    data: Annotated[Path, typer.Option()],
-    teachers: Annotated[Path, typer.Option()],
-    state: Annotated[Path, typer.Option()],
-) -> None:
-    """Measure one row and write STATE/KEY.json. --data and --teachers are not used."""
-    job = next(job for job in JOBS if job.key == key)
-    write_durably(state / f"{key}.json", json.dumps(measure(job, state / key)) + "\n")
-
-
-def measure(job: Job, folder: Path) -> Row:
+def measure(job: Job, _data: Path, _teachers: Path, state: Path) -> Row:
     """Check and run a network, and return the row.
 
     Args:
         job: The job.
-        folder: For weights, run file, store and bundle.
+        state: Folder for weights, run files, stores and bundles.
     """
+    folder = state / job.key
     folder.mkdir(parents=True, exist_ok=True)
     _save_weights(job, folder / "teacher.safetensors")
     run_file = folder / "run.yaml"
@@ -112,4 +101,4 @@ def _command(*arguments: str) -> Finished:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    row_command(JOBS, measure)

@@ -8,7 +8,7 @@ from torch import nn
 
 from benchmarks.data import MNIST_INPUT
 from dfkd.images import ImageSpec
-from pipeline.config.sections import TeacherSection
+from pipeline.config.network_sections import TeacherSection
 from pipeline.teachers.loading import load_teacher, parse_weights
 
 PROJECT = Path(__file__).parents[2]

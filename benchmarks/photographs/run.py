@@ -1,17 +1,15 @@
 """Quantize EfficientNet-Lite0 for one row of the table and measure it on the photographs."""
 
-import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
-from base.durable_files import write_durably
 from benchmarks.job_queue import Row
 from benchmarks.machine import describe_machine
+from benchmarks.one_at_a_time import row_command
 from benchmarks.photographs.jobs import JOBS, Job
 from benchmarks.photographs.other_tools import CALIBRATION_IMAGES, TOOLS
 from benchmarks.photographs.teacher import CLASSES, SPEC, photographs, weights_file
@@ -23,18 +21,7 @@ ARCHITECTURE = "benchmarks.photographs.teacher:lite0"
 Images = NDArray[np.float32]
 
 
-def main(
-    key: str,
-    data: Annotated[Path, typer.Option()],
-    teachers: Annotated[Path, typer.Option()],
-    state: Annotated[Path, typer.Option()],
-) -> None:
-    """Measure one row and write STATE/KEY.json. The option --teachers is ignored."""
-    job = next(job for job in JOBS if job.key == key)
-    write_durably(state / f"{key}.json", json.dumps(measure(job, data, state)) + "\n")
-
-
-def measure(job: Job, data: Path, state: Path) -> Row:
+def measure(job: Job, data: Path, _teachers: Path, state: Path) -> Row:
     """Quantize the teacher and return the row.
 
     Args:
@@ -129,4 +116,4 @@ def _latencies(graphs: dict[str, Path], images: Images) -> dict[str, dict[str, f
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    row_command(JOBS, measure)

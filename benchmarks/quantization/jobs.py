@@ -13,7 +13,7 @@ from benchmarks.row_digest import Data, Defaults, DigestRules, read_rules
 from pipeline.config import schema
 from pipeline.config.run_file import read_run_file
 from pipeline.config.schema import RunConfig
-from pipeline.config.sections import Section
+from pipeline.config.section import Section
 
 RUNS = Path(__file__).parents[1] / "runs"
 

@@ -17,7 +17,7 @@ from base.errors import InputError
 from benchmarks.teacher_files.files import CLASSES, FILES, File, make
 from dfkd.images import ImageSpec
 from dfkd.models.forward_pass import batch_norms
-from pipeline.config.sections import TeacherSection
+from pipeline.config.network_sections import TeacherSection
 from pipeline.teachers.teacher_file import load_teacher_file
 
 RESULTS = Path(__file__).parents[1] / "results"

@@ -5,16 +5,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 import yaml
 from safetensors.torch import save_file
 
 from base.durable_files import write_durably
 from benchmarks.job_queue import Row
 from benchmarks.machine import describe_machine
+from benchmarks.one_at_a_time import row_command
 from benchmarks.product_run import SHORT_GATE
 from benchmarks.zoo.models import JOBS, Job
 from benchmarks.zoo.structured_images import structured_images
@@ -27,25 +27,15 @@ from targets.lint.linter import errors, lint
 CLASSES = 10
 
 
-def main(
-    key: str,
-    data: Annotated[Path, typer.Option()],
-    teachers: Annotated[Path, typer.Option()],
-    state: Annotated[Path, typer.Option()],
-) -> None:
-    """Measure one row and write STATE/KEY.json. The option --teachers is not used."""
-    job = next(job for job in JOBS if job.key == key)
-    write_durably(state / f"{key}.json", json.dumps(measure(job, data, state / key)) + "\n")
-
-
-def measure(job: Job, data: Path, folder: Path) -> Row:
+def measure(job: Job, data: Path, _teachers: Path, state: Path) -> Row:
     """Measure a network and return its row.
 
     Args:
         job: The network.
         data: Folder with the real data sets.
-        folder: For weights, run file, store and bundle. Existing weights are reused.
+        state: Folder for weights, run files, stores and bundles. Existing weights are reused.
     """
+    folder = state / job.key
     folder.mkdir(parents=True, exist_ok=True)
     trained = _weights(job, data, folder)
     run_file = folder / "run.yaml"
@@ -154,4 +144,4 @@ def _compare(job: Job, bundle: Path) -> Row:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    row_command(JOBS, measure)

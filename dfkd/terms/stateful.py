@@ -17,7 +17,7 @@ class StatefulTerm:
         Args:
             inputs: The inputs that the table of terms lists, by name.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # Each stateful term defines it; the others have defaults.
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the parameters that the term itself optimizes."""

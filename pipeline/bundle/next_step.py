@@ -3,7 +3,8 @@
 from statistics import NormalDist
 from typing import Any
 
-from pipeline.config.sections import MAX_COUNT, QuantizeSection
+from pipeline.config.section import MAX_COUNT
+from pipeline.config.sections import QuantizeSection
 from targets.bundle.bundle_files import Manifest
 from targets.bundle.verdict import Outcome
 

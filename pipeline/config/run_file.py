@@ -14,7 +14,7 @@ from base.untrusted_files import PARSE_ERRORS
 from base.urls import check_url
 from pipeline.config.run_overrides import NO_OVERRIDES, RunOverrides, dropped_values, overridden
 from pipeline.config.schema import RunConfig
-from pipeline.config.sections import Section
+from pipeline.config.section import Section
 
 
 def read_run_file(

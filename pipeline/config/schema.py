@@ -6,16 +6,10 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from base.untrusted_files import MAX_FILE_BYTES
-from pipeline.config.sections import (
-    DistillSection,
-    ExportSection,
-    GateSection,
-    InputSection,
-    QuantizeSection,
-    Section,
-    StudentSection,
-    TeacherSection,
-)
+from pipeline.config.input_section import InputSection
+from pipeline.config.network_sections import StudentSection, TeacherSection
+from pipeline.config.section import Section
+from pipeline.config.sections import DistillSection, ExportSection, GateSection, QuantizeSection
 
 
 class RunConfig(Section):

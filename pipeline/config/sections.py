@@ -1,206 +1,14 @@
-"""The sections of the run file. Imports no torch."""
+"""The sections of the run file about training, quantization and export. Imports no torch."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
-from pipeline.config.network_values import FactoryArguments, Output
-from pipeline.config.picture_keys import PICTURE_KEYS, Size, check_picture_size
-
-MAX_COUNT = 10**6
-"""The largest number of images, rounds or classes. More is a typing error, and could fill the
-memory before anything else fails."""
-
-Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+from pipeline.config.section import MAX_COUNT, Count, Section
 
 Overrides = dict[str, Annotated[float, Field(ge=-MAX_COUNT, le=MAX_COUNT)]]
 
-Width = Annotated[float, Field(gt=0, le=64)]
-
-MIN_CONTRAST = 0.1
-"""Smallest accepted width of the value range, in standard deviations. Networks are trained with 1
-(values from 0 to 1 as they are) or more; values from 0 to 1 with std 255 give 0.004."""
-
-MEAN_TOLERANCE = 0.01
-"""How far a mean may be outside the value range, relative to the width of the range."""
-
 Bits = Annotated[int, Field(ge=2, le=8)]
-
-
-class Section(BaseModel):
-    """A section of the run file. Unknown keys and infinite numbers are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class NetworkSection(Section):
-    """The keys that describe a network, of a teacher or of a student."""
-
-    architecture: str
-    width: Width = 1.0
-    factory_arguments: FactoryArguments = {}
-    output: Output = None
-
-    @model_serializer(mode="wrap")
-    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is not set, so that fingerprints of older run files stay the same."""
-        unset: dict[str, Any] = {
-            "architecture": "",
-            "factory_arguments": {},
-            "output": None,
-            "trusted": False,
-            "weights_key": None,
-        }
-        values: dict[str, Any] = dump(self)
-        return {k: v for k, v in values.items() if k not in unset or v != unset[k]}
-
-
-class TeacherSection(NetworkSection):
-    """The trained network.
-
-    Attributes:
-        weights: A state dict, or a checkpoint that holds one, as safetensors or torch save it; or a
-            file that holds the network too: an ONNX graph, an exported program (.pt2) or
-            TorchScript. A path relative to the run file, or a URL.
-        weights_key: Which state dict to use if the file holds several: its keys in the file, joined
-            by dots, such as `state_dict_ema`. It may end with the prefix of the weights' names,
-            such as `state_dict.ema_model`.
-        architecture: A name in the registry, a torchvision model, `torchvision:NAME`, `timm:NAME`,
-            or `package.module:factory`. Leave it out if the file holds the network.
-        width: Multiplier of the hidden widths, for registry architectures only.
-        factory_arguments: Keyword arguments for a factory, or for a model of torchvision or timm:
-            numbers, texts, `true`, `false`, `null`, or lists of these.
-        output: Which output has the logits, if the network returns several: a position (from 0), or
-            a name. It has no effect on a network that returns one tensor.
-        classes: Number of classes.
-        class_names: Their names, in order; optional.
-        trusted: Whether loading the file may run code from it. Exported programs and TorchScript
-            need it; no other file runs code.
-    """
-
-    weights: str
-    weights_key: str | None = None
-    architecture: str = ""
-    trusted: bool = False
-    classes: Annotated[int, Field(ge=2, le=MAX_COUNT)]
-    class_names: tuple[str, ...] = ()
-
-    @property
-    def holds_network(self) -> bool:
-        """Whether the file must hold the network, because no architecture is given."""
-        return not self.architecture
-
-    @property
-    def label(self) -> str:
-        """The architecture, or the file's name if the file holds the network."""
-        return self.architecture or self.weights.rpartition("/")[2]
-
-    @model_validator(mode="after")
-    def _check_file(self) -> "TeacherSection":
-        given = {
-            "width": self.width != 1.0,
-            "factory_arguments": bool(self.factory_arguments),
-            "weights_key": self.weights_key is not None,
-        }
-        if self.holds_network and any(given.values()):
-            key = next(key for key, is_given in given.items() if is_given)
-            raise ValueError(f"{key} has no effect without architecture; remove it")
-        return self
-
-    @model_validator(mode="after")
-    def _check_class_names(self) -> "TeacherSection":
-        if self.class_names and len(self.class_names) != self.classes:
-            raise ValueError(f"{len(self.class_names)} class_names for {self.classes} classes")
-        return self
-
-
-class InputSection(Section):
-    """The images.
-
-    Attributes:
-        shape: [channels, height, width].
-        mean: One value per channel; the teacher gets (raw - mean) / std.
-        std: One value per channel.
-        value_range: The smallest and the largest raw value.
-        resize: How `score` and `predict` resize your pictures: the length of the shorter side, or
-            [height, width]. If left out, to the size in `shape`; with `crop`, not at all.
-        crop: The centre that they cut out then: [height, width], or one number for both. Smaller
-            pictures get a black border.
-        interpolation: How they compute the pixels of a resized picture: as Pillow does.
-    """
-
-    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
-    mean: tuple[float, ...]
-    std: tuple[PositiveFloat, ...]
-    value_range: tuple[float, float] = (0.0, 1.0)
-    resize: Size | None = None
-    crop: Size | None = None
-    interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
-
-    @model_validator(mode="after")
-    def _check_lengths(self) -> "InputSection":
-        for name in ("mean", "std"):
-            given = len(getattr(self, name))
-            if given != self.shape[0]:
-                raise ValueError(
-                    f"{name} has {given} values for {self.shape[0]} channels; "
-                    "shape is [channels, height, width]"
-                )
-        if self.value_range[0] >= self.value_range[1]:
-            raise ValueError("value_range must be [smallest, largest]")
-        check_picture_size(self.shape, self.resize, self.crop)
-        return self
-
-    @model_validator(mode="after")
-    def _check_normalization(self) -> "InputSection":
-        """Refuse a mean that no image can have, and a std that makes all images alike."""
-        low, high = self.value_range
-        width, ends = high - low, f"value_range [{low:g}, {high:g}]"
-        remedy = "give mean, std and value_range in the same units"
-        for mean, std in zip(self.mean, self.std, strict=True):
-            unchanged = (mean, std) == (0, 1)
-            outside = max(low - mean, mean - high) > MEAN_TOLERANCE * width
-            if outside and not unchanged:
-                raise ValueError(f"mean {mean:g} is outside {ends}; {remedy}")
-            if width / std < MIN_CONTRAST:
-                raise ValueError(
-                    f"std {std:g} makes all images nearly constant: {ends} is only "
-                    f"{width / std:.2g} standard deviations wide, and at least {MIN_CONTRAST:g} "
-                    f"is required; {remedy}"
-                )
-        return self
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out defaults of newer keys, so that digests of older run files stay the same."""
-        values: dict[str, Any] = dump(self)
-        return {k: v for k, v in values.items() if k not in PICTURE_KEYS or v != PICTURE_KEYS[k]}
-
-
-class StudentSection(NetworkSection):
-    """The network that is trained.
-
-    Attributes:
-        architecture: As for the teacher.
-        width: As for the teacher.
-        factory_arguments: As for the teacher.
-        output: As for the teacher.
-    """
-
-    @property
-    def label(self) -> str:
-        """The architecture."""
-        return self.architecture
 
 
 class Budget(Section):
@@ -239,7 +47,7 @@ class DistillSection(Section):
 
     recipe: str = "house"
     budget: Budget = Budget(steps=16_000)
-    overrides: Overrides = {}
+    overrides: Overrides = Field(default={})
 
 
 class QuantizeSection(Section):
@@ -280,7 +88,7 @@ class QuantizeSection(Section):
     ] = "adversarial"
     recipe: str = "house-quantize"
     budget: Budget = Budget(steps=400)
-    overrides: Overrides = {}
+    overrides: Overrides = Field(default={})
     teacher: Literal["original", "student"] = "original"
     weight_bits: Bits = 8
     activation_bits: Bits = 8

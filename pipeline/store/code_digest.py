@@ -31,6 +31,9 @@ PACKAGES = ("base", "pipeline", "dfkd", "targets")
 BY_VALUE = frozenset(
     {
         "pipeline.config.schema",
+        "pipeline.config.section",
+        "pipeline.config.network_sections",
+        "pipeline.config.input_section",
         "pipeline.config.sections",
         "pipeline.config.batch_limit",
         "pipeline.config.chosen_recipes",

@@ -1,6 +1,5 @@
 """Build a network with a user's factory."""
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from base.errors import InputError, first_line
-from pipeline.config.own_recipes import require_own_code_allowed
+from pipeline.config.own_code import import_own_module, require_own_code_allowed
 from pipeline.teachers.torchvision_on_cpu import import_torchvision
 
 NEED_TORCHVISION = ("torchvision", "timm")
@@ -35,16 +34,12 @@ def network_of_factory(architecture: str, classes: int, arguments: Mapping[str, 
     module_name, _, name = architecture.partition(":")
     if module_name.split(".")[0] in NEED_TORCHVISION:
         import_torchvision()
-    try:
-        factory = getattr(importlib.import_module(module_name), name)
-    except ModuleNotFoundError as error:
+    module = import_own_module(f"architecture {architecture}", module_name)
+    if not hasattr(module, name):
         raise InputError(
-            f"architecture {architecture}: {error}; add its folder to PYTHONPATH, or install it"
-        ) from None
-    except Exception as error:  # The user's module can raise anything.
-        raise InputError(
-            f"architecture {architecture}: importing it failed: {first_line(error)}"
-        ) from None
+            f"architecture {architecture}: {module_name} has no {name!r}; define the factory there"
+        )
+    factory = getattr(module, name)
     given = {"num_classes": classes, **arguments} if _takes_classes(factory) else arguments
     return called(factory, given, architecture, "factory")
 

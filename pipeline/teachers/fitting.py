@@ -9,7 +9,7 @@ from torch import Tensor
 
 from base.errors import InputError
 from pipeline.config.architecture_names import kind_and_name
-from pipeline.config.sections import TeacherSection
+from pipeline.config.network_sections import TeacherSection
 from pipeline.teachers.library_networks import fits_torchvision
 from pipeline.teachers.state_dicts import StateDict
 

@@ -10,7 +10,7 @@ from base.errors import InputError
 from dfkd.images import ImageSpec
 from dfkd.models.state_dicts import load_state
 from pipeline.config.architecture_names import code_version
-from pipeline.config.sections import TeacherSection
+from pipeline.config.network_sections import TeacherSection
 from pipeline.teachers.checkpoint import open_checkpoint
 from pipeline.teachers.fitting import fit_weights
 from pipeline.teachers.networks import build_section, logits_of_blank_image

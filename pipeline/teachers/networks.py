@@ -11,7 +11,8 @@ from base.errors import InputError, first_line
 from dfkd.images import ImageSpec
 from dfkd.models import build
 from pipeline.config.architecture_names import check_architecture, kind_and_name
-from pipeline.config.sections import InputSection, NetworkSection
+from pipeline.config.input_section import InputSection
+from pipeline.config.network_sections import NetworkSection
 from pipeline.teachers.factories import network_of_factory
 from pipeline.teachers.library_networks import timm_network, torchvision_network
 from pipeline.teachers.outputs import OutputError, pick_output

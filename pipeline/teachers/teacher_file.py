@@ -9,7 +9,7 @@ from torch import nn
 
 from base.errors import InputError
 from dfkd.images import ImageSpec
-from pipeline.config.sections import TeacherSection
+from pipeline.config.network_sections import TeacherSection
 from pipeline.teachers.fitting import fit_weights
 from pipeline.teachers.graphs.loading import load_graph
 from pipeline.teachers.loading import load_teacher, parse_weights, teacher_fingerprint

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from base.errors import InputError, first_line
 from base.one_line import one_line
 from base.untrusted_files import PARSE_ERRORS
-from pipeline.config.sections import InputSection
+from pipeline.config.input_section import InputSection
 from pipeline.roles import PRECISIONS
 from pipeline.user_images.preparing import Pixels, normalize
 from pipeline.user_images.reading import MODES

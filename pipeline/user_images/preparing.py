@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.config.sections import InputSection
+from pipeline.config.input_section import InputSection
 from pipeline.user_images.reading import MAX_PIXELS, Picture, UnreadableError
 
 Pixels = NDArray[np.uint8]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import InputError
-from pipeline.config.sections import InputSection
+from pipeline.config.input_section import InputSection
 from pipeline.reporter import Reporter
 from pipeline.user_images.preparing import Pixels, prepare
 from pipeline.user_images.reading import UnreadableError, read_picture, without_warnings

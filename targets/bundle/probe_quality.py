@@ -15,8 +15,7 @@ MIN_DISTINCT = 0.9
 """Smallest share of distinct images. A copy adds no evidence, but narrows the interval."""
 
 MIN_SPREAD = 4.0
-"""Smallest spread of the probes, in pixel levels (0 to 255). Generators trained for 20 rounds reach
-40, and random blocks 74."""
+"""Smallest spread of the probes, in pixel levels (0 to 255). Below it, all images look alike."""
 
 PROBES_PER_CLASS = 20
 """A class is expected among the teacher's predictions if so many probes are available for each."""

@@ -12,7 +12,7 @@ from dfkd.compatibility import lacking_batch_norm
 from dfkd.images import ImageSpec
 from dfkd.models.forward_pass import batch_norms
 from dfkd.recipes import RECIPES
-from pipeline.config.sections import TeacherSection
+from pipeline.config.network_sections import TeacherSection
 from pipeline.teachers.checkpoint import DAMAGED_ARCHIVE
 from pipeline.teachers.file_kind import file_kind
 from pipeline.teachers.graphs.comparison import compare, compared_images

@@ -7,7 +7,6 @@ restrictions and evaluates the sizes in the file as expressions; TorchScript is 
 
 import io
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from base.errors import first_line
+from base.errors import InputError, first_line
 from dfkd.images import ImageSpec
-from pipeline.config.own_recipes import FACTORIES_VARIABLE
+from pipeline.config.own_code import require_own_code_allowed
 from pipeline.teachers.graphs.errors import GraphError
 
 OPSET = 17
@@ -38,11 +37,10 @@ def require_trust(kind: str, *, trusted: bool) -> None:
     Raises:
         GraphError: If the run file does not allow it, or this machine refuses it.
     """
-    if os.environ.get(FACTORIES_VARIABLE, "allowed") != "allowed":
-        raise GraphError(
-            f"loading {kind} can run code from the file, which this machine refuses; export the "
-            f"network to ONNX, or set {FACTORIES_VARIABLE}=allowed"
-        )
+    try:
+        require_own_code_allowed(f"loading {kind}", "export the network to ONNX")
+    except InputError as error:
+        raise GraphError(str(error)) from None
     if not trusted:
         raise GraphError(
             f"loading {kind} can run code from the file; if you trust its author, set "

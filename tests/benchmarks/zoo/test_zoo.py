@@ -87,6 +87,6 @@ def test_refused_network_is_listed_with_its_reason():
 def test_network_runs_with_untrained_weights(architecture, tmp_path, monkeypatch):
     monkeypatch.setattr(zoo_run, "train", lambda network, *_: network.eval() and {"accuracy": 0.0})
     job = next(job for job in JOBS if job.architecture == architecture)
-    row = zoo_run.measure(job, tmp_path, tmp_path / "run")
+    row = zoo_run.measure(job, tmp_path, tmp_path, tmp_path)
     assert "minutes" in row, row
     assert (row["lint_errors"], row["quantized_percent"]) == (0, 100.0)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import InputError
+from pipeline.config.network_sections import StudentSection
 from pipeline.config.run_file import parse_run
-from pipeline.config.sections import StudentSection
 from pipeline.config.step_settings import student_network, teacher_network
 from pipeline.store.step_record import digest
 from tests.support.quick_run import QUICK

@@ -6,9 +6,9 @@ import pytest
 
 from base.errors import InputError
 from pipeline.chain import chain
+from pipeline.config.input_section import InputSection
 from pipeline.config.picture_keys import PICTURE_KEYS
 from pipeline.config.run_file import parse_run
-from pipeline.config.sections import InputSection
 from tests.support.quick_run import QUICK
 
 

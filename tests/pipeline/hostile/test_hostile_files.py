@@ -20,8 +20,8 @@ from base.errors import InputError
 from dfkd.images import ImageSpec
 from pipeline.bundle.opening import open_bundle
 from pipeline.bundle.unpacking import unpack
+from pipeline.config.network_sections import TeacherSection
 from pipeline.config.run_file import parse_run, read_run_file
-from pipeline.config.sections import TeacherSection
 from pipeline.store.step_record import digest
 from pipeline.store.store import Store
 from pipeline.teachers.config_checks import check_config

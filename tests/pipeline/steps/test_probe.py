@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 from dfkd.recipes.held_out import HELD_OUT
 from pipeline.cli import app
 from pipeline.config.gate_plan import GatePlan
+from pipeline.config.input_section import InputSection
 from pipeline.config.run_file import parse_run
-from pipeline.config.sections import InputSection
 from pipeline.step_types import StepContext
 from pipeline.steps import probe, teacher
 from pipeline.store.step_workspace import Workspace

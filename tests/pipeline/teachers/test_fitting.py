@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from base.errors import InputError
-from pipeline.config.sections import TeacherSection
+from pipeline.config.network_sections import TeacherSection
 from pipeline.teachers.fitting import fit_weights
 
 SECTION = TeacherSection(weights="t.pt", architecture="net:make", classes=10)

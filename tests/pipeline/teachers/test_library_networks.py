@@ -10,7 +10,7 @@ from torch import nn
 from base.errors import InputError
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from pipeline.config.sections import TeacherSection
+from pipeline.config.network_sections import TeacherSection
 from pipeline.teachers.loading import load_teacher, teacher_fingerprint
 from pipeline.teachers.networks import build_network
 from pipeline.teachers.torchvision_on_cpu import import_torchvision

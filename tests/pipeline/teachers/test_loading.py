@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from base.errors import InputError
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from pipeline.config.sections import TeacherSection
+from pipeline.config.network_sections import TeacherSection
 from pipeline.teachers.fitting import fit_weights
 from pipeline.teachers.loading import load_teacher, parse_weights, teacher_fingerprint
 from pipeline.teachers.networks import build_network

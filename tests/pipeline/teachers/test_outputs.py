@@ -13,7 +13,7 @@ from torch import nn
 
 from base.errors import InputError
 from dfkd.images import ImageSpec
-from pipeline.config.sections import TeacherSection
+from pipeline.config.network_sections import TeacherSection
 from pipeline.teachers.loading import load_teacher
 from pipeline.teachers.networks import build_network, logits_of_blank_image
 from pipeline.teachers.outputs import OutputError, OutputPicker, pick_output

@@ -160,7 +160,7 @@ def test_checking_needs_no_gpu_if_run_file_requests_one(registry, store):
     assert not change.refused
 
 
-@pytest.mark.parametrize("weights", ["../other/teacher.safetensors", "/tmp/teacher.safetensors"])
+@pytest.mark.parametrize("weights", ["../other/teacher.safetensors", "/other/teacher.safetensors"])
 def test_weights_outside_teachers_folder_are_refused(registry, store, weights):
     add_teacher(registry, "other")
     add_teacher(registry, "net", weights)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dfkd.images import ImageSpec
-from pipeline.config.sections import InputSection
+from pipeline.config.input_section import InputSection
 from pipeline.teachers.torchvision_on_cpu import import_torchvision
 from pipeline.user_images import preparing
 from pipeline.user_images.preparing import normalize, prepare

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config.sections import InputSection
+from pipeline.config.input_section import InputSection
 from pipeline.user_images import page
 from pipeline.user_images.bundle_models import BundleModels
 from pipeline.user_images.labels import Labels

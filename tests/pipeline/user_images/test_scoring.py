@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from base.errors import InputError
-from pipeline.config.sections import InputSection
+from pipeline.config.input_section import InputSection
 from pipeline.training.progress import LineReporter
 from pipeline.user_images import scoring
 from pipeline.user_images.scoring import NO_CLASS, answer, read_batches, top_classes

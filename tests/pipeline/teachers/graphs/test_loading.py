@@ -13,9 +13,9 @@ from base.errors import InputError
 from dfkd.images import ImageSpec
 from dfkd.models import build
 from dfkd.models.forward_pass import batch_norms
-from pipeline.config.sections import TeacherSection
+from pipeline.config.network_sections import TeacherSection
+from pipeline.config.own_code import FACTORIES_VARIABLE
 from pipeline.teachers.graphs import describe_graph, load_graph
-from pipeline.teachers.graphs.programs import FACTORIES_VARIABLE
 from tests.support.teacher_graphs import exported, graph, plain_spec, run_graph
 
 SPEC = plain_spec((1, 28, 28))
