@@ -1,6 +1,8 @@
 """The command that measures the MNIST table: chosen settings, missing rows, refusals."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import typer
@@ -77,6 +79,7 @@ def test_list_shows_missing_jobs_and_runs_none(tmp_path, monkeypatch, capsys):
 
 def test_write_rows_writes_rows_and_page(tmp_path, monkeypatch):
     monkeypatch.setattr(result_pages, "RESULTS", tmp_path)
+    monkeypatch.setattr(mnist, "DEFAULTS_FILE", Path(shutil.copy(mnist.DEFAULTS_FILE, tmp_path)))
     rows = [build_row(Job("house", "own", "lenet5", s), final=90.0 + s) for s in SEEDS]
     mnist.write_rows(rows)
     assert "| house | own | 3 | 91.00 ± 0.82 |" in (tmp_path / "mnist.md").read_text()

@@ -1,5 +1,8 @@
 """The command that measures the quantization table: missing rows, stored rows, refusals."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import typer
@@ -24,6 +27,9 @@ def test_choice_without_rows_is_refused():
 
 def test_stored_row_is_no_longer_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(result_pages, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(
+        quantization, "DEFAULTS_FILE", Path(shutil.copy(quantization.DEFAULTS_FILE, tmp_path))
+    )
     job, other = jobs()[:2]
     correct = {
         job.key: np.ones(8, bool),

@@ -38,6 +38,11 @@ def test_jobs_have_the_values_of_the_old_digests():
         added = {
             "teacher.factory_arguments": {},
             "teacher.output": None,
+            "teacher.trusted": False,
+            "teacher.weights_key": None,
+            "input.resize": None,
+            "input.crop": None,
+            "input.interpolation": "bilinear",
             "quantize.adjust": "off",
         }
         assert values == OLD[job.key]["values"] | added, job.key
