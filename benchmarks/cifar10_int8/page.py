@@ -1,12 +1,12 @@
 """Render the table as Markdown."""
 
 import json
-import math
 from collections.abc import Sequence
 from statistics import mean
 
 from benchmarks import result_pages
 from benchmarks.job_queue import Row
+from benchmarks.paired_scores import mean_drop
 from benchmarks.result_pages import markdown_table
 
 HEAD = [
@@ -16,22 +16,6 @@ HEAD = [
 
 OLD_CHOICES = {"generator-images": "generator images", "adversarial": "adversarial"}
 """Names of the methods in the quantization table."""
-
-
-def mean_drop(rows: Sequence[Row]) -> tuple[float, float]:
-    """Return the mean loss in points over the seeds, and half the width of its 95 % interval.
-
-    The interval is that of paired differences on the same images. It covers the choice of the test
-    images, not that of the seeds.
-    """
-    images = rows[0]["images"]
-    difference = mean((r["only_fp32_right"] - r["only_int8_right"]) / images for r in rows)
-    # The differences of the seeds share their images: take the mean variance, as if they were one.
-    variance = mean(
-        ((r["only_fp32_right"] + r["only_int8_right"]) / images - difference**2) / images
-        for r in rows
-    )
-    return 100 * difference, 196 * math.sqrt(max(0.0, variance))
 
 
 def render(rows: Sequence[Row], missing: int) -> str:

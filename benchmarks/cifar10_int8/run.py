@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from benchmarks.cifar10_int8.jobs import JOBS, OWN, Job
@@ -12,9 +11,9 @@ from benchmarks.data import load_data_set
 from benchmarks.job_queue import Row
 from benchmarks.machine import describe_machine
 from benchmarks.one_at_a_time import row_command
+from benchmarks.paired_scores import paired_scores
 from benchmarks.product_run import product_run
 from dfkd.images import ImageSpec
-from targets.cpu.session import open_session, predict
 
 FOLDER = Path(__file__).parents[1]
 
@@ -35,19 +34,11 @@ def measure(job: Job, data: Path, teachers: Path, state: Path) -> Row:
         section["shape"], section["mean"], section["std"], section.get("value_range", (0.0, 1.0))
     )
     images, labels = load_data_set("cifar10", data, train=False, spec=spec)
-    right = {
-        name: predict(open_session(graph, threads=0), images.numpy()).argmax(1) == labels.numpy()
-        for name, graph in ran.graphs.items()
-    }
     return {
         "network": job.network,
         "method": job.method,
         "seed": job.seed,
-        "fp32": round(100 * float(right["fp32"].mean()), 2),
-        "int8": round(100 * float(right["int8"].mean()), 2),
-        "only_fp32_right": int(np.sum(right["fp32"] & ~right["int8"])),
-        "only_int8_right": int(np.sum(right["int8"] & ~right["fp32"])),
-        "images": len(labels),
+        **paired_scores(ran.graphs, images, labels),
         **ran.notes,
         "digest": job.digest(),
         "machine": describe_machine(),

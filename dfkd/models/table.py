@@ -64,6 +64,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "lenet5-half": _lenet(batch_norm=False, width=0.5),
     "lenet5-bn": _lenet(batch_norm=True),
     "lenet5-half-bn": _lenet(batch_norm=True, width=0.5),
+    "resnet8": _cifar_resnet(8),
     "resnet20": _cifar_resnet(20),
     "resnet32": _cifar_resnet(32),
     "resnet56": _cifar_resnet(56),

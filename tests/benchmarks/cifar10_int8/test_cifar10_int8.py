@@ -10,7 +10,8 @@ from benchmarks import result_pages
 from benchmarks.cifar10_int8 import run as row_run
 from benchmarks.cifar10_int8.jobs import JOBS, OWN
 from benchmarks.cifar10_int8.networks import SamePaddedConvolution, mobilenet_quarter, resnet8
-from benchmarks.cifar10_int8.page import mean_drop, render
+from benchmarks.cifar10_int8.page import render
+from benchmarks.paired_scores import mean_drop
 from pipeline.config.run_file import parse_run
 
 ROW = {

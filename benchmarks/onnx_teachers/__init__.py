@@ -1,0 +1,1 @@
+"""Runs from an ONNX file alone, scored on real test images."""
