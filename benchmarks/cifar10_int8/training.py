@@ -1,4 +1,7 @@
-"""Train a network on all CIFAR-10 training images: SGD, cosine schedule, crops and flips."""
+"""Train a network on all CIFAR-10 training images: SGD, one-cycle schedule, crops and flips.
+
+In bfloat16 and channels_last, which is about twice as fast on processors with AMX.
+"""
 
 import json
 import time
@@ -37,14 +40,15 @@ def trained_weights(factory: Callable[[int], nn.Module], folder: Path, data: Pat
         folder.mkdir(parents=True, exist_ok=True)
         network, scores = _train(factory, data)
         (folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
-        save_file(network.state_dict(), file)
+        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, file)
     return file
 
 
 def _train(factory: Callable[[int], nn.Module], data: Path) -> tuple[nn.Module, Row]:
     torch.manual_seed(SEED)
     started = time.monotonic()
-    network = factory(CLASSES)
+    layout = torch.channels_last
+    network = factory(CLASSES).to(memory_format=layout)  # type: ignore[call-overload]
     images, labels = load_data_set("cifar10", data, train=True, spec=RAW)
     optimizer = torch.optim.SGD(
         network.parameters(), RATE, momentum=0.9, weight_decay=5e-4, nesterov=True
@@ -55,7 +59,10 @@ def _train(factory: Callable[[int], nn.Module], data: Path) -> tuple[nn.Module, 
     for _ in range(EPOCHS):
         order = torch.randperm(len(images))
         for index in order[: len(images) // BATCH * BATCH].view(-1, BATCH):
-            loss = F.cross_entropy(network(_moved(images[index])), labels[index])
+            batch = _moved(images[index]).contiguous(memory_format=layout)
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = network(batch)
+            loss = F.cross_entropy(logits.float(), labels[index])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
