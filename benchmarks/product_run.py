@@ -59,14 +59,19 @@ def product_run(run: dict[str, Any], folder: Path) -> ProductRun:
         "int8_kernels": target["machine"]["int8"],
         "integer_layers": target["int8"]["integer_layers"],
         "layers": len(target["int8"]["layers"]),
-        "seconds": _seconds_of_steps(folder / "store", started),
+        "seconds": seconds_of_steps(folder / "store", started),
     }
     graphs = {name: bundle / target[name]["file"] for name in ("fp32", "int8")}
     return ProductRun(graphs, manifest, notes)
 
 
-def _seconds_of_steps(store: Path, started: float) -> dict[str, int]:
-    """Return the duration of each step, from the times at which their records were written."""
+def seconds_of_steps(store: Path, started: float) -> dict[str, int]:
+    """Return the duration of each step, from the times at which their records were written.
+
+    Args:
+        store: The store of one run.
+        started: When the run was started, in seconds since 1970.
+    """
     records = sorted(store.glob("steps/*/*.json"), key=lambda path: path.stat().st_mtime)
     ends = [started, *(record.stat().st_mtime for record in records)]
     return {

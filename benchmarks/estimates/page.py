@@ -37,12 +37,14 @@ def render(rows: Sequence[Row], missing: int) -> str:
             [
                 "# Estimates of `datafree-edge check`",
                 "Each network is checked and then run at default settings, with the default "
-                "verdict and an empty store. The networks are untrained: weights do not change "
-                "time or memory. `peak` is the memory of the process and its children together, "
+                "verdict and an empty store. The networks are untrained, with logits of usual size: "
+                "weights do not change time or memory. `peak` is the memory of the process and its children together, "
                 "sampled five times a second. Ratios are estimate / measurement.",
                 f"**{sum(map(is_close, rows))} of {len(rows)} are within a factor of {FACTOR}** in "
                 "both time and memory.",
                 markdown_table(HEAD, map(_cells, rows)),
+                "Seconds of each step, estimated / measured:",
+                _steps(rows),
                 f"Not measured yet: {missing}. Command: `python -m benchmarks.estimates --state "
                 f"STATE`. Machine: {'; '.join(machines)}.",
             ]
@@ -56,6 +58,21 @@ def _ratios(row: Row) -> tuple[float, float]:
         ratio(row["estimated_seconds"], row["seconds"]),
         ratio(row["estimated_gib"], row["peak_gib"]),
     )
+
+
+def _steps(rows: Sequence[Row]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row["estimated_steps"]))
+    body = [
+        [row["network"]]
+        + [
+            f"{row['estimated_steps'][name]} / {row['steps'].get(name.split()[0], '')}"
+            if name in row["estimated_steps"]
+            else ""
+            for name in names
+        ]
+        for row in rows
+    ]
+    return markdown_table(["network", *names], body)
 
 
 def _cells(row: Row) -> list[object]:

@@ -9,18 +9,23 @@ from typing import Any
 import torch
 import yaml
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.estimates.jobs import JOBS, Job
 from benchmarks.estimates.process_memory import Finished, run_measured
 from benchmarks.job_queue import Row
 from benchmarks.machine import describe_machine
 from benchmarks.one_at_a_time import row_command
+from benchmarks.product_run import seconds_of_steps
 from dfkd.images import ImageSpec
 from pipeline.teachers.networks import build_network
 
 NORM_BATCHES, NORM_BATCH = 4, 16
 """Images of noise from which the batch norms of an untrained network take their statistics."""
+
+LOGIT_SPREAD = 3.0
+"""Standard deviation of the logits of noise. An untrained network would give all images one class,
+and the verdict's generators would collapse."""
 
 
 def measure(job: Job, _data: Path, _teachers: Path, state: Path) -> Row:
@@ -42,9 +47,9 @@ def measure(job: Job, _data: Path, _teachers: Path, state: Path) -> Row:
     if checked.code:
         raise RuntimeError(checked.errors.splitlines()[-1])
     report = json.loads(checked.output)
-    started = time.monotonic()
+    started = time.time()
     ran = _command("run", str(run_file), *output, "--store", str(folder / "store"))
-    seconds = time.monotonic() - started
+    seconds = time.time() - started
     if ran.code not in (0, 2, 3):
         raise RuntimeError(ran.errors.splitlines()[-1])
     return {
@@ -53,6 +58,8 @@ def measure(job: Job, _data: Path, _teachers: Path, state: Path) -> Row:
         "check_seconds": round(check_seconds),
         "estimated_seconds": round(report["seconds"]),
         "seconds": round(seconds),
+        "estimated_steps": {s["name"]: round(s["seconds"]) for s in report["stages"]},
+        "steps": seconds_of_steps(folder / "store", started),
         "estimated_gib": round(report["memory_bytes"] / 2**30, 2),
         "peak_gib": round(ran.peak_bytes / 2**30, 2),
         "digest": job.digest(),
@@ -82,7 +89,7 @@ def run_of(job: Job, folder: Path) -> dict[str, Any]:
 
 
 def _save_weights(job: Job, file: Path) -> None:
-    """Save an untrained network whose batch norms have statistics of noise."""
+    """Save an untrained network with the batch-norm statistics and the usual logits of noise."""
     torch.manual_seed(0)
     spec = ImageSpec(job.shape, (0.5,) * job.shape[0], (0.25,) * job.shape[0])
     network = build_network(job.architecture, 1.0, spec, job.classes, arguments=job.arguments)
@@ -92,8 +99,25 @@ def _save_weights(job: Job, file: Path) -> None:
     network.train()
     with torch.no_grad():
         for _ in range(NORM_BATCHES):
-            network(spec.normalise(torch.rand(NORM_BATCH, *job.shape)))
+            images = spec.normalise(torch.rand(NORM_BATCH, *job.shape))
+            network(images)
+        _spread_logits(network.eval(), images)
     save_file({k: v.contiguous().clone() for k, v in network.state_dict().items()}, file)
+
+
+def _spread_logits(network: nn.Module, images: Tensor) -> None:
+    """Give every logit a mean of 0 and all logits a standard deviation of `LOGIT_SPREAD`."""
+    head = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1]
+    outputs: list[Tensor] = []
+    hook = head.register_forward_hook(lambda _, __, output: outputs.append(output))
+    network(images)
+    hook.remove()
+    logits = outputs[0].transpose(0, 1).flatten(1)
+    mean = logits.mean(1)
+    factor = LOGIT_SPREAD / (logits.T - mean).std()
+    assert head.bias is not None
+    head.bias.copy_((head.bias - mean) * factor)
+    head.weight.mul_(factor)
 
 
 def _command(*arguments: str) -> Finished:

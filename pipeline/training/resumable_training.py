@@ -72,7 +72,9 @@ def make_loop(
         raise InputError(str(error)) from None
 
 
-def train(loop: Loop, phase: str, context: StepContext) -> dict[str, Any]:
+def train(
+    loop: Loop, phase: str, context: StepContext, *, may_diverge: bool = False
+) -> dict[str, Any]:
     """Run a loop to its end, from its checkpoint if there is one.
 
     Args:
@@ -80,13 +82,15 @@ def train(loop: Loop, phase: str, context: StepContext) -> dict[str, Any]:
         phase: Its name in progress messages; also the checkpoint's name. If the loop has a warm-up
             before its rounds, the warm-up is a phase of its own.
         context: The step. It keeps the checkpoints and receives the progress of every round.
+        may_diverge: Whether a loop whose training diverges is used in its last healthy state.
 
     Returns:
         Notes for reports: the losses, each term's share of the gradient, roll-backs, cost and
         seconds. All count from the first try on.
 
     Raises:
-        InputError: If training diverges after every roll-back, or the checkpoint does not fit.
+        InputError: If training diverges after every roll-back and must not, or the checkpoint does
+            not fit.
     """
     reporter = context.reporter
     started = last_saved = time.monotonic()
@@ -130,7 +134,9 @@ def train(loop: Loop, phase: str, context: StepContext) -> dict[str, Any]:
     try:
         loop.run(watch, progress=show_if_due)
     except DivergedError as error:
-        raise InputError(f"{phase}: {error}; lower the learning rates by overrides") from None
+        if not may_diverge:
+            raise InputError(f"{phase}: {error}; lower the learning rates by overrides") from None
+        reporter.say(f"{phase}: {error}; its last healthy state is used")
     except PARSE_ERRORS as error:
         if "loop" not in saved:
             raise

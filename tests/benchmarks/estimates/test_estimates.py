@@ -16,6 +16,8 @@ ROW = {
     "check_seconds": 5,
     "estimated_seconds": 120,
     "seconds": 100,
+    "estimated_steps": {"quantize": 90, "compile local-cpu": 30},
+    "steps": {"quantize": 70, "compile": 20},
     "estimated_gib": 1.0,
     "peak_gib": 1.25,
     "machine": "a machine",
@@ -52,4 +54,5 @@ def test_estimate_is_close_within_the_factor_in_time_and_memory(seconds, gib, cl
 def test_page_counts_close_rows():
     page = render([ROW, {**ROW, "estimated_seconds": 1000}], 8)
     assert "**1 of 2 are within a factor of 1.5**" in page
+    assert "| a network | 90 / 70 | 30 / 20 |" in page
     assert "| a network | noise | 5 | 120 | 100 | 1.20 | 1.0 | 1.25 | 0.80 |" in page

@@ -11,6 +11,7 @@ from pipeline.store.step_workspace import Workspace
 from pipeline.store.storage import Files
 from pipeline.training import probe_images
 from pipeline.training.probe_images import draw_probes
+from targets.bundle.probe_quality import probe_quality
 from tests.pipeline.test_chain import Silent
 from tests.support.quick_run import QUICK
 
@@ -19,9 +20,10 @@ from tests.support.quick_run import QUICK
 def drawn(tmp_path, monkeypatch):
     """Return a function that draws the probes for a number of classes with a linear teacher."""
 
-    def draw(classes, side=16, **gate):
+    def draw(classes, side=16, weight=1.0, **gate):
         torch.manual_seed(0)
         teacher = nn.Sequential(nn.Flatten(), nn.Linear(side * side, classes)).eval()
+        teacher[1].weight.data.mul_(weight)
         monkeypatch.setattr(probe_images, "open_teacher", lambda *_: teacher.requires_grad_(False))
         document = {name: QUICK[name] for name in ("name", "teacher", "student")}
         document["teacher"] = {**QUICK["teacher"], "classes": classes}
@@ -69,3 +71,10 @@ def test_logits_are_those_of_the_stored_pixels(drawn, monkeypatch):
     with torch.no_grad():
         expected = teacher(torch.from_numpy(golden.images)).numpy()
     torch.testing.assert_close(golden.teacher_logits, expected)
+
+
+def test_a_teacher_that_makes_generators_collapse_gets_unusable_probes(drawn):
+    """The run must not end with an error after the student is trained; its verdict says why."""
+    golden, notes = drawn(10, weight=0.0, rounds=100, generators=1)
+    assert "given up after 3 roll-backs" in notes["probe generator 1"]["health"][-1]
+    assert probe_quality(golden, 0.9).faults
