@@ -37,9 +37,10 @@ def render(rows: Sequence[Row], missing: int) -> str:
             [
                 "# Estimates of `datafree-edge check`",
                 "Each network is checked and then run at default settings, with the default "
-                "verdict and an empty store. The networks are untrained, with logits of usual size: "
-                "weights do not change time or memory. `peak` is the memory of the process and its children together, "
-                "sampled five times a second. Ratios are estimate / measurement.",
+                "verdict and an empty store. The networks are untrained, with logits of usual "
+                "size: weights do not change time or memory. `peak` is the memory of the process "
+                "and its children together, sampled five times a second. Ratios are estimate / "
+                "measurement.",
                 f"**{sum(map(is_close, rows))} of {len(rows)} are within a factor of {FACTOR}** in "
                 "both time and memory.",
                 markdown_table(HEAD, map(_cells, rows)),
