@@ -5,6 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+USUAL_WIDTHS = (1.0, 20.0)
+"""Smallest and largest width of the value range after a usual normalization."""
+
+USUAL_MARGIN = 0.05
+"""Smallest distance of 0 from the ends of the value range after a usual normalization, as a share of
+its width."""
+
 
 @dataclass(frozen=True)
 class ImageSpec:
@@ -37,11 +44,43 @@ class ImageSpec:
 
     def clamp(self, images: Tensor) -> Tensor:
         """Return normalized images (N, C, H, W), clamped to `value_range`."""
+        return images.clamp(*self._range(images))
+
+    def from_units(self, units: Tensor) -> Tensor:
+        """Return normalized images (N, C, H, W) from images in units.
+
+        Images in units have a mean near 0 and a standard deviation near 1, as the images that
+        generators and optimizations start from. After a usual normalization, they are normalized
+        images already. Otherwise, for instance for raw pixels from 0 to 255, 0 becomes the middle
+        of the value range, and 4 become its width.
+        """
+        if self._is_usual:
+            return units
+        low, high = self._range(units)
+        return (low + high) / 2 + units * (high - low) / 4
+
+    def to_units(self, images: Tensor) -> Tensor:
+        """Return normalized images (N, C, H, W) in units, see `from_units`."""
+        if self._is_usual:
+            return images
+        low, high = self._range(images)
+        return (images - (low + high) / 2) * 4 / (high - low)
+
+    @property
+    def _is_usual(self) -> bool:
+        low, high = self._range(torch.empty(0))
+        width = high - low
+        inside = torch.minimum(-low, high) >= USUAL_MARGIN * width
+        fits = (width >= USUAL_WIDTHS[0]) & (width <= USUAL_WIDTHS[1])
+        return bool((inside & fits).all())
+
+    def _range(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the smallest and the largest normalized value of each channel, (1, C, 1, 1)."""
         low, high = (
-            self.normalise(images.new_full((1, self.shape[0], 1, 1), edge))
+            self.normalise(like.new_full((1, self.shape[0], 1, 1), edge))
             for edge in self.value_range
         )
-        return images.clamp(low, high)
+        return low, high
 
     @staticmethod
     def _column(values: tuple[float, ...], like: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def run_measured(command: Sequence[str]) -> Finished:
 
 
 def _tree_bytes(pid: int) -> int:
-    """Return the resident memory of a process and its descendants; 0 if it has ended."""
+    """Return the memory of a process and its descendants; 0 if it has ended."""
     try:
         root = psutil.Process(pid)
         processes = [root, *root.children(recursive=True)]
@@ -54,7 +54,8 @@ def _tree_bytes(pid: int) -> int:
     total = 0
     for process in processes:
         try:
-            total += process.memory_info().rss
+            # Forks share pages with their parent; the proportional size counts them once.
+            total += process.memory_full_info().pss
         except psutil.NoSuchProcess:
             continue
     return total

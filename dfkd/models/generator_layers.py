@@ -22,7 +22,7 @@ class Clamp(nn.Module):
 
     def forward(self, drawn: Tensor) -> Tensor:
         """Return normalized images (N, C, H, W) within `value_range`."""
-        return self.spec.clamp(self.centre(drawn))
+        return self.spec.clamp(self.spec.from_units(self.centre(drawn)))
 
 
 class Sigmoid(nn.Module):
@@ -42,14 +42,31 @@ class Sigmoid(nn.Module):
         return self.spec.normalise(low + (high - low) * drawn.sigmoid())
 
 
+class FromUnits(nn.Module):
+    """The normalized images of images in units; it does nothing after a usual normalization.
+
+    Args:
+        spec: Specification of the images to draw.
+    """
+
+    def __init__(self, spec: ImageSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, units: Tensor) -> Tensor:
+        """Return normalized images (N, C, H, W)."""
+        return self.spec.from_units(units)
+
+
 def _tanh(spec: ImageSpec) -> nn.Module:
     """Return tanh and a batch norm without affine parameters; it normalizes the images (DAFL)."""
-    return nn.Sequential(nn.Tanh(), nn.BatchNorm2d(spec.shape[0], affine=False))
+    centre = nn.BatchNorm2d(spec.shape[0], affine=False)
+    return nn.Sequential(nn.Tanh(), centre, FromUnits(spec))
 
 
 def _free(spec: ImageSpec) -> nn.Module:
     """Return a batch norm with affine parameters; its output is not bounded (ZSKT)."""
-    return nn.BatchNorm2d(spec.shape[0])
+    return nn.Sequential(nn.BatchNorm2d(spec.shape[0]), FromUnits(spec))
 
 
 HEADS: dict[str, Callable[[ImageSpec], nn.Module]] = {

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dfkd.augmentation import augmented
 from dfkd.composition import Composition
+from dfkd.images import ImageSpec
 from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.models.counted_teacher import Teacher, reduced
 from dfkd.optimizers import clip, gradient_norm
@@ -64,6 +65,7 @@ class GeneratorPhase:
         teacher: The teacher; it counts its passes.
         student: The student; None if only a generator is trained.
         synthesizer: Makes the images.
+        spec: Specification of the images.
         weighting: The terms with their wrappers and weights.
         rng: Random number generator for all draws.
 
@@ -77,11 +79,13 @@ class GeneratorPhase:
         teacher: Teacher,
         student: nn.Module | None,
         synthesizer: Synthesizer,
+        spec: ImageSpec,
         weighting: Weighting,
         rng: torch.Generator,
     ) -> None:
         self.recipe, self.teacher, self.student = recipe, teacher, student
-        self.synthesizer, self.weighting, self.rng = synthesizer, weighting, rng
+        self.synthesizer, self.spec = synthesizer, spec
+        self.weighting, self.rng = weighting, rng
         self.needs = set(weighting.inputs())
         if recipe.objective.compares_maps and recipe.schedule.fresh == "generator-batch":
             self.needs.add("maps")
@@ -114,17 +118,17 @@ class GeneratorPhase:
         return result
 
     def _step(self, adversarial: bool, with_shares: bool) -> GeneratorResult:
-        inputs = self._forward(adversarial)
+        images, inputs = self._forward(adversarial)
         maps = [m.detach() for m in inputs.teacher.maps]
-        batch = LabelledBatch(inputs.images.detach(), inputs.teacher_logits.detach(), maps)
+        batch = LabelledBatch(images.detach(), inputs.teacher_logits.detach(), maps)
         if self.recipe.selection == "clean-mixture":
             mask = clean(inputs.teacher_logits)
             inputs, batch = inputs.selected(mask), batch.selected(mask)
         values, losses = {}, {}
         for term in self.weighting.active(adversarial):
             values[term.term.name], losses[term.term.name] = term(inputs)
-        loss = sum(losses.values(), start=inputs.images.new_zeros(()))
-        shares = gradient_shares(losses, inputs.images) if with_shares else {}
+        loss = sum(losses.values(), start=images.new_zeros(()))
+        shares = gradient_shares(losses, images) if with_shares else {}
         own, inside_terms = self.synthesizer.parameters(), self.weighting.parameters()
         for parameter in (*own, *inside_terms):
             parameter.grad = None
@@ -137,8 +141,8 @@ class GeneratorPhase:
         raw = {name: value.item() for name, value in values.items()}
         return GeneratorResult(batch, raw, norm.item(), shares)
 
-    def _forward(self, adversarial: bool) -> TermInputs:
-        """Return a batch with one pass of the teacher and, if adversarial, one of the student."""
+    def _forward(self, adversarial: bool) -> tuple[Tensor, TermInputs]:
+        """Return images, with one pass of the teacher and, if adversarial, one of the student."""
         generated, images, views = self._generate()
         seen = self.teacher.differentiable_pass(images, self.needs)
         student_logits = None
@@ -152,10 +156,13 @@ class GeneratorPhase:
             None if value is None else torch.cat([value] * views)
             for value in (generated.labels, generated.latents)
         )
-        return TermInputs(images, seen, student_logits, labels, latents)
+        units = self.spec.to_units(images)
+        return images, TermInputs(units, seen, student_logits, labels, latents)
 
     def _generate(self) -> tuple[GeneratedBatch, Tensor, int]:
         with reduced(self.synthesizer.device, self.teacher.precision):
             generated = self.synthesizer.batch()
-        images = augmented(generated.images.float(), self.recipe.synthesizer.augment, self.rng)
+        units = self.spec.to_units(generated.images.float())
+        units = augmented(units, self.recipe.synthesizer.augment, self.rng)
+        images = self.spec.from_units(units)
         return generated, images, len(images) // len(generated.images)

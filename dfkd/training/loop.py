@@ -101,13 +101,20 @@ class Loop:
         )
         self.weighting = Weighting(self.terms, teacher, plan.stretch)
         self._generator_phase = GeneratorPhase(
-            recipe, self._teacher, student, self.synthesizer, self.weighting, self.rng
+            recipe, self._teacher, student, self.synthesizer, spec, self.weighting, self.rng
         )
         self._student_phase: StudentPhase | None = None
         if student is not None:
             check_stages(recipe, teacher, student, spec)
             self._student_phase = StudentPhase(
-                recipe, self._teacher, student, self.synthesizer, self.memory, self.rng, rates
+                recipe,
+                self._teacher,
+                student,
+                self.synthesizer,
+                spec,
+                self.memory,
+                self.rng,
+                rates,
             )
         length = plan.warmup_rounds + self.rounds
         self._measure_every = max(1, min(MAX_INTERVAL, length // MEASUREMENTS))

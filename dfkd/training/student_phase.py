@@ -10,6 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dfkd.augmentation import augmented, blended
 from dfkd.composition import Composition
+from dfkd.images import ImageSpec
 from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.memory.protocol import Memory
 from dfkd.models.counted_teacher import Teacher, reduced
@@ -46,6 +47,7 @@ class StudentPhase:
         teacher: The teacher; it counts its passes.
         student: The student, trained in place.
         synthesizer: Draws the new images, if it keeps a generator.
+        spec: Specification of the images.
         memory: Source of replayed images; None for no replay.
         rng: Random number generator for all draws.
         rates: Learning rates that differ from the recipe's, by the name of the parameter.
@@ -60,12 +62,14 @@ class StudentPhase:
         teacher: Teacher,
         student: nn.Module,
         synthesizer: Synthesizer,
+        spec: ImageSpec,
         memory: Memory | None,
         rng: torch.Generator,
         rates: Mapping[str, float] | None = None,
     ) -> None:
         self.recipe, self.teacher, self.student = recipe, teacher, student
-        self.synthesizer, self.memory, self.rng = synthesizer, memory, rng
+        self.synthesizer, self.spec = synthesizer, spec
+        self.memory, self.rng = memory, rng
         self.objective = StudentObjective(student, recipe.objective, teacher.precision)
         groups = _by_rate(student, recipe.student.lr, rates or {})
         self.parameters = [p for group in groups for p in group["params"]]
@@ -158,7 +162,9 @@ class StudentPhase:
         with reduced(synthesizer.device, self.teacher.precision):
             drawn = synthesizer.draw_again() if again else synthesizer.draw(count, self.rng)
         check_finite("generator", drawn.images.sum(), drawn.images.norm())
-        images = augmented(drawn.images.float(), self.recipe.synthesizer.augment, self.rng)
+        units = self.spec.to_units(drawn.images.float())
+        units = augmented(units, self.recipe.synthesizer.augment, self.rng)
+        images = self.spec.from_units(units)
         if self.recipe.schedule.fresh == "mixed":
             images = blended(images, self.rng)
         needs = ("maps",) if self.recipe.objective.compares_maps else ()

@@ -3,7 +3,7 @@
 import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -116,12 +116,14 @@ def _dry_run(config: RunConfig, advance: Advance) -> DryRun:
     prepared = copy.deepcopy(root)
     add_quantizers(prepared, images, scheme)
     summary = summarise(student, FunctionGraph(root, images[:2]), scheme)
+    # A run also imports the libraries, loads the networks, traces them and places quantizers.
+    start = Stage("start", process_time(), 0)
     advance(1)
     run_trial_rounds(config, networks, prepared, len(images), device)
     advance(1)
     times = time_passes(networks.teacher, images), time_passes(student, images)
     advance(1)
-    stages, slow = TrainingCosts(config, *times, device).stages(), []
+    stages, slow = [start, *TrainingCosts(config, *times, device).stages()], []
     advance(1)
     if config.quantize.exported:
         snap_biases(prepared.eval(), images[:2])

@@ -147,8 +147,8 @@ def test_free_head_has_affine_parameters_and_no_bound():
     generator = made(head="free")
     assert len(list(generator.head.parameters())) == 2
     with torch.no_grad():
-        generator.head.weight.fill_(50.0)
-        generator.head.bias.fill_(7.0)
+        generator.head[0].weight.fill_(50.0)
+        generator.head[0].bias.fill_(7.0)
     images = generator(latents(64))
     torch.testing.assert_close(images.mean((0, 2, 3)), torch.full((3,), 7.0), atol=1e-2, rtol=0.0)
     torch.testing.assert_close(images.std((0, 2, 3)), torch.full((3,), 50.0), atol=1.0, rtol=0.0)
