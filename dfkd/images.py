@@ -9,8 +9,7 @@ USUAL_WIDTHS = (1.0, 20.0)
 """Smallest and largest width of the value range after a usual normalization."""
 
 USUAL_MARGIN = 0.05
-"""Smallest distance of 0 from the ends of the value range after a usual normalization, as a share of
-its width."""
+"""After a usual normalization, 0 is at least this share of the value range's width from its ends."""
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def test_every_stage_of_the_run_has_an_estimate(config):
     found = dry_run(config(), recorder)
     assert recorder.phases == {"check": [(done, 11) for done in range(12)]}
     names = [stage.name for stage in found.stages]
-    assert names == ["quantize", "probe", "export", "compile local-cpu", "validate local-cpu"]
+    assert names == ["start", "quantize", "probe", "export", "compile local-cpu", "validate local-cpu"]
     assert all(stage.seconds > 0 for stage in found.stages)
     assert found.as_json()["seconds"] == found.seconds
 
