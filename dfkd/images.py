@@ -9,7 +9,7 @@ USUAL_WIDTHS = (1.0, 20.0)
 """Smallest and largest width of the value range after a usual normalization."""
 
 USUAL_MARGIN = 0.05
-"""After a usual normalization, 0 is at least this share of the value range's width from its ends."""
+"""After a usual normalization, 0 is this share of the value range away from its ends, or more."""
 
 
 @dataclass(frozen=True)

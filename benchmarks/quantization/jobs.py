@@ -118,6 +118,7 @@ class Job:
         teacher = config.teacher.model_copy(update={"weights": str(teachers / weights)})
         gate = config.gate.model_copy(update={"rounds": PROBE_ROUNDS})
         update = {"quantize": quantize, "teacher": teacher, "gate": gate, "seed": self.seed}
+        update["precision"] = "float32"  # As the rows that are already measured.
         return config.model_copy(update=update)
 
     def as_data(self) -> Data:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dfkd.models.forward_pass import ForwardPass, forward_with_features
+from dfkd.models.precision import reduced
 
 
 @dataclass
@@ -60,8 +61,3 @@ class Teacher:
         self.counts.teacher_passes += len(images)
         with reduced(images.device, self.precision):
             return forward_with_features(self.network, images, needs)
-
-
-def reduced(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """Return an autocast to `precision` on a device; it is disabled for float32."""
-    return torch.autocast(device.type, precision, enabled=precision != torch.float32)

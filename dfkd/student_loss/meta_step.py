@@ -8,7 +8,7 @@ from torch.func import functional_call
 
 from dfkd.composition import MetaStep
 from dfkd.memory.labelled_batch import LabelledBatch
-from dfkd.models.counted_teacher import reduced
+from dfkd.models.precision import reduced
 from dfkd.student_loss.updates import StudentObjective
 
 

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from dfkd.composition import AnyObjective, AnyUpdate, TwoSource
 from dfkd.memory.labelled_batch import LabelledBatch
-from dfkd.models.counted_teacher import reduced
 from dfkd.models.forward_pass import forward_with_features
+from dfkd.models.precision import reduced
 from dfkd.references import load
 from dfkd.student_loss.feature_maps import attention_distance, stage_distance
 from dfkd.student_loss.table import OBJECTIVES, UPDATES

@@ -11,7 +11,8 @@ from dfkd.augmentation import augmented
 from dfkd.composition import Composition
 from dfkd.images import ImageSpec
 from dfkd.memory.labelled_batch import LabelledBatch
-from dfkd.models.counted_teacher import Teacher, reduced
+from dfkd.models.counted_teacher import Teacher
+from dfkd.models.precision import reduced
 from dfkd.optimizers import clip, gradient_norm
 from dfkd.synthesizers.protocol import GeneratedBatch, Synthesizer
 from dfkd.terms.inputs import TermInputs
@@ -68,6 +69,7 @@ class GeneratorPhase:
         spec: Specification of the images.
         weighting: The terms with their wrappers and weights.
         rng: Random number generator for all draws.
+        student_precision: Data type of the student's arithmetic.
 
     Attributes:
         after_step: Called after every step.
@@ -82,8 +84,10 @@ class GeneratorPhase:
         spec: ImageSpec,
         weighting: Weighting,
         rng: torch.Generator,
+        student_precision: torch.dtype,
     ) -> None:
         self.recipe, self.teacher, self.student = recipe, teacher, student
+        self.student_precision = student_precision
         self.synthesizer, self.spec = synthesizer, spec
         self.weighting, self.rng = weighting, rng
         self.needs = set(weighting.inputs())
@@ -149,7 +153,7 @@ class GeneratorPhase:
         if adversarial and "student_logits" in self.needs:
             assert self.student is not None
             self.student.eval()
-            with reduced(images.device, self.teacher.precision):
+            with reduced(images.device, self.student_precision):
                 student_logits = self.student(images)
             student_logits = student_logits.float()
         labels, latents = (

@@ -50,6 +50,7 @@ class Loop:
         seed: Seed of the random draws in the loop, except those from torch's global random state.
         device: The device of all networks.
         precision: Data type of the networks' passes; losses and weights are float32.
+        student_precision: That of the student's passes; None for `precision`.
         rates: Learning rates that differ from the recipe's, by the name of the student's parameter.
 
     Raises:
@@ -70,6 +71,7 @@ class Loop:
         seed: int,
         device: torch.device,
         precision: torch.dtype = torch.float32,
+        student_precision: torch.dtype | None = None,
         rates: Mapping[str, float] | None = None,
     ) -> None:
         require_eval_mode(teacher)
@@ -100,8 +102,16 @@ class Loop:
             device=device,
         )
         self.weighting = Weighting(self.terms, teacher, plan.stretch)
+        of_student = precision if student_precision is None else student_precision
         self._generator_phase = GeneratorPhase(
-            recipe, self._teacher, student, self.synthesizer, spec, self.weighting, self.rng
+            recipe,
+            self._teacher,
+            student,
+            self.synthesizer,
+            spec,
+            self.weighting,
+            self.rng,
+            of_student,
         )
         self._student_phase: StudentPhase | None = None
         if student is not None:
@@ -114,6 +124,7 @@ class Loop:
                 spec,
                 self.memory,
                 self.rng,
+                of_student,
                 rates,
             )
         length = plan.warmup_rounds + self.rounds

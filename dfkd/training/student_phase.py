@@ -13,7 +13,8 @@ from dfkd.composition import Composition
 from dfkd.images import ImageSpec
 from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.memory.protocol import Memory
-from dfkd.models.counted_teacher import Teacher, reduced
+from dfkd.models.counted_teacher import Teacher
+from dfkd.models.precision import reduced
 from dfkd.models.state_dicts import load_state
 from dfkd.optimizers import clip, gradient_norm, make_optimizer, set_rates
 from dfkd.student_loss.updates import StudentObjective, step_loss
@@ -50,6 +51,7 @@ class StudentPhase:
         spec: Specification of the images.
         memory: Source of replayed images; None for no replay.
         rng: Random number generator for all draws.
+        precision: Data type of the student's arithmetic.
         rates: Learning rates that differ from the recipe's, by the name of the parameter.
 
     Attributes:
@@ -65,12 +67,13 @@ class StudentPhase:
         spec: ImageSpec,
         memory: Memory | None,
         rng: torch.Generator,
+        precision: torch.dtype,
         rates: Mapping[str, float] | None = None,
     ) -> None:
         self.recipe, self.teacher, self.student = recipe, teacher, student
         self.synthesizer, self.spec = synthesizer, spec
         self.memory, self.rng = memory, rng
-        self.objective = StudentObjective(student, recipe.objective, teacher.precision)
+        self.objective = StudentObjective(student, recipe.objective, precision)
         groups = _by_rate(student, recipe.student.lr, rates or {})
         self.parameters = [p for group in groups for p in group["params"]]
         self.optimizer = make_optimizer(recipe.student, groups)

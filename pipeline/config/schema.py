@@ -30,6 +30,9 @@ class RunConfig(Section):
             them.
         seed: The seed of all random numbers.
         device: Where to train; "auto" uses CUDA if available.
+        precision: Data type of the networks in training. "bfloat16" is faster on a CPU with
+            AVX512-BF16 or AMX and on a GPU; "auto" chooses it there. Networks that it would slow
+            down on a CPU, and fake-quantized networks, use float32 in any case.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,127}$")]
@@ -44,6 +47,7 @@ class RunConfig(Section):
     private: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     @field_validator("student", mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from dfkd.student_loss import OBJECTIVES, UPDATES
 from dfkd.synthesizers import SYNTHESIZERS
 from dfkd.terms import TERMS, WRAPPERS
 from pipeline.config.architecture_names import code_version, library_version
+from pipeline.config.chosen_precision import chosen_precision
 from pipeline.config.picture_keys import PICTURE_KEYS
 from pipeline.config.schema import RunConfig
 
@@ -82,4 +83,4 @@ def recipe_data(recipe: Recipe) -> dict[str, Any]:
 def torch_settings(config: RunConfig) -> dict[str, Any]:
     """Return the device and the versions of the libraries that compute with torch."""
     versions = {name: metadata.version(name) for name in ("torch", "nncf", "onnxscript")}
-    return {"device": config.device, **versions}
+    return {"device": config.device, "precision": chosen_precision(config), **versions}

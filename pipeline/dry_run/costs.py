@@ -1,9 +1,6 @@
 """Estimate the time and memory of a run from short trials on this machine."""
 
 import math
-import resource
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -30,70 +27,11 @@ from pipeline.config.chosen_recipes import (
 )
 from pipeline.config.gate_plan import gate_plan
 from pipeline.config.schema import RunConfig
+from pipeline.dry_run.pass_times import NetworkTimes, PassTimes, time_passes, trial_images
 from pipeline.teachers.networks import image_spec
-
-TRIAL_IMAGES = 16
-"""Number of images in a trial; fewer if they are large."""
-
-TRIAL_VALUES = 16 * 3 * 64 * 64
-"""Largest number of pixel values in a trial, which has at least two images."""
-
 
 FAKE_QUANTIZED = 2
 """Time and memory of a fake-quantized network, as a multiple of those of the float network."""
-
-
-@dataclass(frozen=True)
-class PassTimes:
-    """Time and memory of the passes for one image.
-
-    Attributes:
-        forward: Seconds of a forward pass.
-        backward: Seconds of a forward and a backward pass together.
-        saved_bytes: Memory of the tensors that are stored for the backward pass.
-    """
-
-    forward: float
-    backward: float
-    saved_bytes: int
-
-
-def trial_images(config: RunConfig) -> Tensor:
-    """Return normalised images of noise for trials."""
-    spec = image_spec(config.input)
-    pixels = spec.shape[0] * spec.shape[1] * spec.shape[2]
-    count = max(2, min(TRIAL_IMAGES, TRIAL_VALUES // pixels))
-    low, high = spec.value_range
-    rng = torch.Generator().manual_seed(config.seed)
-    return spec.normalise(low + (high - low) * torch.rand(count, *spec.shape, generator=rng))
-
-
-def time_passes(network: nn.Module, images: Tensor) -> PassTimes:
-    """Measure one forward and one backward pass of a network, after a warm-up pass."""
-    saved: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    images = images.clone().requires_grad_()
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        network(images).sum().backward()
-    with torch.no_grad():
-        forward = _seconds(lambda: network(images))
-    backward = _seconds(lambda: network(images).sum().backward())
-    parameters = sum(p.numel() * p.element_size() for p in network.parameters())
-    count = len(images)
-    return PassTimes(
-        forward / count, backward / count, max(0, sum(saved.values()) - parameters) // count
-    )
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
 
 
 @dataclass(frozen=True)
@@ -119,20 +57,22 @@ class TrainingCosts:
         teacher: Time and memory of the teacher.
         student: Time and memory of the float student.
         device: The device that the networks are on.
+        precision: Data type of the teacher and the generators in a training.
     """
 
     def __init__(
         self,
         config: RunConfig,
-        teacher: PassTimes,
-        student: PassTimes,
+        teacher: NetworkTimes,
+        student: NetworkTimes,
         device: torch.device,
+        precision: torch.dtype = torch.float32,
     ) -> None:
-        self.config, self.device = config, device
+        self.config, self.device, self.precision = config, device, precision
         self.teacher, self.student = teacher, student
-        factor = FAKE_QUANTIZED
+        factor, plain = FAKE_QUANTIZED, student.plain
         self.quantized = PassTimes(
-            factor * student.forward, factor * student.backward, factor * student.saved_bytes
+            factor * plain.forward, factor * plain.backward, factor * plain.saved_bytes
         )
 
     def stages(self) -> list[Stage]:
@@ -153,13 +93,13 @@ class TrainingCosts:
             held_out = gate_plan(config)
             plan = Plan(held_out.rounds * gate.generators, 0)
             probe = self._stage("probe", held_out.recipe, plan)
-            drawn = gate.images * self.teacher.forward
+            drawn = gate.images * self.teacher.plain.forward
             found.append(Stage("probe", probe.seconds + drawn, probe.bytes))
         return found
 
     def _quantize(self, recipe: Recipe) -> Stage:
         section = self.config.quantize
-        seconds = calibration_passes(self.config) * self.student.forward
+        seconds = calibration_passes(self.config) * self.student.plain.forward
         needed = 0
         if section.method == "batch-norm-images":
             zeroq = zeroq_recipe(self.config)
@@ -175,8 +115,8 @@ class TrainingCosts:
     def _stage(
         self, name: str, recipe: Recipe, plan: Plan, student: PassTimes | None = None
     ) -> Stage:
-        student, schedule = student or self.student, recipe.schedule
-        teacher, generator = self.teacher, self._generator(recipe)
+        student, schedule = student or self.student.training, recipe.schedule
+        teacher, generator = self.teacher.training, self._generator(recipe)
         made = schedule.batch * recipe.views * recipe.synthesizer.steps
         making = made * (teacher.backward + generator.backward)
         warm = making + (passes_per_round(recipe, warm=True) - 3 * made) * teacher.forward
@@ -193,7 +133,7 @@ class TrainingCosts:
     def _bytes(self, recipe: Recipe, generator: PassTimes, student: PassTimes, plan: Plan) -> int:
         """Return the memory for the larger phase of a round, and for the image pool."""
         batch = recipe.schedule.batch * recipe.views
-        saved = self.teacher.saved_bytes + generator.saved_bytes
+        saved = self.teacher.training.saved_bytes + generator.saved_bytes
         if plan.rounds == 0:
             return batch * saved
         making = batch * (saved + student.saved_bytes)
@@ -217,7 +157,7 @@ class TrainingCosts:
         labels = torch.zeros(count, dtype=torch.long, device=self.device)
         given = labels if generator.conditional else None
 
-        return time_passes(_Drawing(generator, given).to(self.device), latents)
+        return time_passes(_Drawing(generator, given).to(self.device), latents, self.precision)
 
 
 class _Drawing(nn.Module):
@@ -230,8 +170,3 @@ class _Drawing(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         images: Tensor = self.generator(latents, self.labels)
         return images
-
-
-def resident_bytes() -> int:
-    """Return the peak memory of this process."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -2,51 +2,37 @@
 
 import copy
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-import numpy as np
-import onnx
 import torch
 from torch import Tensor
 
 from base.errors import InputError, first_line
-from base.full_disk import temporary_folder
 from base.notify import Advance
-from pipeline.config.chosen_targets import cpu_targets
 from pipeline.config.schema import RunConfig
 from pipeline.config.weight_range import half_range
-from pipeline.dry_run.costs import Stage, TrainingCosts, resident_bytes, time_passes, trial_images
+from pipeline.dry_run.costs import Stage, TrainingCosts
+from pipeline.dry_run.graph_trial import export_forms, run_graphs
 from pipeline.dry_run.network_summary import NetworkSummary, summarise
+from pipeline.dry_run.pass_times import resident_bytes, time_network, trial_images
 from pipeline.dry_run.trial_rounds import run_trial_rounds
-from pipeline.export.graph_forms import int8_forms, to_graph
 from pipeline.input_checks.input_warnings import input_warnings
 from pipeline.quantization.bias_snapping import snap_biases
-from pipeline.quantization.fake_quantizers import add_quantizers, to_torch_quantizers
+from pipeline.quantization.fake_quantizers import add_quantizers
 from pipeline.quantization.quantize_student import make_scheme
 from pipeline.quantization.quantizer_kernels import check_compiler
 from pipeline.reporter import Reporter, counting
 from pipeline.teachers.network_checks import Networks, check_networks
 from pipeline.teachers.networks import image_spec
 from pipeline.tracing.batch_norm_folding import fixed_form
-from pipeline.tracing.fixed_form import FixedForm
 from pipeline.tracing.function_graph import FunctionGraph
 from pipeline.tracing.weight_baking import copy_with_plain_weights
-from pipeline.training.resumable_training import chosen_device
-from targets.cpu.parity import PARITY_PROBES
-from targets.cpu.session import open_session, predict, rewrite_graph_file
-from targets.lint.linter import errors, lint_model
-
-MAX_GRAPH_ERROR = 0.02
-"""Largest error of the float graph's logits, relative to their root mean square. The int8 graph may
-have ten times this error."""
+from pipeline.training.resumable_training import chosen_device, network_precision
+from targets.lint.linter import lint_model
 
 TRAINING_PARTS, GRAPH_PARTS = 6, 5
 """Parts of a dry run, which its progress counts."""
-
-TIMED_RUNS = 110
-"""Single-image runs of the two graphs that `compile` times."""
 
 
 @dataclass(frozen=True)
@@ -121,19 +107,23 @@ def _dry_run(config: RunConfig, advance: Advance) -> DryRun:
     advance(1)
     run_trial_rounds(config, networks, prepared, len(images), device)
     advance(1)
-    times = time_passes(networks.teacher, images), time_passes(student, images)
+    precision = network_precision(config, networks.teacher, device)
+    teacher_times = time_network(networks.teacher, images, precision)
+    of_student = network_precision(config, student, device)
+    student_times = time_network(student, images, of_student)
     advance(1)
-    stages, slow = [start, *TrainingCosts(config, *times, device).stages()], []
+    costs = TrainingCosts(config, teacher_times, student_times, device, precision)
+    stages, slow = [start, *costs.stages()], []
     advance(1)
     if config.quantize.exported:
         snap_biases(prepared.eval(), images[:2])
         started = perf_counter()
         advance(1)
-        forms = _graphs(config, root.cpu(), prepared.cpu(), advance)
+        forms = export_forms(config, root.cpu(), prepared.cpu(), advance)
         findings = lint_model(forms["int8-float-weights"])
         slow = [str(f).removeprefix("warning: ") for f in findings if f.severity == "warning"]
         stages.append(Stage("export", perf_counter() - started, 0))
-        stages += _run_graphs(config, forms, root, prepared, images.cpu(), advance)
+        stages += run_graphs(config, forms, root, prepared, images.cpu(), advance)
     needed = max(stage.bytes for stage in stages)
     notes, slowly = networks.notes, tuple(slow)
     memory = resident_bytes() + needed
@@ -159,118 +149,3 @@ def _require_gradient(networks: Networks, images: Tensor) -> None:
                 "remove torch.no_grad, detach and in-place changes of inputs from its forward "
                 "method"
             )
-
-
-def _graphs(
-    config: RunConfig, root: FixedForm, prepared: FixedForm, advance: Advance
-) -> dict[str, onnx.ModelProto]:
-    """Export the forms with float32.
-
-    Raises:
-        InputError: If a network cannot be exported, or TensorRT would refuse an int8 form.
-    """
-    spec = image_spec(config.input)
-    try:
-        float_graph = to_graph(root, config, spec)
-        advance(1)
-        int8_graph = to_graph(to_torch_quantizers(prepared), config, spec)
-        advance(1)
-        forms = {"fp32": float_graph, **int8_forms(int8_graph)}
-    except InputError:
-        raise
-    except Exception as error:  # The exporter raises many types.
-        raise InputError(
-            f"student: cannot be exported to ONNX: {first_line(error)}; replace the operation in "
-            "the network's forward method"
-        ) from None
-    for name, model in forms.items():
-        faults = errors(lint_model(model))
-        if faults:
-            raise InputError(
-                f"export: student.{name}.onnx: {faults[0]} ({len(faults)} in all); "
-                "replace the operation in the network, or keep its layer in float with "
-                "quantize.float_layers"
-            )
-    return forms
-
-
-def _run_graphs(
-    config: RunConfig,
-    forms: dict[str, onnx.ModelProto],
-    root: FixedForm,
-    prepared: FixedForm,
-    images: Tensor,
-    advance: Advance,
-) -> list[Stage]:
-    """Run the graphs in ONNX Runtime, and estimate the stages that only run graphs.
-
-    Raises:
-        InputError: If ONNX Runtime cannot run a graph, or gives other logits than the network.
-    """
-    given = _pixels(config, images) if config.export.preprocessing else images.numpy()
-    networks = {"fp32": root, "int8-cpu": to_torch_quantizers(prepared)}
-    seconds: dict[str, float] = {}
-    targets = cpu_targets(config)
-    with temporary_folder() as folder:
-        for form, network in networks.items():
-            path = folder / f"{form}.onnx"
-            onnx.save(forms[form], path)
-            with torch.no_grad():
-                expected = network(images).numpy()
-            try:
-                seconds[form] = _compare(form, path, given, expected)
-                fast = rewrite_graph_file(
-                    path, path.with_suffix(".rewritten.onnx"), next(iter(targets.values())).cpu
-                )
-                seconds[f"{form} compiled"] = _timed(fast, given)
-            except InputError:
-                raise
-            except Exception as error:  # ONNX Runtime raises its own types.
-                raise InputError(
-                    f"student: ONNX Runtime cannot run the {form} graph: {first_line(error)}; "
-                    "keep the layer in float with quantize.float_layers"
-                ) from None
-            advance(1)
-    both = seconds["fp32 compiled"] + seconds["int8-cpu compiled"]
-    probes = min(PARITY_PROBES, config.gate.images)
-    stages = []
-    for target in targets:
-        compiled = probes * sum(seconds.values()) + TIMED_RUNS * both
-        stages.append(Stage(f"compile {target}", compiled, 0))
-        stages.append(Stage(f"validate {target}", config.gate.images * both, 0))
-    return stages
-
-
-def _pixels(config: RunConfig, images: Tensor) -> Any:
-    spec = image_spec(config.input)
-    low, high = spec.value_range
-    levels = 255 * (spec.denormalise(images) - low) / (high - low)
-    return levels.round().clamp(0, 255).to(torch.uint8).numpy()
-
-
-def _compare(form: str, path: Path, images: Any, expected: Any) -> float:
-    """Return the seconds for one image; raise InputError if the graph gives other logits."""
-    session = open_session(path, optimized=False, threads=0)
-    started = perf_counter()
-    actual = predict(session, images)
-    seconds = (perf_counter() - started) / len(images)
-    size = float(np.sqrt(np.mean(np.square(expected))))
-    error = float(np.sqrt(np.mean(np.square(actual - expected))))
-    # Values close to a rounding boundary can move by one step, so int8 logits differ more.
-    allowed = MAX_GRAPH_ERROR * (1 if form == "fp32" else 10)
-    if images.dtype == np.float32 and not error <= allowed * size + 1e-6:
-        raise InputError(
-            f"student: the exported {form} graph gives other logits than the network (root mean "
-            f"square of the difference {error:.3g}, of the logits {size:.3g}); the network's "
-            "forward method does something that a graph cannot express, such as a random number "
-            "or a branch"
-        )
-    return seconds
-
-
-def _timed(path: Path, images: Any) -> float:
-    session = open_session(path, threads=0)
-    predict(session, images)
-    started = perf_counter()
-    predict(session, images)
-    return (perf_counter() - started) / len(images)

@@ -169,6 +169,7 @@ def _fine_tune(
             student=prepared,
             plan=plan,
             seed=config.seed,
+            quantized=True,
             # Only for Adam: an SGD step grows with the gradient, and the ranges would diverge.
             rates=rates if isinstance(recipe.student, Adam) else None,
         )

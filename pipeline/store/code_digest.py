@@ -36,6 +36,7 @@ BY_VALUE = frozenset(
         "pipeline.config.input_section",
         "pipeline.config.sections",
         "pipeline.config.batch_limit",
+        "pipeline.config.chosen_precision",
         "pipeline.config.chosen_recipes",
         "pipeline.config.gate_plan",
         "pipeline.config.recipe_checks",

@@ -10,9 +10,11 @@ from torch import nn
 
 from base.errors import InputError, first_line
 from base.untrusted_files import PARSE_ERRORS
+from dfkd.models.precision import fast_layout, gains_from_bfloat16
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.training.budget import Plan
 from dfkd.training.loop import DivergedError, Loop, Round
+from pipeline.config.chosen_precision import chosen_precision
 from pipeline.config.schema import RunConfig
 from pipeline.reporter import Reporter
 from pipeline.step_types import StepContext
@@ -39,6 +41,15 @@ def chosen_device(config: RunConfig) -> torch.device:
     return torch.device(config.device)
 
 
+def network_precision(config: RunConfig, network: nn.Module, device: torch.device) -> torch.dtype:
+    """Return the data type in which a float network is computed in training."""
+    if chosen_precision(config) == "float32":
+        return torch.float32
+    if device.type == "cpu" and not gains_from_bfloat16(network):
+        return torch.float32
+    return torch.bfloat16
+
+
 def make_loop(
     recipe: Recipe,
     config: RunConfig,
@@ -49,12 +60,28 @@ def make_loop(
     plan: Plan,
     seed: int,
     rates: Mapping[str, float] | None = None,
+    quantized: bool = False,
 ) -> Loop:
-    """Return a loop on the run's device. Arguments as for `Loop`.
+    """Return a loop on the run's device, with the fastest precision and memory layout.
+
+    Arguments as for `Loop`; `quantized` is whether the student is fake-quantized.
 
     Raises:
         InputError: If the recipe cannot be used with this teacher or student.
     """
+    device = chosen_device(config)
+    precision = network_precision(config, teacher, device)
+    of_student = torch.float32
+    if student is not None and not quantized:
+        of_student = network_precision(config, student, device)
+    for network, its_precision in (
+        (teacher, precision),
+        (generator, precision),
+        (student, of_student),
+    ):
+        if network is not None:
+            layout = fast_layout(network, its_precision)
+            network.to(memory_format=layout)  # type: ignore[call-overload]
     try:
         return Loop(
             recipe,
@@ -65,7 +92,9 @@ def make_loop(
             classes=config.teacher.classes,
             plan=plan,
             seed=seed,
-            device=chosen_device(config),
+            device=device,
+            precision=precision,
+            student_precision=of_student,
             rates=rates,
         )
     except RecipeError as error:

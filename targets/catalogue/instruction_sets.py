@@ -14,11 +14,13 @@ class Cpu:
         model: Its model name.
         machine: "x86_64", "aarch64", ...
         int8: Its best int8 instructions: "vnni", "avx2", "i8mm", "dotprod" or "none".
+        bfloat16: Whether it is an x86 CPU that multiplies bfloat16 numbers.
     """
 
     model: str
     machine: str
     int8: str
+    bfloat16: bool = False
 
     @property
     def is_x86(self) -> bool:
@@ -52,6 +54,7 @@ def parse_cpuinfo(text: str, machine: str) -> Cpu:
     for line in text.splitlines():
         name, _, value = line.partition(":")
         fields.setdefault(name.strip(), value.strip())
+    model = fields.get("model name", machine)
     flags = set(fields.get("flags", fields.get("Features", "")).split())
     for name, needed in (
         ("vnni", {"avx512_vnni"}),
@@ -61,5 +64,5 @@ def parse_cpuinfo(text: str, machine: str) -> Cpu:
         ("dotprod", {"asimddp"}),
     ):
         if needed <= flags:
-            return Cpu(fields.get("model name", machine), machine, name)
-    return Cpu(fields.get("model name", machine), machine, "none")
+            return Cpu(model, machine, name, bool(flags & {"avx512_bf16", "amx_bf16"}))
+    return Cpu(model, machine, "none")

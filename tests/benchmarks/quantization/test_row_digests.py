@@ -44,6 +44,7 @@ def test_jobs_have_the_values_of_the_old_digests():
             "input.crop": None,
             "input.interpolation": "bilinear",
             "quantize.adjust": "off",
+            "precision": "float32",
         }
         assert values == OLD[job.key]["values"] | added, job.key
 

@@ -9,9 +9,10 @@ from safetensors.torch import load_file, save_file
 from base.errors import InputError
 from pipeline.config.gate_plan import COMPILED, gate_passes, gate_plan, rest_passes
 from pipeline.config.run_file import parse_run
-from pipeline.dry_run.costs import PassTimes, TrainingCosts
+from pipeline.dry_run.costs import TrainingCosts
 from pipeline.dry_run.dry_run import dry_run
 from pipeline.dry_run.lines import dry_run_lines
+from pipeline.dry_run.pass_times import NetworkTimes, PassTimes
 from tests.pipeline.config.test_batch_limit import config as large_or_small
 from tests.pipeline.test_chain import Silent
 from tests.pipeline.test_progress_of_a_run import Recorder
@@ -112,7 +113,14 @@ def test_every_stage_of_the_run_has_an_estimate(config):
     found = dry_run(config(), recorder)
     assert recorder.phases == {"check": [(done, 11) for done in range(12)]}
     names = [stage.name for stage in found.stages]
-    assert names == ["start", "quantize", "probe", "export", "compile local-cpu", "validate local-cpu"]
+    assert names == [
+        "start",
+        "quantize",
+        "probe",
+        "export",
+        "compile local-cpu",
+        "validate local-cpu",
+    ]
     assert all(stage.seconds > 0 for stage in found.stages)
     assert found.as_json()["seconds"] == found.seconds
 
@@ -137,8 +145,9 @@ def test_estimate_counts_the_passes_of_the_limited_recipes(monkeypatch, method, 
     """If a forward pass takes a second and one with a backward pass three, seconds are passes."""
     monkeypatch.setattr(TrainingCosts, "_generator", lambda *_: PassTimes(0.0, 0.0, 0))
     chosen = large_or_small(side, student="same", quantize={"method": method})
-    costs = TrainingCosts(chosen, PassTimes(1, 3, 5), PassTimes(1, 3, 5), torch.device("cpu"))
-    costs.quantized = costs.student
+    times = NetworkTimes(PassTimes(1, 3, 5), PassTimes(1, 3, 5))
+    costs = TrainingCosts(chosen, times, times, torch.device("cpu"))
+    costs.quantized = times.training
     seconds = {stage.name: stage.seconds for stage in costs.stages()}
     probe = seconds.pop("probe")
     assert sum(seconds.values()) == rest_passes(chosen)
@@ -149,7 +158,10 @@ def test_estimate_counts_the_passes_of_the_limited_recipes(monkeypatch, method, 
 def test_estimate_of_memory_uses_the_limited_batch_and_pool(monkeypatch):
     monkeypatch.setattr(TrainingCosts, "_generator", lambda *_: PassTimes(0.0, 0.0, 0))
     chosen = large_or_small(224, student="same")
-    costs = TrainingCosts(chosen, PassTimes(1, 3, 10), PassTimes(1, 3, 100), torch.device("cpu"))
+    teacher, student = (
+        NetworkTimes(PassTimes(1, 3, saved), PassTimes(1, 3, saved)) for saved in (10, 100)
+    )
+    costs = TrainingCosts(chosen, teacher, student, torch.device("cpu"))
     needed = {stage.name: stage.bytes for stage in costs.stages()}
     assert needed["fresh_generator"] == 8 * 10
     assert needed["quantize"] == 80 * 2 * 4 * (2 * 3 * 224 * 224) + 2 * 4 * 200

@@ -1,4 +1,4 @@
-"""int8 instructions read from /proc/cpuinfo."""
+"""int8 and bfloat16 instructions read from /proc/cpuinfo."""
 
 import pytest
 
@@ -22,3 +22,16 @@ def test_parse_cpuinfo_finds_the_best_int8_instructions(text, machine, int8, sat
     cpu = parse_cpuinfo(text, machine)
     assert cpu.int8 == int8
     assert cpu.saturates is saturates
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("avx2 avx512_vnni avx512_bf16", True),
+        ("avx512_vnni amx_bf16", True),
+        ("avx512_vnni", False),
+        ("bf16", False),
+    ],
+)
+def test_bfloat16_needs_x86_instructions(flags, expected):
+    assert parse_cpuinfo(f"flags : {flags}\n", "x86_64").bfloat16 is expected
