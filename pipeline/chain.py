@@ -12,7 +12,7 @@ from base.notify import Notify
 from pipeline.config.chosen_recipes import needs_fresh_generator
 from pipeline.config.chosen_targets import cpu_targets
 from pipeline.config.schema import RunConfig
-from pipeline.reporter import Reporter
+from pipeline.reporter import Reporter, shown_name
 from pipeline.roles import STUDENT, TEACHER
 from pipeline.step_types import Role, Step, StepContext, StepResult
 from pipeline.steps import (
@@ -100,7 +100,7 @@ def run_step(
     if known is None:
 
         def labelled(line: str) -> None:
-            reporter.say(f"{step.label}: {line}")
+            reporter.say(f"{shown_name(step.label)}: {line}")
 
         with lock(key, workspace.write_times, labelled, workspace.owner):
             known = store.recall(step.name, key)
@@ -110,7 +110,7 @@ def run_step(
                 store.record(step.name, key, record)
                 workspace.clear()
                 return _with_note(record, reused=False)
-    reporter.say(f"{step.label}: reused")
+    reporter.say(f"{shown_name(step.label)}: reused")
     return _with_note(known, reused=True)
 
 
