@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from base.bug_report import step_noted
 from base.errors import InputError
 from base.full_disk import temporary_folder
 from base.notify import Notify
@@ -199,7 +200,8 @@ def run_chain(
     artifacts: Artifacts = {}
     lock = ProcessLock(store)
     for step in chain(config):
-        with recorded(reporter, metrics, config.name, step.label) as recording:
+        recorder = recorded(reporter, metrics, config.name, step.label)
+        with step_noted(shown_name(step.label)), recorder as recording:
             record = run_step(step, config, artifacts, store, recording, lock)
         records[step.label] = record
         artifacts = add_artifacts(artifacts, step, record, config)

@@ -1,7 +1,7 @@
 """The command line, `datafree-edge`.
 
-Exit codes: 0 the verdict is pass, or the command succeeded; 2 fail; 3 inconclusive; 1 an error that
-the user can fix; 64 a wrong command line; 130 interrupted by Ctrl-C; 143 ended by SIGTERM.
+Exit codes: 0 the verdict is pass, or the command succeeded; 2 fail; 3 inconclusive; 1 an error; 64
+a wrong command line; 130 interrupted by Ctrl-C; 143 ended by SIGTERM.
 """
 
 import sys
@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from base.bug_report import bug_line
 from base.errors import InputError
 from base.one_line import one_line
 from base.termination import Terminated, raised_on_sigterm
@@ -35,7 +36,7 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     help="Quantize a trained network for an edge device without training data.",
-    epilog="Exit codes: 0 pass or success, 2 fail, 3 inconclusive, 1 an error that you can fix, "
+    epilog="Exit codes: 0 pass or success, 2 fail, 3 inconclusive, 1 an error, "
     "64 a wrong command line, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.\n\n"
     "Example: datafree-edge run examples/mnist_lenet5/run.yaml",
     no_args_is_help=True,
@@ -102,7 +103,7 @@ app.command(
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit; print an error of the user as one line.
+    """Run the command line and exit; print every error as one line.
 
     Args:
         arguments: The command's arguments; those of the process if None.
@@ -110,31 +111,40 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         with raised_on_sigterm():
             code: Any = app(args=arguments, standalone_mode=False)
-    except InputError as error:
-        _fail(str(error), 1)
-    except UsageError as error:
-        if not str(error):  # No command was given: the help has been printed.
-            sys.exit(USAGE)
-        _fail(f"{error}; see datafree-edge --help", USAGE)
-    except ModuleNotFoundError as error:
-        if error.name not in TRAINING_MODULES:
-            raise
-        _fail(f"{error.name} is not installed; run: pip install 'datafree-edge[train]'", 1)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Terminated:
         code = TERMINATED
-    except RuntimeError as error:
-        if not any(words in str(error) for words in OUT_OF_MEMORY):
-            raise
-        _fail("out of memory; set a smaller overrides: {batch: ...} in distill and quantize", 1)
-    except OSError as error:
-        # An error of a copy has the file that was read first.
-        place = error.filename2 or error.filename or "a file"
-        _fail(f"{place}: {error.strerror or error}", 1)
+    except Exception as error:
+        if isinstance(error, UsageError) and not str(error):
+            sys.exit(USAGE)  # No command was given: the help has been printed.
+        _fail(_described(error), USAGE if isinstance(error, UsageError) else 1)
     if code in (INTERRUPTED, TERMINATED):
         _fail("interrupted; run the same command again to continue", code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _described(error: Exception) -> str:
+    """Return the line about an error."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, UsageError):
+        return f"{error}; see datafree-edge --help"
+    if isinstance(error, ModuleNotFoundError) and error.name in TRAINING_MODULES:
+        return f"{error.name} is not installed; run: pip install 'datafree-edge[train]'"
+    if _is_out_of_memory(error):
+        return "out of memory; set a smaller overrides: {batch: ...} in distill and quantize"
+    if isinstance(error, OSError):
+        # An error of a copy has the file that was read first.
+        place = error.filename2 or error.filename or "a file"
+        return f"{place}: {error.strerror or error}"
+    return bug_line(error)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def _fail(line: str, code: int) -> NoReturn:
