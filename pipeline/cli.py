@@ -34,10 +34,18 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """Click's class. Some versions of typer contain a copy of click, others import it."""
 
+SUCCESS = "0 success; 1 an error"
+
+VERDICT = "0 pass; 2 fail; 3 inconclusive; 1 an error"
+
+PICTURES = "0 success; 1 an error, or no picture could be read"
+
+OTHER_CODES = "64 a wrong command line; 130 interrupted by Ctrl-C; 143 ended by SIGTERM"
+
 app = typer.Typer(
     help="Quantize a trained network for an edge device without training data.",
-    epilog="Exit codes: 0 pass or success, 2 fail, 3 inconclusive, 1 an error, "
-    "64 a wrong command line, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.\n\n"
+    epilog="Exit codes: 0 pass or success; 2 fail; 3 inconclusive; 1 an error; "
+    f"{OTHER_CODES}.\n\n"
     "Example: datafree-edge run examples/mnist_lenet5/run.yaml",
     no_args_is_help=True,
     add_completion=False,
@@ -65,33 +73,40 @@ def _options_of_the_program(
     pass
 
 
-def _add(command: Callable[..., None], *examples: str) -> None:
+def _add(command: Callable[..., None], *examples: str, codes: str = SUCCESS) -> None:
     name = command.__name__.replace("_", "-")
     title = "Example" if len(examples) == 1 else "Examples"
     lines = "\n\n".join(f"datafree-edge {name} {example}".rstrip() for example in examples)
     # typer keeps the line breaks of a docstring after its first paragraph.
     paragraphs = [" ".join(text.split()) for text in cleandoc(command.__doc__ or "").split("\n\n")]
-    app.command(name, help="\n\n".join(paragraphs), epilog=f"{title}:\n\n{lines}")(command)
+    epilog = f"Exit codes: {codes}; {OTHER_CODES}.\n\n{title}:\n\n{lines}"
+    app.command(name, help="\n\n".join(paragraphs), epilog=epilog)(command)
 
 
 _add(
     run_commands.run,
     "examples/mnist_lenet5/run.yaml",
     "RUN.yaml --recipe dfq-akd --seed 1 --output bundles/dfq-akd-1",
+    codes=VERDICT.replace("pass", "pass (or below 8 bits, without a verdict)"),
 )
 _add(run_commands.check, "examples/mnist_lenet5/run.yaml")
 _add(teacher_commands.inspect, "teacher.pt", "checkpoint.ckpt --write run.yaml")
 _add(run_commands.recipes, "", "pre-dfkd")
-_add(bundle_commands.validate, "bundles/mnist-lenet5")
+_add(bundle_commands.validate, "bundles/mnist-lenet5", codes=VERDICT)
 _add(bundle_commands.sign, "bundles/mnist-lenet5 --key signing.pem")
 _add(bundle_commands.verify, "bundles/mnist-lenet5 --key public.pem")
-_add(bundle_commands.lint, "student.int8.onnx")
+_add(
+    bundle_commands.lint,
+    "student.int8.onnx",
+    codes=f"{SUCCESS}, or TensorRT would reject the graph",
+)
 _add(
     image_commands.score,
     "bundles/mnist-lenet5 --images pictures --labels by-folder",
     "BUNDLE --images FOLDER --labels labels.csv --teacher RUN.yaml --html differences.html",
+    codes=PICTURES,
 )
-_add(image_commands.predict, "bundles/mnist-lenet5 seven.png --top 3")
+_add(image_commands.predict, "bundles/mnist-lenet5 seven.png --top 3", codes=PICTURES)
 _add(image_commands.benchmark, "bundles/mnist-lenet5")
 _add(release_commands.releases, "", "mnist-lenet5")
 _add(release_commands.fetch, "mnist-lenet5 --output mnist-lenet5")

@@ -80,6 +80,8 @@ def _page(
     if rows:
         parts.append(table(("argument or option", "meaning", "default"), rows))
     lines = [line.strip() for line in epilog.splitlines()]
+    codes = next(line for line in lines if line.lower().startswith("exit codes: "))
+    parts.append(f"{codes[0].upper()}{codes[1:].rstrip('.')}.")
     examples = [line for line in lines if line.startswith(title.split()[0])]
     if examples:
         parts.append("```text\n" + "\n".join(examples) + "\n```")
