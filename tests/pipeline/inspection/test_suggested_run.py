@@ -258,6 +258,12 @@ def test_file_without_a_state_dict_is_not_called_a_program(tmp_path):
         inspect_file(str(tmp_path / "t.pt"), Silent())
 
 
+def test_missing_file_is_named_without_a_run_file(tmp_path):
+    with pytest.raises(InputError) as caught:
+        inspect_file(str(tmp_path / "none.pt"), Silent())
+    assert str(caught.value) == f"{tmp_path}/none.pt: no such file"
+
+
 def test_folder_of_the_run_file_must_exist(tmp_path):
     with pytest.raises(InputError, match="its folder does not exist"):
         check_run_file(tmp_path / "none" / "run.yaml")
