@@ -2,7 +2,7 @@
 #                   run to the configured Prefect server, otherwise it has a temporary one
 # make test         install, then lint, types, import contracts, docs and the quick tests
 # make test-server  install, then the tests that need a Prefect server, PostgreSQL, S3 or namespaces
-# make docs         install, then build the documentation into docs/_build
+# make docs         install, then update the generated parts of the pages and build docs/_build
 # make slow         install, then the tests that take minutes each
 # make device       on a Jetson: install what builds engines there, without torch
 
@@ -47,7 +47,7 @@ test-server: install
 
 # Every warning is an error, such as a link to a page or anchor that is missing.
 docs: install
-	$(BIN)/python docs/update_readme.py
+	$(BIN)/python docs/update_pages.py
 	$(BIN)/sphinx-build --fail-on-warning --nitpicky --keep-going --quiet docs docs/_build
 
 slow: install

@@ -1,6 +1,7 @@
 """Errors, text, files and locks that every other package uses; nothing about models or devices."""
 
 __all__ = [
+    "bug_report",
     "durable_files",
     "duration",
     "errors",

@@ -10,7 +10,7 @@ project = "datafree-edge"
 author = "The datafree-edge authors"
 copyright = author
 extensions = ["myst_parser", "reference_pages"]
-exclude_patterns = ["_build", "**/*.inc.md"]
+exclude_patterns = ["_build"]
 
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "deflist"]

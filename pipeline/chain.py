@@ -6,13 +6,14 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from base.bug_report import step_noted
 from base.errors import InputError
 from base.full_disk import temporary_folder
 from base.notify import Notify
 from pipeline.config.chosen_recipes import needs_fresh_generator
 from pipeline.config.chosen_targets import cpu_targets
 from pipeline.config.schema import RunConfig
-from pipeline.reporter import Reporter
+from pipeline.reporter import Reporter, shown_name
 from pipeline.roles import STUDENT, TEACHER
 from pipeline.step_types import Role, Step, StepContext, StepResult
 from pipeline.steps import (
@@ -100,7 +101,7 @@ def run_step(
     if known is None:
 
         def labelled(line: str) -> None:
-            reporter.say(f"{step.label}: {line}")
+            reporter.say(f"{shown_name(step.label)}: {line}")
 
         with lock(key, workspace.write_times, labelled, workspace.owner):
             known = store.recall(step.name, key)
@@ -110,7 +111,7 @@ def run_step(
                 store.record(step.name, key, record)
                 workspace.clear()
                 return _with_note(record, reused=False)
-    reporter.say(f"{step.label}: reused")
+    reporter.say(f"{shown_name(step.label)}: reused")
     return _with_note(known, reused=True)
 
 
@@ -199,7 +200,8 @@ def run_chain(
     artifacts: Artifacts = {}
     lock = ProcessLock(store)
     for step in chain(config):
-        with recorded(reporter, metrics, config.name, step.label) as recording:
+        recorder = recorded(reporter, metrics, config.name, step.label)
+        with step_noted(shown_name(step.label)), recorder as recording:
             record = run_step(step, config, artifacts, store, recording, lock)
         records[step.label] = record
         artifacts = add_artifacts(artifacts, step, record, config)

@@ -1,7 +1,7 @@
 """The command line, `datafree-edge`.
 
-Exit codes: 0 the verdict is pass, or the command succeeded; 2 fail; 3 inconclusive; 1 an error that
-the user can fix; 64 a wrong command line; 130 interrupted by Ctrl-C; 143 ended by SIGTERM.
+Exit codes: 0 the verdict is pass, or the command succeeded; 2 fail; 3 inconclusive; 1 an error; 64
+a wrong command line; 130 interrupted by Ctrl-C; 143 ended by SIGTERM.
 """
 
 import sys
@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from base.bug_report import bug_line
 from base.errors import InputError
 from base.one_line import one_line
 from base.termination import Terminated, raised_on_sigterm
@@ -33,10 +34,18 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """Click's class. Some versions of typer contain a copy of click, others import it."""
 
+SUCCESS = "0 success; 1 an error"
+
+VERDICT = "0 pass; 2 fail; 3 inconclusive; 1 an error"
+
+PICTURES = "0 success; 1 an error, or no picture could be read"
+
+OTHER_CODES = "64 a wrong command line; 130 interrupted by Ctrl-C; 143 ended by SIGTERM"
+
 app = typer.Typer(
     help="Quantize a trained network for an edge device without training data.",
-    epilog="Exit codes: 0 pass or success, 2 fail, 3 inconclusive, 1 an error that you can fix, "
-    "64 a wrong command line, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.\n\n"
+    epilog="Exit codes: 0 pass or success; 2 fail; 3 inconclusive; 1 an error; "
+    f"{OTHER_CODES}.\n\n"
     "Example: datafree-edge run examples/mnist_lenet5/run.yaml",
     no_args_is_help=True,
     add_completion=False,
@@ -64,33 +73,40 @@ def _options_of_the_program(
     pass
 
 
-def _add(command: Callable[..., None], *examples: str) -> None:
+def _add(command: Callable[..., None], *examples: str, codes: str = SUCCESS) -> None:
     name = command.__name__.replace("_", "-")
     title = "Example" if len(examples) == 1 else "Examples"
     lines = "\n\n".join(f"datafree-edge {name} {example}".rstrip() for example in examples)
     # typer keeps the line breaks of a docstring after its first paragraph.
     paragraphs = [" ".join(text.split()) for text in cleandoc(command.__doc__ or "").split("\n\n")]
-    app.command(name, help="\n\n".join(paragraphs), epilog=f"{title}:\n\n{lines}")(command)
+    epilog = f"Exit codes: {codes}; {OTHER_CODES}.\n\n{title}:\n\n{lines}"
+    app.command(name, help="\n\n".join(paragraphs), epilog=epilog)(command)
 
 
 _add(
     run_commands.run,
     "examples/mnist_lenet5/run.yaml",
     "RUN.yaml --recipe dfq-akd --seed 1 --output bundles/dfq-akd-1",
+    codes=VERDICT.replace("pass", "pass (or below 8 bits, without a verdict)"),
 )
 _add(run_commands.check, "examples/mnist_lenet5/run.yaml")
 _add(teacher_commands.inspect, "teacher.pt", "checkpoint.ckpt --write run.yaml")
 _add(run_commands.recipes, "", "pre-dfkd")
-_add(bundle_commands.validate, "bundles/mnist-lenet5")
+_add(bundle_commands.validate, "bundles/mnist-lenet5", codes=VERDICT)
 _add(bundle_commands.sign, "bundles/mnist-lenet5 --key signing.pem")
 _add(bundle_commands.verify, "bundles/mnist-lenet5 --key public.pem")
-_add(bundle_commands.lint, "student.int8.onnx")
+_add(
+    bundle_commands.lint,
+    "student.int8.onnx",
+    codes=f"{SUCCESS}, or TensorRT would reject the graph",
+)
 _add(
     image_commands.score,
     "bundles/mnist-lenet5 --images pictures --labels by-folder",
     "BUNDLE --images FOLDER --labels labels.csv --teacher RUN.yaml --html differences.html",
+    codes=PICTURES,
 )
-_add(image_commands.predict, "bundles/mnist-lenet5 seven.png --top 3")
+_add(image_commands.predict, "bundles/mnist-lenet5 seven.png --top 3", codes=PICTURES)
 _add(image_commands.benchmark, "bundles/mnist-lenet5")
 _add(release_commands.releases, "", "mnist-lenet5")
 _add(release_commands.fetch, "mnist-lenet5 --output mnist-lenet5")
@@ -102,7 +118,7 @@ app.command(
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit; print an error of the user as one line.
+    """Run the command line and exit; print every error as one line.
 
     Args:
         arguments: The command's arguments; those of the process if None.
@@ -110,31 +126,40 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         with raised_on_sigterm():
             code: Any = app(args=arguments, standalone_mode=False)
-    except InputError as error:
-        _fail(str(error), 1)
-    except UsageError as error:
-        if not str(error):  # No command was given: the help has been printed.
-            sys.exit(USAGE)
-        _fail(f"{error}; see datafree-edge --help", USAGE)
-    except ModuleNotFoundError as error:
-        if error.name not in TRAINING_MODULES:
-            raise
-        _fail(f"{error.name} is not installed; run: pip install 'datafree-edge[train]'", 1)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Terminated:
         code = TERMINATED
-    except RuntimeError as error:
-        if not any(words in str(error) for words in OUT_OF_MEMORY):
-            raise
-        _fail("out of memory; set a smaller overrides: {batch: ...} in distill and quantize", 1)
-    except OSError as error:
-        # An error of a copy has the file that was read first.
-        place = error.filename2 or error.filename or "a file"
-        _fail(f"{place}: {error.strerror or error}", 1)
+    except Exception as error:
+        if isinstance(error, UsageError) and not str(error):
+            sys.exit(USAGE)  # No command was given: the help has been printed.
+        _fail(_described(error), USAGE if isinstance(error, UsageError) else 1)
     if code in (INTERRUPTED, TERMINATED):
         _fail("interrupted; run the same command again to continue", code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _described(error: Exception) -> str:
+    """Return the line about an error."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, UsageError):
+        return f"{error}; see datafree-edge --help"
+    if isinstance(error, ModuleNotFoundError) and error.name in TRAINING_MODULES:
+        return f"{error.name} is not installed; run: pip install 'datafree-edge[train]'"
+    if _is_out_of_memory(error):
+        return "out of memory; set a smaller overrides: {batch: ...} in distill and quantize"
+    if isinstance(error, OSError):
+        # An error of a copy has the file that was read first.
+        place = error.filename2 or error.filename or "a file"
+        return f"{place}: {error.strerror or error}"
+    return bug_line(error)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def _fail(line: str, code: int) -> NoReturn:

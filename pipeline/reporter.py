@@ -28,6 +28,11 @@ class Reporter(Protocol):
         """
 
 
+def shown_name(label: str) -> str:
+    """Return a step's label as messages show it, which is also the name of the step's phase."""
+    return label.replace("_", " ")
+
+
 @contextmanager
 def counting(reporter: Reporter, name: str, total: int) -> Iterator[Advance]:
     """Show the progress of a phase that is counted in images or in other units, not in rounds.

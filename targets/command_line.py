@@ -1,6 +1,6 @@
 """The commands of `python -m targets`; they need only numpy, onnx and onnxruntime.
 
-Exit codes: 0 success, 1 an error that the user can fix, 64 a wrong command line, 130 interrupted.
+Exit codes: 0 success, 1 an error, 64 a wrong command line, 130 interrupted by Ctrl-C.
 """
 
 import argparse
@@ -22,6 +22,14 @@ from targets.tensorrt.diagnosis.failure import BuildError
 from targets.tensorrt.options import MAX_WORKSPACE_MIB, UnsupportedError
 
 FAILED, USAGE, INTERRUPTED = 1, 64, 130
+
+EXIT_CODES = "exit codes: 0 success; 1 {}; 64 a wrong command line; 130 interrupted by Ctrl-C"
+
+FAILURES = {
+    "lint": "an error, or TensorRT would reject the graph",
+    "selftest": "an error, or a step failed",
+}
+"""What exit code 1 means, for commands where it is not only an error."""
 
 USER_ERRORS = (
     *(BundleError, BuildError, NoDeviceError, NotReadyError, ParityError),
@@ -69,12 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
     def command(name: str, description: str) -> argparse.ArgumentParser:
-        example = f"example:\n  {EXAMPLES[name]}"
+        codes = EXIT_CODES.format(FAILURES.get(name, "an error"))
         return commands.add_parser(
             name,
             help=description,
             description=description,
-            epilog=example,
+            epilog=f"{codes}\n\nexample:\n  {EXAMPLES[name]}",
             formatter_class=formatter,
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from pipeline.reporter import shown_name
 from pipeline.store.step_record import StepRecord
 from targets.bundle.golden import Golden
 
@@ -54,7 +55,7 @@ def training_curves(records: dict[str, StepRecord], kind: str) -> Figure:
         for name in sorted({name for point in curve for name in point}):
             values = [point.get(name, float("nan")) for point in curve]
             axes.plot(np.linspace(0, 1, len(values)), values, label=name)
-        axes.set(title=step, xlabel="fraction of the training")
+        axes.set(title=shown_name(step), xlabel="fraction of the training")
         axes.legend(fontsize=7)
     return figure
 

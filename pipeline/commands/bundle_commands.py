@@ -18,10 +18,7 @@ def validate(
         typer.Option(help="Validate this ONNX file instead of the bundle's int8 model."),
     ] = None,
 ) -> None:
-    """Validate a bundle again, on this machine, with its own probes and threshold.
-
-    The exit code is that of the verdict: 0 pass, 2 fail, 3 inconclusive.
-    """
+    """Validate a bundle again, on this machine, with its own probes and threshold."""
     from pipeline.bundle.next_step import next_step
     from pipeline.bundle.opening import open_bundle
     from pipeline.bundle.revalidation import revalidate
@@ -79,10 +76,7 @@ def verify(
 def lint(
     graph: Annotated[Path, typer.Argument(help="An ONNX file.", metavar="GRAPH.onnx")],
 ) -> None:
-    """Check an int8 ONNX graph against TensorRT's rules, and warn of what makes it slow.
-
-    The exit code is 1 if TensorRT would reject the graph.
-    """
+    """Check an int8 ONNX graph against TensorRT's rules, and warn of what makes it slow."""
     from targets.lint.linter import lint_report
 
     try:

@@ -42,7 +42,7 @@ def run(
     """Distil, quantize, export, compile and validate a student; write a bundle.
 
     Unchanged steps are reused from the store. An interrupted run continues from its last
-    checkpoint. The exit code is that of the verdict: 0 pass, 2 fail, 3 inconclusive.
+    checkpoint.
     """
     from pipeline.config.run_file import read_run_file
     from pipeline.config.run_overrides import RunOverrides

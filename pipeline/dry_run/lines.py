@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from base.duration import duration
 from pipeline.dry_run.dry_run import DryRun
+from pipeline.reporter import shown_name
 
 LISTED = 8
 """Largest number of names in one list."""
@@ -36,7 +37,7 @@ def dry_run_lines(found: DryRun) -> Iterator[str]:
     yield f"estimated memory: {found.memory_bytes / 2**30:.1f} GiB"
     yield f"estimated time: {duration(found.seconds)}"
     for stage in found.stages:
-        yield f"  {stage.name}: {duration(stage.seconds)}"
+        yield f"  {shown_name(stage.name)}: {duration(stage.seconds)}"
 
 
 def _listed(names: tuple[str, ...]) -> str:

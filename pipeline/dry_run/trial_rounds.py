@@ -89,7 +89,7 @@ def _trainings(
     if config.student != "same":
         found.append(("distill", distilling_recipe(config), student))
     if needs_fresh_generator(config):
-        found.append(("fresh_generator", fresh_generator_recipe(config), None))
+        found.append(("fresh generator", fresh_generator_recipe(config), None))
     if section.method == "batch-norm-images":
         found.append(("quantize", zeroq_recipe(config), None))
     if section.tunes:

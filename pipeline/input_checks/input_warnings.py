@@ -58,7 +58,8 @@ def _normalization_warnings(
         f"input: with {_described(spec)}, images cannot give the statistics stored in the "
         f"teacher's first batch norm (variances differ by a factor of {reach.factor:.3g}, means by "
         f"{reach.shift:.2g} standard deviations); normalizations that can, closest first: "
-        f"{suggested}"
+        f"{suggested}; correct the input section, or keep it if the teacher's images are unusual: "
+        "this does not stop a run"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from base.errors import InputError
 from pipeline.inspection.architecture_search import Match, Search
 from pipeline.inspection.head_and_stem import channels_of, head_of
 from pipeline.reporter import Reporter
@@ -16,7 +17,7 @@ from pipeline.teachers.checkpoint import PROGRAMS, load_checkpoint, require_stat
 from pipeline.teachers.file_kind import FileKind, file_kind
 from pipeline.teachers.graphs.description import GraphDescription, describe_graph
 from pipeline.teachers.state_dicts import averaged_first
-from pipeline.teachers.weights_file import read_weights
+from pipeline.teachers.weights_file import MissingFileError, read_weights
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,10 @@ def inspect_file(url: str, reporter: Reporter) -> FileContents:
     Raises:
         InputError: If the file cannot be read, is damaged or needs to run code.
     """
-    content = read_weights(url)
+    try:
+        content = read_weights(url)
+    except MissingFileError:  # Its message is about a run file.
+        raise InputError(f"{url}: no such file") from None
     kind = file_kind(content)
     if kind not in PROGRAMS:
         return _checkpoint_contents(content, url, kind, reporter)

@@ -48,9 +48,11 @@ def output_lines(graph: GraphDescription) -> Iterator[str]:
 def _quoted(name: str) -> str:
     """Return a name of an untrusted file as YAML on one line, in ASCII.
 
-    JSON is not enough: YAML refuses DEL, and reads surrogate pairs as two characters.
+    JSON is not enough: YAML refuses DEL, and reads surrogate pairs as two characters. Some packages
+    change how all dumpers write texts with line breaks, so the style is part of the node.
     """
-    return yaml.safe_dump(name, default_style='"', width=float("inf")).strip()
+    node = yaml.ScalarNode("tag:yaml.org,2002:str", name, style='"')
+    return yaml.serialize(node, Dumper=yaml.SafeDumper, width=float("inf")).strip()
 
 
 def input_lines(graph: GraphDescription) -> Iterator[str]:

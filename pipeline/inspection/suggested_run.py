@@ -93,11 +93,13 @@ def _network_lines(contents: FileContents) -> Iterator[str]:
         yield f"  architecture: {OWN_NETWORK} # guess: no known network fits; name your own"
     known = match or state.classes
     yield f"  classes: {classes}" + ("" if known else " # guess: no last layer was found")
-    image = guess_input(match, channels, classes)
+    image = guess_input(match, channels, classes, contents.file)
     yield "input:"
     yield f"  shape: [{channels}, {image.size[0]}, {image.size[1]}] # guess: {image.source}"
     yield f"  mean: {list(image.mean)} # guess: {image.source}"
     yield f"  std: {list(image.std)} # guess: {image.source}"
+    for key, value in image.pictures.items():
+        yield f"  {key}: {value} # guess: {image.source}"
 
 
 def _key_lines(contents: FileContents) -> Iterator[str]:

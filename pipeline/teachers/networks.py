@@ -119,6 +119,14 @@ def _initialise_lazy_modules(network: nn.Module, spec: ImageSpec, architecture: 
     network.train()
 
 
+def _classes_of(logits: object) -> str:
+    """Return the remedy if a network has another number of classes than the run file says."""
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[0] != 1:
+        return ""
+    count = logits.shape[1]
+    return f"; set teacher.classes: {count} if the teacher has {count} classes" if count > 1 else ""
+
+
 def logits_of_blank_image(network: nn.Module, spec: ImageSpec, classes: int, label: str) -> Tensor:
     """Return the logits (1, classes) of a network for a blank image, without gradients.
 
@@ -148,7 +156,7 @@ def logits_of_blank_image(network: nn.Module, spec: ImageSpec, classes: int, lab
         shape = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(
             f"{label} returns {shape} for one image, but teacher.classes: {classes} needs "
-            f"[1, {classes}]"
+            f"[1, {classes}]{_classes_of(logits)}"
         )
     if not torch.allclose(logits, again, rtol=1e-3, atol=1e-5, equal_nan=True):
         raise InputError(

@@ -23,7 +23,7 @@ class LoadedTeacher:
     Attributes:
         network: The network, frozen and in eval mode.
         fingerprint: sha256 of the network and its weights.
-        content: The file for later steps, which `load_teacher_file` reads too.
+        content: The file for later steps: a state dict with the names of the network, or a graph.
         suffix: Suffix of this file.
         notes: What was found in the file and matters for the run, one line each.
     """

@@ -18,6 +18,10 @@ PERMANENT_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotAD
 """Errors that stay until the user fixes the cause; any other OSError may be a transient failure."""
 
 
+class MissingFileError(InputError):
+    """The weights file does not exist."""
+
+
 def read_weights(url: str) -> bytes:
     """Return the bytes of a weights file.
 
@@ -48,7 +52,8 @@ def check_weights(url: str) -> None:
     """Check that a weights file exists. Its content is not read.
 
     Raises:
-        InputError: If the file is missing or cannot be read, or its URL contains a password.
+        MissingFileError: If the file is missing.
+        InputError: If the file cannot be read, or its URL contains a password.
         OSError: If the file's server does not respond.
     """
     check_url(url, "teacher")
@@ -64,7 +69,7 @@ def check_weights(url: str) -> None:
     except Exception as error:  # Cloud libraries raise types of their own, e.g. for credentials.
         raise InputError(f"teacher {url}: cannot be reached ({error})") from None
     if not found:
-        raise InputError(f"teacher {url}: no such file; correct teacher.weights")
+        raise MissingFileError(f"teacher {url}: no such file; correct teacher.weights")
 
 
 def weights_digest(content: bytes) -> str:

@@ -30,6 +30,8 @@ class Graph:
     Attributes:
         nodes: In the order of the file.
         constants: Values of initializers and `Constant` nodes, by tensor name.
+        types: Types of the elements of `constants` in the file (TensorProto.DataType). numpy has no
+            names for some of them.
         producer: The node that computes a tensor.
         consumers: The nodes that use a tensor.
         outputs: Names of the graph's outputs.
@@ -42,6 +44,7 @@ class Graph:
         self.constants: dict[str, Array] = {
             tensor.name: _values(tensor) for tensor in graph.initializer
         }
+        self.types = {tensor.name: int(tensor.data_type) for tensor in graph.initializer}
         self.producer: dict[str, NodeProto] = {}
         self.consumers: dict[str, list[NodeProto]] = {}
         for node in self.nodes:
@@ -52,6 +55,7 @@ class Graph:
             value = _constant(node) if operator(node) == "Constant" else None
             if value is not None:
                 self.constants[node.output[0]] = value
+                self.types[node.output[0]] = _constant_type(node)
         self.outputs = {output.name for output in graph.output}
         self.opset = next((o.version for o in model.opset_import if o.domain in ONNX_DOMAINS), 0)
 
@@ -152,6 +156,15 @@ def _constant(node: NodeProto) -> Array | None:
         if found.name in ("value_int", "value_ints"):
             return np.array(found.i if found.name == "value_int" else found.ints, np.int64)
     return None
+
+
+def _constant_type(node: NodeProto) -> int:
+    """Return the element type of a `Constant` node with numbers."""
+    stored = attribute(node, "value")
+    if stored is not None:
+        return int(stored.data_type)
+    is_float = any(found.name in ("value_float", "value_floats") for found in node.attribute)
+    return TensorProto.FLOAT if is_float else TensorProto.INT64
 
 
 def _values(tensor: TensorProto) -> Array:

@@ -19,6 +19,7 @@ from targets.graph.topology import (
     output_axis,
 )
 from targets.lint.finding import Finding, error, quantizers
+from targets.lint.unchecked import MOVES, checked_quantizers, is_checked, moved_by, type_name
 
 INTEGER_OPERATORS = {
     "QLinearConv",
@@ -53,7 +54,7 @@ def no_integer_operators(graph: Graph) -> Iterator[Finding]:
 
 def constant_scales(graph: Graph) -> Iterator[Finding]:
     """Scales are positive, finite constants."""
-    for node in quantizers(graph):
+    for node in checked_quantizers(graph):
         scale = graph.constants.get(node.input[1])
         if scale is None:
             yield error(node, "the scale is not a constant", "store it as an initializer")
@@ -69,7 +70,7 @@ def _is_positive(scale: Array) -> bool:
 
 def zero_points(graph: Graph) -> Iterator[Finding]:
     """Quantization is symmetric and signed: every zero point is an int8 0."""
-    for node in quantizers(graph):
+    for node in checked_quantizers(graph):
         if len(node.input) < 3 or not node.input[2]:
             yield from _without_zero_point(graph, node)
             continue
@@ -92,16 +93,11 @@ def _without_zero_point(graph: Graph, node: NodeProto) -> Iterator[Finding]:
 
 def output_types(graph: Graph) -> Iterator[Finding]:
     """A Q that names the type of its output names int8."""
-    for node in graph.nodes:
+    for node in checked_quantizers(graph):
         if operator(node) == "QuantizeLinear":
             kind = attribute(node, "output_dtype", 0)
             if kind not in (TensorProto.UNDEFINED, TensorProto.INT8):
-                yield error(node, f"output_dtype is {_type_name(kind)}, not INT8", "use INT8")
-
-
-def _type_name(kind: int) -> str:
-    known = TensorProto.DataType.items()
-    return next((name for name, value in known if value == kind), str(kind))
+                yield error(node, f"output_dtype is {type_name(kind)}, not INT8", "use INT8")
 
 
 def float_bias(graph: Graph) -> Iterator[Finding]:
@@ -114,9 +110,11 @@ def float_bias(graph: Graph) -> Iterator[Finding]:
 
 def activations_per_tensor(graph: Graph) -> Iterator[Finding]:
     """Activations have one scale per tensor."""
-    for node in quantizers(graph):
+    for node in checked_quantizers(graph):
         scale = graph.constants.get(node.input[1])
-        if scale is not None and scale.size > 1 and not graph.is_weight(node.input[0]):
+        if scale is None or scale.size == 1 or graph.is_weight(node.input[0]):
+            continue
+        if moved_by(graph, node.output[0]) is None:
             yield error(node, "activations with several scales", "quantize activations per tensor")
 
 
@@ -127,7 +125,7 @@ def weights_per_output_channel(graph: Graph) -> Iterator[Finding]:
     """
     for layer in graph.layers():
         weight = graph.produced_by(layer.input[1], "DequantizeLinear")
-        if weight is None or not graph.is_weight(weight.output[0]):
+        if weight is None or not graph.is_weight(weight.output[0]) or not is_checked(graph, weight):
             continue
         scale = graph.constants.get(weight.input[1])
         if scale is None or scale.size == 1:
@@ -160,6 +158,7 @@ def constant_weights(graph: Graph) -> Iterator[Finding]:
         if (
             weight is not None
             and not graph.is_weight(weight.output[0])
+            and moved_by(graph, weight.output[0]) is None
             and operator(layer) != "MatMul"
         ):
             yield error(
@@ -172,7 +171,8 @@ def dequantize_after_quantize(graph: Graph) -> Iterator[Finding]:
     for node in graph.nodes:
         if operator(node) == "QuantizeLinear":
             users = graph.consumers.get(node.output[0], [])
-            if not users or any(operator(user) != "DequantizeLinear" for user in users):
+            allowed = ("DequantizeLinear", *(MOVES if graph.is_weight(node.output[0]) else ()))
+            if not users or any(operator(user) not in allowed for user in users):
                 yield error(node, "no DequantizeLinear follows", "export pairs of Q and DQ")
 
 

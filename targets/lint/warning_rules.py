@@ -7,10 +7,11 @@ for residual additions; issue NVIDIA/TensorRT 4832 for float16 scales.
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from onnx import NodeProto
+from onnx import NodeProto, TensorProto
 
 from targets.graph.topology import ONNX_DOMAINS, Graph, operator
 from targets.lint.finding import Finding, quantizers, warning
+from targets.lint.unchecked import is_checked, moved_weights, unchecked_types
 
 CHANNEL_BLOCK = 32
 """TensorRT's int8 kernels process channels in blocks of this size."""
@@ -19,12 +20,12 @@ CHANNEL_BLOCK = 32
 def fully_quantized_layers(graph: Graph) -> Iterator[Finding]:
     """Weights and input of a layer are quantized; otherwise it runs in float."""
     for layer in graph.layers():
-        weight = graph.produced_by(layer.input[1], "DequantizeLinear") is not None
+        weight = graph.produced_by(layer.input[1], "DequantizeLinear")
         if not graph.is_weight(layer.input[1]):
             continue
-        if not weight:
+        if weight is None:
             yield warning(layer, "runs in float: its weights are not quantized", "quantize them")
-        elif graph.dequantizer_of(layer.input[0]) is None:
+        elif is_checked(graph, weight) and graph.dequantizer_of(layer.input[0]) is None:
             yield warning(layer, "runs in float: its input is not quantized", "quantize it")
 
 
@@ -90,8 +91,7 @@ def float_weights_for_tensorrt_8(graph: Graph) -> Iterator[Finding]:
         node
         for node in graph.nodes
         if operator(node) == "DequantizeLinear"
-        and node.input[0] in graph.constants
-        and graph.constants[node.input[0]].dtype == np.int8
+        and graph.types.get(node.input[0]) == TensorProto.INT8
     ]
     if stored:
         yield warning(
@@ -156,4 +156,6 @@ WARNING_RULES: tuple[Callable[[Graph], Iterator[Finding]], ...] = (
     float32_scales,
     full_channel_blocks,
     only_onnx_operators,
+    unchecked_types,
+    moved_weights,
 )

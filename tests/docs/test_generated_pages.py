@@ -9,9 +9,10 @@ import pytest
 
 from dfkd.recipes import RECIPES
 from dfkd.recipes.house import HOUSE
-from reference_pages import generated_pages, link_results, write_pages
+from reference_pages import generated_pages, link_recipes, link_results, write_pages
 from reference_pages.docstrings import attributes, summary
 from reference_pages.markdown import table
+from reference_pages.parts import generated_parts
 from reference_pages.recipes import described, methods_table
 from reference_pages.scores import NOT_MEASURED, RESULTS, better_setting, final_accuracy
 from tests.support.quick_run import ROOT
@@ -71,8 +72,8 @@ def test_every_recipe_has_a_page_with_its_settings_and_citation():
 
 def test_added_recipe_appears_in_the_methods_table(monkeypatch):
     monkeypatch.setitem(RECIPES, "added", replace(HOUSE, name="added", citation="Somebody 2030"))
-    row = next(line for line in methods_table("{name}.md").splitlines() if "added" in line)
-    assert row == f"| [added](added.md) | Somebody 2030 | no | {NOT_MEASURED} | {NOT_MEASURED} |"
+    row = next(line for line in methods_table().splitlines() if "added" in line)
+    assert row == f"| `added` | Somebody 2030 | no | {NOT_MEASURED} | {NOT_MEASURED} |"
 
 
 @pytest.mark.parametrize("teacher", ["lenet5-bn", "lenet5"])
@@ -108,24 +109,41 @@ def test_links_to_results_point_to_the_copies_inside_the_site():
     )
 
 
+def test_recipes_in_a_table_are_linked_to_their_pages():
+    row = "| `house` | ours |\n"
+    assert link_recipes(f"| method |\n{row}") == (
+        "| method |\n| [house](generated/recipes/house.md) | ours |\n"
+    )
+    for other in ("the recipe `house` |", "| `other` | `house` |"):
+        assert link_recipes(other) == other
+
+
 def test_command_reference_names_every_command():
-    pages = generated_pages()
+    parts = generated_parts()["docs/commands.md"]
     for command in ("run", "check", "recipes", "validate", "lint", "fetch", "collect"):
-        assert f"## `datafree-edge {command}`" in pages["datafree_edge.inc.md"]
+        assert f"## `datafree-edge {command}`" in parts["datafree-edge"]
     for command in ("list", "show", "lint", "roofline", "compile", "selftest"):
-        assert f"## `python -m targets {command}`" in pages["targets.inc.md"]
-    assert not re.search(r"/home/|/root/", "".join(pages.values()))
+        assert f"## `python -m targets {command}`" in parts["targets"]
+    assert not re.search(r"/home/|/root/", "".join(parts.values()))
+
+
+def test_command_reference_marks_required_options():
+    rows = generated_parts()["docs/commands.md"]["datafree-edge"].splitlines()
+    (images,) = (row for row in rows if row.startswith("| `--images` |"))
+    assert images.endswith("| required |")
 
 
 def test_generating_imports_no_torch():
     program = (
         "import sys; sys.path.insert(0, 'docs/_ext'); import reference_pages as r; "
-        "r.generated_pages(); sys.exit('torch' in sys.modules)"
+        "from reference_pages.parts import generated_parts; "
+        "r.generated_pages(); generated_parts(); sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
 def test_run_file_reference_describes_every_key():
-    rows = [line for line in generated_pages()["run_file.inc.md"].splitlines() if "| `" in line[:3]]
+    part = generated_parts()["docs/run_file.md"]["run file"]
+    rows = [line for line in part.splitlines() if "| `" in line[:3]]
     assert len(rows) > 40
     assert [row for row in rows if row.endswith("|  |")] == []

@@ -54,10 +54,12 @@ def test_list_and_help_print_targets_and_examples():
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_command_has_a_valid_example_in_its_help(name, capsys):
+def test_every_command_has_exit_codes_and_a_valid_example_in_its_help(name, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([name, "--help"])
-    assert EXAMPLES[name] in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert EXAMPLES[name] in shown
+    assert "exit codes: 0 success; 1 an error" in shown
     words = EXAMPLES[name].split()
     assert words[:4] == ["python", "-m", "targets", name]
     assert callable(_parser().parse_args(words[3:]).command)

@@ -1,16 +1,17 @@
-"""Sphinx extension that writes the reference pages from the code before each build.
+"""The documentation that is written from the code, and a Sphinx extension for its pages.
 
-The pages go to `docs/generated/`, which is not tracked. Files whose name ends in `.inc.md` are
-included by a hand-written page; the others are pages of their own. Nothing here imports torch.
+`parts.py` has the parts of tracked pages; `docs/update_pages.py` writes them. Before each build,
+the extension writes whole pages to `docs/generated/`, which is not tracked. Nothing here imports
+torch.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reference_pages.command_line import datafree_edge_commands, targets_commands
-from reference_pages.recipes import methods_table, recipe_pages
-from reference_pages.run_file import run_file_reference
+from dfkd.recipes import RECIPES
+from reference_pages.recipes import recipe_pages
 from reference_pages.scores import RESULTS
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 def generated_pages() -> dict[str, str]:
     """Return the text of every generated file by its path below `docs/generated/`."""
     return {
-        "run_file.inc.md": run_file_reference(),
-        "datafree_edge.inc.md": datafree_edge_commands(),
-        "targets.inc.md": targets_commands(),
-        "methods_table.inc.md": methods_table(page_links="generated/recipes/{name}.md"),
         **{f"recipes/{name}.md": text for name, text in recipe_pages().items()},
         **{f"results/{path.name}": path.read_text() for path in RESULTS.glob("*.md")},
     }
@@ -49,6 +46,14 @@ def link_results(source: str) -> str:
     return source.replace("](../benchmarks/results/", "](generated/results/")
 
 
+def link_recipes(source: str) -> str:
+    """Link the recipes in the first column of a table to their pages, which only the site has."""
+    names = "|".join(map(re.escape, RECIPES))
+    return re.sub(
+        rf"^\| `({names})` \|", r"| [\1](generated/recipes/\1.md) |", source, flags=re.MULTILINE
+    )
+
+
 def setup(app: "Sphinx") -> dict[str, Any]:
     """Register the extension with Sphinx."""
     app.connect("builder-inited", _write_generated_pages)
@@ -61,4 +66,4 @@ def _write_generated_pages(app: "Sphinx") -> None:
 
 
 def _rewrite_source(app: "Sphinx", page: str, content: list[str]) -> None:
-    content[0] = link_results(content[0])
+    content[0] = link_recipes(link_results(content[0]))

@@ -27,7 +27,10 @@ def _typer_command(name: str, command: Any) -> str:
     options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
     usage = " ".join(["datafree-edge", name, *map(_typer_argument, arguments)])
     rows = [(code(_typer_argument(p)), p.help or "", "") for p in arguments]
-    rows += [(code(", ".join(p.opts)), p.help or "", _default(p.default)) for p in options]
+    rows += [
+        (code(", ".join(p.opts)), p.help or "", "required" if p.required else _default(p.default))
+        for p in options
+    ]
     return _page(f"datafree-edge {name}", usage, command.help or "", rows, command.epilog or "")
 
 
@@ -73,11 +76,13 @@ def _default(value: object) -> str:
 def _page(
     title: str, usage: str, description: str, rows: list[tuple[str, str, str]], epilog: str
 ) -> str:
-    parts = [f"## `{title}`", f"```text\n{usage}\n```", description.strip()]
+    parts = [f"## `{title}`", f"```text\n{usage}\n```", description]
     if rows:
         parts.append(table(("argument or option", "meaning", "default"), rows))
     lines = [line.strip() for line in epilog.splitlines()]
+    codes = next(line for line in lines if line.lower().startswith("exit codes: "))
+    parts.append(f"{codes[0].upper()}{codes[1:].rstrip('.')}.")
     examples = [line for line in lines if line.startswith(title.split()[0])]
     if examples:
         parts.append("```text\n" + "\n".join(examples) + "\n```")
-    return "\n\n".join(part for part in parts if part)
+    return "\n\n".join(part.strip() for part in parts if part)

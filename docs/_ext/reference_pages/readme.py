@@ -1,4 +1,4 @@
-"""The table of methods inside README.md, between two marks."""
+"""The table of methods in README.md."""
 
 import re
 
@@ -7,23 +7,9 @@ from reference_pages.markdown import table
 from reference_pages.recipes import needs_batch_norm, recipes_in_order
 from reference_pages.scores import NOT_MEASURED, final_accuracy
 
-BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
 
-
-def with_methods(readme: str) -> str:
-    """Return the text of README.md with the present table of methods.
-
-    Raises:
-        ValueError: If the two marks are missing.
-    """
-    if BEGIN not in readme or END not in readme:
-        raise ValueError(f"README.md: no marks for the table of methods; add {BEGIN} and {END}")
-    before, rest = readme.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{_methods()}{END}{after}"
-
-
-def _methods() -> str:
+def readme_methods() -> str:
+    """Return the table."""
     header = ("method", "paper", "needs batch norm", "LeNet-5 with batch norm", "LeNet-5")
     rows = []
     for recipe in recipes_in_order():

@@ -25,18 +25,14 @@ def recipes_in_order() -> list[Recipe]:
     return sorted(RECIPES.values(), key=lambda recipe: recipe.name != default)
 
 
-def methods_table(page_links: str) -> str:
-    """Return the table of all recipes.
-
-    Args:
-        page_links: The link of a recipe's page, with `{name}` in it.
-    """
+def methods_table() -> str:
+    """Return the table of all recipes."""
     rows = []
     for recipe in recipes_in_order():
         name = recipe.name
         rows.append(
             (
-                f"[{name}]({page_links.format(name=name)})",
+                code(name),
                 recipe.citation,
                 "yes" if needs_batch_norm(recipe) else "no",
                 final_accuracy(name, "lenet5-bn"),

@@ -24,7 +24,7 @@ def run_file_reference() -> str:
         n for schema in document["properties"].values() for n in _references(schema)
     }
     parts += [_section(name.lower(), sections[name], sections) for name in sorted(shared)]
-    return "\n\n".join(parts)
+    return "\n".join(parts)
 
 
 def _section(title: str, schema: Schema, sections: dict[str, Schema]) -> str:
@@ -77,7 +77,9 @@ def _yaml(value: Any) -> str:
         return "[" + ", ".join(map(_yaml, value)) + "]"
     if value is None:
         return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) or '""'
 
 
 def _type(field: Schema) -> str:

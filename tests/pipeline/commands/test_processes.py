@@ -1,7 +1,10 @@
 """What depends on a process: exit codes, a closed pipe, modules that are not installed, signals."""
 
 import signal
+import tempfile
+from pathlib import Path
 
+from base.bug_report import bug_line
 from tests.support.command_line import run_process, start
 from tests.support.quick_run import write_run
 
@@ -31,6 +34,48 @@ def test_sigterm_ends_a_run_with_one_line_and_its_temporary_files(tmp_path, monk
     assert last == "datafree-edge: interrupted; run the same command again to continue"
     assert "Traceback" not in err
     assert not [path for path in temporary.iterdir() if path.name.startswith("datafree-edge-")]
+
+
+def test_unexpected_error_is_one_line_with_the_step_and_the_traceback(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    prelude = (
+        "import pipeline.steps.teacher as step\n"
+        "def run(context): return {}['missing\\nkey']\n"
+        "step.run = run"
+    )
+    code, _, err = run_process("run", write_run(tmp_path), store=tmp_path, prelude=prelude)
+    assert code == 1
+    line = err.splitlines()[-1]
+    start = "datafree-edge: unexpected KeyError in step teacher: 'missing\\nkey'; this is a bug; "
+    assert line.startswith(start)
+    assert "Traceback" not in err
+    report = Path(line.rpartition(": ")[2])
+    assert report.parent == tmp_path
+    text = report.read_text()
+    assert text.startswith("Traceback (most recent call last):")
+    assert "in _run\n" in text
+    assert "KeyError: 'missing\\nkey'" in text
+
+
+def test_failed_allocation_of_numpy_is_not_called_a_bug(tmp_path):
+    prelude = (
+        "import pipeline.config.recipe_card as card\n"
+        "def fail(): raise MemoryError('Unable to allocate 8 TiB')\n"
+        "card.recipe_list = fail"
+    )
+    code, _, err = run_process("recipes", store=tmp_path, prelude=prelude)
+    assert code == 1
+    assert err.startswith("datafree-edge: out of memory; ")
+
+
+def test_unexpected_error_is_one_line_if_no_file_can_be_written(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError("full")
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
+    line = bug_line(ZeroDivisionError("division by zero"))
+    assert line.startswith("unexpected ZeroDivisionError: division by zero; this is a bug; ")
+    assert "ZeroDivisionError: division by zero" in line.partition("traceback: ")[2]
 
 
 def test_closed_pipe_is_one_line_and_no_traceback(tmp_path):

@@ -31,6 +31,7 @@ def test_wrong_scale_is_reported_with_the_normalizations_that_fit(teacher, name)
     assert line.startswith(f"input: with mean [0], std [1], value_range {given}, images cannot")
     assert "MNIST (mean [0.1307], std [0.3081], value_range [0, 1])" in line
     assert "0..255 (" not in line
+    assert line.endswith("this does not stop a run")
 
 
 def test_without_batch_norm_the_normalization_is_not_judged():

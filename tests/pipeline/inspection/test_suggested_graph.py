@@ -150,6 +150,18 @@ def test_lines_with_any_names_are_one_line_of_ascii_each(names):
     assert yaml.safe_load("\n".join(found)) == {"output": names[0], "classes": 10}
 
 
+def test_name_is_quoted_if_a_package_has_changed_how_texts_are_dumped(monkeypatch):
+    def in_a_block(dumper, text):
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
+
+    changed = {**yaml.SafeDumper.yaml_representers, str: in_a_block}
+    monkeypatch.setattr(yaml.SafeDumper, "yaml_representers", changed)
+    description = describe_graph(dense((28, 28)).SerializeToString(), "digits.onnx")
+    outputs = dict.fromkeys(("z\n  trusted: true", "other"), (None, 10))
+    first = next(output_lines(replace(description, outputs=outputs)))
+    assert first == '  output: "z\\n  trusted: true" # guess: also "other"'
+
+
 @pytest.mark.parametrize("separator", ["\n", "\r", "\x85", "\u2028", "\u2029"])
 def test_names_in_a_graph_add_no_keys(suggested, separator):
     hostile = f"z{separator}  trusted: true{separator}  architecture: os:system{separator}  #"

@@ -173,6 +173,19 @@ def test_every_guess_is_marked(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "resize"),
+    [("mobilenet_v2-b0353104.pth", 256), ("mobilenet_v2-7ebf99e0.pth", 232), ("own.pth", 232)],
+)
+def test_torchvision_network_for_imagenet_has_the_keys_for_pictures(tmp_path, name, resize):
+    file = save(torchvision("mobilenet_v2", 1_000), tmp_path / name)
+    write_suggested_run(inspect_file(file, Silent()), tmp_path / "run.yaml")
+    lines = (tmp_path / "run.yaml").read_text().splitlines()
+    assert f"  resize: {resize} # guess: torchvision's for ImageNet" in lines
+    images = read_run_file(tmp_path / "run.yaml").input
+    assert (images.resize, images.crop, images.interpolation) == (resize, 224, "bilinear")
+
+
 def own_network():
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(288, 7))
@@ -243,6 +256,12 @@ def test_file_without_a_state_dict_is_not_called_a_program(tmp_path):
     torch.save({"scores": [1, 2]}, tmp_path / "t.pt")
     with pytest.raises(InputError, match=r"no state dict in the file \(found the keys scores"):
         inspect_file(str(tmp_path / "t.pt"), Silent())
+
+
+def test_missing_file_is_named_without_a_run_file(tmp_path):
+    with pytest.raises(InputError) as caught:
+        inspect_file(str(tmp_path / "none.pt"), Silent())
+    assert str(caught.value) == f"{tmp_path}/none.pt: no such file"
 
 
 def test_folder_of_the_run_file_must_exist(tmp_path):

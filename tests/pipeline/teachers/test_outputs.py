@@ -90,6 +90,15 @@ def test_output_is_picked_and_names_of_weights_stay(form, output):
         assert logits_of_blank_image(same, SPEC, 10, "t").shape == (1, 10)
 
 
+def test_other_number_of_classes_is_named():
+    with pytest.raises(InputError) as caught:
+        logits_of_blank_image(built("tensor", None), SPEC, 12, "teacher t.onnx")
+    assert str(caught.value) == (
+        "teacher t.onnx returns [1, 10] for one image, but teacher.classes: 12 needs [1, 12]; "
+        "set teacher.classes: 10 if the teacher has 10 classes"
+    )
+
+
 @pytest.mark.parametrize(
     ("form", "output", "why"),
     [

@@ -72,6 +72,9 @@ def test_interrupted_step_resumes_to_the_same_weights(tmp_path, monkeypatch, ste
     second = Interrupting()
     resumed, _ = run_to(step, config, broken, second)
     assert f"{phase}: resuming from a checkpoint" in second.lines
+    third = Interrupting()
+    run_to(step, config, broken, third)
+    assert f"{phase}: reused" in third.lines
     assert resumed.artifacts[role].sha256 == whole.artifacts[role].sha256
     weights = load_file(store.get(whole.artifacts[role], tmp_path))
     assert all(torch.isfinite(value).all() for value in weights.values())

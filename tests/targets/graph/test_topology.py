@@ -23,7 +23,9 @@ def graph_of(*nodes, initializers=()):
     ],
 )
 def test_constant_node_has_a_value(attribute, expected):
-    value = graph_of(helper.make_node("Constant", [], ["c"], **attribute)).constants["c"]
+    graph = graph_of(helper.make_node("Constant", [], ["c"], **attribute))
+    value = graph.constants["c"]
+    assert graph.types["c"] == helper.np_dtype_to_tensor_dtype(expected.dtype)
     assert value.dtype == expected.dtype
     np.testing.assert_array_equal(value, expected)
 
