@@ -12,8 +12,7 @@ def reduced(device: torch.device, precision: torch.dtype) -> torch.autocast:
 def gains_from_bfloat16(network: nn.Module) -> bool:
     """Return whether a CPU with bfloat16 instructions computes a network faster in bfloat16.
 
-    Networks with depthwise convolutions or layer norms do not become faster, and most become
-    slower: see benchmarks/results/precision.md.
+    Networks with depthwise convolutions or layer norms do not: most of them become slower.
     """
     return not any(
         _is_depthwise(module) or isinstance(module, nn.LayerNorm) for module in network.modules()

@@ -15,6 +15,9 @@ REQUIRED_KEYS: dict[str, type | tuple[type, ...]] = {
 }
 """Keys of the manifest of a run's bundle, besides `files`, with the types of their values."""
 
+BY_TARGET = ("targets", "engines")
+"""Those of them that have an object for each target."""
+
 
 def open_bundle(folder: Path) -> Manifest:
     """Read a bundle's manifest and check every file against it.
@@ -32,7 +35,10 @@ def open_bundle(folder: Path) -> Manifest:
     except bundle_files.BundleError as error:
         raise InputError(str(error)) from None
     for name, kind in REQUIRED_KEYS.items():
-        if name not in manifest or not isinstance(manifest[name], kind):
+        valid = name in manifest and isinstance(manifest[name], kind)
+        if valid and name in BY_TARGET:
+            valid = all(isinstance(entry, dict) for entry in manifest[name].values())
+        if not valid:
             raise InputError(
                 f"{folder}: not a bundle of a run, or of another version of datafree-edge: its "
                 f"manifest has no valid {name!r}; run again"

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import typer
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -182,6 +182,7 @@ def test_graph_with_weights_outside_its_folder_is_an_input_error(tmp_path):
 
 
 @FUZZ
+@example("engines", {"a target": True})
 @given(
     st.sampled_from([*REQUIRED_KEYS, "files", "gate", "agreement", "confidence", "int8"]), VALUES
 )

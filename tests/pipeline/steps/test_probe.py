@@ -1,4 +1,4 @@
-"""The probes of a run with a wrong mean are identical; no student passes on them."""
+"""The probes of a run with a wrong mean look alike to the teacher; no student passes on them."""
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from tests.support.quick_run import QUICK
 from tests.support.tiny import mnist_teacher
 
 
-def test_student_that_agrees_on_identical_probes_is_inconclusive(tmp_path, monkeypatch):
+def test_student_that_agrees_on_probes_of_one_class_is_inconclusive(tmp_path, monkeypatch):
     """Run files with such a mean are refused, so the section is made without its checks."""
     small = GatePlan(1, HELD_OUT.overridden({"width": 8}))
     monkeypatch.setattr(probe_images, "gate_plan", lambda _: small)
@@ -40,7 +40,8 @@ def test_student_that_agrees_on_identical_probes_is_inconclusive(tmp_path, monke
         files |= step.run(context).files
     golden = load_golden(files[probe.GOLDEN])
     assert len(golden.pixels) == 2000
-    assert len(np.unique(golden.pixels)) == 1
+    # Seen by the teacher, all values of the range are almost the same.
+    assert np.ptp(golden.images) < 0.02
     student = tmp_path / "student.onnx"
     example = torch.from_numpy(golden.images[:1])
     names = {"input_names": ["images"], "output_names": ["logits"]}
@@ -52,4 +53,4 @@ def test_student_that_agrees_on_identical_probes_is_inconclusive(tmp_path, monke
     result = CliRunner().invoke(app, ["validate", str(bundle)])
     assert result.exit_code == 3, result.output
     assert "inconclusive: agreement with the teacher 100.00 %" in result.output
-    assert "1 of 2000 images are distinct (required: 90 %)" in result.output
+    assert "the teacher predicts one class for 100.0 % of the images" in result.output
