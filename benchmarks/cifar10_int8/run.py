@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from benchmarks.cifar10_int8.jobs import JOBS, OWN, Job
-from benchmarks.cifar10_int8.training import CLASSES, RAW, trained_weights
+from benchmarks.cifar10_training import CLASSES, trained_weights
 from benchmarks.data import load_data_set
 from benchmarks.job_queue import Row
 from benchmarks.machine import describe_machine
@@ -16,6 +16,12 @@ from benchmarks.product_run import product_run
 from dfkd.images import ImageSpec
 
 FOLDER = Path(__file__).parents[1]
+
+RAW = ImageSpec((3, 32, 32), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.0, 255.0))
+"""CIFAR-10 without normalisation: pixels from 0 to 255."""
+
+EPOCHS = 15
+"""Passes over the training images in the training of the benchmark's own networks."""
 
 
 def measure(job: Job, data: Path, teachers: Path, state: Path) -> Row:
@@ -58,7 +64,8 @@ def run_of(job: Job, teachers: Path, data: Path) -> dict[str, Any]:
         run = yaml.safe_load((FOLDER / "runs" / f"{job.network}.yaml").read_text())
         run["teacher"]["weights"] = str(teachers.absolute() / run["teacher"]["weights"])
         return {**run, **job.settings}
-    weights = trained_weights(OWN[job.network], FOLDER / "teachers" / job.network, data)
+    folder = FOLDER / "teachers" / job.network
+    weights = trained_weights(OWN[job.network], folder, data, RAW, EPOCHS)
     return {
         "name": job.network.replace("_", "-"),
         "teacher": {
