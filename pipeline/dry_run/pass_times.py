@@ -12,7 +12,7 @@ from dfkd.models.precision import fast_layout, reduced
 from pipeline.config.schema import RunConfig
 from pipeline.teachers.networks import image_spec
 
-TRIAL_IMAGES = 16
+TRIAL_IMAGES = 128
 """Number of images in a trial; fewer if they are large."""
 
 TRIAL_VALUES = 16 * 3 * 64 * 64
