@@ -307,11 +307,13 @@ def test_graphs_that_cannot_be_teachers_are_refused_in_one_line():
     assert "add teacher.architecture" in refusal(b"\x80\x02}q\x00.")
 
 
-def test_operator_whose_inputs_do_not_fit_prints_no_traceback(capfd, caplog):
+@pytest.mark.parametrize(
+    ("batch", "advice"), [("n", "check the graph with ONNX Runtime"), (1, "a free batch size")]
+)
+def test_operator_whose_inputs_do_not_fit_prints_no_traceback(batch, advice, capfd, caplog):
     nodes = [helper.make_node("Concat", ["x", "row"], ["y"], axis=0)]
-    assert "operator Concat: its inputs do not fit" in refusal(
-        graph(nodes, BYTES.shape, [("row", floats(3))])
-    )
+    line = refusal(graph(nodes, BYTES.shape, [("row", floats(3))], batch=batch))
+    assert "operator Concat: its inputs do not fit" in line and advice in line
     assert not caplog.records
     assert "Traceback" not in capfd.readouterr().err
 
