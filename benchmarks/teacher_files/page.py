@@ -35,7 +35,7 @@ def render(files: Sequence[File], rows: Mapping[tuple[str, str], Mapping[str, An
         f"{right} of {len(measured)} have the expected outcome.",
         "",
         "`PYTHONPATH=LIBRARIES python -m benchmarks.teacher_files`, with LIBRARIES as in "
-        "[the benchmarks' README](../README.md#libraries)",
+        "benchmarks/README.md",
         "",
         markdown_table(HEAD, [_cells(file, rows.get((file.kind, file.name))) for file in files]),
     ]
