@@ -35,9 +35,10 @@ def test_one_pasted_block_starts_server_worker_and_all_deployments(session):
     listed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     with temporary_settings({PREFECT_API_URL: session.url}), get_client(sync_client=True) as client:
         deployed = {deployment.name for deployment in client.read_deployments()}
-        workers = client.read_workers_for_work_pool("local")
-    assert {each["name"] for each in listed} <= deployed
-    assert [worker.status for worker in workers] == ["ONLINE"]
+        assert {each["name"] for each in listed} <= deployed
+        session.wait_until(
+            lambda: [w.status for w in client.read_workers_for_work_pool("local")] == ["ONLINE"]
+        )
 
 
 @pytest.mark.parametrize("name", GROUPS)

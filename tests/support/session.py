@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.support.quick_run import ROOT
@@ -150,11 +150,19 @@ class Session:
         last = f"jobs -p > {jobs}.part; mv {jobs}.part {jobs}"
         process.stdin.write(f"{text}\n{last}\n".encode())
         process.stdin.flush()
+        self.wait_until(jobs.exists, timeout_s)
+        self._groups += map(int, jobs.read_text().split())
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 200) -> None:
+        """Wait until a condition is met.
+
+        Raises:
+            AssertionError: If that takes longer than `timeout_s`.
+        """
         deadline = time.monotonic() + timeout_s
-        while not jobs.exists():
+        while not condition():
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.2)
-        self._groups += map(int, jobs.read_text().split())
 
     def log(self) -> str:
         """Return the ends of all logs."""
