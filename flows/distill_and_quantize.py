@@ -1,3 +1,4 @@
+# ruff: noqa: E402
 """The flow `distill-and-quantize`: a whole run, with one task for each step of `pipeline.chain`.
 
 python -m flows.distill_and_quantize examples/mnist_lenet5/run.yaml
@@ -11,9 +12,12 @@ from typing import Any
 from prefect import State, flow, get_run_logger, runtime, task
 from prefect.states import Completed, Failed
 
+from flows.support.installed import require_installed
+
+require_installed()
+
 from base.errors import InputError
 from flows.support.events import send_event
-from flows.support.installed import require_installed
 from flows.support.remote_build import build_on_device
 from flows.support.retry_policy import RETRIES
 from flows.support.run_page import PageReporter, write_page
@@ -94,7 +98,6 @@ def distill_and_quantize(
         Completed if the verdict is pass, with the name "Pending engine" if an engine is not built
         yet; else Failed, and the state has the outcome's name.
     """
-    require_installed()
     chosen = tuple(targets) if targets is not None else None
     seed = _new_seed() if force else seed
     changes = RunOverrides(teacher, student, recipe, chosen, budget, seed)

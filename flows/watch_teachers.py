@@ -1,3 +1,4 @@
+# ruff: noqa: E402
 """The flow `watch-teachers`: send an event for each teacher of a registry that has changed.
 
 prefect deployment run watch-teachers/registry --param registry=s3://bucket/teachers
@@ -5,6 +6,10 @@ prefect deployment run watch-teachers/registry --param registry=s3://bucket/teac
 
 from prefect import State, flow, get_run_logger
 from prefect.states import Completed, Failed
+
+from flows.support.installed import require_installed
+
+require_installed()
 
 from base.errors import InputError
 from flows.support.events import send_event

@@ -1,26 +1,49 @@
 """The files, each made by the library that users make it with."""
 
-import io
-import tempfile
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import onnx
-import onnxruntime as ort
-import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from safetensors.torch import save
-from torch import nn
+from benchmarks.teacher_files.checkpoints import lightning, timm_hub, timm_saver
+from benchmarks.teacher_files.file import Content, File, Network
+from benchmarks.teacher_files.keras_files import (
+    from_function,
+    from_keras,
+    keras_export,
+    of_applications,
+    small,
+)
+from benchmarks.teacher_files.networks import of_registry, of_timm, of_torchvision
+from benchmarks.teacher_files.onnx_files import (
+    SIMPLIFIERS,
+    external,
+    optimized,
+    quantized,
+    simplified,
+)
+from benchmarks.teacher_files.torch_files import (
+    dynamo,
+    pickled,
+    program,
+    saved,
+    script,
+    scripted,
+    whole,
+)
 
-from dfkd.images import ImageSpec
-from dfkd.models import build
-from pipeline.teachers.torchvision_on_cpu import import_torchvision
+Keys = dict[str, Any]
+"""Keys of the run file's `teacher`."""
 
-CLASSES = 10
+SCRIPT, DYNAMO = "torch.onnx.export, TorchScript", "torch.onnx.export, dynamo"
+
+DIGIT, SMALL, COLOUR = (1, 28, 28), (3, 32, 32), (3, 64, 64)
+"""Shapes of images."""
+
+LENET: Network = partial(of_registry, "lenet5-bn", DIGIT)
+RESNET: Network = partial(of_registry, "resnet20", SMALL)
+
+GIVEN: Keys = {"architecture": "lenet5-bn"}
+TRUSTED: Keys = {"trusted": True}
 
 OF_TORCHVISION = (
     "convnext_tiny",
@@ -37,267 +60,189 @@ OF_TORCHVISION = (
     "swin_t",
 )
 
+OF_TIMM = (
+    "convnext_atto",
+    "efficientvit_b0",
+    "fastvit_t8",
+    "ghostnet_050",
+    "mobilenetv4_conv_small",
+    "mobilevit_xxs",
+    "regnety_002",
+    "repvgg_a0",
+    "tf_efficientnet_lite0",
+    "vit_tiny_patch16_224",
+)
 
-@dataclass(frozen=True)
-class File:
-    """One file.
+ARGUMENTS = {"vit_tiny_patch16_224": {"img_size": 64}}
+"""Arguments of networks of timm."""
 
-    Attributes:
-        kind: What wrote it.
-        name: The network.
-        shape: Shape of an image.
-        network: Makes the network.
-        content: Makes the file's bytes from the network and example images.
-        suffix: The file's suffix.
-        teacher: More keys of the run file's `teacher`.
-        refused: Whether it should be refused.
-    """
-
-    kind: str
-    name: str
-    shape: tuple[int, int, int]
-    network: Callable[[], nn.Module]
-    content: Callable[[nn.Module, torch.Tensor], bytes]
-    suffix: str = ".onnx"
-    teacher: dict[str, Any] = field(default_factory=dict)
-    refused: bool = False
+OF_KERAS = {"MobileNetV2": 1, "EfficientNetB0": 255, "MobileNetV3Small": 255}
+"""Networks of keras.applications, with the largest value of their images."""
 
 
-def _registry(name: str, shape: tuple[int, int, int]) -> nn.Module:
-    spec = ImageSpec(shape, (0.0,) * shape[0], (1.0,) * shape[0])
-    return build(name, spec, CLASSES)
+def _timm(name: str) -> Network:
+    return partial(of_timm, name, **ARGUMENTS.get(name, {}))
 
 
-def _torchvision(name: str) -> nn.Module:
-    options: dict[str, Any] = {"init_weights": True} if name == "googlenet" else {}
-    network: nn.Module = import_torchvision().models.get_model(
-        name, weights=None, num_classes=CLASSES, **options
-    )
-    return network
-
-
-def script(
-    network: nn.Module,
-    images: torch.Tensor,
-    *,
-    opset: int = 17,
-    free: bool = True,
-    keep: bool = False,
-) -> bytes:
-    """Return what torch's TorchScript-based exporter writes."""
-    mode, file = torch.onnx.TrainingMode, io.BytesIO()
-    torch.onnx.export(
-        network,
-        (images if free else images[:1],),
-        file,  # type: ignore[arg-type]
-        dynamo=False,
-        opset_version=opset,
-        input_names=["images"],
-        output_names=["logits"],
-        dynamic_axes={"images": {0: "n"}} if free else None,
-        training=mode.PRESERVE if keep else mode.EVAL,
-        do_constant_folding=not keep,
-    )
-    return file.getvalue()
-
-
-def dynamo(network: nn.Module, images: torch.Tensor, *, opset: int) -> bytes:
-    """Return what torch's exporter based on torch.export writes."""
-    shapes = ({0: torch.export.Dim("n")},)
-    made = torch.onnx.export(
-        network, (images,), dynamo=True, opset_version=opset, dynamic_shapes=shapes, verbose=False
-    )
-    assert made is not None
-    content: bytes = made.model_proto.SerializeToString()
-    return content
-
-
-def program(network: nn.Module, images: torch.Tensor) -> bytes:
-    """Return what torch.export.save writes."""
-    file = io.BytesIO()
-    shapes = ({0: torch.export.Dim("n")},)
-    torch.export.save(torch.export.export(network, (images,), dynamic_shapes=shapes), file)
-    return file.getvalue()
-
-
-def scripted(network: nn.Module, images: torch.Tensor, *, traced: bool) -> bytes:
-    """Return what torch.jit.save writes."""
-    file = io.BytesIO()
-    made = torch.jit.trace(network, images) if traced else torch.jit.script(network)
-    torch.jit.save(made, file)
-    return file.getvalue()
-
-
-def optimized(network: nn.Module, images: torch.Tensor, *, level: str) -> bytes:
-    """Return the graph that ONNX Runtime writes after its optimizations."""
-    with tempfile.TemporaryDirectory() as name:
-        options = ort.SessionOptions()
-        options.graph_optimization_level = getattr(
-            ort.GraphOptimizationLevel, f"ORT_ENABLE_{level}"
-        )
-        options.optimized_model_filepath = f"{name}/optimized.onnx"
-        options.log_severity_level = 4
-        ort.InferenceSession(script(network, images), options, providers=["CPUExecutionProvider"])
-        return Path(options.optimized_model_filepath).read_bytes()
-
-
-def quantized(network: nn.Module, images: torch.Tensor) -> bytes:
-    """Return what ONNX Runtime's dynamic quantization writes."""
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "float.onnx"
-        path.write_bytes(script(network, images))
-        quantize_dynamic(path, Path(name) / "int8.onnx", weight_type=QuantType.QUInt8)
-        return (Path(name) / "int8.onnx").read_bytes()
-
-
-def external(network: nn.Module, images: torch.Tensor) -> bytes:
-    """Return a graph whose weights are in another file."""
-    with tempfile.TemporaryDirectory() as name:
-        model = onnx.load_model_from_string(script(network, images))
-        path = f"{name}/model.onnx"
-        onnx.save(model, path, save_as_external_data=True, location="weights", size_threshold=0)
-        return Path(path).read_bytes()
-
-
-def pickled(network: nn.Module, images: torch.Tensor) -> bytes:
-    """Return what torch.save writes for a state dict."""
-    file = io.BytesIO()
-    torch.save(network.state_dict(), file)
-    return file.getvalue()
-
-
-def whole(network: nn.Module, images: torch.Tensor) -> bytes:
-    """Return what torch.save writes for a whole network."""
-    file = io.BytesIO()
-    torch.save(network, file)
-    return file.getvalue()
-
-
-def saved(network: nn.Module, images: torch.Tensor) -> bytes:
-    """Return what safetensors writes."""
-    return save(network.state_dict())
-
-
-def make(file: File) -> tuple[nn.Module, bytes]:
-    """Return a file's network, in eval mode, and the file's bytes."""
-    torch.manual_seed(0)
-    network = file.network()
-    images = torch.rand(4, *file.shape)
-    with torch.no_grad():
-        network.train()(images)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return network.eval(), file.content(network, images[:2])
-
-
-def _files() -> list[File]:
-    colour, digit = (3, 32, 32), (1, 28, 28)
-    resnet = partial(_registry, "resnet20", colour)
-    lenet = partial(_registry, "lenet5-bn", digit)
-    given = {"architecture": "lenet5-bn"}
-    trusted = {"trusted": True}
+def _exports() -> list[File]:
     found = [
-        File(
-            "torch.onnx.export, TorchScript",
-            f"{name}, opset 17",
-            (3, 64, 64),
-            partial(_torchvision, name),
-            script,
-        )
+        File(SCRIPT, f"{name}, opset 17", COLOUR, partial(of_torchvision, name), script)
         for name in OF_TORCHVISION
     ]
-    for opset in (11, 13, 17):
-        content = partial(script, opset=opset)
-        found.append(
-            File(
-                "torch.onnx.export, TorchScript",
-                f"resnet20, opset {opset}",
-                colour,
-                resnet,
-                content,
-            )
-        )
-    kept, fixed = partial(script, keep=True), partial(script, free=False)
-    kind = "torch.onnx.export, TorchScript"
     found += [
-        File(kind, "resnet20, batch norms kept", colour, resnet, kept),
-        File(kind, "resnet20, batch of 1", colour, resnet, fixed),
-        File(
-            "torch.onnx.export, dynamo",
-            "lenet5-bn, opset 18",
-            digit,
-            lenet,
-            partial(dynamo, opset=18),
-        ),
-        File(
-            "torch.onnx.export, dynamo",
-            "lenet5-bn, opset 21",
-            digit,
-            lenet,
-            partial(dynamo, opset=21),
-        ),
-        File("ONNX Runtime, basic", "resnet20", colour, resnet, partial(optimized, level="BASIC")),
-        File(
-            "ONNX Runtime, extended",
-            "resnet20",
-            colour,
-            resnet,
-            partial(optimized, level="EXTENDED"),
-            refused=True,
-        ),
-        File("ONNX Runtime, quantized", "lenet5-bn", digit, lenet, quantized, refused=True),
-        File("onnx.save, external data", "lenet5-bn", digit, lenet, external, refused=True),
-        File("torch.export.save", "lenet5-bn", digit, lenet, program, ".pt2", trusted),
-        File(
-            "torch.export.save",
-            "lenet5-bn, not trusted",
-            digit,
-            lenet,
-            program,
-            ".pt2",
-            refused=True,
-        ),
-        File(
-            "torch.jit.script",
-            "lenet5-bn",
-            digit,
-            lenet,
-            partial(scripted, traced=False),
-            ".pt",
-            trusted,
-        ),
-        File(
-            "torch.jit.trace",
-            "lenet5-bn",
-            digit,
-            lenet,
-            partial(scripted, traced=True),
-            ".pt",
-            trusted,
-        ),
-        File(
-            "torch.jit.trace",
-            "lenet5-bn, not trusted",
-            digit,
-            lenet,
-            partial(scripted, traced=True),
-            ".pt",
-            refused=True,
-        ),
-        File("torch.save, state dict", "lenet5-bn", digit, lenet, pickled, ".pt", given),
-        File(
-            "torch.save, state dict",
-            "lenet5-bn, no architecture",
-            digit,
-            lenet,
-            pickled,
-            ".pt",
-            refused=True,
-        ),
-        File("torch.save, network", "lenet5-bn", digit, lenet, whole, ".pt", given, refused=True),
-        File("safetensors", "lenet5-bn", digit, lenet, saved, ".safetensors", given),
+        File(SCRIPT, f"timm {name}, opset 17", COLOUR, _timm(name), script, needs=("timm",))
+        for name in OF_TIMM
     ]
+    for opset in (11, 13, 17):
+        content: Content = partial(script, opset=opset)
+        found.append(File(SCRIPT, f"resnet20, opset {opset}", SMALL, RESNET, content))
+    one = partial(script, free=False)
+    vit, needs = _timm("mobilevit_xxs"), ("timm",)
+    found += [
+        File(SCRIPT, "resnet20, batch norms kept", SMALL, RESNET, partial(script, keep=True)),
+        File(SCRIPT, "resnet20, batch of 1", SMALL, RESNET, one),
+        File(SCRIPT, "timm mobilevit_xxs, batch of 1", COLOUR, vit, one, needs=needs, refused=True),
+    ]
+    for opset in (18, 21):
+        content = partial(dynamo, opset=opset)
+        found.append(File(DYNAMO, f"lenet5-bn, opset {opset}", DIGIT, LENET, content))
     return found
 
 
-FILES = _files()
+def _changed_graphs() -> list[File]:
+    basic, extended = partial(optimized, level="BASIC"), partial(optimized, level="EXTENDED")
+    found = [
+        File("ONNX Runtime, basic", "resnet20", SMALL, RESNET, basic),
+        File("ONNX Runtime, extended", "resnet20", SMALL, RESNET, extended, refused=True),
+        File("ONNX Runtime, quantized", "lenet5-bn", DIGIT, LENET, quantized, refused=True),
+        File("onnx.save, external data", "lenet5-bn", DIGIT, LENET, external, refused=True),
+    ]
+    networks = {name: partial(of_torchvision, name) for name in ("mobilenet_v3_small", "swin_t")}
+    vit, new = _timm("mobilevit_xxs"), partial(dynamo, opset=18)
+    for tool in SIMPLIFIERS:
+        old, needs = partial(simplified, tool=tool), (tool,)
+        found += [
+            *(File(tool, n, COLOUR, network, old, needs=needs) for n, network in networks.items()),
+            File(tool, "timm mobilevit_xxs", COLOUR, vit, old, needs=(tool, "timm")),
+            File(tool, "lenet5-bn, dynamo", DIGIT, LENET, partial(old, export=new), needs=needs),
+        ]
+    return found
+
+
+def _keras() -> list[File]:
+    needs = ("tf2onnx", "tensorflow", "keras")
+    kind, first = "tf2onnx, from_keras", partial(from_keras, channels_first=True)
+    rescaling = partial(small, rescales=True)
+    function = partial(
+        File,
+        "tf2onnx, from_function",
+        shape=SMALL,
+        network=rescaling,
+        largest=255,
+        needs=needs,
+    )
+    uint8, both = partial(from_function, dtype="uint8"), partial(from_function, with_class=True)
+    chosen = {"output": "probabilities"}
+    return [
+        File(kind, "small", SMALL, small, from_keras, needs=needs),
+        File(kind, "small, opset 13", SMALL, small, partial(from_keras, opset=13), needs=needs),
+        File(kind, "small, channels first", SMALL, small, first, needs=needs),
+        *(
+            File(
+                kind,
+                name,
+                COLOUR,
+                partial(of_applications, name),
+                from_keras,
+                largest=largest,
+                needs=needs,
+            )
+            for name, largest in OF_KERAS.items()
+        ),
+        File("keras, export", "small", SMALL, small, keras_export, needs=needs),
+        function("small with softmax", content=from_function),
+        function("small with softmax, uint8", content=uint8),
+        function("small with softmax and argmax", content=both, teacher=chosen),
+        function("small with softmax and argmax, no output", content=both, refused=True),
+    ]
+
+
+def _programs() -> list[File]:
+    traced, compiled = partial(scripted, traced=True), partial(scripted, traced=False)
+    kind, trace, untrusted = "torch.export.save", "torch.jit.trace", "lenet5-bn, not trusted"
+    return [
+        File(kind, "lenet5-bn", DIGIT, LENET, program, ".pt2", TRUSTED),
+        File(kind, untrusted, DIGIT, LENET, program, ".pt2", refused=True),
+        File("torch.jit.script", "lenet5-bn", DIGIT, LENET, compiled, ".pt", TRUSTED),
+        File(trace, "lenet5-bn", DIGIT, LENET, traced, ".pt", TRUSTED),
+        File(trace, untrusted, DIGIT, LENET, traced, ".pt", refused=True),
+    ]
+
+
+def _weights() -> list[File]:
+    kind, missing = "torch.save, state dict", "lenet5-bn, no architecture"
+    return [
+        File(kind, "lenet5-bn", DIGIT, LENET, pickled, ".pt", GIVEN),
+        File(kind, missing, DIGIT, LENET, pickled, ".pt", refused=True),
+        File("torch.save, network", "lenet5-bn", DIGIT, LENET, whole, ".pt", GIVEN, refused=True),
+        File("safetensors", "lenet5-bn", DIGIT, LENET, saved, ".safetensors", GIVEN),
+    ]
+
+
+def _of_lightning() -> list[File]:
+    make = partial(
+        File,
+        "Lightning, ModelCheckpoint",
+        shape=DIGIT,
+        network=LENET,
+        suffix=".ckpt",
+        needs=("pytorch_lightning", "torchmetrics"),
+    )
+    averaged, held = partial(lightning, averaged=True), partial(lightning, holds_network=True)
+    keyed = {**GIVEN, "weights_key": "state_dict"}
+    no_key = "lenet5-bn, averaged weights, no key"
+    return [
+        make("lenet5-bn", content=lightning, teacher=GIVEN),
+        make("lenet5-bn, averaged weights", content=averaged, teacher=keyed),
+        make(no_key, content=averaged, teacher=GIVEN, refused=True),
+        make("lenet5-bn, network as hyperparameter", content=held, teacher=GIVEN, refused=True),
+    ]
+
+
+def _of_timm() -> list[File]:
+    plain, averaged = partial(timm_saver, averaged=False), partial(timm_saver, averaged=True)
+    keyed = _weights_of_timm("resnet18", averaged, weights_key="state_dict_ema")
+    no_key = _weights_of_timm("resnet18", averaged)
+    vit = "vit_tiny_patch16_224"
+    return [
+        _weights_of_timm("mobilenetv3_small_050", plain),
+        _weights_of_timm("resnet18", plain),
+        replace(keyed, name="resnet18, averaged weights"),
+        replace(no_key, name="resnet18, averaged weights, no key", refused=True),
+        _weights_of_timm("convnext_atto", timm_hub),
+        _weights_of_timm(vit, timm_hub, factory_arguments=ARGUMENTS[vit]),
+    ]
+
+
+def _weights_of_timm(model: str, content: Content, **keys: Any) -> File:
+    return File(
+        "timm, save_for_hf" if content is timm_hub else "timm, CheckpointSaver",
+        model,
+        COLOUR,
+        _timm(model),
+        content,
+        ".safetensors" if content is timm_hub else ".pth.tar",
+        {"architecture": f"timm:{model}", **keys},
+        needs=("timm",),
+    )
+
+
+FILES = [
+    *_exports(),
+    *_changed_graphs(),
+    *_keras(),
+    *_programs(),
+    *_weights(),
+    *_of_lightning(),
+    *_of_timm(),
+]

@@ -32,10 +32,10 @@ class _Images:
 
 def output_lines(graph: GraphDescription) -> Iterator[str]:
     """Yield the lines about the logits, in the section `teacher`."""
-    (name, sizes), *others = graph.outputs.items()
+    sizes, others = graph.outputs[graph.logits], [n for n in graph.outputs if n != graph.logits]
     if others:
-        also = ", ".join(_quoted(other) for other, _ in others)
-        yield f"  output: {_quoted(name)} # guess: also {also}"
+        also = ", ".join(map(_quoted, others))
+        yield f"  output: {_quoted(graph.logits)} # guess: also {also}"
     classes = sizes[-1] if sizes else None
     if classes is None:
         yield "  classes: 2 # guess: the file does not say it"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.marked_blocks import named, script
+from tests.support.marked_blocks import named
 from tests.support.session import Session, free_port
 
 
@@ -13,7 +13,7 @@ def session(tmp_path_factory, quick_store):
     url = f"http://127.0.0.1:{port}/api"
     started = Session(tmp_path_factory.mktemp("home"), url, quick_store)
     try:
-        started.run_script(script([named("prefect-server")], port))
+        started.paste(named("prefect-server").text.replace("4200", str(port)))
         yield started
     finally:
         started.close()

@@ -3,18 +3,28 @@
 import os
 import re
 import signal
+import subprocess
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from flows import distill_and_quantize as flows
+from flows.support.installed import NEEDED
 from pipeline.bundle.opening import open_bundle
 from pipeline.releases.release_log import release_history
 from pipeline.store.store import Store
+from tests.support.interpreters import python_without
 from tests.support.marked_blocks import commands, named
-from tests.support.quick_run import QUICK, write_run
+from tests.support.quick_run import QUICK, ROOT, write_run
 
 pytestmark = pytest.mark.server
+
+
+def unwrapped(output):
+    """Return an output without the line breaks that fit it to a terminal."""
+    return " ".join(output.split())
 
 
 def test_the_documented_run_makes_a_bundle_with_a_verdict(session, tmp_path, same_bundle):
@@ -42,9 +52,10 @@ def test_the_documented_run_makes_a_bundle_with_a_verdict(session, tmp_path, sam
     assert "QLinearConv" in shown["layers"]
 
     failing = write_run(tmp_path, distill={**QUICK["distill"], "budget": {"steps": 0}})
-    session.run(
+    out = session.run(
         f"{deployment_run} --param run_file={failing} --param output={tmp_path / 'failed'}", code=1
     )
+    assert re.search(r"Finished in state (Fail|Inconclusive)\('.*agreement.*next: ", unwrapped(out))
     assert open_bundle(tmp_path / "failed")["verdict"]["outcome"] != "pass"
     assert release_history(store, "quick") == []
 
@@ -98,6 +109,53 @@ def test_a_remote_engine_is_pending_until_a_worker_builds_it(session, tmp_path, 
     assert unverified.pop("unasked") == "no worker of the pool shelf finished within 1 s"
     assert unverified == entry
     assert "targets/local-cpu@shelf/model.int8.onnx" in files
+
+
+def test_watch_ends_with_the_reason_if_the_run_has_an_error(session, tmp_path):
+    run_file = write_run(tmp_path, teacher={**QUICK["teacher"], "weights": "no.safetensors"})
+    command = "prefect deployment run distill-and-quantize/member --watch"
+    out = session.run(f"{command} --param run_file={run_file}", code=1)
+    assert "no.safetensors: no such file" in unwrapped(out).partition("Finished in state Failed")[2]
+
+
+def test_watch_ends_when_the_run_is_cancelled(session, tmp_path):
+    distill = {**QUICK["distill"], "budget": {"steps": 100_000}}
+    run_file = write_run(tmp_path, name="cancelled", seed=6, distill=distill)
+    command = "prefect deployment run distill-and-quantize/member --watch"
+    output = tmp_path / "bundle"
+    watching = session.start(f"{command} --param run_file={run_file} --param output={output}")
+    log = session.home / f"{len(session.running) - 1}.log"
+    # The step holds no lock that another test waits for: no other run has its seed.
+    distils = "prefect.task-run.Running * distill"
+    session.wait_until(lambda: distils in unwrapped(log.read_text()))
+    (run,) = re.findall(r"UUID: (\S+)", log.read_text())
+    session.run(f"prefect flow-run cancel {run}")
+    assert watching.wait(100) == 1
+    assert "finished in state 'Cancelled'" in unwrapped(log.read_text())
+    assert not output.exists()
+
+
+def test_a_worker_whose_python_lacks_the_project_says_so_in_one_line(session, tmp_path):
+    python = python_without(NEEDED, tmp_path / "bare")
+    line = f"{python} has no {', '.join(NEEDED)}; start the worker with a Python in which"
+    for flow in ("sweep", "watch_teachers"):
+        done = subprocess.run(
+            [python, "-c", f"import flows.{flow}"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.stderr.splitlines()[-1].startswith(f"base.errors.InputError: worker: {line}")
+    with temporary_settings({PREFECT_API_URL: session.url}), get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name="bare", type="process"))
+        member = client.read_deployment_by_name("distill-and-quantize/member")
+        copied = member.model_dump(include={"flow_id", "entrypoint", "pull_steps"})
+        client.create_deployment(name="bare", work_pool_name="bare", **copied)
+    # Started in another folder than the project's.
+    worker = session.start(f"env --chdir={tmp_path} {python} -m prefect worker start --pool bare")
+    try:
+        out = session.run("prefect deployment run distill-and-quantize/bare --watch", code=1)
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+    assert re.sub(r"\s", "", line) in re.sub(r"\s", "", out)
 
 
 def test_each_forced_run_has_a_new_seed(session, tmp_path, monkeypatch):

@@ -1,10 +1,12 @@
 """Commands of README and docs/ that need a Prefect server."""
 
 import pytest
+import yaml
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.support.marked_blocks import SERVER, groups, named, script
+from tests.support.quick_run import ROOT
 
 pytestmark = pytest.mark.server
 
@@ -28,8 +30,15 @@ def no_automations_left(session):
                 client.delete_automation(automation.id)
 
 
-def test_one_block_starts_the_server():
+def test_one_pasted_block_starts_server_worker_and_all_deployments(session):
     assert named(START).tier == SERVER
+    listed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    with temporary_settings({PREFECT_API_URL: session.url}), get_client(sync_client=True) as client:
+        deployed = {deployment.name for deployment in client.read_deployments()}
+        assert {each["name"] for each in listed} <= deployed
+        session.wait_until(
+            lambda: [w.status for w in client.read_workers_for_work_pool("local")] == ["ONLINE"]
+        )
 
 
 @pytest.mark.parametrize("name", GROUPS)

@@ -161,8 +161,7 @@ def script(members: list[Block], port: int | None = None) -> str:
         port: A free port to use in place of 4200, which is Prefect's default.
 
     Returns:
-        A script for `bash -euo pipefail`. Commands that end in "&" write to log files in $HOME, and
-        the script waits for a Prefect server that it starts.
+        A script for `bash -euo pipefail`. Commands that end in "&" write to log files in $HOME.
     """
     parts = []
     for block in members:
@@ -181,17 +180,6 @@ def script(members: list[Block], port: int | None = None) -> str:
     return text if port is None else text.replace("4200", str(port))
 
 
-WAIT = """python - <<'END_OF_WAIT'
-import sys, time, urllib.request
-for _ in range(180):
-    try:
-        sys.exit(urllib.request.urlopen("http://127.0.0.1:4200/api/health", timeout=2) is None)
-    except OSError:
-        time.sleep(0.5)
-sys.exit("the Prefect server does not answer")
-END_OF_WAIT"""
-
-
 def _with_logs(text: str) -> str:
     lines = []
     for line in text.splitlines():
@@ -202,6 +190,4 @@ def _with_logs(text: str) -> str:
         command = background[1]
         log = re.sub(r"\W+", "-", command)
         lines.append(f'{command} >"$HOME/{log}.log" 2>&1 </dev/null &')
-        if command.startswith("prefect server start"):
-            lines.append(WAIT)
     return "\n".join(lines)

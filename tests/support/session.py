@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.support.quick_run import ROOT
@@ -49,7 +49,7 @@ class Session:
         self.folder = folder
         self.home, self.url, self.within = home, url, list(within)
         self.running: list[subprocess.Popen[bytes]] = []
-        self._groups: list[int] = []  # Left behind by scripts that have ended.
+        self._groups: list[int] = []  # Background jobs of scripts and of pasted lines.
         self.environment = {
             **os.environ,
             "PATH": f"{BIN}:{os.environ['PATH']}",
@@ -124,6 +124,45 @@ class Session:
             self._groups.append(process.pid)
         assert process.returncode == 0, f"{text}\n{output}\n{self.log()}"
         return output
+
+    def paste(self, text: str, timeout_s: float = 400) -> None:
+        """Paste lines into an interactive shell of a terminal, and wait until they have run.
+
+        Unlike in a script, a command that reads its input takes the lines that follow. Background
+        jobs of the shell belong to the session: `close` stops them.
+
+        Raises:
+            AssertionError: If the lines have not run in `timeout_s`.
+        """
+        log, jobs = self.home / f"{len(self.running)}.log", self.home / "jobs"
+        shell = "bash --noprofile --norc -i"
+        process = subprocess.Popen(
+            [*self.within, "script", "--quiet", "--flush", "--command", shell, log],
+            start_new_session=True,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+        )
+        self.running.append(process)
+        assert process.stdin is not None
+        last = f"jobs -p > {jobs}.part; mv {jobs}.part {jobs}"
+        process.stdin.write(f"{text}\n{last}\n".encode())
+        process.stdin.flush()
+        self.wait_until(jobs.exists, timeout_s)
+        self._groups += map(int, jobs.read_text().split())
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 200) -> None:
+        """Wait until a condition is met.
+
+        Raises:
+            AssertionError: If that takes longer than `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.2)
 
     def log(self) -> str:
         """Return the ends of all logs."""

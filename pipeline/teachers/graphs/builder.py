@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from base.errors import first_line
-from pipeline.teachers.graphs.errors import GraphError
+from pipeline.teachers.graphs.errors import FREE_THE_BATCH, GraphError
 from pipeline.teachers.graphs.network import BATCH, IMAGES, Argument, GraphNetwork, Step, Stored
 from pipeline.teachers.graphs.values import BATCHES, Array, Static, Traced, line
 
@@ -29,6 +29,7 @@ class GraphBuilder:
 
     Args:
         shape: Shape (C, H, W) of an image.
+        batch: The graph's fixed number of images; None if it is free.
 
     Attributes:
         network: The network that is built, in eval mode.
@@ -38,7 +39,8 @@ class GraphBuilder:
         permuted: For the name of each transposed value: what was transposed, and the order of axes.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], batch: int | None) -> None:
+        self._is_free = batch is None
         self.network = GraphNetwork().eval()
         self.network.add_module(CONSTANTS, nn.Module().eval())
         self.steps: list[Step] = []
@@ -91,9 +93,8 @@ class GraphBuilder:
             with self._fake, torch.no_grad():
                 return self.network.run(step, values)
         except Exception as error:  # torch raises many types.
-            raise GraphError(
-                f"its inputs do not fit ({first_line(error)}); check the graph with ONNX Runtime"
-            ) from None
+            how = "check the graph with ONNX Runtime" if self._is_free else FREE_THE_BATCH
+            raise GraphError(f"its inputs do not fit ({first_line(error)}); {how}") from None
         finally:
             FAKE_TENSOR_LOG.disabled = logged
 

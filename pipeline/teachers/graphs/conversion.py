@@ -48,7 +48,7 @@ def convert(file: GraphFile, given: GraphInput, spec: ImageSpec, output: str) ->
     """
     graph = file.model.graph
     _refuse_subgraphs(graph.node)
-    builder = GraphBuilder(spec.shape)
+    builder = GraphBuilder(spec.shape, given.batch)
     values: dict[str, Value] = {
         tensor.name: Static((array, array), tensor.name)
         for tensor in graph.initializer

@@ -7,7 +7,7 @@ from onnx import TensorProto, shape_inference
 
 from base.errors import InputError, first_line
 from pipeline.teachers.graphs.errors import GraphError
-from pipeline.teachers.graphs.graph_file import GraphFile, read_graph_file
+from pipeline.teachers.graphs.graph_file import GraphFile, likely_logits, read_graph_file
 from pipeline.teachers.graphs.input_layout import Layout, moves_channels_first
 from pipeline.teachers.graphs.normalization import largest_value, normalizing_operators
 
@@ -25,6 +25,7 @@ class GraphDescription:
         largest_value: Largest value of an image that type and normalization suggest: 1 or 255.
         normalizes: Operators that scale or shift the input by constants.
         outputs: Size along each axis of each output, by name.
+        logits: Name of the output that is likeliest the logits.
         operators: Number of nodes of each operator.
         batch_norms: Number of batch norms.
     """
@@ -37,6 +38,7 @@ class GraphDescription:
     largest_value: int
     normalizes: tuple[str, ...]
     outputs: dict[str, tuple[int | None, ...]]
+    logits: str
     operators: dict[str, int]
     batch_norms: int
 
@@ -81,6 +83,7 @@ def describe_graph(content: bytes, url: str) -> GraphDescription:
             )
             for value in graph.output
         },
+        logits=likely_logits(graph),
         operators=dict(sorted(operators.items())),
         batch_norms=operators["BatchNormalization"],
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import onnx
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, TensorProto, inliner, numpy_helper
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, inliner, numpy_helper
 
 from base.errors import first_line
 from pipeline.teachers.graphs.errors import GraphError
@@ -105,6 +105,35 @@ def read_tensor(tensor: TensorProto) -> NDArray[Any]:
         raise GraphError(
             f"tensor {tensor.name[:80]} cannot be read ({first_line(error)}); export it again"
         ) from None
+
+
+def likely_logits(graph: GraphProto) -> str:
+    """Return the name of the output that is likeliest the logits.
+
+    It is the first one of shape (N, classes) and floating-point type, as far as both are known.
+    """
+
+    def rank(output: ValueInfoProto) -> tuple[bool, bool]:
+        kind = output.type.tensor_type
+        return kind.elem_type == TensorProto.FLOAT, len(kind.shape.dim) == 2
+
+    return str(max(graph.output, key=rank).name)
+
+
+def keep_only(graph: GraphProto, output: str) -> None:
+    """Remove from a graph all other outputs, and the nodes that this one does not depend on.
+
+    They may have operators that cannot be converted, such as an ArgMax of the logits.
+    """
+    needed, kept = {output}, []
+    for node in reversed(graph.node):
+        if not needed.isdisjoint(name for name in node.output if name):
+            kept.append(node)
+            needed.update(node.input)
+    chosen = [value for value in graph.output if value.name == output]
+    del graph.node[:], graph.output[:]
+    graph.node.extend(reversed(kept))
+    graph.output.extend(chosen)
 
 
 def _check_tensors(model: ModelProto) -> None:

@@ -18,7 +18,12 @@ from pipeline.teachers.file_kind import file_kind
 from pipeline.teachers.graphs.comparison import compare, compared_images
 from pipeline.teachers.graphs.conversion import convert
 from pipeline.teachers.graphs.errors import GraphError
-from pipeline.teachers.graphs.graph_file import GraphFile, read_graph_file
+from pipeline.teachers.graphs.graph_file import (
+    GraphFile,
+    keep_only,
+    likely_logits,
+    read_graph_file,
+)
 from pipeline.teachers.graphs.input_layout import GraphInput
 from pipeline.teachers.graphs.network import GraphNetwork
 from pipeline.teachers.graphs.normalization import normalizing_operators
@@ -65,8 +70,9 @@ def load_graph(
     try:
         onnx = _as_onnx(content, section, spec)
         file = read_graph_file(onnx)
-        given = GraphInput.of(file, spec)
         output = _chosen_output(file, section)
+        keep_only(file.model.graph, output)
+        given = GraphInput.of(file, spec)
         images = compared_images(spec)
         shape = (given.batch or 2, *given.arrays(images).shape[1:])
         removed = without_softmax(file, output, shape)
@@ -115,7 +121,7 @@ def _chosen_output(file: GraphFile, section: TeacherSection) -> str:
     if chosen is None:
         raise GraphError(
             f"has {len(names)} outputs ({listed}); set teacher.output to the one with the logits, "
-            f"such as output: {json.dumps(names[0])}"
+            f"such as output: {json.dumps(likely_logits(file.model.graph))}"
         )
     if isinstance(chosen, int) and chosen < len(names):
         return names[chosen]

@@ -135,6 +135,28 @@ def test_output_of_size_1_suggests_the_smallest_number_of_classes(suggested, tmp
     assert "  classes: 2 # guess: the output has size 1" in (tmp_path / "run.yaml").read_text()
 
 
+@pytest.mark.parametrize("position", [0, 1])
+def test_guessed_output_is_the_one_of_the_shape_and_type_of_logits(suggested, position):
+    model = dense((28, 28), "scores")
+    others = [
+        (helper.make_node("ArgMax", ["s"], ["best"], axis=1, keepdims=0), TensorProto.INT64),
+        (helper.make_node("TopK", ["s", "three"], ["top", "ranks"]), TensorProto.INT64),
+        (
+            helper.make_node("GlobalMaxPool", ["x"], ["largest"]),
+            TensorProto.FLOAT,
+        ),
+    ]
+    model.graph.initializer.append(numpy_helper.from_array(np.array([3]), "three"))
+    model.graph.node.extend(node for node, _ in others)
+    outputs = [helper.make_tensor_value_info(node.output[-1], kind, None) for node, kind in others]
+    outputs.insert(len(outputs) * position, model.graph.output[0])
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
+    _, config = suggested(model)
+    assert (config.teacher.output, config.teacher.classes) == ("scores", 10)
+    assert check_networks(config, torch.device("cpu")).teacher is not None
+
+
 @pytest.mark.parametrize("name", ["495", "no", "2024-01-01", "a: b", "# c", "é\u2028\x85\t\"'"])
 def test_any_name_of_an_output_is_read_as_that_name(suggested, name):
     _, config = suggested(dense((28, 28), name, "other"))
@@ -145,7 +167,8 @@ def test_any_name_of_an_output_is_read_as_that_name(suggested, name):
 @given(st.lists(st.text(min_size=1), min_size=2, max_size=3, unique=True))
 def test_lines_with_any_names_are_one_line_of_ascii_each(names):
     description = describe_graph(dense((28, 28)).SerializeToString(), "digits.onnx")
-    found = list(output_lines(replace(description, outputs=dict.fromkeys(names, (None, 10)))))
+    outputs = dict.fromkeys(names, (None, 10))
+    found = list(output_lines(replace(description, outputs=outputs, logits=names[0])))
     assert all(line.isascii() and line.isprintable() for line in found)
     assert yaml.safe_load("\n".join(found)) == {"output": names[0], "classes": 10}
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.teachers.graphs.builder import expanded
-from pipeline.teachers.graphs.errors import GraphError
+from pipeline.teachers.graphs.errors import FREE_THE_BATCH, GraphError
 from pipeline.teachers.graphs.network import BATCH
 from pipeline.teachers.graphs.node import Node
 from pipeline.teachers.graphs.values import BATCHES, Sequence, Size, Static, Traced, at_batch, line
@@ -62,10 +62,7 @@ def _freed(images: Traced, target: list[Size], batch: int) -> list[Size]:
         sizes[sizes.index(-1)] = total // max(1, known)
     axis = _images_axis(images, sizes, batch)
     if axis is None:
-        raise GraphError(
-            f"its target {sizes} mixes the images of a batch; export the network with a free batch "
-            "size (dynamic_axes or dynamic_shapes)"
-        )
+        raise GraphError(f"its target {sizes} mixes the images of a batch; {FREE_THE_BATCH}")
     factor = sizes[axis] // batch
     freed: list[Size] = [(size, size) for size in sizes]
     freed[axis] = (factor * BATCHES[0], factor * BATCHES[1])

@@ -216,6 +216,44 @@ def test_one_of_several_outputs_is_chosen():
     torch.testing.assert_close(loaded(model, BYTES, output=0).network(images), by_name)
 
 
+def branch(name):
+    """Return an operator with subgraphs that reads `scores`."""
+    value = helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)
+    inner = helper.make_graph([helper.make_node("Relu", ["scores"], ["inner"])], "g", [], [value])
+    return helper.make_node("If", ["yes"], [name], then_branch=inner, else_branch=inner)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        helper.make_node("ArgMax", ["scores"], ["other"], axis=1),
+        helper.make_node("TopK", ["scores", "one"], ["top", "other"]),
+        helper.make_node("NonZero", ["x"], ["other"]),
+        branch("other"),
+    ],
+    ids=lambda node: node.op_type,
+)
+@pytest.mark.parametrize("is_output", [True, False])
+def test_what_the_chosen_output_does_not_depend_on_is_not_converted(other, is_output):
+    nodes, constants = classifier(
+        other,
+        helper.make_node("Softmax", ["scores"], ["y"]),
+        constants=[("one", np.array([1])), ("yes", np.array(True))],
+    )
+    model = graph(nodes, BYTES.shape, constants)
+    if is_output:
+        kind = TensorProto.FLOAT if other.op_type == "If" else TensorProto.INT64
+        model.graph.output.insert(0, helper.make_tensor_value_info("other", kind, None))
+        if kind == TensorProto.INT64:
+            assert 'such as output: "y"' in refusal(model)
+    found = loaded(model, BYTES, **({"output": "y"} if is_output else {}))
+    images = floats(4, 3, 6, 8)
+    logits = found.network(torch.from_numpy(images))
+    expected = graph(nodes, BYTES.shape, constants)
+    probabilities = torch.softmax(logits, 1).detach().numpy()
+    np.testing.assert_allclose(probabilities, run_graph(expected, images), rtol=1e-3, atol=1e-5)
+
+
 def test_name_of_digits_needs_quotes_and_the_messages_say_so():
     nodes, constants = classifier(helper.make_node("Identity", ["scores"], ["495"]))
     model = graph(nodes, BYTES.shape, constants)
@@ -269,11 +307,13 @@ def test_graphs_that_cannot_be_teachers_are_refused_in_one_line():
     assert "add teacher.architecture" in refusal(b"\x80\x02}q\x00.")
 
 
-def test_operator_whose_inputs_do_not_fit_prints_no_traceback(capfd, caplog):
+@pytest.mark.parametrize(
+    ("batch", "advice"), [("n", "check the graph with ONNX Runtime"), (1, "a free batch size")]
+)
+def test_operator_whose_inputs_do_not_fit_prints_no_traceback(batch, advice, capfd, caplog):
     nodes = [helper.make_node("Concat", ["x", "row"], ["y"], axis=0)]
-    assert "operator Concat: its inputs do not fit" in refusal(
-        graph(nodes, BYTES.shape, [("row", floats(3))])
-    )
+    line = refusal(graph(nodes, BYTES.shape, [("row", floats(3))], batch=batch))
+    assert "operator Concat: its inputs do not fit" in line and advice in line
     assert not caplog.records
     assert "Traceback" not in capfd.readouterr().err
 
