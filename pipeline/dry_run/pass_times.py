@@ -1,13 +1,15 @@
 """Measure the time and the memory of a network's passes on this machine."""
 
 import resource
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from dfkd.models.forward_pass import forward_with_features
 from dfkd.models.precision import fast_layout, reduced
 from pipeline.config.schema import RunConfig
 from pipeline.teachers.networks import image_spec
@@ -17,6 +19,10 @@ TRIAL_IMAGES = 128
 
 TRIAL_VALUES = 16 * 3 * 64 * 64
 """Largest number of pixel values in a trial, which has at least two images."""
+
+
+MAX_TIMED_RUNS, MAX_TIMED_S = 5, 0.5
+"""A pass is repeated until there are so many runs, or until they took so long."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,8 @@ class NetworkTimes:
     """Time and memory of a network's passes.
 
     Attributes:
-        training: In the precision and the memory layout of a training.
+        training: In the precision and the memory layout of a training, with the statistics of the
+            batch norms' inputs, which most recipes use.
         plain: In float32.
     """
 
@@ -69,13 +76,23 @@ def time_network(network: nn.Module, images: Tensor, precision: torch.dtype) -> 
     plain = time_passes(network, images)
     layout = fast_layout(network, precision)
     network.to(memory_format=layout)  # type: ignore[call-overload]
-    return NetworkTimes(time_passes(network, images, precision), plain)
+    return NetworkTimes(time_passes(network, images, precision, ("statistics",)), plain)
 
 
 def time_passes(
-    network: nn.Module, images: Tensor, precision: torch.dtype = torch.float32
+    network: nn.Module,
+    images: Tensor,
+    precision: torch.dtype = torch.float32,
+    needs: Collection[str] = (),
 ) -> PassTimes:
-    """Measure one forward and one backward pass of a network, after a warm-up pass."""
+    """Measure forward and backward passes of a network, after a warm-up pass.
+
+    Args:
+        network: A network.
+        images: What it takes, for instance normalised images (N, C, H, W).
+        precision: The data type of its arithmetic.
+        needs: What a pass records and differentiates, as for `forward_with_features`.
+    """
     saved: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -83,18 +100,19 @@ def time_passes(
         saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    def logits() -> Tensor:
+    def loss() -> Tensor:
         with reduced(images.device, precision):
-            found: Tensor = network(images).float()
-        return found
+            seen = forward_with_features(network, images, needs)
+        layers = [layer.mean.sum() + layer.variance.sum() for layer in seen.statistics]
+        return sum(layers, start=seen.logits.sum())
 
     images = images.clone().requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        logits().sum().backward()
+        loss().backward()
     with torch.no_grad():
-        logits()
-        forward = _seconds(logits)
-    backward = _seconds(lambda: logits().sum().backward())
+        loss()
+        forward = _seconds(loss)
+    backward = _seconds(lambda: loss().backward())
     parameters = sum(p.numel() * p.element_size() for p in network.parameters())
     count = len(images)
     return PassTimes(
@@ -103,9 +121,13 @@ def time_passes(
 
 
 def _seconds(run: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
+    """Return the median time of a few runs; of one run if it is long."""
+    times: list[float] = []
+    while len(times) < MAX_TIMED_RUNS and sum(times) < MAX_TIMED_S:
+        started = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
 
 
 def resident_bytes() -> int:
