@@ -5,12 +5,10 @@ slow Python operations; on CUDA it fails later, with an unrelated error. This mo
 InputError in both cases.
 """
 
-import contextlib
 import os
 import shutil
 import sys
 import sysconfig
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from nncf.torch.quantization import extensions, quantize_functions
 from nncf.torch.quantization.reference import ReferenceQuantizedFunctions, torch_executor
 
 from base.errors import InputError
+from base.file_lock import file_lock
 from pipeline.quantization.scheme import Kernels
 
 KERNEL_BUILD_TIMEOUT_S = 300
@@ -71,8 +70,13 @@ def use_kernels(device: torch.device, kernels: Kernels) -> None:
     beside_python = str(Path(sys.executable).parent)
     if not os.environ.get("PATH", "").startswith(beside_python + os.pathsep):
         os.environ["PATH"] = os.pathsep.join([beside_python, os.environ.get("PATH", "")])
-    _delete_stale_lock()
-    kernel = _load_compiled(name)
+    folder = Path(getattr(extensions, f"{name}Loader").get_build_dir())
+    folder.mkdir(parents=True, exist_ok=True)
+    with file_lock(folder.with_name(f"{folder.name}.building"), lambda: None):
+        # Nobody else builds, so a lock file of torch is of an interrupted build. Torch would wait
+        # for ever until it is deleted.
+        (folder / "lock").unlink(missing_ok=True)
+        kernel = _load_compiled(name)
     if kernel is ReferenceQuantizedFunctions.Quantize_forward:
         raise InputError(NO_COMPILER)
 
@@ -103,11 +107,3 @@ def _load_compiled(name: str) -> Any:
         ) from None
     except nncf.InstallationError:
         raise InputError(NO_NVCC) from None
-
-
-def _delete_stale_lock() -> None:
-    """Delete the lock file of an interrupted build. Otherwise every later build would wait."""
-    lock = Path(extensions.QuantizedFunctionsCPULoader.get_build_dir()) / "lock"
-    with contextlib.suppress(FileNotFoundError):
-        if time.time() - lock.stat().st_mtime > KERNEL_BUILD_TIMEOUT_S:
-            lock.unlink()

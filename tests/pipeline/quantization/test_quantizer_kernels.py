@@ -54,3 +54,20 @@ def test_cuda_without_compiler_is_an_error_that_names_the_setting(monkeypatch):
     monkeypatch.setattr(quantize_functions, "QuantizedFunctionsCUDA", NoNvcc())
     with pytest.raises(InputError, match=r"quantize\.kernels: reference"):
         use_kernels(torch.device("cuda"), "compiled")
+
+
+def test_lock_of_an_interrupted_build_is_deleted_before_the_next_build(monkeypatch, tmp_path):
+    """Torch waits for such a lock, however new it is."""
+    (tmp_path / "lock").touch()
+
+    class Built:
+        def get(self, name):
+            assert not (tmp_path / "lock").exists()
+            return object()
+
+    loader = extensions.QuantizedFunctionsCPULoader
+    monkeypatch.setattr(loader, "get_build_dir", classmethod(lambda _: str(tmp_path)))
+    monkeypatch.setattr(extensions, "QuantizedFunctionsCPU", Built())
+    monkeypatch.setattr(quantize_functions, "QuantizedFunctionsCPU", None)
+    use_kernels(torch.device("cpu"), "compiled")
+    assert [path.name for path in tmp_path.parent.glob(f"{tmp_path.name}.building")] == []
