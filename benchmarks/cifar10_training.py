@@ -6,8 +6,6 @@ In bfloat16 and channels_last, which is about twice as fast on processors with A
 """
 
 import json
-import shlex
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -130,9 +128,11 @@ def main(
     torch.manual_seed(SEED)
     network = build(architecture, SPEC, CLASSES)
     scores = train(network, data, SPEC, epochs, HELD_OUT_IMAGES)
-    options = [word for word in sys.argv[2:] if word not in ("--out", str(out))]
-    command = ["python", "-m", "benchmarks.cifar10_training", "DATA", "--out", out.name, *options]
-    scores = {**scores, "architecture": architecture, "command": shlex.join(command)}
+    command = (
+        f"python -m benchmarks.cifar10_training DATA --out {out.name} "
+        f"--architecture {architecture} --epochs {epochs}"
+    )
+    scores = {**scores, "architecture": architecture, "command": command}
     save(network, scores, out)
     print(json.dumps(scores))
 

@@ -17,7 +17,7 @@ def augmented(images: Tensor, kind: Augment, rng: torch.Generator) -> Tensor:
     """Return augmented images (N, C, H, W); (2 N, C, H, W) for "two-views".
 
     Args:
-        images: Images (N, C, H, W) in units, see `ImageSpec.from_units`.
+        images: Images (N, C, H, W) on the standard scale, see `ImageSpec.from_standard`.
         kind: See `Augment`. "two-views" returns all crop-flip views, then all local views.
         rng: Random number generator on the CPU.
     """

@@ -1,6 +1,7 @@
 """Image specifications: shape, normalization and value range of a teacher's input."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -45,27 +46,26 @@ class ImageSpec:
         """Return normalized images (N, C, H, W), clamped to `value_range`."""
         return images.clamp(*self._range(images))
 
-    def from_units(self, units: Tensor) -> Tensor:
-        """Return normalized images (N, C, H, W) from images in units.
+    def from_standard(self, standard: Tensor) -> Tensor:
+        """Return normalized images (N, C, H, W) from images on the standard scale.
 
-        Images in units have a mean near 0 and a standard deviation near 1, as the images that
-        generators and optimizations start from. After a usual normalization, they are normalized
-        images already. Otherwise, for instance for raw pixels from 0 to 255, 0 becomes the middle
-        of the value range, and 4 become its width.
+        Generators and optimizations start on the standard scale, with a mean near 0 and a standard
+        deviation near 1. A usual normalization gives this scale, so nothing changes. Otherwise, for
+        instance for raw pixels from 0 to 255, -2 and 2 become the ends of the value range.
         """
         if self._is_usual:
-            return units
-        low, high = self._range(units)
-        return (low + high) / 2 + units * (high - low) / 4
+            return standard
+        low, high = self._range(standard)
+        return (low + high) / 2 + standard * (high - low) / 4
 
-    def to_units(self, images: Tensor) -> Tensor:
-        """Return normalized images (N, C, H, W) in units, see `from_units`."""
+    def to_standard(self, images: Tensor) -> Tensor:
+        """Return normalized images (N, C, H, W) on the standard scale, see `from_standard`."""
         if self._is_usual:
             return images
         low, high = self._range(images)
         return (images - (low + high) / 2) * 4 / (high - low)
 
-    @property
+    @cached_property
     def _is_usual(self) -> bool:
         low, high = self._range(torch.empty(0))
         width = high - low

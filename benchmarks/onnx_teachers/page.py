@@ -68,6 +68,7 @@ def _comparison(rows: Sequence[Row]) -> list[str]:
             lines.append(
                 f"- {teacher} to {student}, seeds {', '.join(map(str, seeds))}: the int8 student "
                 f"has {means['onnx']:.2f} % from the ONNX file and {means['state dict']:.2f} % "
-                f"from the state dict: {means['state dict'] - means['onnx']:.2f} points less."
+                f"from the state dict, a difference of {means['onnx'] - means['state dict']:+.2f} "
+                "points."
             )
     return ["\n".join(lines)] if lines else []

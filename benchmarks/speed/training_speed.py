@@ -23,7 +23,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.result_pages import RESULTS, markdown_table
 from dfkd.images import ImageSpec
 from dfkd.models import build
-from dfkd.models.precision import fast_layout, gains_from_bfloat16
+from dfkd.models.precision import fast_layout, gains_from_bfloat16, set_fast_layout
 from dfkd.recipe import Recipe
 from dfkd.recipes.house import HOUSE
 from dfkd.recipes.house_quantize import HOUSE_QUANTIZE
@@ -95,15 +95,20 @@ def measure(case: Case, repeats: int) -> Row:
     for _ in range(repeats):
         times["float32"].append(_seconds(case, fast=False))
         times["chosen"].append(_seconds(case, fast=True))
-    network = build(case.teacher, _spec(case), 10)
-    gains = this_cpu().bfloat16 and gains_from_bfloat16(network)
+    chosen = _precision(build(case.teacher, _spec(case), 10))
     return {
         "training": case.name,
-        "precision": "bfloat16" if gains else "float32",
+        "precision": str(chosen).removeprefix("torch."),
         **{name: [round(value, 2) for value in values] for name, values in times.items()},
         "machine": describe_machine(),
         "command": "python -m benchmarks.speed.training_speed",
     }
+
+
+def _precision(network: nn.Module) -> torch.dtype:
+    """Return the data type that `precision: auto` gives a float network on this CPU."""
+    gains = this_cpu().bfloat16 and gains_from_bfloat16(network)
+    return torch.bfloat16 if gains else torch.float32
 
 
 def _spec(case: Case) -> ImageSpec:
@@ -119,13 +124,14 @@ def _seconds(case: Case, fast: bool) -> float:
     student = _student(case, teacher, spec)
     generator = build_generator(case.recipe, spec, 10)
     assert generator is not None
-    gains = fast and this_cpu().bfloat16 and gains_from_bfloat16(teacher)
-    precision = torch.bfloat16 if gains else torch.float32
-    of_student = torch.float32 if case.student is None else precision
+    precision = _precision(teacher) if fast else torch.float32
+    of_student = _precision(student) if fast and case.student else torch.float32
     if fast:
-        for network, its in ((teacher, precision), (generator, precision), (student, of_student)):
-            layout = fast_layout(network, its)
-            network.to(memory_format=layout)  # type: ignore[call-overload]
+        images = torch.zeros(2, *spec.shape)
+        set_fast_layout(teacher, precision, images)
+        set_fast_layout(student, of_student, images)
+        layout = fast_layout(generator, precision)
+        generator.to(memory_format=layout)  # type: ignore[call-overload]
     loop = Loop(
         replace(case.recipe, schedule=replace(case.recipe.schedule, warmup_rounds=0)),
         teacher=teacher,

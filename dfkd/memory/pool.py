@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dfkd.composition import Composition, ImagePool
+from dfkd.images import ImageSpec
 from dfkd.memory.labelled_batch import LabelledBatch
 from dfkd.memory.protocol import MemoryContext, MemoryDefaults
 
@@ -16,21 +17,22 @@ MAX_POOL_BYTES = 2**30
 def build(recipe: Composition, context: MemoryContext) -> "PoolMemory":
     """Return the memory of a recipe."""
     assert isinstance(recipe.memory, ImagePool)
-    return PoolMemory(recipe.memory.capacity)
+    return PoolMemory(recipe.memory.capacity, context.spec)
 
 
 class PoolMemory(MemoryDefaults):
     """A ring buffer of the last `capacity` images.
 
-    Images are stored in half precision. The storage is allocated once, at the first batch. It holds
-    fewer images if they would take more than `MAX_POOL_BYTES`.
+    Images are stored in half precision on the standard scale. The storage is allocated once, at the
+    first batch. It holds fewer images if they would take more than `MAX_POOL_BYTES`.
 
     Args:
         capacity: Largest number of images.
+        spec: Specification of the images.
     """
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
+    def __init__(self, capacity: int, spec: ImageSpec) -> None:
+        self.capacity, self.spec = capacity, spec
         self.count = 0
         self._next = 0
         self._since_mark = 0
@@ -41,7 +43,7 @@ class PoolMemory(MemoryDefaults):
     def images(self) -> Tensor:
         """All stored images (count, C, H, W), as float32."""
         assert self._images is not None
-        return self._images[: self.count].float()
+        return self.spec.from_standard(self._images[: self.count].float())
 
     def store(self, batch: LabelledBatch) -> None:
         """Store a batch; if the pool is full, it replaces the oldest images."""
@@ -53,7 +55,7 @@ class PoolMemory(MemoryDefaults):
             self._logits = logits.new_zeros((self.capacity, logits.shape[1]))
         slots = torch.arange(self._next, self._next + len(images), device=images.device)
         slots %= self.capacity
-        self._images[slots] = images.half()
+        self._images[slots] = self.spec.to_standard(images).half()
         self._logits[slots] = logits
         self._next = (self._next + len(images)) % self.capacity
         self.count = min(self.capacity, self.count + len(images))
@@ -82,7 +84,8 @@ class PoolMemory(MemoryDefaults):
         if self._images is None or self._logits is None or self.count == 0:
             return None
         index = torch.randint(self.count, (count,), generator=rng).to(self._images.device)
-        return LabelledBatch(self._images[index].to(self._logits.dtype), self._logits[index])
+        standard = self._images[index].to(self._logits.dtype)
+        return LabelledBatch(self.spec.from_standard(standard), self._logits[index])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the stored images and positions for a checkpoint."""
@@ -100,5 +103,6 @@ class PoolMemory(MemoryDefaults):
         self._images = self._logits = None
         self.count = self._next = 0
         if len(state["images"]):
-            self.store(LabelledBatch(state["images"].to(device), state["logits"].to(device)))
+            images = self.spec.from_standard(state["images"].to(device).float())
+            self.store(LabelledBatch(images, state["logits"].to(device)))
         self._next, self._since_mark = int(state["next"]), int(state["since mark"])

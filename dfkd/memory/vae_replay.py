@@ -68,9 +68,9 @@ class VaeMemory(MemoryDefaults):
         self.vae.train()
         drawn, mean, log_variance = self.vae(targets.images)
         logits = self.teacher.differentiable_pass(drawn).logits
-        to_units = self.vae.decoder.spec.to_units
-        in_units = LabelledBatch(to_units(targets.images), targets.logits)
-        loss = vae_loss(to_units(drawn), logits, in_units, mean, log_variance)
+        to_standard = self.vae.decoder.spec.to_standard
+        standard_targets = LabelledBatch(to_standard(targets.images), targets.logits)
+        loss = vae_loss(to_standard(drawn), logits, standard_targets, mean, log_variance)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         set_rates(self.optimizer, self.factor)
@@ -121,9 +121,9 @@ def vae_loss(
     times the KL divergence to the prior. The divergence is summed over the latent dimensions.
 
     Args:
-        drawn: The reconstructions (N, C, H, W) in units, see `ImageSpec.from_units`.
+        drawn: The reconstructions (N, C, H, W) on the standard scale.
         logits: The teacher's logits (N, K) for `drawn`.
-        targets: The N images in units, with the teacher's logits.
+        targets: The N images on the standard scale, with the teacher's logits.
         mean: Means of the latents (N, latent).
         log_variance: Logarithms of the variances of the latents (N, latent).
     """

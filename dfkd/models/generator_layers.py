@@ -22,7 +22,7 @@ class Clamp(nn.Module):
 
     def forward(self, drawn: Tensor) -> Tensor:
         """Return normalized images (N, C, H, W) within `value_range`."""
-        return self.spec.clamp(self.spec.from_units(self.centre(drawn)))
+        return self.spec.clamp(self.spec.from_standard(self.centre(drawn).float()))
 
 
 class Sigmoid(nn.Module):
@@ -39,11 +39,11 @@ class Sigmoid(nn.Module):
     def forward(self, drawn: Tensor) -> Tensor:
         """Return normalized images (N, C, H, W) within `value_range`."""
         low, high = self.spec.value_range
-        return self.spec.normalise(low + (high - low) * drawn.sigmoid())
+        return self.spec.normalise(low + (high - low) * drawn.float().sigmoid())
 
 
-class FromUnits(nn.Module):
-    """The normalized images of images in units; it does nothing after a usual normalization.
+class FromStandard(nn.Module):
+    """Turns images on the standard scale into normalized images, see `ImageSpec.from_standard`.
 
     Args:
         spec: Specification of the images to draw.
@@ -53,20 +53,20 @@ class FromUnits(nn.Module):
         super().__init__()
         self.spec = spec
 
-    def forward(self, units: Tensor) -> Tensor:
+    def forward(self, standard: Tensor) -> Tensor:
         """Return normalized images (N, C, H, W)."""
-        return self.spec.from_units(units)
+        return self.spec.from_standard(standard.float())
 
 
 def _tanh(spec: ImageSpec) -> nn.Module:
     """Return tanh and a batch norm without affine parameters; it normalizes the images (DAFL)."""
     centre = nn.BatchNorm2d(spec.shape[0], affine=False)
-    return nn.Sequential(nn.Tanh(), centre, FromUnits(spec))
+    return nn.Sequential(nn.Tanh(), centre, FromStandard(spec))
 
 
 def _free(spec: ImageSpec) -> nn.Module:
     """Return a batch norm with affine parameters; its output is not bounded (ZSKT)."""
-    return nn.Sequential(nn.BatchNorm2d(spec.shape[0]), FromUnits(spec))
+    return nn.Sequential(nn.BatchNorm2d(spec.shape[0]), FromStandard(spec))
 
 
 HEADS: dict[str, Callable[[ImageSpec], nn.Module]] = {

@@ -1,7 +1,9 @@
 """The data type and the memory layout in which a network computes fastest."""
 
+import copy
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def reduced(device: torch.device, precision: torch.dtype) -> torch.autocast:
@@ -27,6 +29,35 @@ def fast_layout(network: nn.Module, precision: torch.dtype) -> torch.memory_form
     if precision != torch.float32 or any(map(_is_depthwise, network.modules())):
         return torch.channels_last
     return torch.contiguous_format
+
+
+def set_fast_layout(network: nn.Module, precision: torch.dtype, images: Tensor) -> None:
+    """Give a network the layout of `fast_layout`, or torch's usual one if it cannot have that.
+
+    Some networks fail in `channels_last`, for instance because they flatten images with `view`.
+
+    Args:
+        network: The network; its parameters are changed in place.
+        precision: The data type of its arithmetic.
+        images: (N, C, H, W) images for a trial pass.
+    """
+    layout = fast_layout(network, precision)
+    if layout is torch.channels_last and not _computes(network, layout, precision, images):
+        layout = torch.contiguous_format
+    network.to(memory_format=layout)  # type: ignore[call-overload]
+
+
+def _computes(
+    network: nn.Module, layout: torch.memory_format, precision: torch.dtype, images: Tensor
+) -> bool:
+    trial = copy.deepcopy(network)  # A pass in train mode changes running statistics.
+    try:
+        trial.to(memory_format=layout)  # type: ignore[call-overload]
+        with torch.no_grad(), reduced(images.device, precision):
+            trial(images)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _is_depthwise(module: nn.Module) -> bool:

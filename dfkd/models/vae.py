@@ -52,8 +52,8 @@ class Vae(nn.Module):
 
         Each image column is first scaled to unit length, as in the published code.
         """
-        units = self.decoder.spec.to_units(images)
-        hidden = self.encoder(F.normalize(units, dim=2)).flatten(1)
+        standard = self.decoder.spec.to_standard(images)
+        hidden = self.encoder(F.normalize(standard, dim=2)).flatten(1)
         return self.mean(hidden), self.log_variance(hidden)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:

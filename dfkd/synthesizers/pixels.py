@@ -31,12 +31,12 @@ class PixelSynthesizer:
     ) -> None:
         self.recipe, self.spec, self.classes, self.device = recipe, spec, classes, device
         self.factor = 1.0
-        self.units, self.labels = torch.empty(0), torch.empty(0)
+        self.standard, self.labels = torch.empty(0), torch.empty(0)
         self.optimizer: torch.optim.Optimizer
         self._best: tuple[float, Tensor] | None = None
 
     def noise(self, count: int, rng: torch.Generator) -> Tensor:
-        """Return the initial images (count, C, H, W) in units, see `ImageSpec.from_units`."""
+        """Return the initial images (count, C, H, W) on the standard scale."""
         return torch.randn(count, *self.spec.shape, generator=rng)
 
     def targets(self, count: int, rng: torch.Generator) -> Tensor:
@@ -45,29 +45,29 @@ class PixelSynthesizer:
 
     def begin(self, count: int, rng: torch.Generator) -> None:
         """Draw initial images and labels of a batch and create its optimizer."""
-        self.units = self.noise(count, rng).to(self.device).requires_grad_()
+        self.standard = self.noise(count, rng).to(self.device).requires_grad_()
         self.labels = self.targets(count, rng).to(self.device)
         rate = self.recipe.generator.lr * self.factor
-        self.optimizer = make_optimizer(self.recipe.generator, [self.units], rate)
+        self.optimizer = make_optimizer(self.recipe.generator, [self.standard], rate)
         self._best = None
 
     def batch(self) -> GeneratedBatch:
         """Return the current images."""
-        return GeneratedBatch(self.spec.from_units(self.units), self.labels)
+        return GeneratedBatch(self.spec.from_standard(self.standard), self.labels)
 
     def parameters(self) -> list[Tensor]:
-        """Return the images in units."""
-        return [self.units]
+        """Return the images on the standard scale."""
+        return [self.standard]
 
     @torch.no_grad()
     def step(self, loss: Tensor) -> None:
         """Record the images if their loss is the smallest so far, then take one step."""
         value = loss.item()
         if self._best is None or value < self._best[0]:
-            self._best = (value, self.spec.from_units(self.units.detach()).clone())
+            self._best = (value, self.spec.from_standard(self.standard.detach()).clone())
         self.optimizer.step()
-        images = self.in_range(self.spec.from_units(self.units))
-        self.units.copy_(self.spec.to_units(images))
+        images = self.in_range(self.spec.from_standard(self.standard))
+        self.standard.copy_(self.spec.to_standard(images))
 
     def in_range(self, images: Tensor) -> Tensor:
         """Return the images clamped to the value range."""

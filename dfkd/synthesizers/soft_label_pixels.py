@@ -44,10 +44,10 @@ class SoftLabelPixelSynthesizer(PixelSynthesizer):
         self.similarity = class_similarity(last_linear(teacher).weight.detach().float())
 
     def noise(self, count: int, rng: torch.Generator) -> Tensor:
-        """Return the initial images (count, C, H, W) in units, uniform over the value range."""
+        """Return initial images (count, C, H, W) on the standard scale, uniform over the range."""
         low, high = self.spec.value_range
         raw = low + (high - low) * torch.rand(count, *self.spec.shape, generator=rng)
-        return self.spec.to_units(self.spec.normalise(raw))
+        return self.spec.to_standard(self.spec.normalise(raw))
 
     def targets(self, count: int, rng: torch.Generator) -> Tensor:
         """Return soft labels (count, K), each drawn for one of the balanced class labels."""

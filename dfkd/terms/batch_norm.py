@@ -86,7 +86,7 @@ def batch_norm_of_images(images: Tensor, statistics: list[LayerStatistics]) -> T
     over the images.
 
     Args:
-        images: (N, C, H, W), normalized.
+        images: (N, C, H, W) on the standard scale, see `ImageSpec.from_standard`.
         statistics: Statistics of the inputs of each batch norm.
     """
     variances, means = torch.var_mean(images, (2, 3), correction=0)

@@ -12,7 +12,7 @@ class TermInputs:
     """A synthesized batch, with one forward pass of the teacher and one of the student.
 
     Attributes:
-        images: (N, C, H, W) in units, see `ImageSpec.from_units`.
+        images: (N, C, H, W) on the standard scale, see `ImageSpec.from_standard`.
         teacher: The teacher's pass, with statistics and features if a term needs them.
         student_logits: (N, K); None in a warm-up.
         labels: (N,) class labels or (N, K) soft labels; None for an unconditional generator.

@@ -160,13 +160,13 @@ class GeneratorPhase:
             None if value is None else torch.cat([value] * views)
             for value in (generated.labels, generated.latents)
         )
-        units = self.spec.to_units(images)
-        return images, TermInputs(units, seen, student_logits, labels, latents)
+        standard = self.spec.to_standard(images)
+        return images, TermInputs(standard, seen, student_logits, labels, latents)
 
     def _generate(self) -> tuple[GeneratedBatch, Tensor, int]:
         with reduced(self.synthesizer.device, self.teacher.precision):
             generated = self.synthesizer.batch()
-        units = self.spec.to_units(generated.images.float())
-        units = augmented(units, self.recipe.synthesizer.augment, self.rng)
-        images = self.spec.from_units(units)
+        standard = self.spec.to_standard(generated.images.float())
+        standard = augmented(standard, self.recipe.synthesizer.augment, self.rng)
+        images = self.spec.from_standard(standard)
         return generated, images, len(images) // len(generated.images)

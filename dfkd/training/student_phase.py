@@ -165,9 +165,9 @@ class StudentPhase:
         with reduced(synthesizer.device, self.teacher.precision):
             drawn = synthesizer.draw_again() if again else synthesizer.draw(count, self.rng)
         check_finite("generator", drawn.images.sum(), drawn.images.norm())
-        units = self.spec.to_units(drawn.images.float())
-        units = augmented(units, self.recipe.synthesizer.augment, self.rng)
-        images = self.spec.from_units(units)
+        standard = self.spec.to_standard(drawn.images.float())
+        standard = augmented(standard, self.recipe.synthesizer.augment, self.rng)
+        images = self.spec.from_standard(standard)
         if self.recipe.schedule.fresh == "mixed":
             images = blended(images, self.rng)
         needs = ("maps",) if self.recipe.objective.compares_maps else ()

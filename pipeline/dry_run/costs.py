@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dfkd.composition import ImagePool
 from dfkd.memory.pool import MAX_POOL_BYTES
 from dfkd.models.generators import Generator
+from dfkd.models.precision import fast_layout
 from dfkd.recipe import Recipe
 from dfkd.training.budget import (
     Plan,
@@ -157,7 +158,10 @@ class TrainingCosts:
         labels = torch.zeros(count, dtype=torch.long, device=self.device)
         given = labels if generator.conditional else None
 
-        return time_passes(_Drawing(generator, given).to(self.device), latents, self.precision)
+        drawing = _Drawing(generator, given).to(self.device)
+        layout = fast_layout(drawing, self.precision)
+        drawing.to(memory_format=layout)  # type: ignore[call-overload]
+        return time_passes(drawing, latents, self.precision)
 
 
 class _Drawing(nn.Module):

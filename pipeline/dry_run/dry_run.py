@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import asdict, dataclass, replace
-from time import perf_counter, process_time
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from pipeline.config.weight_range import half_range
 from pipeline.dry_run.costs import Stage, TrainingCosts
 from pipeline.dry_run.graph_trial import export_forms, run_graphs
 from pipeline.dry_run.network_summary import NetworkSummary, summarise
-from pipeline.dry_run.pass_times import resident_bytes, time_network, trial_images
+from pipeline.dry_run.pass_times import process_age, resident_bytes, time_network, trial_images
 from pipeline.dry_run.trial_rounds import run_trial_rounds
 from pipeline.input_checks.input_warnings import input_warnings
 from pipeline.quantization.bias_snapping import snap_biases
@@ -28,7 +28,8 @@ from pipeline.teachers.networks import image_spec
 from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.function_graph import FunctionGraph
 from pipeline.tracing.weight_baking import copy_with_plain_weights
-from pipeline.training.resumable_training import chosen_device, network_precision
+from pipeline.training.network_precision import network_precision
+from pipeline.training.resumable_training import chosen_device
 from targets.lint.linter import lint_model
 
 TRAINING_PARTS, GRAPH_PARTS = 6, 5
@@ -103,7 +104,7 @@ def _dry_run(config: RunConfig, advance: Advance) -> DryRun:
     add_quantizers(prepared, images, scheme)
     summary = summarise(student, FunctionGraph(root, images[:2]), scheme)
     # A run also imports the libraries, loads the networks, traces them and places quantizers.
-    start = Stage("start", process_time(), 0)
+    start = Stage("start", process_age(), 0)
     advance(1)
     run_trial_rounds(config, networks, prepared, len(images), device)
     advance(1)

@@ -1,16 +1,18 @@
 """Measure the time and the memory of a network's passes on this machine."""
 
+import os
 import resource
 import statistics
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from dfkd.models.forward_pass import forward_with_features
-from dfkd.models.precision import fast_layout, reduced
+from dfkd.models.precision import reduced, set_fast_layout
 from pipeline.config.schema import RunConfig
 from pipeline.teachers.networks import image_spec
 
@@ -74,8 +76,7 @@ def time_network(network: nn.Module, images: Tensor, precision: torch.dtype) -> 
     """
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     plain = time_passes(network, images)
-    layout = fast_layout(network, precision)
-    network.to(memory_format=layout)  # type: ignore[call-overload]
+    set_fast_layout(network, precision, images[:2])
     return NetworkTimes(time_passes(network, images, precision, ("statistics",)), plain)
 
 
@@ -113,7 +114,11 @@ def time_passes(
         loss()
         forward = _seconds(loss)
     backward = _seconds(lambda: loss().backward())
-    parameters = sum(p.numel() * p.element_size() for p in network.parameters())
+    # Of matrices and kernels, copies in the data type of the arithmetic are saved.
+    parameters = sum(
+        p.numel() * (precision.itemsize if p.ndim > 1 else p.element_size())
+        for p in network.parameters()
+    )
     count = len(images)
     return PassTimes(
         forward / count, backward / count, max(0, sum(saved.values()) - parameters) // count
@@ -128,6 +133,13 @@ def _seconds(run: Callable[[], object]) -> float:
         run()
         times.append(time.perf_counter() - started)
     return statistics.median(times)
+
+
+def process_age() -> float:
+    """Return the seconds since this process was started."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
 
 
 def resident_bytes() -> int:

@@ -43,7 +43,14 @@ def run_trial_rounds(
     for name, recipe, student in _trainings(config, networks.student, prepared):
         trial = trial_recipe(recipe, batch)
         try:
-            _one_round(config, trial, networks.teacher, _trainable_copy(student), device)
+            _one_round(
+                config,
+                trial,
+                networks.teacher,
+                _trainable_copy(student),
+                device,
+                quantized=student is prepared,
+            )
         except InputError:
             raise
         except DivergedError:
@@ -115,6 +122,8 @@ def _one_round(
     teacher: nn.Module,
     student: nn.Module | None,
     device: torch.device,
+    *,
+    quantized: bool,
 ) -> None:
     generator = build_generator(recipe, image_spec(config.input), config.teacher.classes)
     if generator is not None:
@@ -128,4 +137,5 @@ def _one_round(
         student=student,
         plan=Plan(int(warm_up), int(student is not None)),
         seed=config.seed,
+        quantized=quantized,
     ).run()

@@ -134,7 +134,7 @@ def _read(registry: str, name: str, listing: str) -> TeacherChange:
         _require_inside(config.teacher.weights, place)
         check_config(config)
         fingerprint = check_networks(config, torch.device("cpu")).fingerprint
-        run = config.model_dump(mode="json", exclude={"teacher": {"weights"}})
+        run = config.model_dump(mode="json", exclude={"teacher": {"weights"}, "precision": True})
         known = digest({"teacher": fingerprint, "run": run})
     except OSError:
         raise

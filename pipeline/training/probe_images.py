@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from base.errors import InputError
 from base.notify import Advance
 from dfkd.images import ImageSpec
 from dfkd.models.generators import Generator
@@ -19,6 +20,7 @@ from pipeline.teachers.networks import image_spec
 from pipeline.teachers.step_inputs import open_teacher
 from pipeline.training.resumable_training import chosen_device, make_loop, train
 from targets.bundle.golden import Golden
+from targets.bundle.probe_quality import probe_quality
 
 HELD_OUT_SEED = 1_000_003
 """Added to the run's seed, so that no held-out generator starts like a training generator."""
@@ -30,6 +32,9 @@ def draw_probes(context: StepContext) -> tuple[Golden, dict[str, Any]]:
     Returns:
         The probes with the teacher's logits, and notes about the training of all generators and of
         each one.
+
+    Raises:
+        InputError: If the training of a generator diverges although its images look usable.
     """
     config, device = context.config, chosen_device(context.config)
     spec, gate, classes = image_spec(config.input), config.gate, config.teacher.classes
@@ -38,6 +43,7 @@ def draw_probes(context: StepContext) -> tuple[Golden, dict[str, Any]]:
     teacher = open_teacher(context, device)
     pixels, asked = [], []
     source: list[int] = []
+    given_up: list[str] = []
     notes: dict[str, Any] = {}
     for index in range(gate.generators):
         seed = config.seed + HELD_OUT_SEED + index
@@ -59,8 +65,11 @@ def draw_probes(context: StepContext) -> tuple[Golden, dict[str, Any]]:
             seed=seed,
         )
         phase = f"probe generator {index + 1}"
-        # The teacher may make every generator collapse; the verdict judges the images.
+        # The teacher may make every generator collapse. Then the verdict says why it is
+        # inconclusive, which an error after hours of training would not.
         notes[phase] = train(loop, phase, context, may_diverge=True)
+        if loop.health.given_up:
+            given_up.append(f"{phase}: {loop.health.events[-1]}")
         share = (gate.images + index) // gate.generators
         with counting(context.reporter, f"probes {index + 1}", share) as advance:
             images, labels = _draw(loop, spec, share, len(source), advance)
@@ -78,6 +87,8 @@ def draw_probes(context: StepContext) -> tuple[Golden, dict[str, Any]]:
     )
     with counting(context.reporter, "probe labels", gate.images) as advance:
         _label(golden, teacher, recipe.schedule.batch, device, advance)
+    if given_up and not probe_quality(golden, gate.agreement).faults:
+        raise InputError(f"{given_up[0]}; choose another seed, or set gate.rounds to fewer rounds")
     return golden, notes
 
 

@@ -10,16 +10,16 @@ from torch import nn
 
 from base.errors import InputError, first_line
 from base.untrusted_files import PARSE_ERRORS
-from dfkd.models.precision import fast_layout, gains_from_bfloat16
+from dfkd.models.precision import fast_layout, set_fast_layout
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.training.budget import Plan
 from dfkd.training.loop import DivergedError, Loop, Round
-from pipeline.config.chosen_precision import chosen_precision
 from pipeline.config.schema import RunConfig
 from pipeline.reporter import Reporter
 from pipeline.step_types import StepContext
 from pipeline.teachers.networks import image_spec
 from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.network_precision import network_precision
 
 SHOWN_INTERVAL_S = 0.5
 """Seconds between two reports of progress within a round."""
@@ -41,15 +41,6 @@ def chosen_device(config: RunConfig) -> torch.device:
     return torch.device(config.device)
 
 
-def network_precision(config: RunConfig, network: nn.Module, device: torch.device) -> torch.dtype:
-    """Return the data type in which a float network is computed in training."""
-    if chosen_precision(config) == "float32":
-        return torch.float32
-    if device.type == "cpu" and not gains_from_bfloat16(network):
-        return torch.float32
-    return torch.bfloat16
-
-
 def make_loop(
     recipe: Recipe,
     config: RunConfig,
@@ -69,26 +60,25 @@ def make_loop(
     Raises:
         InputError: If the recipe cannot be used with this teacher or student.
     """
-    device = chosen_device(config)
+    device, spec = chosen_device(config), image_spec(config.input)
     precision = network_precision(config, teacher, device)
     of_student = torch.float32
     if student is not None and not quantized:
         of_student = network_precision(config, student, device)
-    for network, its_precision in (
-        (teacher, precision),
-        (generator, precision),
-        (student, of_student),
-    ):
-        if network is not None:
-            layout = fast_layout(network, its_precision)
-            network.to(memory_format=layout)  # type: ignore[call-overload]
+    images = spec.normalise(torch.full((2, *spec.shape), spec.value_range[0], device=device))
+    set_fast_layout(teacher, precision, images)
+    if student is not None:
+        set_fast_layout(student, of_student, images)
+    if generator is not None:
+        layout = fast_layout(generator, precision)
+        generator.to(memory_format=layout)  # type: ignore[call-overload]
     try:
         return Loop(
             recipe,
             teacher=teacher,
             generator=generator,
             student=student,
-            spec=image_spec(config.input),
+            spec=spec,
             classes=config.teacher.classes,
             plan=plan,
             seed=seed,

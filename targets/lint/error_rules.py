@@ -169,11 +169,22 @@ def constant_weights(graph: Graph) -> Iterator[Finding]:
 def dequantize_after_quantize(graph: Graph) -> Iterator[Finding]:
     """Every Q is followed by a DQ directly; all other operators take float tensors."""
     for node in graph.nodes:
-        if operator(node) == "QuantizeLinear":
-            users = graph.consumers.get(node.output[0], [])
-            allowed = ("DequantizeLinear", *(MOVES if graph.is_weight(node.output[0]) else ()))
-            if not users or any(operator(user) not in allowed for user in users):
-                yield error(node, "no DequantizeLinear follows", "export pairs of Q and DQ")
+        if operator(node) == "QuantizeLinear" and not _is_dequantized(graph, node.output[0]):
+            yield error(node, "no DequantizeLinear follows", "export pairs of Q and DQ")
+
+
+def _is_dequantized(graph: Graph, levels: str) -> bool:
+    """Return whether only DQs use quantized values; weights may be moved before."""
+    users = graph.consumers.get(levels, [])
+    return bool(users) and all(
+        operator(user) == "DequantizeLinear"
+        or (
+            operator(user) in MOVES
+            and graph.is_weight(levels)
+            and _is_dequantized(graph, user.output[0])
+        )
+        for user in users
+    )
 
 
 def no_double(graph: Graph) -> Iterator[Finding]:

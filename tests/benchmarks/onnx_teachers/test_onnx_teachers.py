@@ -47,5 +47,6 @@ def test_exported_teacher_has_no_batch_norm(tmp_path):
 def test_page_compares_onnx_with_state_dict():
     page = render([{**ROW, "file": "state dict"}, {**ROW, "int8": 96.0}], 3)
     assert "| lenet5-bn | onnx | lenet5-half-bn | 0 | 99.00 | 98.00 | 96.00 | 10.00 [" in page
-    assert "has 96.00 % from the ONNX file and 97.50 % from the state dict: 1.50 points" in page
+    assert "has 96.00 % from the ONNX file and 97.50 % from the state dict" in page
+    assert "a difference of -1.50 points" in page
     assert "Not measured yet: 3" in page

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from base.errors import InputError
+from pipeline.config.chosen_recipes import calibration_passes
 from pipeline.config.gate_plan import COMPILED, gate_passes, gate_plan, rest_passes
 from pipeline.config.run_file import parse_run
 from pipeline.dry_run.costs import TrainingCosts
@@ -153,6 +154,18 @@ def test_estimate_counts_the_passes_of_the_limited_recipes(monkeypatch, method, 
     assert sum(seconds.values()) == rest_passes(chosen)
     answers = COMPILED * chosen.gate.images
     assert probe == gate_passes(chosen, gate_plan(chosen)) - answers
+
+
+def test_estimate_distinguishes_training_from_plain_passes(monkeypatch):
+    """Calibration and the probes' labels need plain passes, generators those of a training."""
+    monkeypatch.setattr(TrainingCosts, "_generator", lambda *_: PassTimes(0.0, 0.0, 0))
+    chosen = large_or_small(32, student="same", quantize={"method": "noise"})
+    times = NetworkTimes(training=PassTimes(1, 3, 5), plain=PassTimes(10, 30, 50))
+    costs = TrainingCosts(chosen, times, times, torch.device("cpu"))
+    seconds = {stage.name: stage.seconds for stage in costs.stages()}
+    assert seconds["quantize"] == 10 * calibration_passes(chosen)
+    images, plan = chosen.gate.images, gate_plan(chosen)
+    assert seconds["probe"] == gate_passes(chosen, plan) - COMPILED * images + 9 * images
 
 
 def test_estimate_of_memory_uses_the_limited_batch_and_pool(monkeypatch):

@@ -118,3 +118,18 @@ def test_type_that_tensorrt_does_not_accept_is_an_error(kind):
     levels = build.add("QuantizeLinear", "images", *parameters)
     graph = build.finish(build.add("DequantizeLinear", levels, *parameters), 3, opset=21)
     assert set(problems(graph)) == {("error", "the zero point is not an int8 0")}
+
+
+@pytest.mark.parametrize("dequantized", [True, False])
+def test_moved_levels_without_a_dequantizer_are_an_error(dequantized):
+    """A convolution takes no int8 weights, so the graph is invalid."""
+    build = Builder()
+    images = build.pair("images")
+    scale, zero = map(build.constant, PER_CHANNEL)
+    levels = build.add("QuantizeLinear", build.constant(np.ones((32, 3, 3, 3), np.float32)), scale)
+    weight = build.add("Transpose", levels, perm=[0, 1, 3, 2])
+    if dequantized:
+        weight = build.add("DequantizeLinear", weight, scale, zero, axis=0)
+    graph = build.finish(build.add("Conv", images, weight), 32)
+    found = [problem for severity, problem in problems(graph) if severity == "error"]
+    assert ("no DequantizeLinear follows" in found) is not dequantized
