@@ -1,6 +1,7 @@
 """Estimate the time and memory of a run from short trials on this machine."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,7 @@ from pipeline.config.chosen_recipes import (
 from pipeline.config.gate_plan import gate_plan
 from pipeline.config.schema import RunConfig
 from pipeline.dry_run.pass_times import NetworkTimes, PassTimes, time_passes, trial_images
+from pipeline.quantization.fake_quantizers import CALIBRATION_BATCH
 from pipeline.teachers.networks import image_spec
 
 FAKE_QUANTIZED = 2
@@ -71,8 +73,11 @@ class TrainingCosts:
     ) -> None:
         self.config, self.device, self.precision = config, device, precision
         self.teacher, self.student = teacher, student
-        factor, plain = FAKE_QUANTIZED, student.plain
-        self.quantized = PassTimes(
+
+    def quantized(self, batch: int) -> PassTimes:
+        """Return time and memory of the fake-quantized student."""
+        plain, factor = self.student.plain(batch), FAKE_QUANTIZED
+        return PassTimes(
             factor * plain.forward, factor * plain.backward, factor * plain.saved_bytes
         )
 
@@ -94,13 +99,14 @@ class TrainingCosts:
             held_out = gate_plan(config)
             plan = Plan(held_out.rounds * gate.generators, 0)
             probe = self._stage("probe", held_out.recipe, plan)
-            drawn = gate.images * self.teacher.plain.forward
+            drawn = gate.images * self.teacher.plain(held_out.recipe.schedule.batch).forward
             found.append(Stage("probe", probe.seconds + drawn, probe.bytes))
         return found
 
     def _quantize(self, recipe: Recipe) -> Stage:
         section = self.config.quantize
-        seconds = calibration_passes(self.config) * self.student.plain.forward
+        one = self.student.plain(CALIBRATION_BATCH).forward
+        seconds = calibration_passes(self.config) * one
         needed = 0
         if section.method == "batch-norm-images":
             zeroq = zeroq_recipe(self.config)
@@ -109,16 +115,26 @@ class TrainingCosts:
         if section.tunes:
             steps = section.budget.student_steps(recipe.schedule.batch)
             rounds = for_student_steps(recipe, steps).rounds
-            tuned = self._stage("", recipe, Plan(0, rounds), student=self.quantized)
+            tuned = self._stage("", recipe, Plan(0, rounds), learner=self.quantized)
             seconds, needed = seconds + tuned.seconds, max(needed, tuned.bytes)
         return Stage("quantize", seconds, needed)
 
     def _stage(
-        self, name: str, recipe: Recipe, plan: Plan, student: PassTimes | None = None
+        self,
+        name: str,
+        recipe: Recipe,
+        plan: Plan,
+        learner: Callable[[int], PassTimes] | None = None,
     ) -> Stage:
-        student, schedule = student or self.student.training, recipe.schedule
-        teacher, generator = self.teacher.training, self._generator(recipe)
-        made = schedule.batch * recipe.views * recipe.synthesizer.steps
+        schedule = recipe.schedule
+        batch = schedule.batch * recipe.views
+        teacher, generator = self.teacher.training(batch), self._generator(recipe)
+        student = PassTimes(0.0, 0.0, 0)
+        if plan.rounds:
+            steps = schedule.generator_steps + schedule.student_steps
+            mean_batch = student_images_per_round(recipe) // max(1, steps)
+            student = (learner or self.student.training)(mean_batch)
+        made = batch * recipe.synthesizer.steps
         making = made * (teacher.backward + generator.backward)
         warm = making + (passes_per_round(recipe, warm=True) - 3 * made) * teacher.forward
         labelled = passes_per_round(recipe, warm=False) - 3 * schedule.generator_steps * made
@@ -134,7 +150,7 @@ class TrainingCosts:
     def _bytes(self, recipe: Recipe, generator: PassTimes, student: PassTimes, plan: Plan) -> int:
         """Return the memory for the larger phase of a round, and for the image pool."""
         batch = recipe.schedule.batch * recipe.views
-        saved = self.teacher.training.saved_bytes + generator.saved_bytes
+        saved = self.teacher.training(batch).saved_bytes + generator.saved_bytes
         if plan.rounds == 0:
             return batch * saved
         making = batch * (saved + student.saved_bytes)
@@ -153,15 +169,14 @@ class TrainingCosts:
         generator = build_generator(recipe, spec, classes)
         if not isinstance(generator, Generator):
             return PassTimes(0.0, 0.0, 0)
-        count = len(trial_images(self.config))
+        count = min(len(trial_images(self.config)), recipe.schedule.batch)
         latents = torch.randn(count, generator.latent, device=self.device)
         labels = torch.zeros(count, dtype=torch.long, device=self.device)
         given = labels if generator.conditional else None
-
         drawing = _Drawing(generator, given).to(self.device)
         layout = fast_layout(drawing, self.precision)
         drawing.to(memory_format=layout)  # type: ignore[call-overload]
-        return time_passes(drawing, latents, self.precision)
+        return time_passes(drawing, latents, self.precision, learns=True)
 
 
 class _Drawing(nn.Module):

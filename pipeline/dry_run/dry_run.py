@@ -15,7 +15,13 @@ from pipeline.config.weight_range import half_range
 from pipeline.dry_run.costs import Stage, TrainingCosts
 from pipeline.dry_run.graph_trial import export_forms, run_graphs
 from pipeline.dry_run.network_summary import NetworkSummary, summarise
-from pipeline.dry_run.pass_times import process_age, resident_bytes, time_network, trial_images
+from pipeline.dry_run.pass_times import (
+    NetworkTimes,
+    PassTimer,
+    process_age,
+    resident_bytes,
+    trial_images,
+)
 from pipeline.dry_run.trial_rounds import run_trial_rounds
 from pipeline.input_checks.input_warnings import input_warnings
 from pipeline.quantization.bias_snapping import snap_biases
@@ -109,9 +115,15 @@ def _dry_run(config: RunConfig, advance: Advance) -> DryRun:
     run_trial_rounds(config, networks, prepared, len(images), device)
     advance(1)
     precision = network_precision(config, networks.teacher, device)
-    teacher_times = time_network(networks.teacher, images, precision)
+    teacher_times = NetworkTimes(
+        PassTimer(networks.teacher, images, precision, training=True),
+        PassTimer(networks.teacher, images),
+    )
     of_student = network_precision(config, student, device)
-    student_times = time_network(student, images, of_student)
+    student_times = NetworkTimes(
+        PassTimer(student, images, of_student, training=True, learns=True),
+        PassTimer(student, images, learns=True),
+    )
     advance(1)
     costs = TrainingCosts(config, teacher_times, student_times, device, precision)
     stages, slow = [start, *costs.stages()], []

@@ -1,5 +1,6 @@
 """Measure the time and the memory of a network's passes on this machine."""
 
+import copy
 import os
 import resource
 import statistics
@@ -52,32 +53,60 @@ def trial_images(config: RunConfig) -> Tensor:
     return spec.normalise(low + (high - low) * torch.rand(count, *spec.shape, generator=rng))
 
 
-@dataclass(frozen=True)
-class NetworkTimes:
-    """Time and memory of a network's passes.
+class PassTimer:
+    """Measures the passes of a network for batches of a stage's size. Results are kept.
 
-    Attributes:
-        training: In the precision and the memory layout of a training, with the statistics of the
-            batch norms' inputs, which most recipes use.
-        plain: In float32.
-    """
-
-    training: PassTimes
-    plain: PassTimes
-
-
-def time_network(network: nn.Module, images: Tensor, precision: torch.dtype) -> NetworkTimes:
-    """Measure the passes of a network. Its memory layout is changed.
+    A pass has a fixed cost, so an image of a small batch takes longer than one of a large batch.
 
     Args:
-        network: A float network.
-        images: Normalised images (N, C, H, W).
-        precision: Its data type in a training.
+        network: A float network. A copy is measured.
+        images: Normalised images (N, C, H, W); larger batches are taken to cost as much per image.
+        precision: The data type of its arithmetic.
+        training: Whether a pass is one of a training: with the statistics of the batch norms'
+            inputs, which most recipes use, and in the memory layout of a training.
+        learns: Whether a backward pass includes an optimizer step.
     """
-    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    plain = time_passes(network, images)
-    set_fast_layout(network, precision, images[:2])
-    return NetworkTimes(time_passes(network, images, precision, ("statistics",)), plain)
+
+    def __init__(
+        self,
+        network: nn.Module,
+        images: Tensor,
+        precision: torch.dtype = torch.float32,
+        *,
+        training: bool = False,
+        learns: bool = False,
+    ) -> None:
+        self.network, self.images = copy.deepcopy(network), images
+        self.precision, self.learns = precision, learns
+        self.needs = ("statistics",) if training else ()
+        if training:
+            set_fast_layout(self.network, precision, images[:2])
+        if learns:
+            for parameter in self.network.parameters():
+                parameter.requires_grad_(parameter.is_floating_point())
+        self._known: dict[int, PassTimes] = {}
+
+    def __call__(self, batch: int) -> PassTimes:
+        """Return time and memory for one image of a batch."""
+        batch = max(1, min(batch, len(self.images)))
+        if batch not in self._known:
+            self._known[batch] = time_passes(
+                self.network, self.images[:batch], self.precision, self.needs, learns=self.learns
+            )
+        return self._known[batch]
+
+
+@dataclass(frozen=True)
+class NetworkTimes:
+    """Time and memory of a network's passes, by the size of the batch.
+
+    Attributes:
+        training: In the precision and the memory layout of a training.
+        plain: In float32, without a gradient.
+    """
+
+    training: Callable[[int], PassTimes]
+    plain: Callable[[int], PassTimes]
 
 
 def time_passes(
@@ -85,6 +114,8 @@ def time_passes(
     images: Tensor,
     precision: torch.dtype = torch.float32,
     needs: Collection[str] = (),
+    *,
+    learns: bool = False,
 ) -> PassTimes:
     """Measure forward and backward passes of a network, after a warm-up pass.
 
@@ -93,6 +124,7 @@ def time_passes(
         images: What it takes, for instance normalised images (N, C, H, W).
         precision: The data type of its arithmetic.
         needs: What a pass records and differentiates, as for `forward_with_features`.
+        learns: Whether a backward pass includes an optimizer step.
     """
     saved: dict[int, int] = {}
 
@@ -114,6 +146,9 @@ def time_passes(
         loss()
         forward = _seconds(loss)
     backward = _seconds(lambda: loss().backward())
+    if learns:
+        # With a rate of 0 the weights stay the same.
+        backward += _seconds(torch.optim.Adam(network.parameters(), 0.0).step)
     # Of matrices and kernels, copies in the data type of the arithmetic are saved.
     parameters = sum(
         p.numel() * (precision.itemsize if p.ndim > 1 else p.element_size())

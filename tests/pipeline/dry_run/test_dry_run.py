@@ -10,10 +10,11 @@ from base.errors import InputError
 from pipeline.config.chosen_recipes import calibration_passes
 from pipeline.config.gate_plan import COMPILED, gate_passes, gate_plan, rest_passes
 from pipeline.config.run_file import parse_run
+from pipeline.dry_run import pass_times
 from pipeline.dry_run.costs import TrainingCosts
 from pipeline.dry_run.dry_run import dry_run
 from pipeline.dry_run.lines import dry_run_lines
-from pipeline.dry_run.pass_times import NetworkTimes, PassTimes
+from pipeline.dry_run.pass_times import NetworkTimes, PassTimer, PassTimes
 from tests.pipeline.config.test_batch_limit import config as large_or_small
 from tests.pipeline.test_chain import Silent
 from tests.pipeline.test_progress_of_a_run import Recorder
@@ -146,7 +147,7 @@ def test_estimate_counts_the_passes_of_the_limited_recipes(monkeypatch, method, 
     """If a forward pass takes a second and one with a backward pass three, seconds are passes."""
     monkeypatch.setattr(TrainingCosts, "_generator", lambda *_: PassTimes(0.0, 0.0, 0))
     chosen = large_or_small(side, student="same", quantize={"method": method})
-    times = NetworkTimes(PassTimes(1, 3, 5), PassTimes(1, 3, 5))
+    times = NetworkTimes(lambda _: PassTimes(1, 3, 5), lambda _: PassTimes(1, 3, 5))
     costs = TrainingCosts(chosen, times, times, torch.device("cpu"))
     costs.quantized = times.training
     seconds = {stage.name: stage.seconds for stage in costs.stages()}
@@ -160,7 +161,9 @@ def test_estimate_distinguishes_training_from_plain_passes(monkeypatch):
     """Calibration and the probes' labels need plain passes, generators those of a training."""
     monkeypatch.setattr(TrainingCosts, "_generator", lambda *_: PassTimes(0.0, 0.0, 0))
     chosen = large_or_small(32, student="same", quantize={"method": "noise"})
-    times = NetworkTimes(training=PassTimes(1, 3, 5), plain=PassTimes(10, 30, 50))
+    times = NetworkTimes(
+        training=lambda _: PassTimes(1, 3, 5), plain=lambda _: PassTimes(10, 30, 50)
+    )
     costs = TrainingCosts(chosen, times, times, torch.device("cpu"))
     seconds = {stage.name: stage.seconds for stage in costs.stages()}
     assert seconds["quantize"] == 10 * calibration_passes(chosen)
@@ -172,10 +175,33 @@ def test_estimate_of_memory_uses_the_limited_batch_and_pool(monkeypatch):
     monkeypatch.setattr(TrainingCosts, "_generator", lambda *_: PassTimes(0.0, 0.0, 0))
     chosen = large_or_small(224, student="same")
     teacher, student = (
-        NetworkTimes(PassTimes(1, 3, saved), PassTimes(1, 3, saved)) for saved in (10, 100)
+        NetworkTimes(*[lambda _, saved=saved: PassTimes(1, 3, saved)] * 2) for saved in (10, 100)
     )
     costs = TrainingCosts(chosen, teacher, student, torch.device("cpu"))
     needed = {stage.name: stage.bytes for stage in costs.stages()}
     assert needed["fresh_generator"] == 8 * 10
     assert needed["quantize"] == 80 * 2 * 4 * (2 * 3 * 224 * 224) + 2 * 4 * 200
     assert needed["probe"] == 8 * 10
+
+
+def test_passes_are_measured_with_the_batch_of_a_stage(monkeypatch):
+    batches = []
+
+    def measure(_, images, *__, learns):
+        batches.append((len(images), learns))
+        return PassTimes(1, 3, 5)
+
+    monkeypatch.setattr(pass_times, "time_passes", measure)
+    timer = PassTimer(torch.nn.Flatten(), torch.zeros(16, 1, 2, 2), learns=True)
+    for batch in (8, 8, 100):
+        timer(batch)
+    assert batches == [(8, True), (16, True)]
+
+
+def test_measuring_a_student_leaves_its_weights_alone():
+    student = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    student.append(torch.nn.Flatten()).append(torch.nn.Linear(72, 3))
+    before = {name: value.clone() for name, value in student.state_dict().items()}
+    found = PassTimer(student, torch.rand(4, 1, 8, 8), training=True, learns=True)(4)
+    assert 0 < found.forward < found.backward
+    torch.testing.assert_close(student.state_dict(), before)
