@@ -20,6 +20,8 @@ from dfkd.training.budget import (
 )
 from dfkd.training.loop import build_generator
 from pipeline.config.chosen_recipes import (
+    ADJUSTING_PASSES,
+    adjusts,
     calibration_passes,
     distilling_recipe,
     fine_tuning_recipe,
@@ -60,6 +62,7 @@ class TrainingCosts:
         teacher: Time and memory of the teacher.
         student: Time and memory of the float student.
         device: The device that the networks are on.
+        placing_s: Seconds for folding batch norms and placing fake-quantizers once.
         precision: Data type of the teacher and the generators in a training.
     """
 
@@ -69,9 +72,11 @@ class TrainingCosts:
         teacher: NetworkTimes,
         student: NetworkTimes,
         device: torch.device,
+        placing_s: float = 0.0,
         precision: torch.dtype = torch.float32,
     ) -> None:
         self.config, self.device, self.precision = config, device, precision
+        self.placing_s = placing_s
         self.teacher, self.student = teacher, student
 
     def quantized(self, batch: int) -> PassTimes:
@@ -99,7 +104,8 @@ class TrainingCosts:
             held_out = gate_plan(config)
             plan = Plan(held_out.rounds * gate.generators, 0)
             probe = self._stage("probe", held_out.recipe, plan)
-            drawn = gate.images * self.teacher.plain(held_out.recipe.schedule.batch).forward
+            labelling = self.teacher.plain(held_out.recipe.schedule.batch).forward
+            drawn = gate.images * (self._generator(held_out.recipe).forward + labelling)
             found.append(Stage("probe", probe.seconds + drawn, probe.bytes))
         return found
 
@@ -107,6 +113,9 @@ class TrainingCosts:
         section = self.config.quantize
         one = self.student.plain(CALIBRATION_BATCH).forward
         seconds = calibration_passes(self.config) * one
+        seconds += self.placing_s * (ADJUSTING_PASSES if adjusts(self.config) else 1)
+        if section.draws:
+            seconds += section.calibration_images * self._generator(recipe).forward
         needed = 0
         if section.method == "batch-norm-images":
             zeroq = zeroq_recipe(self.config)

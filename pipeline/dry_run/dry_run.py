@@ -105,9 +105,11 @@ def _dry_run(config: RunConfig, advance: Advance) -> DryRun:
         check_compiler(device)
     # Building the compiled kernels takes a minute; the reference kernels compute the same.
     scheme = replace(make_scheme(config, half_range=half_range(config)), kernels="reference")
+    started = perf_counter()
     root = fixed_form(student.to(device), images[:2])
     prepared = copy.deepcopy(root)
     add_quantizers(prepared, images, scheme)
+    placing_s = perf_counter() - started
     summary = summarise(student, FunctionGraph(root, images[:2]), scheme)
     # A run also imports the libraries, loads the networks, traces them and places quantizers.
     start = Stage("start", process_age(), 0)
@@ -125,7 +127,7 @@ def _dry_run(config: RunConfig, advance: Advance) -> DryRun:
         PassTimer(student, images, learns=True),
     )
     advance(1)
-    costs = TrainingCosts(config, teacher_times, student_times, device, precision)
+    costs = TrainingCosts(config, teacher_times, student_times, device, placing_s, precision)
     stages, slow = [start, *costs.stages()], []
     advance(1)
     if config.quantize.exported:
