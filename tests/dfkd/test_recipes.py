@@ -177,6 +177,7 @@ COMMON = {
     "dfkd.models.construction",
     "dfkd.models.counted_teacher",
     "dfkd.models.forward_pass",
+    "dfkd.models.precision",
     "dfkd.models.state_dicts",
     "dfkd.models.lenet",
     "dfkd.student_loss.feature_maps",

@@ -8,6 +8,7 @@ import pytest
 from pipeline.bundle.opening import open_bundle
 from pipeline.chain import chain
 from pipeline.config.run_file import read_run_file
+from pipeline.reporter import shown_name
 from tests.support.quick_run import write_run
 
 pytestmark = pytest.mark.server
@@ -40,7 +41,8 @@ def times_done(logs, folder):
 
     The teacher step is left out: it has no seed, so an earlier test may have done it.
     """
-    labels = [step.label for step in chain(read_run_file(folder / "0" / "run.yaml"))]
+    steps = chain(read_run_file(folder / "0" / "run.yaml"))
+    labels = [shown_name(step.label) for step in steps]
     return {label: sum(f"{label}: reused" not in log for log in logs) for label in labels[1:]}
 
 
