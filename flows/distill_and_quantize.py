@@ -86,7 +86,7 @@ def distill_and_quantize(
         targets: Targets, instead of the run file's.
         budget: Number of student steps, instead of the run file's.
         seed: A seed, instead of the run file's.
-        force: Use a new seed, so that every step runs again; the log has the seed.
+        force: Use a new seed, so that no training step is reused; the log has the seed.
         output: Folder of the bundle; bundles/NAME by default.
         wait: Time in seconds that a device has to build its engine. After that the engine is
             pending in the bundle, and the next run uses it once it is built. A device that has

@@ -74,7 +74,7 @@ def render(rows: list[Row]) -> str:
 def measure(name: str, network: nn.Module, images: Tensor) -> Row:
     """Return the row of a network in eval mode, for images (N, C, H, W)."""
     network.eval().requires_grad_(False)
-    precision = torch.bfloat16 if gains_from_bfloat16(network) else torch.float32
+    precision = torch.bfloat16 if gains_from_bfloat16(network, images) else torch.float32
     chosen = precision, fast_layout(network, precision)
     milliseconds = {
         setting: round(1e3 * _seconds(network, images, *parts) / len(images), 3)

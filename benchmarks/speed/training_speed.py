@@ -95,7 +95,7 @@ def measure(case: Case, repeats: int) -> Row:
     for _ in range(repeats):
         times["float32"].append(_seconds(case, fast=False))
         times["chosen"].append(_seconds(case, fast=True))
-    chosen = _precision(build(case.teacher, _spec(case), 10))
+    chosen = _precision(build(case.teacher, _spec(case), 10), _spec(case))
     return {
         "training": case.name,
         "precision": str(chosen).removeprefix("torch."),
@@ -105,9 +105,9 @@ def measure(case: Case, repeats: int) -> Row:
     }
 
 
-def _precision(network: nn.Module) -> torch.dtype:
+def _precision(network: nn.Module, spec: ImageSpec) -> torch.dtype:
     """Return the data type that `precision: auto` gives a float network on this CPU."""
-    gains = this_cpu().bfloat16 and gains_from_bfloat16(network)
+    gains = this_cpu().bfloat16 and gains_from_bfloat16(network, torch.zeros(1, *spec.shape))
     return torch.bfloat16 if gains else torch.float32
 
 
@@ -124,8 +124,8 @@ def _seconds(case: Case, fast: bool) -> float:
     student = _student(case, teacher, spec)
     generator = build_generator(case.recipe, spec, 10)
     assert generator is not None
-    precision = _precision(teacher) if fast else torch.float32
-    of_student = _precision(student) if fast and case.student else torch.float32
+    precision = _precision(teacher, spec) if fast else torch.float32
+    of_student = _precision(student, spec) if fast and case.student else torch.float32
     if fast:
         images = torch.zeros(2, *spec.shape)
         set_fast_layout(teacher, precision, images)

@@ -44,7 +44,7 @@ def train(network: nn.Module, size: int, data: Path) -> dict[str, Any]:
     images, labels = load_data_set("cifar10", data, True, CIFAR10)
     seen, seen_labels = images[:-HELD_OUT], labels[:-HELD_OUT]
     held, held_labels = enlarged(images[-HELD_OUT:], size), labels[-HELD_OUT:]
-    fast = this_cpu().bfloat16 and gains_from_bfloat16(network)
+    fast = this_cpu().bfloat16 and gains_from_bfloat16(network, held)
     precision = torch.bfloat16 if fast else torch.float32
     layout = fast_layout(network, precision)
     network.to(memory_format=layout)  # type: ignore[call-overload]

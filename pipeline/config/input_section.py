@@ -31,9 +31,10 @@ class InputSection(Section):
         value_range: The smallest and the largest raw value.
         resize: How `score` and `predict` resize your pictures: the length of the shorter side, or
             [height, width]. If left out, to the size in `shape`; with `crop`, not at all.
-        crop: The centre that they cut out then: [height, width], or one number for both. Smaller
-            pictures get a black border.
-        interpolation: How they compute the pixels of a resized picture: as Pillow does.
+        crop: The size of the centre that `score` and `predict` cut out of the resized picture:
+            [height, width], or one number for both. Smaller pictures get a black border.
+        interpolation: How `score` and `predict` compute the pixels of a resized picture, by
+            Pillow's name for it.
     """
 
     shape: tuple[PositiveInt, PositiveInt, PositiveInt]

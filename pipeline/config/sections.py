@@ -78,8 +78,8 @@ class QuantizeSection(Section):
             corrects biases, each only if that lowers the squared error of the logits on further
             images of the generator; not for methods without a generator, nor with the recipes
             "gdfq" and "adadfq", which stay as published. "off" does none of these.
-        weight_range: "half" keeps int8 weights within +-64, for CPUs whose int8 kernels saturate
-            (x86 without VNNI); "auto" uses half if one of the targets is such a CPU.
+        weight_range: "half" keeps int8 weights between -64 and 64, for CPUs whose int8 kernels
+            saturate (x86 without VNNI); "auto" uses half if one of the targets is such a CPU.
         kernels: "compiled" needs a compiler (nvcc on CUDA); "reference" needs none and is slower.
     """
 
@@ -130,7 +130,7 @@ class ExportSection(Section):
     """How the graphs are written.
 
     Attributes:
-        opset: 13 for the oldest devices, else 17. The form with int8 and float16 always has 19.
+        opset: 13 for the oldest devices, else 17. The graph with int8 and float16 always has 19.
         batch: A fixed number of images; if left out, any number.
         preprocessing: Take uint8 pixels and normalise them inside the graph.
     """
@@ -150,8 +150,8 @@ class GateSection(Section):
         confidence: Confidence of the Wilson interval.
         images: Number of probes, at least 2,000.
         generators: Number of held-out generators that draw them.
-        rounds: Rounds for which each of them is trained from the teacher. If left out, as many as
-            cost no more than the rest of the run (see "The verdict" in docs/methods.md).
+        rounds: Rounds of the training of each held-out generator. If left out, as many as cost no
+            more than the rest of the run (see "The verdict" in docs/methods.md).
     """
 
     agreement: Annotated[float, Field(gt=0, lt=1)] = 0.9

@@ -116,12 +116,12 @@ def _dry_run(config: RunConfig, advance: Advance) -> DryRun:
     advance(1)
     run_trial_rounds(config, networks, prepared, len(images), device)
     advance(1)
-    precision = network_precision(config, networks.teacher, device)
+    precision = network_precision(config, networks.teacher, images)
     teacher_times = NetworkTimes(
         PassTimer(networks.teacher, images, precision, training=True),
         PassTimer(networks.teacher, images),
     )
-    of_student = network_precision(config, student, device)
+    of_student = network_precision(config, student, images)
     student_times = NetworkTimes(
         PassTimer(student, images, of_student, training=True, learns=True),
         PassTimer(student, images, learns=True),

@@ -31,7 +31,7 @@ def content_lines(contents: FileContents) -> Iterator[str]:
     if not contents.matches:
         yield "fits: no network of the registry, torchvision or timm"
     elif not contents.matches[0].architecture.startswith("timm:"):
-        yield "timm was searched only for the name in the file's name"
+        yield "of timm, only networks named in the file's name were tried"
 
 
 def _state_dict_lines(state: StateDictContents) -> Iterator[str]:

@@ -61,11 +61,11 @@ def make_loop(
         InputError: If the recipe cannot be used with this teacher or student.
     """
     device, spec = chosen_device(config), image_spec(config.input)
-    precision = network_precision(config, teacher, device)
+    images = spec.normalise(torch.full((2, *spec.shape), spec.value_range[0], device=device))
+    precision = network_precision(config, teacher, images)
     of_student = torch.float32
     if student is not None and not quantized:
-        of_student = network_precision(config, student, device)
-    images = spec.normalise(torch.full((2, *spec.shape), spec.value_range[0], device=device))
+        of_student = network_precision(config, student, images)
     set_fast_layout(teacher, precision, images)
     if student is not None:
         set_fast_layout(student, of_student, images)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from base.errors import InputError
-from dfkd.models import build
+from dfkd.models import build, precision
 from dfkd.synthesizers import build_generator
 from dfkd.training.budget import Plan
 from pipeline.config import chosen_precision
@@ -19,12 +19,17 @@ from pipeline.training.network_precision import network_precision
 from pipeline.training.resumable_training import make_loop
 from targets.catalogue.instruction_sets import Cpu
 from tests.support.quick_run import QUICK
-from tests.support.tiny import CPU, MNIST, SMALL, weights
+from tests.support.tiny import MNIST, SMALL, weights
+
+LARGE = nn.Conv2d(4, 400, 3)
+
+IMAGES = torch.zeros(1, 4, 200, 4)
 
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Set whether this CPU multiplies bfloat16 numbers."""
+    """Set whether this CPU multiplies bfloat16 numbers. No network is too small to use them."""
+    monkeypatch.setattr(precision, "MIN_MULTIPLY_ADDS", 0)
 
     def become(bfloat16):
         for place in (module, chosen_precision):
@@ -70,7 +75,7 @@ class Viewing(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("bfloat16", "precision", "expected"),
+    ("bfloat16", "asked", "expected"),
     [
         (True, "auto", torch.bfloat16),
         (True, "float32", torch.float32),
@@ -79,16 +84,16 @@ class Viewing(nn.Module):
         (False, "float32", torch.float32),
     ],
 )
-def test_precision_follows_from_run_file_and_cpu(machine, bfloat16, precision, expected):
+def test_precision_follows_from_run_file_and_cpu(machine, bfloat16, asked, expected):
     machine(bfloat16)
-    assert network_precision(config(precision), nn.Conv2d(4, 4, 3), CPU) == expected
-    assert network_precision(config(precision), nn.LayerNorm(4), CPU) == torch.float32
+    assert network_precision(config(asked), LARGE, IMAGES) == expected
+    assert network_precision(config(asked), nn.LayerNorm(4), IMAGES) == torch.float32
 
 
 def test_bfloat16_that_would_be_emulated_is_refused(machine):
     machine(bfloat16=False)
     with pytest.raises(InputError, match=r"AVX512-BF16 or AMX.*use auto"):
-        network_precision(config("bfloat16"), nn.Conv2d(4, 4, 3), CPU)
+        network_precision(config("bfloat16"), LARGE, IMAGES)
 
 
 @pytest.mark.parametrize("bfloat16", [True, False])
@@ -99,10 +104,10 @@ def test_fake_quantized_students_stay_in_float32(machine, bfloat16, quantized):
     if quantized:
         scheme = Scheme(kernels="reference")
         student = prepare(student, torch.randn(8, *MNIST.shape), scheme)
-    seen = []
+    run, seen = loop(student, quantized=quantized), []
     layer = next(m for m in student.modules() if isinstance(m, nn.Conv2d))
     layer.register_forward_hook(lambda *call: seen.append(call[2].dtype))
-    loop(student, quantized=quantized).run()
+    run.run()
     expected = torch.bfloat16 if bfloat16 and not quantized else torch.float32
     assert set(seen) == {expected}
 
