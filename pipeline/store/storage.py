@@ -222,7 +222,7 @@ class Files:
         try:
             yield
         except (OSError, TypeError, AttributeError, NotImplementedError):
-            raise
+            raise  # OSError is right already; the others are faults of the code, not of the store.
         except Exception as error:
             raise StoreUnreachableError(errno.EIO, str(error), self.url) from error
 
