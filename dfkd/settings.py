@@ -65,6 +65,7 @@ SETTINGS: dict[str, Setting] = {
     "batch": Setting(("schedule", "batch"), whole=True),
     "generator_steps": Setting(("schedule", "generator_steps"), whole=True, may_be_zero=True),
     "fresh_batches": Setting(("schedule", "fresh_batches"), whole=True, may_be_zero=True),
+    "procedural_batches": Setting(("schedule", "procedural_batches"), whole=True, may_be_zero=True),
     "student_steps": Setting(("schedule", "student_steps"), whole=True),
     "warmup_rounds": Setting(("schedule", "warmup_rounds"), whole=True, may_be_zero=True),
     "rounds": Setting(("schedule", "rounds"), whole=True),

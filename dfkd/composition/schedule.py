@@ -17,6 +17,8 @@ class Schedule:
         fresh_batches: New batches in a round. Each of the first student steps uses one of them; the
             other student steps use only replayed images.
         student_steps: Student steps in a round.
+        procedural_batches: Batches of procedural images (`dfkd.procedural`) in a round, used and
+            stored like new batches.
         warmup_rounds: Additional rounds at the start, which train the generator without the
             student. Each has one generator step (or batch). Their number is scaled with the length
             of the run.
@@ -31,6 +33,7 @@ class Schedule:
     batch: int = 128
     generator_steps: int = 1
     fresh_batches: int = 1
+    procedural_batches: int = 0
     student_steps: int = 1
     warmup_rounds: int = 0
     rounds: int = 400
@@ -41,3 +44,8 @@ class Schedule:
     def shares_a_batch(self) -> bool:
         """Whether all student steps of a round use the same batch."""
         return self.fresh in ("same-latents", "generator-batch")
+
+    @property
+    def new_batches(self) -> int:
+        """Number of student steps in a round that use a new batch."""
+        return self.fresh_batches + self.procedural_batches

@@ -89,7 +89,7 @@ def passes_per_round(recipe: Composition, warm: bool) -> int:
         return step
     passes = step * schedule.generator_steps
     if schedule.fresh != "generator-batch":
-        passes += batch * views * schedule.fresh_batches
+        passes += batch * (views * schedule.fresh_batches + schedule.procedural_batches)
     if recipe.memory is not None:
         passes += recipe.memory.teacher_passes(schedule, recipe.replayed)
         if recipe.objective.compares_maps:
@@ -106,6 +106,7 @@ def student_images_per_round(recipe: Composition) -> int:
     schedule = recipe.schedule
     new = schedule.student_steps if schedule.shares_a_batch else schedule.fresh_batches
     images = schedule.student_steps * recipe.replayed + new * schedule.batch * recipe.views
+    images += schedule.procedural_batches * schedule.batch
     if any(TERMS[term.name].needs_student for term in recipe.terms):
         made = schedule.batch * recipe.views * recipe.synthesizer.steps
         images += schedule.generator_steps * made

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dfkd.augmentation import augmented, blended
@@ -17,6 +17,7 @@ from dfkd.models.counted_teacher import Teacher
 from dfkd.models.precision import reduced
 from dfkd.models.state_dicts import load_state
 from dfkd.optimizers import clip, gradient_norm, make_optimizer, set_rates
+from dfkd.procedural.images import ProceduralImages
 from dfkd.student_loss.updates import StudentObjective, step_loss
 from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.synthesizers.protocol import Synthesizer
@@ -73,6 +74,9 @@ class StudentPhase:
         self.recipe, self.teacher, self.student = recipe, teacher, student
         self.synthesizer, self.spec = synthesizer, spec
         self.memory, self.rng = memory, rng
+        self.procedural: ProceduralImages | None = None
+        if recipe.schedule.procedural_batches:
+            self.procedural = ProceduralImages(spec.shape)
         self.objective = StudentObjective(student, recipe.objective, precision)
         groups = _by_rate(student, recipe.student.lr, rates or {})
         self.parameters = [p for group in groups for p in group["params"]]
@@ -149,14 +153,23 @@ class StudentPhase:
             assert generated is not None
             batches = [generated]
         elif schedule.fresh_batches == 0:
-            return []
+            batches = []
         else:
             assert isinstance(self.synthesizer, KeptGeneratorSynthesizer)
             batches = [self._drawn(self.synthesizer) for _ in range(schedule.fresh_batches)]
+        batches += [self._procedural_batch() for _ in range(schedule.procedural_batches)]
         for batch in batches:
             if self.memory is not None:
                 self.memory.store(batch)
         return batches
+
+    def _procedural_batch(self) -> LabelledBatch:
+        """Return one batch of procedural images, with the teacher's outputs."""
+        assert self.procedural is not None
+        raw = self.procedural.draw(self.recipe.schedule.batch, self.rng)
+        low, high = self.spec.value_range
+        images = self.spec.normalise(low + (high - low) * raw)
+        return self._labelled(images.to(self.synthesizer.device))
 
     def _drawn(self, synthesizer: KeptGeneratorSynthesizer) -> LabelledBatch:
         """Return one batch drawn from the generator, with the teacher's outputs."""
@@ -168,19 +181,23 @@ class StudentPhase:
         standard = self.spec.to_standard(drawn.images.float())
         standard = augmented(standard, self.recipe.synthesizer.augment, self.rng)
         images = self.spec.from_standard(standard)
+        batch = self._labelled(images)
+        self.teacher.counts.images += 0 if again else count
+        if self.recipe.schedule.fresh == "mixed":
+            # A blended image shows two classes, so health checks use only the unblended half.
+            half = len(batch.images) // 2
+            self._unblended = LabelledBatch(batch.images[half:], batch.logits[half:])
+        if self.recipe.selection == "clean-mixture":
+            return batch.selected(clean(batch.logits))
+        return batch
+
+    def _labelled(self, images: Tensor) -> LabelledBatch:
+        """Return images, half of them blended if the recipe says so, with the teacher's outputs."""
         if self.recipe.schedule.fresh == "mixed":
             images = blended(images, self.rng)
         needs = ("maps",) if self.recipe.objective.compares_maps else ()
         seen = self.teacher.plain_pass(images, needs)
-        self.teacher.counts.images += 0 if again else count
-        if self.recipe.schedule.fresh == "mixed":
-            # A blended image shows two classes, so health checks use only the unblended half.
-            half = len(images) // 2
-            self._unblended = LabelledBatch(images[half:], seen.logits[half:])
-        batch = LabelledBatch(images, seen.logits, seen.maps)
-        if self.recipe.selection == "clean-mixture":
-            return batch.selected(clean(batch.logits))
-        return batch
+        return LabelledBatch(images, seen.logits, seen.maps)
 
     def state_dict(self) -> dict[str, Any]:
         """Return student, optimizer and running average for a checkpoint."""

@@ -77,7 +77,11 @@ def trial_recipe(recipe: Recipe, batch: int) -> Recipe:
         synthesizer = replace(synthesizer, steps=1)
     while True:
         small = replace(
-            schedule, batch=batch, student_steps=1, fresh_batches=min(1, schedule.fresh_batches)
+            schedule,
+            batch=batch,
+            student_steps=1,
+            fresh_batches=min(1, schedule.fresh_batches),
+            procedural_batches=0,
         )
         try:
             return replace(recipe, schedule=small, synthesizer=synthesizer)

@@ -88,6 +88,7 @@ def test_settings_have_the_documented_names():
         "batch",
         "generator_steps",
         "fresh_batches",
+        "procedural_batches",
         "student_steps",
         "warmup_rounds",
         "rounds",

@@ -188,9 +188,16 @@ REFUSED = {
         for fresh in ("same-latents", "generator-batch")
     },
     "more fresh batches than student steps": (
-        kept(schedule=Schedule(fresh_batches=3, student_steps=2)),
-        r"fresh_batches \(3\) exceeds student_steps \(2\): some batches would not be used",
+        kept(schedule=Schedule(fresh_batches=2, procedural_batches=1, student_steps=2)),
+        r"fresh_batches \+ procedural_batches \(3\) exceeds student_steps \(2\): some",
     ),
+    **{
+        f"fresh {fresh} with procedural images": (
+            kept(schedule=Schedule(fresh=fresh, procedural_batches=1, student_steps=2)),
+            f"fresh = {fresh} uses no other batch: set procedural_batches to 0",
+        )
+        for fresh in ("same-latents", "generator-batch")
+    },
     "student steps without images": (
         kept(schedule=Schedule(fresh_batches=2, student_steps=3)),
         "without memory every student step needs a fresh batch",

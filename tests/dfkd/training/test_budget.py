@@ -55,6 +55,7 @@ def small(**changes):
 CHANGED = {
     "several generator steps": SMALL.overridden({"generator_steps": 3}),
     "as many fresh batches as steps": SMALL.overridden({"fresh_batches": 3}),
+    "procedural batches": SMALL.overridden({"procedural_batches": 1}),
     "a bank": small(memory=BatchBank(capacity=2, share=0.5)),
     "an average generator": small(memory=AverageGenerator(share=0.5)),
     "a VAE": small(memory=VaeReplay(latent=8, share=0.5, steps=2)),

@@ -1,0 +1,1 @@
+"""Procedural images: drawings and textures that use no data, as a source of training images."""
