@@ -9,7 +9,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
-from pipeline.tracing.channel_ties import ChannelTies, channel_ties, output_norms
+from pipeline.tracing.channel_ties import ChannelTies, channel_ties
+from pipeline.tracing.output_norms import output_norms
 
 Axis = tuple[str, int]
 """An axis of a weight, bias or buffer: its name and the axis."""
@@ -41,12 +42,19 @@ class ChannelChoice:
         self.axes = [(name, axis) for name in known for axis in range(len(self.student.axes[name]))]
         self.axes.sort()
         self.names = sorted(known)
+        shapes, given = (
+            {name: tensor.shape for name, tensor in network.state_dict().items()}
+            for network in (student, teacher)
+        )
+        # Tensors from which a weight is computed, such as those of a weight norm.
+        untraced = {name: shapes[name] for name in shared - known if shapes[name] == given[name]}
+        self.copied = {name: list(map(np.arange, shape)) for name, shape in untraced.items()}
         self.norms = output_norms(teacher, example)
 
     def positions(self) -> dict[str, list[Positions]]:
         """Return the teacher's positions along each axis of each tensor that can be copied."""
         chosen = {axis: at for group in self._groups() for axis, at in self._positions(group)}
-        found = {}
+        found = {**self.copied}
         for name in self.names:
             axes = [(name, axis) for axis in range(len(self.student.axes[name]))]
             if all(axis in chosen for axis in axes):

@@ -16,10 +16,8 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
 from pipeline.tracing import operations as op
-from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.channel_operations import CHANNEL_AXIS, channel_operation
 from pipeline.tracing.fixed_form import NETWORK_PREFIX, FixedForm
-from pipeline.tracing.function_graph import FunctionGraph
 from pipeline.tracing.layers import Source
 from pipeline.tracing.multiply_adds import groups
 from pipeline.tracing.trace import CONSTANT, INPUT, OUTPUT, Trace, made_by
@@ -171,29 +169,32 @@ class _Ties:
     def _element_wise(self, node: NNCFNode, read: dict[int, Channels]) -> Channels | None:
         """Return the channels of a sum or product of tensors that may be broadcast."""
         edges = self.trace.inputs[node.node_name]
-        ranks = {port: len(edge.tensor_shape) for port, edge in edges.items()}
-        wide = {port: x for port, x in read.items() if ranks[port] == max(ranks.values())}
-        size = max((len(channels) for channels in wide.values()), default=0)
-        whole = [channels for channels in wide.values() if len(channels) == size]
-        if not whole or len(wide) < len(read):
+        rank = max((len(edge.tensor_shape) for edge in edges.values()), default=0)
+        size = max(map(len, read.values()), default=0)
+        whole = [channels for channels in read.values() if len(channels) == size]
+        if not whole:
             return None
         for port, edge in edges.items():
             if port in read:
-                if len(read[port]) not in (1, size):
-                    return None
-            elif self.trace.varies(edge):
-                return None
+                fits = len(edge.tensor_shape) == rank and len(read[port]) in (1, size)
             else:
-                axis = CHANNEL_AXIS + ranks[port] - max(ranks.values())
-                if axis >= 0 and edge.tensor_shape[axis] not in (1, size):
-                    return None
-                if axis >= 0 and edge.tensor_shape[axis] == size:
-                    if self._constant(node, port) is None:
-                        return None
-                    self._follow_constant(node, port, axis, whole[0])
-        for channels in whole[1:]:
-            self.tied.append((whole[0], channels))
+                fits = not self.trace.varies(edge)
+                fits = fits and self._follow_factor(node, port, rank, whole[0])
+            if not fits:
+                return None
+        self.tied += [(whole[0], channels) for channels in whole[1:]]
         return whole[0]
+
+    def _follow_factor(self, node: NNCFNode, port: int, rank: int, channels: Channels) -> bool:
+        """Tie a constant that is broadcast; return whether its effect on channels is known."""
+        shape = self.trace.inputs[node.node_name][port].tensor_shape
+        axis = CHANNEL_AXIS + len(shape) - rank
+        if axis < 0 or shape[axis] == 1:
+            return True
+        if shape[axis] != len(channels) or self._constant(node, port) is None:
+            return False
+        self._follow_constant(node, port, axis, channels)
+        return True
 
     def _concatenated(self, node: NNCFNode, read: dict[int, Channels]) -> Channels | None:
         edges = self.trace.inputs[node.node_name]
@@ -259,29 +260,3 @@ class _Ties:
 
 
 _NONE: Channels = np.empty(0, dtype=np.int64)
-
-
-def output_norms(network: nn.Module, example: Tensor) -> dict[str, Tensor]:
-    """Return the Euclidean norm of each output channel's weights in each layer, by weight name.
-
-    A batch norm behind a layer is folded into it first, because it can change the norm.
-
-    Args:
-        network: Any network that maps images to logits. It is not changed.
-        example: (N, C, H, W) images, on the network's device.
-
-    Returns:
-        (outputs,) for each layer with a weight of its own, on the CPU in float64.
-
-    Raises:
-        InputError: As `fixed_form`.
-    """
-    root = fixed_form(network, example)
-    found = {}
-    for layer in FunctionGraph(root, example).layers:
-        if layer.weight is None or layer.function not in op.LAYERS:
-            continue
-        weight = root.get_tensor(layer.weight).detach().double().cpu()
-        by_channel = weight.movedim(layer.channel_axis, 0).flatten(1)
-        found[layer.weight.removeprefix(NETWORK_PREFIX)] = by_channel.norm(dim=1)
-    return found

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from base.errors import InputError
 from dfkd.images import ImageSpec
@@ -197,6 +198,15 @@ def test_layers_without_counterpart_keep_their_weights():
     for name, tensor in student.state_dict().items():
         expected = teacher.state_dict() if name.startswith("0.") else before
         assert torch.equal(tensor, expected[name])
+
+
+def test_tensors_of_a_weight_norm_are_copied():
+    student, teacher = (
+        nn.Sequential(weight_norm(nn.Conv2d(3, 4, 1)), nn.Conv2d(4, hidden, 1)) for hidden in (2, 3)
+    )
+    start = start_from_teacher(student, teacher, IMAGES.float())
+    assert torch.equal(student[0](IMAGES.float()), teacher[0](IMAGES.float()))
+    assert start.layers == 2
 
 
 class Rolled(nn.Module):
