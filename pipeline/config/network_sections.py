@@ -100,8 +100,8 @@ class StudentSection(NetworkSection):
         width: As for the teacher.
         factory_arguments: As for the teacher.
         output: As for the teacher.
-        start: The weights before training: "random", or the "teacher"'s, for layers of the same
-            name. Where the student has fewer channels, it takes those of largest norm.
+        start: The weights before training: "random", or those of the "teacher" for layers of the
+            same name. A layer with fewer channels takes the teacher's channels of largest norm.
     """
 
     start: Literal["random", "teacher"] = "random"
