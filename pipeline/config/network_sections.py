@@ -1,6 +1,6 @@
 """The sections of the run file that describe networks. Imports no torch."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -27,6 +27,7 @@ class NetworkSection(Section):
             "output": None,
             "trusted": False,
             "weights_key": None,
+            "start": "random",
         }
         values: dict[str, Any] = dump(self)
         return {k: v for k, v in values.items() if k not in unset or v != unset[k]}
@@ -99,7 +100,11 @@ class StudentSection(NetworkSection):
         width: As for the teacher.
         factory_arguments: As for the teacher.
         output: As for the teacher.
+        start: The weights before training: "random", or those of the "teacher" for layers of the
+            same name. A layer with fewer channels takes the teacher's channels of largest norm.
     """
+
+    start: Literal["random", "teacher"] = "random"
 
     @property
     def label(self) -> str:

@@ -85,7 +85,7 @@ MESSAGES = {
 
 def _first_error(error: ValidationError) -> str:
     # For a value that may be a word or a section, the section's error says more.
-    found = sorted(error.errors(), key=lambda one: one["type"] == "literal_error")
+    found = sorted(error.errors(), key=lambda one: any("literal[" in str(x) for x in one["loc"]))
     first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     parts = [str(part) for part in first["loc"] if part not in ("StudentSection",)]
     if first["type"] != "extra_forbidden":

@@ -50,6 +50,7 @@ class DryRun:
         teacher_notes: What was found in the teacher's file and matters for the run.
         warnings: What is probably wrong with the input section or the teacher.
         network: The student.
+        start: How much of the student comes from the teacher; None with random weights.
         slow: Lint warnings about operations that are slow on TensorRT.
         stages: Estimated time and memory of each stage.
         memory_bytes: Estimated peak memory of the run.
@@ -58,6 +59,7 @@ class DryRun:
     teacher_notes: tuple[str, ...]
     warnings: tuple[str, ...]
     network: NetworkSummary
+    start: str | None
     slow: tuple[str, ...]
     stages: tuple[Stage, ...]
     memory_bytes: int
@@ -142,7 +144,8 @@ def _dry_run(config: RunConfig, advance: Advance) -> DryRun:
     needed = max(stage.bytes for stage in stages)
     notes, slowly = networks.notes, tuple(slow)
     memory = resident_bytes() + needed
-    return DryRun(notes, warnings, summary, slowly, tuple(stages), memory)
+    origin = None if networks.start is None else str(networks.start)
+    return DryRun(notes, warnings, summary, origin, slowly, tuple(stages), memory)
 
 
 def _require_gradient(networks: Networks, images: Tensor) -> None:

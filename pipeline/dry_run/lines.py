@@ -24,6 +24,8 @@ def dry_run_lines(found: DryRun) -> Iterator[str]:
         f"student: {network.layers} layers, {network.parameters:,} parameters, "
         f"{network.multiply_adds:,} multiply-adds"
     )
+    if found.start is not None:
+        yield f"start: {found.start}"
     yield f"quantized: {100 * network.quantized_share:.1f} % of the multiply-adds"
     for layer in network.float_layers:
         yield f"  float: {layer.name}, {100 * layer.share:.1f} % ({layer.reason})"

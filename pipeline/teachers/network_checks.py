@@ -16,6 +16,7 @@ from pipeline.config.recipe_checks import running_recipes
 from pipeline.config.schema import RunConfig
 from pipeline.teachers.networks import build_section, image_spec, logits_of_blank_image
 from pipeline.teachers.teacher_file import load_teacher_file
+from pipeline.teachers.teacher_start import TeacherStart, start_student
 from pipeline.teachers.weights_file import read_weights
 from pipeline.tracing.batch_norm_folding import fixed_form
 from pipeline.tracing.function_graph import FunctionGraph
@@ -134,15 +135,17 @@ class Networks:
 
     Attributes:
         teacher: The teacher, frozen and in eval mode.
-        student: The student with new weights; the teacher itself with `student: same`.
+        student: The student before training; the teacher itself with `student: same`.
         fingerprint: sha256 of the teacher.
         notes: What was found in the teacher's file and matters for the run, one line each.
+        start: How much of the student comes from the teacher; None with random weights.
     """
 
     teacher: nn.Module
     student: nn.Module
     fingerprint: str
     notes: tuple[str, ...]
+    start: TeacherStart | None
 
 
 def check_networks(config: RunConfig, device: torch.device) -> Networks:
@@ -164,4 +167,5 @@ def check_networks(config: RunConfig, device: torch.device) -> Networks:
     check_student(config, student)
     check_batch_norms(config, teacher, student)
     check_feature_shapes(config, teacher, student)
-    return Networks(teacher, student.eval(), loaded.fingerprint, loaded.notes)
+    start = start_student(config, student.to(device), teacher)
+    return Networks(teacher, student.eval(), loaded.fingerprint, loaded.notes, start)

@@ -47,6 +47,10 @@ UNQUANTIZED = frozenset(
 
 ADDITIONS = frozenset({"add", "add_", "__add__", "__iadd__", "__radd__"})
 
+MULTIPLICATIONS = frozenset({"mul", "mul_", "__mul__", "__imul__", "__rmul__", "multiply"})
+
+CONCATENATIONS = frozenset({"cat", "concat", "concatenate"})
+
 AVERAGE_POOLS = frozenset({"avg_pool2d", "adaptive_avg_pool2d", "mean"})
 
 QUANTIZERS = frozenset({"symmetric_quantize"})
@@ -143,6 +147,38 @@ PADDING = frozenset({"pad", "zero_pad2d"})
 LEAKY_RELUS = frozenset({"leaky_relu", "leaky_relu_"})
 
 RELUS = frozenset({"relu", "relu_"})
+
+PARAMETRIC_RELUS = frozenset({"prelu"})
+
+PER_CHANNEL = frozenset(
+    {
+        "celu",
+        "celu_",
+        "elu",
+        "elu_",
+        "gelu",
+        "hardsigmoid",
+        "hardsigmoid_",
+        "hardswish",
+        "hardswish_",
+        "interpolate",
+        "mish",
+        "mish_",
+        "selu",
+        "selu_",
+        "sigmoid",
+        "sigmoid_",
+        "silu",
+        "silu_",
+        "softplus",
+        "softsign",
+        "tanh",
+        "tanh_",
+        "upsample",
+    }
+)
+"""Functions that compute each channel of their output from the same channel of their input, beside
+those that `channel_operation` describes."""
 
 CLAMPS = frozenset({"clamp", "clamp_", "clip", "clip_", "hardtanh", "hardtanh_"})
 

@@ -12,6 +12,7 @@ from pipeline.step_types import Role, StepContext, StepResult
 from pipeline.teachers.network_checks import check_feature_shapes, check_student
 from pipeline.teachers.networks import build_section, image_spec
 from pipeline.teachers.step_inputs import cpu_state, open_teacher
+from pipeline.teachers.teacher_start import start_student
 from pipeline.training.resumable_training import (
     chosen_device,
     make_loop,
@@ -35,6 +36,9 @@ def distill(context: StepContext) -> StepResult:
     student = build_section(config.student, spec, config.teacher.classes).to(device)
     check_student(config, student)
     check_feature_shapes(config, teacher, student)
+    start = start_student(config, student, teacher)
+    if start is not None:
+        context.reporter.say(f"distill: start: {start}")
     generator = build_generator(recipe, spec, config.teacher.classes)
     if generator is not None:
         generator.to(device)
@@ -59,4 +63,6 @@ def distill(context: StepContext) -> StepResult:
         save_file(cpu_state(network), files[role])
     parameters = sum(p.numel() for p in student.parameters())
     notes["name"] = f"{config.student.architecture}, {parameters:,} parameters"
+    if start is not None:
+        notes["name"] += f"; start: {start}"
     return StepResult(files, notes)

@@ -93,6 +93,13 @@ def test_faulty_arguments_are_named(section, text, why):
     assert why in line
 
 
+def test_start_is_a_key_of_the_student_only_and_changes_its_key():
+    assert run_of("student").student.start == "random"
+    assert "start" not in student_network(run_of("student", start="random"))
+    assert student_network(run_of("student", start="teacher"))["start"] == "teacher"
+    assert "unknown key 'start' in teacher" in error_of("teacher", start="teacher")
+
+
 @pytest.mark.parametrize("section", ["teacher", "student"])
 @pytest.mark.parametrize("output", [-1, 0.5, True, [0], {"a": 1}])
 def test_output_is_a_position_or_a_name(section, output):

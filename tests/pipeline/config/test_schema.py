@@ -155,6 +155,7 @@ def test_unknown_key_is_named_with_the_nearest_known_one(document, key, nearest)
         ),
         ("targets", [], "targets"),
         ("student", "other", "student"),
+        ("student", {"architecture": "lenet5", "start": "same"}, "student.start: Input"),
         ("name", "../escape", "name"),
         ("seed", -1, "seed"),
         ("device", "tpu", "device"),

@@ -102,6 +102,13 @@ def test_summary_counts_layers_and_multiply_adds(config):
     assert "never called, ignored: auxiliary" in lines
 
 
+def test_start_from_the_teacher_is_reported():
+    student = {"architecture": "lenet5-half", "start": "teacher"}
+    found = dry_run(parse_run({**QUICK, "student": student}, "run.yaml"), Silent())
+    assert found.as_json()["start"] == "5 of 5 layers from the teacher, 100 % of the weights"
+    assert f"start: {found.start}" in list(dry_run_lines(found))
+
+
 def test_layers_in_float_are_listed_with_their_share(config):
     found = dry_run(config(float_layers=["he*"]), Silent())
     (layer,) = found.network.float_layers

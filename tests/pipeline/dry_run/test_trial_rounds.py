@@ -43,7 +43,7 @@ class FailsInTraining(nn.Module):
 def networks_of(config, student):
     spec = image_spec(config.input)
     teacher = build("lenet5-bn", spec, 10).eval().requires_grad_(False)
-    return Networks(teacher, student.eval(), "fingerprint", ())
+    return Networks(teacher, student.eval(), "fingerprint", (), None)
 
 
 def config_of(**quantize):
