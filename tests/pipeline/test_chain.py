@@ -174,7 +174,7 @@ def test_quantized_teacher_passes(same_bundle):
         ({"gate": {**QUICK["gate"], "agreement": 0.5}}, ["validate local-cpu"]),
         (
             {"quantize": {**QUICK["quantize"], "budget": {"steps": 5}}},
-            ["quantize", "export", "compile local-cpu", "validate local-cpu"],
+            ["quantize", "export", "hops", "compile local-cpu", "validate local-cpu"],
         ),
     ],
 )
