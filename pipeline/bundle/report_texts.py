@@ -7,7 +7,7 @@ import yaml
 from pipeline.bundle.hop_losses import hop_losses, loss_sentence
 from pipeline.bundle.recommendation import recommendation_sentence
 from pipeline.bundle.run_figures import TargetFigures, run_figures
-from pipeline.bundle.run_tables import latency_text, size_text
+from pipeline.bundle.run_tables import latency_text, shown_bytes, size_text
 from pipeline.reporter import shown_name
 from pipeline.store.step_record import StepRecord
 from targets.bundle.bundle_files import Manifest
@@ -41,14 +41,20 @@ def verdict_sentence(manifest: Manifest) -> str:
 
 def subject_sentence(manifest: Manifest) -> str:
     """Return what was distilled from what."""
-    teacher, student = manifest["teacher"]["architecture"], manifest["student"]
+    teacher = _in_brackets(manifest["teacher"]["architecture"])
     if manifest["run"]["student"] == "same":
-        return f"The teacher itself ({teacher}) was quantized to 8 bits, without distillation."
+        return f"The teacher itself, {teacher}, was quantized to 8 bits, without distillation."
     recipe = manifest["run"]["distill"]["recipe"]
     return (
-        f"{student} was distilled from {teacher} with the recipe {recipe}, without real images, "
-        "and quantized to 8 bits."
+        f"The student {_in_brackets(manifest['student'])} was distilled from the teacher {teacher} "
+        f"with the recipe {recipe}, without real images, and quantized to 8 bits."
     )
+
+
+def _in_brackets(architecture: str) -> str:
+    """Return "lenet5, 61,706 parameters" as "lenet5 (61,706 parameters)"."""
+    name, comma, parameters = architecture.partition(", ")
+    return f"{name} ({parameters})" if comma else name
 
 
 def cost_rows(manifest: Manifest) -> list[dict[str, str]]:
@@ -78,7 +84,7 @@ def cost_rows(manifest: Manifest) -> list[dict[str, str]]:
 
 def size_words(target: TargetFigures) -> str:
     """Return the size of the int8 model against the float32 model's in plain words."""
-    sizes = f"{target.int8_bytes / 1000:,.1f} kB instead of {target.fp32_bytes / 1000:,.1f} kB"
+    sizes = f"{shown_bytes(target.int8_bytes)} instead of {shown_bytes(target.fp32_bytes)}"
     if not target.size_ratio:
         return sizes
     return f"{sizes} ({_change(100 * (target.size_ratio - 1), 'smaller', 'larger')})"

@@ -45,11 +45,16 @@ def agreement_text(run: RunFigures) -> str:
 
 
 def size_text(target: TargetFigures | None) -> str:
-    """Return the sizes of a target's two models, in kB, and their ratio."""
+    """Return the sizes of a target's two models, and their ratio."""
     if target is None:
         return "not exported"
     ratio = "" if target.size_ratio is None else f" ({target.size_ratio:.2f})"
-    return f"{target.fp32_bytes / 1000:,.1f} -> {target.int8_bytes / 1000:,.1f} kB{ratio}"
+    return f"{shown_bytes(target.fp32_bytes)} -> {shown_bytes(target.int8_bytes)}{ratio}"
+
+
+def shown_bytes(count: int) -> str:
+    """Return a size in kB, or in MB from 1 MB on."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
 def latency_text(target: TargetFigures | None) -> str:

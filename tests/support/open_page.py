@@ -90,9 +90,10 @@ def main(page: Path, folder: Path, scheme: str, widths: list[int]) -> None:
         view.resize(width, HEIGHT)
         view.show()
         loop = QEventLoop()
-        view.loadFinished.connect(loop.quit)
+        view.loadFinished.connect(lambda loaded, ended=loop: ended.exit(int(loaded)))
         view.load(QUrl.fromLocalFile(str(page.resolve())))
-        loop.exec()
+        if not loop.exec():
+            sys.exit(f"{page}: cannot be opened")
         evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text())
         evaluate(AXE)
         while not (found := evaluate("window.found || ''")):

@@ -29,7 +29,7 @@ def test_figures_are_side_by_side():
     assert found["verdict"] == ["pass", "pass"]
     assert found["points lost by distillation"] == ["2.00", "2.00"]
     assert found["points lost by compilation"] == ["1.00", "1.00"]
-    assert found["local-cpu: size, fp32 -> int8"] == ["200.0 -> 50.0 kB (0.25)"] * 2
+    assert found["local-cpu: size, fp32 -> int8"] == ["200.0 kB -> 50.0 kB (0.25)"] * 2
     assert found["local-cpu: recommended"] == ["int8", "int8"]
 
 

@@ -20,6 +20,7 @@ from pipeline.bundle.run_figures import run_figures
 from pipeline.config.run_file import read_run_file
 from targets.bundle.verdict import wilson
 from tests.support.figures import make_manifest
+from tests.support.large_report import write_large_report
 from tests.support.quick_run import EXAMPLE
 
 
@@ -128,6 +129,24 @@ def test_run_file_of_the_page_repeats_the_run(manifest, tmp_path):
     read = config.model_dump(mode="json", exclude={"teacher": {"weights"}})
     assert read == manifest["run"]
     assert repeat_command(manifest).split()[-1] == f"bundles/{manifest['name']}"
+
+
+def test_page_of_a_large_network_has_every_part_and_stays_small(same_bundle, tmp_path):
+    write_large_report(same_bundle, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert len(page.encode()) < 5e6
+    (parser := Elements()).feed(page)
+    text = " ".join(parser.text.split())
+    assert "Must not ship" in text
+    assert "The student big (5,000,000 parameters) was distilled from the teacher" in text
+    assert "20 of 1000 classes, those with the most probes" in text
+    assert "7: class 7 with a rather long name" in text
+    assert "22.0 MB -> 5.6 MB" in text
+    assert "not measured, because this machine has another CPU" in text
+    assert "pending (no worker was asked for it)" in text
+    assert "Warning: input: wrong" in text
+    assert "round 12: rolled back" in text
+    assert "/layer99/Conv" in text
 
 
 @pytest.mark.parametrize(

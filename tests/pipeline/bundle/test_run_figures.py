@@ -6,7 +6,7 @@ import pytest
 
 from base.untrusted_files import PARSE_ERRORS
 from pipeline.bundle.run_figures import figures_from_json, run_figures
-from pipeline.bundle.run_tables import agreement_text, latency_text, size_text
+from pipeline.bundle.run_tables import agreement_text, latency_text, shown_bytes, size_text
 from tests.support.figures import make_manifest
 
 
@@ -17,7 +17,7 @@ def test_figures_are_those_of_the_manifest():
     target = figures.targets["local-cpu"]
     assert (target.size_ratio, target.speedup) == (0.25, 2.0)
     assert agreement_text(figures) == "95.00 % (94.00 to 96.00)"
-    assert size_text(target) == "200.0 -> 50.0 kB (0.25)"
+    assert size_text(target) == "200.0 kB -> 50.0 kB (0.25)"
     assert latency_text(target) == "0.400 -> 0.200 ms (speedup 2.00)"
 
 
@@ -32,6 +32,10 @@ def test_run_below_8_bits_has_no_agreement():
     assert (figures.outcome, figures.agreement, figures.targets) == (None, None, {})
     assert agreement_text(figures) == "not measured"
     assert size_text(None) == "not exported"
+
+
+def test_large_sizes_are_in_megabytes():
+    assert (shown_bytes(999_949), shown_bytes(1_000_000)) == ("999.9 kB", "1.0 MB")
 
 
 def test_json_has_all_figures():

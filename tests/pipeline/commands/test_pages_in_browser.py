@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from tests.support.large_report import write_large_report
 from tests.support.quick_run import ROOT
 
 pytestmark = pytest.mark.server
@@ -48,6 +49,12 @@ def check(page, folder, scheme):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_report_opens_without_errors(same_bundle, tmp_path, scheme):
     check(same_bundle / "report.html", tmp_path, scheme)
+
+
+def test_report_of_a_large_network_opens_without_errors(same_bundle, tmp_path):
+    write_large_report(same_bundle, tmp_path)
+    for scheme in ("light", "dark"):
+        check(tmp_path / "report.html", tmp_path, scheme)
 
 
 def test_comparison_opens_without_errors(run, same_bundle, tmp_path):
