@@ -9,7 +9,6 @@ import numpy as np
 from pipeline.bundle.hop_losses import hop_losses
 from pipeline.bundle.next_step import next_step
 from pipeline.bundle.summary import engine_result, probe_rows
-from pipeline.reporter import shown_name
 from pipeline.store.step_record import StepRecord
 from targets.bundle.bundle_files import REPORT_PAGE, Manifest
 from targets.bundle.golden import GOLDEN, load_golden
@@ -46,6 +45,8 @@ def write_report(manifest: Manifest, records: dict[str, StepRecord], folder: Pat
         costs=texts.cost_rows(manifest),
         advice=next_step(manifest),
         engines=[(name, engine_result(entry)) for name, entry in manifest["engines"].items()],
+        engine_rows=texts.engine_rows(manifest),
+        training_rows=texts.cost_of_training_rows(records),
         pictures=class_pictures(load_golden(probes)) if probes.exists() else [],
         families=texts.family_rows(manifest),
         probe_rows=probe_rows(manifest),
@@ -105,6 +106,7 @@ def _charts(manifest: Manifest) -> dict[str, Any]:
 def _phases(records: dict[str, StepRecord]) -> Iterator[tuple[str, list[Any]]]:
     """Yield the name of each training phase with its charts."""
     from pipeline.bundle.charts import CURVES, training_chart
+    from pipeline.bundle.report_texts import training_notes
     from pipeline.bundle.svg_figures import as_svg, figure_style
 
     for label, notes in training_notes(records):
@@ -132,18 +134,6 @@ def _phases(records: dict[str, StepRecord]) -> Iterator[tuple[str, list[Any]]]:
             ]
         if drawn:
             yield label, drawn
-
-
-def training_notes(records: dict[str, StepRecord]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield name and notes of each training phase, in the order of the run."""
-    for step, record in records.items():
-        phases = {"": record.notes} | {
-            name: part for name, part in record.notes.items() if isinstance(part, dict)
-        }
-        for name, notes in phases.items():
-            if notes.get("curve"):
-                label = name if name.startswith(step) else f"{shown_name(step)} {name}"
-                yield label.strip(), notes
 
 
 def _confusion_counts(manifest: Manifest) -> "np.ndarray[Any, Any] | None":

@@ -1,5 +1,6 @@
 """Sentences and rows of the report."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -80,6 +81,40 @@ def cost_rows(manifest: Manifest) -> list[dict[str, str]]:
             }
         )
     return rows
+
+
+def engine_rows(manifest: Manifest) -> list[tuple[str, str, str, str]]:
+    """Return target, precision, latency and agreement of each engine that a device built."""
+    rows = []
+    for name, entry in manifest["engines"].items():
+        for precision, engine in entry.get("engines", {}).items():
+            latency = f"{engine['milliseconds']:.3f} ms (batch {engine['batch']})"
+            rows.append((name, precision, latency, f"{100 * engine['verdict']['agreement']:.2f} %"))
+    return rows
+
+
+def cost_of_training_rows(records: dict[str, StepRecord]) -> list[tuple[str, ...]]:
+    """Return name, student steps, images, teacher passes and seconds of each training phase."""
+    return [
+        (
+            label,
+            *(f"{notes['cost'][unit]:,}" for unit in ("student_steps", "images", "teacher_passes")),
+            f"{notes['seconds']:,.1f}",
+        )
+        for label, notes in training_notes(records)
+    ]
+
+
+def training_notes(records: dict[str, StepRecord]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield name and notes of each training phase, in the order of the run."""
+    for step, record in records.items():
+        phases = {"": record.notes} | {
+            name: part for name, part in record.notes.items() if isinstance(part, dict)
+        }
+        for name, notes in phases.items():
+            if notes.get("curve"):
+                label = name if name.startswith(step) else f"{shown_name(step)} {name}"
+                yield label.strip(), notes
 
 
 def size_words(target: TargetFigures) -> str:

@@ -30,7 +30,15 @@ def write_large_report(bundle, folder):
                 "engine": "pending",
                 "because": "no worker was asked for it",
                 "build": "python -m targets compile BUNDLE",
-            }
+            },
+            "thor": {
+                "engine": "built",
+                "recommended": "int8",
+                "because": "it is faster and passed",
+                "engines": {
+                    "int8": {"milliseconds": 1.25, "batch": 8, "verdict": {"agreement": 0.97}}
+                },
+            },
         },
     }
     manifest["run"] |= {"student": {"architecture": "big"}}
@@ -81,7 +89,8 @@ def _records(rng):
     notes = {
         "curve": points,
         "shares": [dict.fromkeys(TERMS, 1 / len(TERMS))] * 200,
-        "cost": {"student_steps": 40_000, "images": 1_000_000, "teacher_passes": 0},
+        "cost": {"student_steps": 40_000, "images": 1_000_000, "teacher_passes": 4_000_000},
+        "seconds": 1234.5,
     }
     return {
         "distill": StepRecord({"student": Artifact("student.safetensors", "b" * 64, 1)}, notes),

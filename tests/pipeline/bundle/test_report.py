@@ -147,6 +147,8 @@ def test_page_of_a_large_network_has_every_part_and_stays_small(same_bundle, tmp
     assert "Warning: input: wrong" in text
     assert "round 12: rolled back" in text
     assert "/layer99/Conv" in text
+    assert "thorint81.250 ms (batch 8)97.00 %" in text
+    assert "distill40,0001,000,0004,000,0001,234.5" in text
 
 
 @pytest.mark.parametrize(
