@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pipeline.bundle.run_figures import require_between
 from targets.bundle.bundle_files import Manifest
 
 
@@ -43,6 +44,9 @@ def hop_losses(manifest: Manifest) -> list[Hop]:
 
     Args:
         manifest: The manifest of a run's bundle.
+
+    Raises:
+        One of PARSE_ERRORS: If the manifest is malformed.
     """
     # Bundles of earlier versions have no hops.
     measured = manifest.get("hops")
@@ -53,6 +57,7 @@ def hop_losses(manifest: Manifest) -> list[Hop]:
     for key, (form, cause) in HOPS.items():
         figures = measured[key]
         share = figures["agreement"]
+        require_between(0, 1, share, figures["low"], figures["high"])
         loss = 100 * (before - share)
         hops.append(Hop(form, cause, share, figures["low"], figures["high"], loss))
         before = share

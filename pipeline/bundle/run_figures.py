@@ -38,10 +38,10 @@ class TargetFigures:
 
     def __post_init__(self) -> None:
         _require(int, self.fp32_bytes, self.int8_bytes)
-        _require_between(0, MAX_FILE_BYTES, self.fp32_bytes, self.int8_bytes)
-        _require_between(0, 1, self.fp32_agreement, self.int8_agreement)
+        require_between(0, MAX_FILE_BYTES, self.fp32_bytes, self.int8_bytes)
+        require_between(0, 1, self.fp32_agreement, self.int8_agreement)
         measured = [time for time in (self.fp32_ms, self.int8_ms) if time is not None]
-        _require_between(0, MAX_LATENCY_MS, *measured)
+        require_between(0, MAX_LATENCY_MS, *measured)
         _require((str, type(None)), self.recommended)
 
     @property
@@ -93,7 +93,7 @@ class RunFigures:
             _require(type(None), self.agreement, self.low, self.high)
         else:
             Outcome(self.outcome)
-            _require_between(0, 1, self.agreement, self.low, self.high)
+            require_between(0, 1, self.agreement, self.low, self.high)
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as values for a JSON file."""
@@ -148,7 +148,12 @@ def _require(kinds: type | tuple[type, ...], *values: Any) -> None:
             raise TypeError(f"{value!r} has the wrong type")
 
 
-def _require_between(low: float, high: float, *values: Any) -> None:
+def require_between(low: float, high: float, *values: Any) -> None:
+    """Check numbers that were read from a manifest or a store.
+
+    Raises:
+        TypeError, ValueError: If a value is no number from `low` to `high`.
+    """
     _require((float, int), *values)
     for value in values:
         if not low <= value <= high:

@@ -29,6 +29,8 @@ STYLE: Any = {
     **{"axes.grid": True, "grid.color": "#808080", "grid.alpha": 0.25, "axes.axisbelow": True},
     **{"axes.facecolor": "none", "figure.facecolor": "none", "savefig.facecolor": "none"},
     "axes.prop_cycle": cycler(linestyle=LINES) * cycler(color=COLORS),
+    # A name may contain dollar signs.
+    "text.parse_math": False,
     # Text stays text, so that it can be selected and is set in the page's font.
     "svg.fonttype": "none",
 }

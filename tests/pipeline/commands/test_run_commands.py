@@ -114,4 +114,4 @@ def test_second_run_reuses_every_step(run, tmp_path, quick_store):
     for name in ("first", "second"):
         code, _, err = run("run", run_file, "--output", tmp_path / name, store=quick_store)
         assert code == 2
-    assert err.count(": reused") == 7
+    assert err.count(": reused") == 8
