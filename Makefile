@@ -1,7 +1,8 @@
 # make demo         install, then run the whole chain on the teacher in examples/; SERVER=1 reports the
 #                   run to the configured Prefect server, otherwise it has a temporary one
 # make test         install, then lint, types, import contracts, docs and the quick tests
-# make test-server  install, then the tests that need a Prefect server, PostgreSQL, S3 or namespaces
+# make test-server  install, then the tests that need a Prefect server, PostgreSQL, S3, namespaces
+#                   or a browser
 # make docs         install, then update the generated parts of the pages and build docs/_build
 # make slow         install, then the tests that take minutes each
 # make device       on a Jetson: install what builds engines there, without torch
@@ -42,8 +43,12 @@ quick: install
 	$(PYTEST)
 
 # A file's tests share their servers, so they run in one process.
-test-server: install
+test-server: install $(VENV)/browser
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "server and not slow"
+
+$(VENV)/browser: $(VENV)/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --group browser
+	touch $@
 
 # Every warning is an error, such as a link to a page or anchor that is missing.
 docs: install

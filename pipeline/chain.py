@@ -21,6 +21,7 @@ from pipeline.steps import (
     distill,
     export,
     fresh_generator,
+    hops,
     probe,
     quantize,
     teacher,
@@ -49,7 +50,7 @@ def chain(config: RunConfig) -> list[Step]:
     steps.append(quantize.STEP)
     if not config.quantize.exported:
         return steps
-    steps += [export.STEP, probe.STEP]
+    steps += [export.STEP, probe.STEP, hops.STEP]
     for target in cpu_targets(config):
         steps += [compile.STEP.for_target(target), validate.STEP.for_target(target)]
     return steps

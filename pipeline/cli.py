@@ -92,6 +92,12 @@ _add(
 _add(run_commands.check, "examples/mnist_lenet5/run.yaml")
 _add(teacher_commands.inspect, "teacher.pt", "checkpoint.ckpt --write run.yaml")
 _add(run_commands.recipes, "", "pre-dfkd")
+_add(run_commands.runs, "", "--json")
+_add(
+    bundle_commands.compare,
+    "bundles/mnist-lenet5 bundles/mnist-lenet5.lenet5-half",
+    "bundles/a bundles/b bundles/c --html comparison.html",
+)
 _add(bundle_commands.validate, "bundles/mnist-lenet5", codes=VERDICT)
 _add(bundle_commands.sign, "bundles/mnist-lenet5 --key signing.pem")
 _add(bundle_commands.verify, "bundles/mnist-lenet5 --key public.pem")

@@ -10,7 +10,7 @@ from pipeline.store.store import Store
 from tests.support.quick_run import QUICK, ROOT, write_run
 from tests.support.session import Session, free_port
 
-STEPS = ("teacher", "distill", "quantize", "export", "probe", "compile", "validate")
+STEPS = ("teacher", "distill", "quantize", "export", "probe", "hops", "compile", "validate")
 
 STAGES = (*STEPS, "bundle")
 """Parts of a run that can be disturbed; "bundle" is the part after the last step."""

@@ -1,83 +1,166 @@
-"""Charts of the report: probes, losses, gradient shares, results by class."""
+"""Charts of the report: hops, targets, training, probe families, classes, confusion."""
 
-import base64
-import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from pipeline.reporter import shown_name
-from pipeline.store.step_record import StepRecord
-from targets.bundle.golden import Golden
+from pipeline.bundle.hop_losses import Hop
+from pipeline.bundle.svg_figures import COLORS, INK
+from targets.bundle.bundle_files import Manifest
 
+MAX_BARS = 40
+"""Classes that are drawn as bars with their numbers; more are drawn as steps."""
 
-def probe_grid(golden: Golden, columns: int = 10, rows: int = 4) -> Figure:
-    """Return a grid of probe images, each under the class that the teacher assigns to it."""
-    figure = Figure(figsize=(columns * 0.8, rows * 0.95))
-    # One pair of axes for all images: one for each takes seconds to lay out.
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    classes = golden.teacher_logits.argmax(1)
-    shown = np.linspace(0, len(classes) - 1, columns * rows).astype(int)
-    for place, index in enumerate(shown):
-        left, bottom = place % columns, rows - 1 - place // columns
-        image = golden.pixels[index].transpose(1, 2, 0)
-        extent = (left + 0.05, left + 0.95, bottom + 0.02, bottom + 0.78)
-        if image.shape[2] == 3:
-            axes.imshow(image, extent=extent, aspect="auto")
-        else:
-            gray = image[:, :, 0]
-            axes.imshow(gray, cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto")
-        axes.text(left + 0.5, bottom + 0.82, str(classes[index]), fontsize=8, ha="center")
-    axes.set(xlim=(0, columns), ylim=(0, rows))
-    return figure
+CURVES = {
+    "losses": "loss (no unit)",
+    "confidence": "teacher's confidence (%)",
+    "shares": "share of the gradient (%)",
+}
+"""Charts of a training phase with the label of their values."""
 
 
-def training_curves(records: dict[str, StepRecord], kind: str) -> Figure:
-    """Return a chart for each training step.
+def interval_chart(
+    labels: Sequence[str],
+    intervals: Sequence[tuple[float, float, float]],
+    threshold: float | None = None,
+) -> Figure:
+    """Return shares with their confidence intervals, one below the other.
 
     Args:
-        records: The records of the steps, by step label.
-        kind: "curve" for the losses, "shares" for the shares of the generator's gradient.
+        labels: The name of each share.
+        intervals: Share, lower and upper end of each, 0 to 1.
+        threshold: A required share, drawn as a line.
     """
-    curves = {
-        step: points
-        for step in ("distill", "fresh_generator", "quantize")
-        if step in records and (points := _points(records[step].notes, kind))
-    }
-    if not curves:
-        return Figure(figsize=(4, 0.5))
-    figure = Figure(figsize=(4 * len(curves), 3), layout="constrained")
-    for axes, (step, curve) in zip(
-        np.atleast_1d(figure.subplots(1, len(curves))), curves.items(), strict=True
-    ):
-        for name in sorted({name for point in curve for name in point}):
-            values = [point.get(name, float("nan")) for point in curve]
-            axes.plot(np.linspace(0, 1, len(values)), values, label=name)
-        axes.set(title=shown_name(step), xlabel="fraction of the training")
-        axes.legend(fontsize=7)
+    figure = Figure(figsize=(4.8, 0.9 + 0.33 * len(labels)), layout="constrained")
+    axes = figure.subplots()
+    shares, low, high = 100 * np.array(intervals).T
+    places = np.arange(len(labels))
+    errors = np.maximum(0, [shares - low, high - shares])
+    axes.errorbar(shares, places, xerr=errors, fmt="o", color=COLORS[0], capsize=3)
+    for place, share in zip(places, shares, strict=True):
+        axes.annotate(
+            f"{share:.1f} %", (share, place), (0, 5), textcoords="offset points", ha="center"
+        )
+    if threshold is not None:
+        axes.axvline(100 * threshold, color=COLORS[1], linestyle="--", label="required")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=1)
+    axes.set_yticks(places, labels)
+    axes.set(xlabel="agreement with the teacher (%)", ylim=(len(labels) - 0.5, -0.7))
+    axes.margins(x=0.12)
     return figure
 
 
-def class_bars(verdict: dict[str, Any]) -> Figure:
-    """Return bars of the probes by the teacher's class, and of the agreement in each class."""
-    figure = Figure(figsize=(8, 2.5), layout="constrained")
+def hop_chart(hops: Sequence[Hop], threshold: float) -> Figure:
+    """Return the agreement of each form of the student, with its interval."""
+    intervals = [(hop.agreement, hop.low, hop.high) for hop in hops]
+    return interval_chart([hop.form for hop in hops], intervals, threshold)
+
+
+def target_chart(manifest: Manifest) -> Figure:
+    """Return bars of the size and the latency of the models on each CPU target."""
+    names, targets = list(manifest["targets"]), list(manifest["targets"].values())
+    figure = Figure(figsize=(5.6, 1.1 + 0.55 * len(names)), layout="constrained")
+    places = np.arange(len(names))
     left, right = figure.subplots(1, 2)
-    left.bar(range(len(verdict["teacher_histogram"])), verdict["teacher_histogram"])
-    left.set(title="teacher's predictions", xlabel="class", ylabel="probes")
-    right.bar(range(len(verdict["per_class"])), [100 * (v or 0) for v in verdict["per_class"]])
-    right.set(title="agreement", xlabel="class", ylabel="%")
+    for axes, key, factor in ((left, "bytes", 1e-3), (right, "milliseconds", 1.0)):
+        for offset, precision, color in ((-0.2, "fp32", COLORS[1]), (0.2, "int8", COLORS[0])):
+            values = [factor * (target[precision][key] or 0) for target in targets]
+            bars = axes.barh(places + offset, values, 0.36, label=precision, color=color)
+            axes.bar_label(bars, [_short(value) for value in values], padding=2)
+        axes.set(ylim=(len(names) - 0.5, -0.5))
+        axes.margins(x=0.25)
+    left.set(xlabel="size (kB)")
+    left.set_yticks(places, names)
+    right.set(xlabel="latency of a batch (ms)", yticks=[])
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
-def as_base64_png(figure: Figure) -> str:
-    """Return a figure as a base64-encoded PNG."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return base64.b64encode(file.getvalue()).decode()
+def training_chart(points: Sequence[dict[str, float]], kind: str, length: int, unit: str) -> Figure:
+    """Return the curves of a training phase.
+
+    Args:
+        points: Values by name, at even spacing over the phase.
+        kind: A key of `CURVES`.
+        length: Length of the phase.
+        unit: The unit of the length.
+    """
+    figure = Figure(figsize=(3.6, 2.7), layout="constrained")
+    axes = figure.subplots()
+    factor = 1 if kind == "losses" else 100
+    for name in sorted({name for point in points for name in point}):
+        values = [factor * point.get(name, float("nan")) for point in points]
+        axes.plot(np.linspace(0, length, len(values)), values, label=name)
+    axes.set(xlabel=unit, ylabel=CURVES[kind])
+    if len(axes.lines) > 1:
+        figure.legend(loc="outside upper center", ncols=2)
+    return figure
 
 
-def _points(notes: dict[str, Any], kind: str) -> list[dict[str, float]]:
-    points: list[dict[str, float]] = notes.get("fine-tuning", notes).get(kind, [])
-    return points
+def class_chart(values: Sequence[float | None], label: str) -> Figure:
+    """Return a value of each class as bars, or as a line if there are many classes.
+
+    Args:
+        values: The value of each class; None is left out.
+        label: What the values are, with their unit.
+    """
+    figure = Figure(figsize=(4.6, 2.4), layout="constrained")
+    axes = figure.subplots()
+    numbers = [float("nan") if value is None else value for value in values]
+    if len(numbers) <= MAX_BARS:
+        axes.bar(range(len(numbers)), numbers, color=COLORS[0])
+        axes.grid(visible=False, axis="x")
+    else:
+        axes.plot(numbers, drawstyle="steps-mid", linewidth=0.8, color=COLORS[0])
+    axes.set(xlabel="class", ylabel=label)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def confusion_chart(counts: np.ndarray[Any, Any]) -> Figure:
+    """Return how often the student predicts each class where the teacher predicts another.
+
+    Args:
+        counts: (K, K) number of probes, by teacher's and student's class.
+    """
+    classes = len(counts)
+    size = max(3.2, min(6.0, 1.2 + 0.32 * classes))
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axes = figure.subplots()
+    shares = 100 * counts / np.maximum(1, counts.sum(1, keepdims=True))
+    # The page may be dark: only cells with probes are filled.
+    axes.pcolormesh(
+        np.ma.masked_equal(shares, 0), cmap="Blues", vmin=-40, vmax=100, edgecolors="none"
+    )
+    for row, column in np.argwhere(counts > 0):
+        color = "#ffffff" if shares[row, column] > 45 else "#000000"
+        axes.text(
+            column + 0.5,
+            row + 0.5,
+            f"{counts[row, column]}",
+            ha="center",
+            va="center",
+            color=color,
+            fontsize=7,
+        )
+    centers, names = np.arange(classes) + 0.5, [str(label) for label in range(classes)]
+    axes.set_xticks(centers, names)
+    axes.set_yticks(centers, names)
+    axes.grid(visible=False)
+    axes.tick_params(length=0, labelsize=8, labelcolor=INK)
+    axes.set(
+        xlabel="class that the student predicts (number of probes)",
+        ylabel="class that the teacher predicts",
+        xlim=(0, classes),
+        ylim=(classes, 0),
+        aspect="equal",
+    )
+    return figure
+
+
+def _short(value: float) -> str:
+    return "not measured" if value == 0 else f"{value:,.3g}" if value < 100 else f"{value:,.0f}"

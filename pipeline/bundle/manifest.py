@@ -50,9 +50,14 @@ def make_manifest(
         "input": config.input.model_dump(mode="json"),
         "run": config.model_dump(mode="json", exclude={"teacher": {"weights"}}),
         "gate": notes.get("probe", {}).get("gate"),
+        "hops": notes.get("hops", {}).get("hops", {}),
+        "layer_errors": notes.get("hops", {}).get("layer_errors", {}),
         "verdict": worst_verdict(verdicts),
         "targets": {
-            name: _target_entry(notes[f"compile {name}"], verdicts[name], folder, name)
+            name: {
+                **_target_entry(notes[f"compile {name}"], verdicts[name], folder, name),
+                "confusions": notes[f"validate {name}"]["confusions"],
+            }
             for name in verdicts
         },
         "engines": {name: record.notes for name, record in engines.items()},

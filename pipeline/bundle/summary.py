@@ -40,6 +40,25 @@ def summary_rows(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
         ),
         ("teacher's confidence on probes", f"{100 * verdict['teacher_confidence']:.1f} %"),
     ]
+    rows += probe_rows(manifest)
+    for name, target in manifest["targets"].items():
+        rows += _target_rows(name, target)
+    rows += [
+        (f"{name}: on the device", engine_result(entry))
+        for name, entry in manifest["engines"].items()
+    ]
+    advice = next_step(manifest)
+    return [
+        *rows,
+        ("verdict", _verdict_sentence(verdict)),
+        *([("next", advice)] if advice else []),
+        ("bundle", str(folder)),
+    ]
+
+
+def probe_rows(manifest: Manifest) -> list[tuple[str, str]]:
+    """Return what is known of the probes and their generators, as pairs of label and value."""
+    rows, verdict = [], manifest["verdict"]
     if probes := verdict.get("probes"):  # Bundles of earlier versions have none.
         rows.append(
             (
@@ -58,19 +77,7 @@ def summary_rows(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
                 f"drawn at {height} x {width}",
             )
         )
-    for name, target in manifest["targets"].items():
-        rows += _target_rows(name, target)
-    rows += [
-        (f"{name}: on the device", _engine_result(entry))
-        for name, entry in manifest["engines"].items()
-    ]
-    advice = next_step(manifest)
-    return [
-        *rows,
-        ("verdict", _verdict_sentence(verdict)),
-        *([("next", advice)] if advice else []),
-        ("bundle", str(folder)),
-    ]
+    return rows
 
 
 def summary_table(manifest: Manifest, folder: Path) -> Table:
@@ -113,7 +120,7 @@ def _latency(target: dict[str, Any]) -> str:
     )
 
 
-def _engine_result(entry: dict[str, Any]) -> str:
+def engine_result(entry: dict[str, Any]) -> str:
     """Return what a device reported of its engine or graph, or why there is none yet."""
     if entry.get("engine") == "pending":
         return f"pending ({entry['because']}); to build it on the device: {entry['build']}"

@@ -9,6 +9,7 @@ from base.full_disk import full_disk_named
 from pipeline.bundle.folder_swap import hidden_sibling, swap_folder
 from pipeline.bundle.manifest import make_manifest
 from pipeline.bundle.opening import check_output
+from pipeline.bundle.run_log import log_run
 from pipeline.bundle.signature import sign_if_configured
 from pipeline.config.chosen_targets import cpu_targets
 from pipeline.config.schema import RunConfig
@@ -29,13 +30,13 @@ def write_bundle(
     store: Store,
     output: Path,
 ) -> Manifest:
-    """Write a run's artifacts to a folder, replacing an earlier bundle there.
+    """Write a run's artifacts to a folder, replacing an earlier bundle there, and log the run.
 
     Args:
         config: The run file.
         records: The records of the steps, by step label.
         engines: The records of engines that devices built, or of pending ones, by target name.
-        store: Holds the artifacts.
+        store: Holds the artifacts, and the log of runs.
         output: The bundle's folder.
 
     Returns:
@@ -49,9 +50,11 @@ def write_bundle(
     written = hidden_sibling(output, "part")
     try:
         with full_disk_named(output.parent, OUTPUT_REMEDY):
-            return _write(config, records, engines, store, written, output)
+            manifest = _write(config, records, engines, store, written, output)
     finally:
         shutil.rmtree(written, ignore_errors=True)
+    log_run(store, manifest)
+    return manifest
 
 
 def _write(

@@ -1,5 +1,6 @@
-"""Commands about bundles and graphs: validate, sign, verify, lint."""
+"""Commands about bundles and graphs: compare, validate, sign, verify, lint."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +9,40 @@ import typer
 
 from base.errors import InputError
 from base.untrusted_files import PARSE_ERRORS
-from pipeline.commands.parameters import BundleFolder
+from pipeline.commands.parameters import AsJson, BundleFolder, check_page
+
+
+def compare(
+    bundles: Annotated[
+        list[Path], typer.Argument(help="Folders of at least two bundles.", metavar="BUNDLE...")
+    ],
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with tables and charts of the runs.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare bundles: verdicts, agreement, where it was lost, sizes, latencies.
+
+    Also prints the keys of the run files in which the runs differ.
+    """
+    from pipeline.bundle.comparison import compare
+    from pipeline.bundle.opening import open_bundle
+    from pipeline.commands.tables import print_table
+
+    if len(bundles) < 2:
+        raise InputError(f"{bundles[0]}: only one bundle; give at least two to compare")
+    if html:
+        check_page(html)
+    comparison = compare([open_bundle(folder) for folder in bundles])
+    if html:
+        from pipeline.bundle.comparison_page import write_comparison
+
+        write_comparison(html, comparison)
+    if as_json:
+        typer.echo(json.dumps(comparison.as_json(), indent=2))
+        return
+    print_table(comparison.table())
+    typer.echo(comparison.note)
 
 
 def validate(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.parameters import AsJson, BundleFolder
+from pipeline.commands.parameters import AsJson, BundleFolder, check_page
 
 if TYPE_CHECKING:
     from pipeline.user_images.bundle_models import BundleModels
@@ -48,7 +48,7 @@ def score(
     from pipeline.commands.tables import print_table
     from pipeline.training.progress import reporter
     from pipeline.user_images.labels import BY_FOLDER, labels_by_folder, labels_of_csv
-    from pipeline.user_images.page import check_page, write_page
+    from pipeline.user_images.page import write_page
     from pipeline.user_images.reading import picture_files
     from pipeline.user_images.score import score
     from pipeline.user_images.score_report import ScoreReport

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from base.errors import InputError
+
 if TYPE_CHECKING:
     from pipeline.store.store import Store
 
@@ -45,3 +47,15 @@ def open_store(url: str | None) -> "Store":
     from pipeline.store.store import Store
 
     return Store(default_store() if url is None else url)
+
+
+def check_page(path: Path) -> None:
+    """Check that the page can be written, before any work is done.
+
+    Raises:
+        InputError: If its folder does not exist, or it is a folder itself.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"--html {path}: no folder {path.parent}; create it first")
+    if path.is_dir():
+        raise InputError(f"--html {path}: is a folder; give the name of a file")

@@ -1,4 +1,4 @@
-"""Commands about run files and recipes: run, check, recipes."""
+"""Commands about run files, recipes and runs: run, check, recipes, runs."""
 
 import json
 from functools import partial
@@ -116,3 +116,22 @@ def recipes(
     from pipeline.config.recipe_card import recipe_card, recipe_list
 
     print_table(recipe_card(chosen_recipe(name, {})) if name else recipe_list())
+
+
+def runs(store: StoreUrl = None, as_json: AsJson = False) -> None:
+    """List the runs that wrote a bundle with a store, the newest first.
+
+    Shows teacher, student, verdict and agreement of each run, and for each CPU target the size and
+    the latency of the float32 and the int8 model. If a bundle was written several times, the newest
+    run is shown.
+    """
+    from pipeline.bundle.run_log import logged_runs
+    from pipeline.bundle.run_tables import runs_table
+    from pipeline.commands.tables import print_table
+
+    opened = open_store(store)
+    found = logged_runs(opened)
+    if as_json:
+        typer.echo(json.dumps([run.as_json() for run in found], indent=2))
+        return
+    print_table(runs_table(found, f"Runs in {opened.url}"))

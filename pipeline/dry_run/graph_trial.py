@@ -117,7 +117,9 @@ def run_graphs(
             advance(1)
     both = seconds["fp32 compiled"] + seconds["int8-cpu compiled"]
     probes = min(PARITY_PROBES, config.gate.images)
-    stages = []
+    # One pass of the float student and two of the quantized one: in torch and as exported.
+    hops = config.gate.images * (seconds["fp32"] + 2 * seconds["int8-cpu"])
+    stages = [Stage("hops", hops, 0)]
     for target in targets:
         compiled = probes * sum(seconds.values()) + TIMED_RUNS * both
         stages.append(Stage(f"compile {target}", compiled, 0))

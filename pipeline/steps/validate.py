@@ -31,17 +31,18 @@ def run(context: StepContext) -> StepResult:
     import json
 
     from pipeline.reporter import counting
+    from targets.bundle.confusions import confusions
     from targets.bundle.golden import load_golden
     from targets.bundle.verdict import judge
     from targets.cpu.session import open_session, predict_golden
 
     golden, gate = load_golden(context.inputs[GOLDEN]), context.config.gate
-    verdicts = {}
+    verdicts, answers = {}, {}
     phase, total = f"validate {context.target}", len(PRECISIONS) * len(golden.pixels)
     with counting(context.reporter, phase, total) as advance:
         for precision in PRECISIONS:
             session = open_session(context.inputs[compiled(precision, context.target)], threads=0)
-            logits = predict_golden(session, golden, advance)
+            logits = answers[precision] = predict_golden(session, golden, advance)
             verdicts[precision] = judge(golden, logits, gate.agreement, gate.confidence)
     path = context.folder / "verdict.json"
     document = {precision: judged.as_json() for precision, judged in verdicts.items()}
@@ -51,4 +52,5 @@ def run(context: StepContext) -> StepResult:
         f"validate {context.target}: {int8.outcome}, agreement {100 * int8.agreement:.2f} % "
         f"[{100 * int8.low:.2f}, {100 * int8.high:.2f}] on {int8.images} probes; {int8.because}"
     )
-    return StepResult({verdict(context.target): path})
+    notes = {"confusions": confusions(golden.teacher_logits, answers["int8"])}
+    return StepResult({verdict(context.target): path}, notes)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.durable_files import write_durably
-from base.errors import InputError
 from base.one_line import one_line
 from pipeline.user_images.bundle_models import BundleModels
 from pipeline.user_images.reading import (
@@ -42,18 +41,6 @@ class Difference:
     name: str
     uri: str
     lines: list[str]
-
-
-def check_page(path: Path) -> None:
-    """Check that the page can be written, before any work is done.
-
-    Raises:
-        InputError: If its folder does not exist, or it is a folder itself.
-    """
-    if not path.parent.is_dir():
-        raise InputError(f"--html {path}: no folder {path.parent}; create it first")
-    if path.is_dir():
-        raise InputError(f"--html {path}: is a folder; give the name of a file")
 
 
 def write_page(path: Path, report: ScoreReport, bundle: BundleModels) -> None:

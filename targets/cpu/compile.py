@@ -7,6 +7,7 @@ from typing import Any
 from base.notify import Counting, not_counted
 from targets.bundle.golden import Golden
 from targets.catalogue.target_types import CpuTarget
+from targets.cpu.layer_times import layer_time_shares
 from targets.cpu.parity import check_parity
 from targets.cpu.session import (
     compile_graph,
@@ -26,8 +27,9 @@ class CompiledForCpu:
 
     Attributes:
         files: File of the compiled graph for each precision.
-        notes: Fingerprint, integer layers, parity (share of equal predictions among the clear ones)
-            and milliseconds, for the record and the report.
+        notes: Fingerprint, integer layers, parity (share of equal predictions among the clear
+            ones), milliseconds, and each layer's kernel and share of the time, for the record and
+            the report.
         summary: One line for the user.
     """
 
@@ -70,7 +72,11 @@ def compile_for_cpu(
         notes[precision] = {
             "integer_layers": compiled.integer_layers if target.matches_this_machine else None,
             "layers": [
-                {"layer": name, "kernel": kernel if target.matches_this_machine else None}
+                {
+                    "layer": name,
+                    "kernel": kernel if target.matches_this_machine else None,
+                    "time_share": None,
+                }
                 for name, kernel in compiled.layers
             ],
         }
@@ -88,6 +94,11 @@ def compile_for_cpu(
         with counting("timing", TIMED_RUNS + TIMED_RUNS // 10) as advance:
             times = time_interleaved(files, sample, TIMED_RUNS, advance=advance)
         notes["milliseconds"] = times
+        for precision, path in files.items():
+            layers = notes[precision]["layers"]
+            shares = layer_time_shares(path, sample, [layer["layer"] for layer in layers])
+            for layer in layers:
+                layer["time_share"] = shares.get(layer["layer"])
         summary = f"fp32 {times['fp32']:.3f} ms, int8 {times['int8']:.3f} ms"
         summary += f" at batch {len(sample)}, 1 thread"
     return CompiledForCpu(files, notes, summary)

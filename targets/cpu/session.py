@@ -101,13 +101,17 @@ def compile_graph(graph: Path, compiled: Path) -> CompiledGraph:
     return CompiledGraph(compiled, [(n.name, n.op_type) for n in nodes if n.op_type in kernels])
 
 
-def open_session(graph: Path, optimized: bool = True, threads: int = 1) -> ort.InferenceSession:
+def open_session(
+    graph: Path, optimized: bool = True, threads: int = 1, profile: Path | None = None
+) -> ort.InferenceSession:
     """Open a graph for inference on the CPU.
 
     Args:
         graph: An ONNX file with input `images` and output `logits`.
         optimized: False runs the graph as written, as a reference for its values.
         threads: Threads of a run, one by default, as for timing; 0 for one per core.
+        profile: Start of the path of the profiler's file, which `end_profiling` writes; None does
+            not profile.
 
     Raises:
         ProviderError: If ONNX Runtime would not run it on the CPU.
@@ -116,6 +120,9 @@ def open_session(graph: Path, optimized: bool = True, threads: int = 1) -> ort.I
     options.intra_op_num_threads = threads
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
     return _open(graph, options)
 
 

@@ -163,11 +163,11 @@ WITH_EFFECT = [
         "dfkd/models/table.py",
         '"lenet5-half": _lenet(batch_norm=False, width=0.5)',
         '"lenet5-half": _lenet(batch_norm=False, width=0.4)',
-        {"distill", "quantize", "export"},
+        {"distill", "quantize", "export", "hops"},
     ),
-    ("dfkd/models/lenet.py", "flatten(1)", "flatten(-3)", {"teacher", "export", *TRAINING}),
+    ("dfkd/models/lenet.py", "flatten(1)", "flatten(-3)", {"teacher", "export", "hops", *TRAINING}),
     ("dfkd/training/health.py", "\nfrom torch import", "\nA = 1\nfrom torch import", TRAINING),
-    ("targets/bundle/verdict.py", "z * z / (2 *", "z * z / (3 *", {"validate"}),
+    ("targets/bundle/verdict.py", "z * z / (2 *", "z * z / (3 *", {"hops", "validate"}),
     ("targets/lint/error_rules.py", "scale.size == 1", "scale.size == 2", {"export"}),
     ("targets/catalogue/catalogue.json", '"name": "arm"', '"name": "armed"', {"compile"}),
     (
@@ -228,7 +228,8 @@ def test_run_reuses_all_steps_until_a_formula_changes(copy):
         quantize={"budget": {"steps": 2}, "overrides": tiny, "calibration_images": 16},
         gate={"rounds": 2, "generators": 1},
     )
-    steps = {"teacher", "distill", "quantize", "export", "probe", "compile", "validate"}
+    steps = {"teacher", "distill", "quantize", "export", "probe"}
+    steps |= {"hops", "compile", "validate"}
     assert run(copy) == steps
     for file, old, new in WITHOUT_EFFECT:
         edit(copy, file, old, new)

@@ -37,6 +37,8 @@ PHASES = {
     "probe generator 1": 2,
     "probes 1": 2_000,
     "probe labels": 2_000,
+    "hops": 3 * 2_000,
+    "hops: layers": 32,
     "compile local-cpu: parity": 4 * 256,
     "compile local-cpu: timing": 110,
     "validate local-cpu": 2 * 2_000,

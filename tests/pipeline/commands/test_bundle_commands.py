@@ -1,4 +1,7 @@
-"""The commands `validate` and `lint`."""
+"""The commands `validate`, `compare` and `lint`."""
+
+import json
+import shutil
 
 import numpy as np
 import onnx
@@ -72,6 +75,46 @@ class TestVerdict:
         )
         assert code == 1
         assert "no such file" in err
+
+
+class TestCompare:
+    @pytest.fixture
+    def bundles(self, same_bundle, tmp_path):
+        return same_bundle, shutil.copytree(same_bundle, tmp_path / "copy")
+
+    def test_runs_are_shown_side_by_side(self, run, bundles, tmp_path):
+        code, out, _ = run("compare", *bundles, store=tmp_path)
+        assert code == 0
+        lines = {line.split("│")[1].strip(): line for line in out.splitlines() if "│" in line}
+        assert lines["verdict"].count("pass") == 2
+        assert "98" in lines["agreement with the teacher"]
+        assert "All runs were judged on the same probes." in out
+
+    def test_json_is_printed_and_the_page_written(self, run, bundles, tmp_path):
+        page = tmp_path / "page.html"
+        code, out, _ = run("compare", *bundles, "--json", "--html", page, store=tmp_path)
+        assert code == 0
+        figures = json.loads(out)
+        assert [each["title"] for each in figures["runs"]] == ["same", "same (2)"]
+        text = page.read_text()
+        assert figures["runs"][0]["bundle"] in text
+        assert text.count("<svg") == 2
+        assert len(text) < 5e6
+
+    def test_one_bundle_is_refused(self, run, same_bundle, tmp_path):
+        code, _, err = run("compare", same_bundle, store=tmp_path)
+        assert (code, len(err.splitlines())) == (1, 1)
+        assert "give at least two to compare" in err
+
+    def test_damaged_bundle_and_missing_folder_are_refused(self, run, bundles, tmp_path):
+        page = tmp_path / "none" / "page.html"
+        code, _, err = run("compare", *bundles, "--html", page, store=tmp_path)
+        assert (code, len(err.splitlines())) == (1, 1)
+        assert "no folder" in err
+        (bundles[1] / "golden.npz").write_bytes(b"changed")
+        code, _, err = run("compare", *bundles, store=tmp_path)
+        assert (code, len(err.splitlines())) == (1, 1)
+        assert "golden.npz does not match its digest" in err
 
 
 class TestLint:

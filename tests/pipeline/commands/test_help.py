@@ -3,7 +3,7 @@
 import pytest
 
 COMMANDS = ["run", "check", "validate", "recipes", "releases", "fetch", "roll-back", "collect"]
-COMMANDS += ["score", "predict", "benchmark", "inspect"]
+COMMANDS += ["score", "predict", "benchmark", "inspect", "runs", "compare"]
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, "sign", "verify", "lint"])

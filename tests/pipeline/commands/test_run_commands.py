@@ -1,4 +1,4 @@
-"""The commands `run` and `recipes`."""
+"""The commands `run`, `recipes` and `runs`."""
 
 import json
 import signal
@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from pipeline.bundle.run_log import log_run
+from pipeline.store.store import Store
 from tests.support.command_line import run_process, start
 from tests.support.quick_run import write_run
 
@@ -22,6 +24,32 @@ def test_recipes_are_listed_and_shown(run, tmp_path):
     code, _, err = run("recipes", "pre-dfk", store=tmp_path)
     assert code == 1
     assert "'pre-dfkd'" in err
+
+
+def test_runs_of_a_store_are_listed_the_newest_first(run, tmp_path, same_bundle):
+    store = tmp_path / "store"
+    manifest = json.loads((same_bundle / "manifest.json").read_text())
+    for name in ("net", "[b]net"):
+        log_run(Store(str(store)), {**manifest, "name": name})
+    code, out, _ = run("runs", store=store)
+    assert code == 0
+    rows = [line for line in out.splitlines() if manifest["bundle"][:12] in line]
+    assert ["[b]net" in row for row in rows] == [True, False]
+    assert "pass" in rows[0]
+    code, out, _ = run("runs", "--json", store=store)
+    assert code == 0
+    listed = json.loads(out)
+    assert [each["name"] for each in listed] == ["[b]net", "net"]
+    assert listed[0]["agreement"] == manifest["verdict"]["agreement"]
+    int8 = manifest["targets"]["local-cpu"]["int8"]
+    assert listed[0]["targets"]["local-cpu"]["int8_bytes"] == int8["bytes"]
+
+
+def test_run_is_listed_after_it(run, same_bundle, quick_store):
+    manifest = json.loads((same_bundle / "manifest.json").read_text())
+    code, out, _ = run("runs", "--json", store=quick_store)
+    assert code == 0
+    assert manifest["bundle"] in [each["bundle"] for each in json.loads(out)]
 
 
 @pytest.mark.parametrize(
@@ -86,4 +114,4 @@ def test_second_run_reuses_every_step(run, tmp_path, quick_store):
     for name in ("first", "second"):
         code, _, err = run("run", run_file, "--output", tmp_path / name, store=quick_store)
         assert code == 2
-    assert err.count(": reused") == 7
+    assert err.count(": reused") == 8

@@ -127,6 +127,7 @@ def test_every_stage_of_the_run_has_an_estimate(config):
         "quantize",
         "probe",
         "export",
+        "hops",
         "compile local-cpu",
         "validate local-cpu",
     ]

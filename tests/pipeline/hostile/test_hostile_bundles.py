@@ -1,8 +1,9 @@
-"""`datafree-edge validate` on bundles with correct digests and wrong contents.
+"""`datafree-edge validate` and `compare` on bundles with correct digests and wrong contents.
 
-It succeeds or raises an InputError of one line.
+A command succeeds or raises an InputError of one line.
 """
 
+import html
 import io
 import json
 import shutil
@@ -14,13 +15,17 @@ import typer
 from hypothesis import example, given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from rich.console import Console
 
 from base.errors import InputError
 from base.file_digest import file_digest
+from pipeline.bundle.comparison import compare
+from pipeline.bundle.comparison_page import write_comparison
 from pipeline.bundle.opening import REQUIRED_KEYS
 from pipeline.commands.bundle_commands import validate
 from pipeline.releases.publishing import PublishResult, publish
 from pipeline.store.store import Store
+from tests.support.figures import make_manifest
 from tests.support.hostile_input import (
     FUZZ,
     FUZZ_TIMEOUT,
@@ -222,3 +227,43 @@ def test_probes_that_decompress_to_too_many_bytes_are_an_input_error(tmp_path, m
     assert len(content) < 10_000
     with pytest.raises(InputError, match="more than 1,000,000"):
         validate(written(tmp_path / "bundle", golden=content), None)
+
+
+COMPARED = {
+    **make_manifest(),
+    **{"files": {"golden.npz": "b" * 64}, "run": {"seed": 0}},
+    "hops": {
+        form: {"agreement": 0.9, "low": 0.8, "high": 1.0}
+        for form in ("float", "fake-quantized", "exported")
+    },
+}
+
+
+@FUZZ
+@given(mutated(json.dumps(COMPARED).encode()))
+def test_any_manifests_are_compared_or_refused(content):
+    def compared():
+        try:
+            document = json.loads(content)
+        except ValueError:
+            return
+        # `open_bundle` checks these.
+        if not isinstance(document, dict) or not isinstance(document.get("name"), str):
+            return
+        comparison = compare([document, COMPARED])
+        Console(file=io.StringIO()).print(comparison.table())
+        json.dumps(comparison.as_json())
+
+    succeeds_or_raises_one_line(compared)
+
+
+@pytest.mark.parametrize("name", ["$x_{$", "<script>alert(1)</script>", "[b]x"])
+def test_name_of_a_run_is_shown_as_it_is(tmp_path, name):
+    comparison = compare([{**COMPARED, "name": name}, COMPARED])
+    write_comparison(tmp_path / "page.html", comparison)
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert html.escape(name) in page
+    console = Console(file=io.StringIO(), width=500)
+    console.print(comparison.table())
+    assert name in console.file.getvalue()

@@ -13,6 +13,9 @@ from rich.console import Console
 
 from base.errors import InputError
 from dfkd.training.budget import Plan
+from pipeline.bundle.run_figures import run_figures
+from pipeline.bundle.run_log import log_run, logged_runs
+from pipeline.bundle.run_tables import runs_table
 from pipeline.chain import add_artifacts, chain, run_step, step_key
 from pipeline.commands.tables import UNLIMITED
 from pipeline.config.run_file import read_run_file
@@ -28,6 +31,7 @@ from pipeline.store.store import Store
 from pipeline.training.checkpoint import PARTS, Checkpoint, machine
 from pipeline.training.resumable_training import train
 from tests.pipeline.test_chain import Silent
+from tests.support.figures import make_manifest
 from tests.support.hostile_input import (
     ESCAPED,
     FUZZ,
@@ -157,6 +161,19 @@ def test_any_log_entries_are_handled(logged, stray):
             lambda: publish(store, made, json.loads(manifest)["bundle"]),
         ):
             succeeds_or_raises_one_line(action)
+
+
+LOGGED_RUN = run_figures(make_manifest()).as_json()
+
+
+@FUZZ
+@given(mutated(json.dumps({**LOGGED_RUN, "when": "20260101T000000.000000Z"}).encode()))
+def test_any_entries_of_runs_are_handled(content):
+    with sandbox() as root:
+        store = Store(str(root / "store"))
+        log_run(store, make_manifest())
+        (root / "store/logs/runs/net/2030.json").write_bytes(content)
+        succeeds_or_raises_one_line(lambda: shown(runs_table(logged_runs(store), "Runs")))
 
 
 @pytest.mark.parametrize("value", [{}, None])

@@ -162,7 +162,7 @@ def test_digest_of_a_step_covers_run_and_what_it_uses(package):
 def test_steps_cover_the_code_that_they_run_and_no_more():
     training = {"dfkd.training.loop", "pipeline.training.resumable_training"}
     assert training <= closure("pipeline.steps.distill")
-    for step in ("teacher", "export", "compile", "validate"):
+    for step in ("teacher", "export", "hops", "compile", "validate"):
         covered = closure(f"pipeline.steps.{step}")
         assert not [name for name in covered if name.startswith("dfkd.training")], step
         assert not [name for name in covered if name.startswith("pipeline.training")], step
