@@ -48,9 +48,8 @@ def shrunk(recipe: Recipe) -> Recipe:
     )
     synthesizer: Any = recipe.synthesizer
     if hasattr(synthesizer, "network"):
-        network = replace(synthesizer.network, width=4)
-        if hasattr(network, "latent"):
-            network = replace(network, latent=max(4, network.latent // 20))
+        latent = max(4, synthesizer.network.latent // 20)
+        network = replace(synthesizer.network, width=4, latent=latent)
         synthesizer = replace(synthesizer, network=network)
     if not synthesizer.draws_on_demand:
         synthesizer = replace(synthesizer, steps=min(synthesizer.steps, 3))

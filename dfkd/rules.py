@@ -1,6 +1,6 @@
 """Rules for combining parts of a recipe, without torch, so that checking a run file is fast."""
 
-from dfkd.composition import Composition, ImagePool, KeptGenerator, Log1p, MetaStep, VaeReplay
+from dfkd.composition import Composition, ImagePool, Log1p, MetaStep
 from dfkd.terms import TERMS
 
 
@@ -146,8 +146,6 @@ def _update(recipe: Composition) -> str | None:
 
 def _numbers(recipe: Composition) -> str | None:
     memory, batch = recipe.memory, recipe.schedule.batch
-    if isinstance(memory, VaeReplay) and not isinstance(recipe.synthesizer, KeptGenerator):
-        return "memory VaeReplay copies the layout of a KeptGenerator: use that synthesizer"
     if isinstance(memory, ImagePool) and memory.capacity < batch:
         return f"memory ({memory.capacity}) is smaller than a batch ({batch})"
     if getattr(memory, "capacity", 1) < 1:

@@ -61,8 +61,6 @@ class Setting:
 
 _NO_GENERATOR = "the recipe optimizes pixels without a generator"
 
-_NO_LATENT = "the recipe works without a generator of latent vectors"
-
 SETTINGS: dict[str, Setting] = {
     "batch": Setting(("schedule", "batch"), whole=True),
     "generator_steps": Setting(("schedule", "generator_steps"), whole=True, may_be_zero=True),
@@ -73,12 +71,12 @@ SETTINGS: dict[str, Setting] = {
     "rounds": Setting(("schedule", "rounds"), whole=True),
     "generator_lr": Setting(("generator", "lr"), whole=False),
     "student_lr": Setting(("student", "lr"), whole=False),
-    "latent": Setting(("synthesizer", "network", "latent"), True, _NO_LATENT),
+    "latent": Setting(("synthesizer", "network", "latent"), True, _NO_GENERATOR),
     "width": Setting(("synthesizer", "network", "width"), True, _NO_GENERATOR),
     "inner_steps": Setting(
         ("synthesizer", "steps"),
         True,
-        "the kept generator takes one step for each batch; set generator_steps instead",
+        "KeptGenerator takes one step for each batch; set generator_steps instead",
     ),
     "memory": Setting(
         ("memory", "capacity"), True, "the recipe's memory stores no images", may_be_zero=True

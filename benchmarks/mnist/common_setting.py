@@ -22,7 +22,6 @@ from dfkd.composition import (
     FreshGenerator,
     GeneratorNetwork,
     ImagePool,
-    ImageToImageGenerator,
     KeptGenerator,
     MetaGenerator,
     NoisyLayer,
@@ -103,8 +102,6 @@ def _change_synthesizer(synthesizer: AnySynthesizer) -> AnySynthesizer:
         return replace(synthesizer, network=GENERATOR, augment=augment)
     if isinstance(synthesizer, PixelOptimization | SoftLabelPixels):
         return replace(synthesizer, steps=PIXEL_STEPS, augment=augment)
-    if isinstance(synthesizer, ImageToImageGenerator):
-        return synthesizer
     steps = STEPS[type(synthesizer)]
     return replace(synthesizer, network=GENERATOR, steps=steps, augment=augment)
 

@@ -70,39 +70,6 @@ class KeptGenerator:
 
 
 @dataclass(frozen=True)
-class ImageToImageNetwork:
-    """The size of a generator that changes procedural images.
-
-    Attributes:
-        width: Channels of the hidden layers.
-        blocks: Number of residual blocks.
-        noise: Channels of normal noise beside each procedural image.
-    """
-
-    width: int = 32
-    blocks: int = 3
-    noise: int = 2
-
-
-@dataclass(frozen=True)
-class ImageToImageGenerator:
-    """A kept generator that changes procedural images (`dfkd.procedural`) instead of latents.
-
-    Attributes:
-        network: The size of the generator.
-        augment: See `Augment`.
-    """
-
-    network: ImageToImageNetwork = ImageToImageNetwork()
-    augment: Augment = "none"
-
-    steps: ClassVar[int] = 1
-    draws_on_demand: ClassVar[bool] = True
-    labelled_latents: ClassVar[bool] = False
-    labels: ClassVar[Labels] = None
-
-
-@dataclass(frozen=True)
 class FreshGenerator:
     """A new generator for each batch, optimized together with the latents (CMI).
 
@@ -218,7 +185,6 @@ class SoftLabelPixels:
 
 AnySynthesizer = (
     KeptGenerator
-    | ImageToImageGenerator
     | FreshGenerator
     | MetaGenerator
     | NoisyLayer
@@ -227,5 +193,4 @@ AnySynthesizer = (
 )
 """The source of new images.
 
-`KeptGenerator` and `ImageToImageGenerator` draw images at any time. All others make one batch at a
-time and add it to an image pool."""
+All except `KeptGenerator` make one batch at a time and add it to an image pool."""

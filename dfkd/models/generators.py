@@ -7,21 +7,19 @@ They must not be normalized a second time.
 
 import math
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from dfkd.composition.synthesis import Conditioning, GeneratorNetwork
 from dfkd.images import ImageSpec
-from dfkd.models.drawing_network import DrawingNetwork
 from dfkd.models.generator_layers import HEADS, TRUNKS, initialize_small
 
 BASE = 8
 """Largest height or width of the base grid."""
 
 
-class Generator(DrawingNetwork):
+class Generator(nn.Module):
     """A linear layer from latents (and class embeddings) to the base grid, then trunk and head.
 
     Args:
@@ -36,6 +34,7 @@ class Generator(DrawingNetwork):
         drawn: Height and width of the images before they are enlarged.
 
     Examples:
+        >>> import torch
         >>> spec = ImageSpec((3, 32, 32), mean=(0.5,) * 3, std=(0.5,) * 3)
         >>> generator = Generator(GeneratorNetwork(latent=16, width=8), spec, classes=10)
         >>> generator(torch.randn(4, 16)).shape
@@ -64,10 +63,6 @@ class Generator(DrawingNetwork):
         self.head = HEADS[network.head](spec)
         if network.spectral:
             _constrain(self.trunk)
-
-    def draw_latents(self, count: int, rng: torch.Generator) -> Tensor:
-        """Return standard normal latent vectors (count, latent), on the CPU."""
-        return torch.randn(count, self.latent, generator=rng)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Draw images.

@@ -38,20 +38,11 @@ class ProceduralImages:
             count: Number of images.
             rng: Random number generator on the CPU, for all draws.
         """
-        images = self.draw_square(count, rng)
+        canvas = Canvas(self.channels, self.side, rng, self._fields)
+        of_strokes = round(STROKES_SHARE * count)
+        images = torch.cat([strokes(canvas, of_strokes), leaves(canvas, count - of_strokes)])
+        images = images[torch.randperm(count, generator=rng)]
         if images.shape[2:] != (self.height, self.width):
             size = (self.height, self.width)
             images = F.interpolate(images, size=size, mode="bilinear", align_corners=False)
         return images
-
-    def draw_square(self, count: int, rng: torch.Generator) -> Tensor:
-        """Return images (count, C, side, side), of which `draw` makes those of the right size.
-
-        Args:
-            count: Number of images.
-            rng: Random number generator on the CPU, for all draws.
-        """
-        canvas = Canvas(self.channels, self.side, rng, self._fields)
-        of_strokes = round(STROKES_SHARE * count)
-        images = torch.cat([strokes(canvas, of_strokes), leaves(canvas, count - of_strokes)])
-        return images[torch.randperm(count, generator=rng)]

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from dfkd.composition import Composition, KeptGenerator, MetaGenerator
 from dfkd.images import ImageSpec
-from dfkd.models.drawing_network import DrawingNetwork
 from dfkd.models.generators import Generator
 from dfkd.optimizers import make_optimizer, set_rates
 from dfkd.synthesizers.protocol import GeneratedBatch, SynthesizerContext
@@ -24,7 +23,7 @@ def build_generator(
 
 def build(recipe: Composition, context: SynthesizerContext) -> "KeptGeneratorSynthesizer":
     """Return the synthesizer of a recipe."""
-    assert isinstance(context.generator, DrawingNetwork)
+    assert isinstance(context.generator, Generator)
     return KeptGeneratorSynthesizer(recipe, context.generator, context.classes, context.device)
 
 
@@ -39,7 +38,7 @@ class KeptGeneratorSynthesizer:
     """
 
     def __init__(
-        self, recipe: Composition, generator: DrawingNetwork, classes: int, device: torch.device
+        self, recipe: Composition, generator: Generator, classes: int, device: torch.device
     ) -> None:
         self.generator, self.classes, self.device = generator, classes, device
         self.frozen_norms = recipe.schedule.frozen_norms
@@ -48,8 +47,8 @@ class KeptGeneratorSynthesizer:
         self._latents, self._labels = torch.empty(0), None
 
     def draw_latents(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """Return latents (count, ...), and random labels for a conditional generator."""
-        latents = self.generator.draw_latents(count, rng).to(self.device)
+        """Return latents (count, latent), and random labels for a conditional generator."""
+        latents = torch.randn(count, self.generator.latent, generator=rng).to(self.device)
         if not self.generator.conditional:
             return latents, None
         return latents, torch.randint(self.classes, (count,), generator=rng).to(self.device)
@@ -90,7 +89,7 @@ class KeptGeneratorSynthesizer:
         if labels is None:
             latents, labels = self.draw_latents(count, rng)
         else:
-            latents = self.generator.draw_latents(count, rng).to(self.device)
+            latents = torch.randn(count, self.generator.latent, generator=rng).to(self.device)
             labels = labels.to(self.device)
         self.generator.train(not self.frozen_norms)
         return GeneratedBatch(self.generator(latents, labels), labels, latents)

@@ -9,7 +9,6 @@ from typing import Any
 from dfkd.composition import (
     AnySynthesizer,
     FreshGenerator,
-    ImageToImageGenerator,
     KeptGenerator,
     MetaGenerator,
     NoisyLayer,
@@ -40,24 +39,13 @@ class SynthesizerEntry:
         return (module_of(self.build), *self.networks)
 
 
-_GENERATOR = (
-    "dfkd.models.drawing_network",
-    "dfkd.models.generator_layers",
-    "dfkd.models.generators",
-)
-
-_PROCEDURAL = ("dfkd.procedural.canvas", "dfkd.procedural.drawings", "dfkd.procedural.images")
+_GENERATOR = ("dfkd.models.generator_layers", "dfkd.models.generators")
 
 SYNTHESIZERS: dict[type[AnySynthesizer], SynthesizerEntry] = {
     KeptGenerator: SynthesizerEntry(
         "dfkd.synthesizers.kept_generator:build",
         "dfkd.synthesizers.kept_generator:build_generator",
         _GENERATOR,
-    ),
-    ImageToImageGenerator: SynthesizerEntry(
-        "dfkd.synthesizers.kept_generator:build",
-        "dfkd.models.image_to_image:build_generator",
-        ("dfkd.models.image_to_image", *_PROCEDURAL, *_GENERATOR),
     ),
     FreshGenerator: SynthesizerEntry(
         "dfkd.synthesizers.fresh_generator:build",

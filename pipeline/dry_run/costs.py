@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dfkd.composition import ImagePool
 from dfkd.memory.pool import MAX_POOL_BYTES
-from dfkd.models.drawing_network import DrawingNetwork
+from dfkd.models.generators import Generator
 from dfkd.models.precision import fast_layout
 from dfkd.recipe import Recipe
 from dfkd.training.budget import (
@@ -176,10 +176,10 @@ class TrainingCosts:
         """Return time and memory of a recipe's generator; zero if the recipe optimises pixels."""
         spec, classes = image_spec(self.config.input), self.config.teacher.classes
         generator = build_generator(recipe, spec, classes)
-        if not isinstance(generator, DrawingNetwork):
+        if not isinstance(generator, Generator):
             return PassTimes(0.0, 0.0, 0)
         count = min(len(trial_images(self.config)), recipe.schedule.batch)
-        latents = generator.draw_latents(count, torch.Generator()).to(self.device)
+        latents = torch.randn(count, generator.latent, device=self.device)
         labels = torch.zeros(count, dtype=torch.long, device=self.device)
         given = labels if generator.conditional else None
         drawing = _Drawing(generator, given).to(self.device)
@@ -191,7 +191,7 @@ class TrainingCosts:
 class _Drawing(nn.Module):
     """A generator as a function of its latents."""
 
-    def __init__(self, generator: DrawingNetwork, labels: Tensor | None) -> None:
+    def __init__(self, generator: Generator, labels: Tensor | None) -> None:
         super().__init__()
         self.generator, self.labels = generator, labels
 

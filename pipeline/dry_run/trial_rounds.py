@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from base.errors import InputError, first_line
-from dfkd.composition import ImageToImageGenerator, KeptGenerator
+from dfkd.composition import KeptGenerator
 from dfkd.recipe import Recipe, RecipeError
 from dfkd.training.budget import Plan
 from dfkd.training.loop import DivergedError, build_generator
@@ -73,7 +73,7 @@ def trial_recipe(recipe: Recipe, batch: int) -> Recipe:
     """
     schedule = recipe.schedule
     synthesizer = recipe.synthesizer
-    if not isinstance(synthesizer, KeptGenerator | ImageToImageGenerator):
+    if not isinstance(synthesizer, KeptGenerator):
         synthesizer = replace(synthesizer, steps=1)
     while True:
         small = replace(

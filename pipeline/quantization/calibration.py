@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from base.notify import Advance, ignore
 from dfkd.memory.pool import PoolMemory
-from dfkd.models.drawing_network import DrawingNetwork
+from dfkd.models.generators import Generator
 from dfkd.training.budget import Plan
 from pipeline.config.chosen_recipes import zeroq_recipe
 from pipeline.config.schema import RunConfig
@@ -29,7 +29,7 @@ COMPARISON_IMAGES = 256
 """Number of images on which adjustments are compared; fewer if they exceed `MAX_DRAWN_VALUES`."""
 
 
-def draw_images(generator: DrawingNetwork, config: RunConfig, advance: Advance = ignore) -> Tensor:
+def draw_images(generator: Generator, config: RunConfig, advance: Advance = ignore) -> Tensor:
     """Draw calibration images from a generator, in several batches if they are large.
 
     The generator is in train mode, as it is while the student is fine-tuned.
@@ -46,7 +46,7 @@ def draw_images(generator: DrawingNetwork, config: RunConfig, advance: Advance =
     return _draw(generator, config, count, CALIBRATION_SEED, advance)
 
 
-def draw_comparison_images(generator: DrawingNetwork, config: RunConfig) -> Tensor:
+def draw_comparison_images(generator: Generator, config: RunConfig) -> Tensor:
     """Draw one batch of images that were not used for calibration, to compare logits on.
 
     Latents and labels have another seed than those of `draw_images`. The generator is not changed,
@@ -65,11 +65,11 @@ def draw_comparison_images(generator: DrawingNetwork, config: RunConfig) -> Tens
 
 @torch.no_grad()
 def _draw(
-    generator: DrawingNetwork, config: RunConfig, count: int, seed: int, advance: Advance = ignore
+    generator: Generator, config: RunConfig, count: int, seed: int, advance: Advance = ignore
 ) -> Tensor:
     rng = torch.Generator().manual_seed(config.seed + seed)
     device, size = next(generator.parameters()).device, _batch_size(config)
-    latents = generator.draw_latents(count, rng).to(device)
+    latents = torch.randn(count, generator.latent, generator=rng).to(device)
     labels = None
     if generator.conditional:
         labels = torch.randint(config.teacher.classes, (count,), generator=rng).to(device)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from base.notify import Advance
 from dfkd.composition import Adam
-from dfkd.models.drawing_network import DrawingNetwork
+from dfkd.models.generators import Generator
 from dfkd.recipe import Recipe
 from dfkd.training.budget import for_student_steps
 from dfkd.training.loop import build_generator
@@ -91,7 +91,7 @@ def _prepared(
     student: nn.Module,
     scheme: Scheme,
     images: Tensor,
-    generator: DrawingNetwork | None,
+    generator: Generator | None,
     notes: dict[str, Any],
 ) -> FixedForm:
     """Return the fake-quantized student, adjusted if the run file asks for it.
@@ -115,7 +115,7 @@ def _prepared(
 
 
 def _adjuster(
-    context: StepContext, images: Tensor, generator: DrawingNetwork, advance: Advance
+    context: StepContext, images: Tensor, generator: Generator, advance: Advance
 ) -> Adjuster:
     config = context.config
     comparison = draw_comparison_images(generator, config)
@@ -141,11 +141,11 @@ def _frozen_copy(student: nn.Module) -> nn.Module:
     return copy.deepcopy(student).requires_grad_(False)
 
 
-def _open_generator(context: StepContext, recipe: Recipe) -> DrawingNetwork:
+def _open_generator(context: StepContext, recipe: Recipe) -> Generator:
     """Load the generator that trained the student, or the newly trained one."""
     config = context.config
     generator = build_generator(recipe, image_spec(config.input), config.teacher.classes)
-    assert isinstance(generator, DrawingNetwork)
+    assert isinstance(generator, Generator)
     role = GENERATOR if GENERATOR in context.inputs else FRESH_GENERATOR
     generator.load_state_dict(load_file(context.inputs[role]))
     return generator.to(chosen_device(config))
@@ -155,7 +155,7 @@ def _fine_tune(
     context: StepContext,
     recipe: Recipe,
     teacher: nn.Module,
-    generator: DrawingNetwork | None,
+    generator: Generator | None,
     prepared: nn.Module,
 ) -> dict[str, Any]:
     config = context.config

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from base.errors import InputError
 from base.notify import Advance
 from dfkd.images import ImageSpec
-from dfkd.models.drawing_network import DrawingNetwork
+from dfkd.models.generators import Generator
 from dfkd.synthesizers.kept_generator import KeptGeneratorSynthesizer
 from dfkd.training.budget import Plan
 from dfkd.training.loop import Loop, build_generator
@@ -49,7 +49,7 @@ def draw_probes(context: StepContext) -> tuple[Golden, dict[str, Any]]:
         seed = config.seed + HELD_OUT_SEED + index
         torch.manual_seed(seed)
         generator = build_generator(recipe, spec, classes)
-        assert isinstance(generator, DrawingNetwork)
+        assert isinstance(generator, Generator)
         notes["gate"] = {
             "rounds": rounds,
             "batch": recipe.schedule.batch,

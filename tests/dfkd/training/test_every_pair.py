@@ -23,8 +23,6 @@ from dfkd.composition import (
     ExpIncrement,
     FreshGenerator,
     GeneratorNetwork,
-    ImageToImageGenerator,
-    ImageToImageNetwork,
     ImagePool,
     KeptGenerator,
     Log1p,
@@ -57,7 +55,6 @@ BASE = Recipe(
 POOL = ImagePool(capacity=16, share=0.5)
 SYNTHESIZERS = (
     KeptGenerator(NETWORK),
-    ImageToImageGenerator(ImageToImageNetwork(width=4, blocks=1)),
     FreshGenerator(NETWORK, steps=2, latent_lr=0.01),
     MetaGenerator(NETWORK, steps=2, latent_lr=0.01),
     NoisyLayer(NETWORK, steps=2),
@@ -140,8 +137,7 @@ def term(name):
             parts = synthesizer(SoftLabelPixels(steps=2)).put(parts)
         chosen = parts["synthesizer"]
         needs_classes = name in LABELLED and chosen.labels is None
-        needs_classes = needs_classes or name == "mode-seeking"
-        if needs_classes and hasattr(chosen, "conditioning"):
+        if needs_classes or (name == "mode-seeking" and hasattr(chosen, "conditioning")):
             parts["synthesizer"] = replace(chosen, conditioning="product")
         return parts
 
@@ -280,7 +276,7 @@ def covering_recipes():
 
 COVERING = covering_recipes()
 
-PER_BATCH = [type(one).__name__ for one in SYNTHESIZERS[2:]]
+PER_BATCH = [type(one).__name__ for one in SYNTHESIZERS[1:]]
 ONLY_WITH_A_KEPT_GENERATOR = (
     *(f"memory {label(one)}" for one in MEMORIES if one != POOL),
     "selection clean-mixture",
@@ -291,18 +287,10 @@ INCOMPATIBLE = {
     *((f"synthesizer {kind}", other) for kind in PER_BATCH for other in ONLY_WITH_A_KEPT_GENERATOR),
     *(
         (f"synthesizer {kind}", "term soft-label")
-        for kind in ("KeptGenerator", "ImageToImageGenerator", *PER_BATCH)
+        for kind in ("KeptGenerator", *PER_BATCH)
         if kind != "SoftLabelPixels"
     ),
     *(("synthesizer SoftLabelPixels", f"term {name}") for name in LABELLED),
-    *(
-        ("synthesizer ImageToImageGenerator", other)
-        for other in (
-            *(f"term {name}" for name in LABELLED),
-            "term mode-seeking",
-            "memory VaeReplay",
-        )
-    ),
     *(("term soft-label", other) for other in ONLY_WITH_A_KEPT_GENERATOR),
     ("term inter-sample", "selection clean-mixture"),
     ("term contrast", "selection clean-mixture"),
