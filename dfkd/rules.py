@@ -108,24 +108,24 @@ def _fresh_batches(recipe: Composition) -> str | None:
         )
     if schedule.shares_a_batch and schedule.generator_steps == 0:
         return f"fresh = {schedule.fresh} needs a generator step: set generator_steps to 1 or more"
-    if schedule.shares_a_batch and schedule.procedural_batches:
-        return f"fresh = {schedule.fresh} uses no other batch: set procedural_batches to 0"
-    if schedule.new_batches > schedule.student_steps:
+    if schedule.fresh_batches > schedule.student_steps:
         return (
-            f"fresh_batches + procedural_batches ({schedule.new_batches}) exceeds student_steps "
+            f"fresh_batches ({schedule.fresh_batches}) exceeds student_steps "
             f"({schedule.student_steps}): some batches would not be used"
         )
+    if schedule.procedural_batches and not isinstance(recipe.memory, ImagePool):
+        return "procedural images are replayed from an image pool: set memory to ImagePool"
     if recipe.memory is None and _steps_without_fresh_batch(recipe):
         return (
             "without memory every student step needs a fresh batch: "
-            "set memory, or fresh_batches + procedural_batches = student_steps"
+            "set memory, or fresh_batches = student_steps"
         )
     return None
 
 
 def _steps_without_fresh_batch(recipe: Composition) -> bool:
     schedule = recipe.schedule
-    return not schedule.shares_a_batch and schedule.new_batches < schedule.student_steps
+    return not schedule.shares_a_batch and schedule.fresh_batches < schedule.student_steps
 
 
 def _update(recipe: Composition) -> str | None:

@@ -17,8 +17,8 @@ class Schedule:
         fresh_batches: New batches in a round. Each of the first student steps uses one of them; the
             other student steps use only replayed images.
         student_steps: Student steps in a round.
-        procedural_batches: Batches of procedural images (`dfkd.procedural`) in a round, used and
-            stored like new batches.
+        procedural_batches: Batches of procedural images (`dfkd.procedural`) that are added to the
+            image pool in each round.
         warmup_rounds: Additional rounds at the start, which train the generator without the
             student. Each has one generator step (or batch). Their number is scaled with the length
             of the run.
@@ -46,6 +46,6 @@ class Schedule:
         return self.fresh in ("same-latents", "generator-batch")
 
     @property
-    def new_batches(self) -> int:
-        """Number of student steps in a round that use a new batch."""
-        return self.fresh_batches + self.procedural_batches
+    def stored_batches(self) -> int:
+        """Number of batches that a round adds to the image pool."""
+        return max(self.fresh_batches, self.generator_steps) + self.procedural_batches

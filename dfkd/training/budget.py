@@ -106,7 +106,6 @@ def student_images_per_round(recipe: Composition) -> int:
     schedule = recipe.schedule
     new = schedule.student_steps if schedule.shares_a_batch else schedule.fresh_batches
     images = schedule.student_steps * recipe.replayed + new * schedule.batch * recipe.views
-    images += schedule.procedural_batches * schedule.batch
     if any(TERMS[term.name].needs_student for term in recipe.terms):
         made = schedule.batch * recipe.views * recipe.synthesizer.steps
         images += schedule.generator_steps * made

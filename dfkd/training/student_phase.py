@@ -157,8 +157,8 @@ class StudentPhase:
         else:
             assert isinstance(self.synthesizer, KeptGeneratorSynthesizer)
             batches = [self._drawn(self.synthesizer) for _ in range(schedule.fresh_batches)]
-        batches += [self._procedural_batch() for _ in range(schedule.procedural_batches)]
-        for batch in batches:
+        procedural = [self._procedural_batch() for _ in range(schedule.procedural_batches)]
+        for batch in (*batches, *procedural):
             if self.memory is not None:
                 self.memory.store(batch)
         return batches

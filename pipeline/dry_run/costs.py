@@ -167,7 +167,7 @@ class TrainingCosts:
         image = 2 * math.prod(self.config.input.shape)
         pool = 0
         if isinstance(recipe.memory, ImagePool):
-            batches = max(recipe.schedule.new_batches, recipe.schedule.generator_steps)
+            batches = recipe.schedule.stored_batches
             stored = min(recipe.memory.capacity, plan.rounds * batches * recipe.schedule.batch)
             pool = min(MAX_POOL_BYTES, stored * image)
         return max(making, learning) + pool

@@ -46,6 +46,7 @@ def shrunk(recipe, batch=16, **schedule):
         "batch": batch,
         "student_steps": min(4, counts.student_steps),
         "fresh_batches": min(4, counts.fresh_batches),
+        "procedural_batches": min(1, counts.procedural_batches),
     }
     return replace(
         recipe,
@@ -71,7 +72,7 @@ def _smaller_memory(memory, capacity):
     return replace(memory, latent=8) if isinstance(memory, VaeReplay) else memory
 
 
-SMALL = shrunk(HOUSE, batch=8, fresh_batches=2, student_steps=3)
+SMALL = shrunk(HOUSE, batch=8, fresh_batches=2, procedural_batches=0, student_steps=3)
 
 
 def make_teacher(name="lenet5-bn", sharpness=1.0):

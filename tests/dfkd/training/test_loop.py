@@ -11,7 +11,7 @@ from dfkd.recipe import RecipeError
 from dfkd.recipes import RECIPES
 from dfkd.recipes.held_out import HELD_OUT
 from dfkd.terms import ADVERSARIES
-from dfkd.training.budget import Plan
+from dfkd.training.budget import Plan, passes_per_round
 from dfkd.training.loop import Loop, build_generator
 from dfkd.training.round_report import SHARES
 from tests.support.tiny import (
@@ -104,6 +104,23 @@ def test_loop_counts_rounds_and_phases():
     assert "adversary" in rounds[2].losses
     assert "student" not in rounds[0].losses
     assert sum(rounds[-1].histogram) == 4, "the half that is not blended"
+
+
+def test_pool_holds_new_and_procedural_images_with_the_teachers_answers():
+    recipe = SMALL.overridden({"procedural_batches": 3})
+    loop = make_loop(recipe, Plan(0, 2))
+    loop.run()
+
+    pool = loop.memory
+    assert pool.count == min(pool.capacity, 2 * (2 + 3) * 8)
+    answers = loop._teacher.plain_pass(pool.images).logits
+    torch.testing.assert_close(pool._logits[: pool.count], answers, atol=1e-2, rtol=1e-2)
+    assert loop.counts.teacher_passes == cost_of(recipe, 2) + len(answers)
+    assert loop.counts.images == 2 * (8 + 2 * 8), "procedural images are not the generator's"
+
+
+def cost_of(recipe, rounds):
+    return rounds * passes_per_round(recipe, warm=False)
 
 
 def test_several_generator_steps_are_counted():
