@@ -6,6 +6,7 @@ that stay in the cache, which is several times as fast and needs no compiler.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from nncf.torch.quantization import quantize_functions
@@ -54,10 +55,10 @@ def quantize(values: Tensor, low: Tensor, width: Tensor, levels: int) -> Tensor:
         >>> quantize(torch.tensor([-5.0, 0.5, 1.6]), torch.tensor(-2.0), torch.tensor(3.0), 4)
         tensor([-2.,  0.,  1.])
     """
-    output = torch.empty_like(values)
-    high, step = low + width, width / (levels - 1)
+    output, step = torch.empty_like(values), width / (levels - 1)
+    ends = _ends(low, low + width)
     for part, result in _parts(width, values, output):
-        _clip(part, low, high, result).div_(step).round_().mul_(step)
+        torch.clamp(part, *ends, out=result).div_(step).round_().mul_(step)
     return output
 
 
@@ -91,26 +92,29 @@ def gradients(
     """
     of_values, of_scale = torch.empty_like(values), torch.zeros_like(width)
     high, step = low + width, width / (levels - 1)
+    ends = _ends(low, high)
     for part, incoming, inside in _parts(width, values, gradient, of_values):
-        _clip(part, low, high, inside).eq_(part).mul_(incoming)
-        quantized = _clip(part, low, high).div_(step).round_().mul_(step)
+        torch.clamp(part, *ends, out=inside).eq_(part).mul_(incoming)
+        quantized = torch.clamp(part, *ends).div_(step).round_().mul_(step)
         outside = (incoming - inside).mul_(quantized)
         of_scale += outside.sum_to_size(width.shape) / high
         of_scale += quantized.sub_(part).mul_(inside).sum_to_size(width.shape) / width
     return of_values, None, of_scale
 
 
-def _clip(values: Tensor, low: Tensor, high: Tensor, out: Tensor | None = None) -> Tensor:
-    # torch.clamp is slower on a CPU if its limits are tensors.
-    return torch.maximum(torch.minimum(values, high), low, out=out)
+def _is_split(ends: Tensor) -> bool:
+    """Whether to compute in parts. On a GPU, each part would need its own launches."""
+    return ends.numel() == 1 and ends.device.type == "cpu"
 
 
-def _parts(width: Tensor, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Yield parts of tensors of the same shape, as views along the first axis.
+def _ends(low: Tensor, high: Tensor) -> tuple[Any, Any]:
+    """Return the ends of a range. On a CPU, clamping to numbers is faster than to tensors."""
+    return (low.item(), high.item()) if _is_split(low) else (low, high)
 
-    A GPU gets whole tensors, because each part would need its own launches.
-    """
+
+def _parts(ends: Tensor, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield parts of tensors of the same shape, as views along the first axis."""
     rows = len(tensors[0])
-    if width.numel() == 1 and tensors[0].device.type == "cpu":
+    if _is_split(ends):
         rows = max(1, rows * PART // max(1, tensors[0].numel()))
     return zip(*(tensor.split(rows) for tensor in tensors), strict=True)

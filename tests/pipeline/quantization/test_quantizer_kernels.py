@@ -91,7 +91,10 @@ def test_values_and_gradients_are_those_of_nncf_formulas(case):
     actual = gradients(upstream, values, low, width, levels, lowest, highest, False)
     step = scales.max() / highest
     torch.testing.assert_close(
-        quantize(values, low, width, levels).double(), torch.tensor(exact), atol=step / 1e4, rtol=1e-5
+        quantize(values, low, width, levels).double(),
+        torch.tensor(exact),
+        atol=step / 1e4,
+        rtol=1e-5,
     )
     torch.testing.assert_close(actual[0].double(), torch.tensor(expected[0]))
     of_scale = torch.tensor(expected[2]).reshape(scales.shape)
