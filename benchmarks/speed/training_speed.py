@@ -11,11 +11,13 @@ import copy
 import json
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
 import typer
+from nncf.torch.quantization import quantize_functions
 from torch import nn
 
 from benchmarks.job_queue import Row
@@ -29,6 +31,7 @@ from dfkd.recipes.house import HOUSE
 from dfkd.recipes.house_quantize import HOUSE_QUANTIZE
 from dfkd.training.loop import Loop, Plan, Round, build_generator
 from pipeline.quantization.fake_quantizers import prepare
+from pipeline.quantization.quantizer_kernels import TorchKernels
 from pipeline.quantization.scheme import Scheme
 
 
@@ -93,8 +96,8 @@ def measure(case: Case, repeats: int) -> Row:
     """Return the row of a training."""
     times: dict[str, list[float]] = {"float32": [], "bfloat16": []}
     for _ in range(repeats):
-        times["float32"].append(_seconds(case, fast=False))
-        times["bfloat16"].append(_seconds(case, fast=True))
+        times["float32"].append(training_seconds(case, fast=False))
+        times["bfloat16"].append(training_seconds(case, fast=True))
     return {
         "training": case.name,
         **{name: [round(value, 2) for value in values] for name, values in times.items()},
@@ -108,12 +111,25 @@ def _spec(case: Case) -> ImageSpec:
     return ImageSpec((channels, 32, 32), (0.5,) * channels, (0.25,) * channels)
 
 
-def _seconds(case: Case, fast: bool) -> float:
-    """Return the time of 1,000 student steps."""
+def training_seconds(
+    case: Case,
+    fast: bool,
+    kernels: object = TorchKernels,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Return the time of 1,000 student steps.
+
+    Args:
+        case: The training.
+        fast: Whether to use bfloat16 in channels_last, except for a fake-quantized student.
+        kernels: What a fake-quantized student computes with: `TorchKernels` or NNCF's extension.
+        clock: Returns seconds.
+    """
     spec = _spec(case)
     torch.manual_seed(0)
     teacher = build(case.teacher, spec, 10).eval().requires_grad_(False)
     student = _student(case, teacher, spec)
+    quantize_functions.QuantizedFunctionsCPU = kernels
     generator = build_generator(case.recipe, spec, 10)
     assert generator is not None
     precision = torch.bfloat16 if fast else torch.float32
@@ -140,7 +156,7 @@ def _seconds(case: Case, fast: bool) -> float:
     ends: list[float] = []
 
     def report(_: Round) -> None:
-        ends.append(time.perf_counter())
+        ends.append(clock())
 
     loop.run(report)
     return 1_000 * (ends[-1] - ends[0]) / (case.rounds * case.recipe.schedule.student_steps)

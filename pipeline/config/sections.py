@@ -80,7 +80,6 @@ class QuantizeSection(Section):
             "gdfq" and "adadfq", which stay as published. "off" does none of these.
         weight_range: "half" keeps int8 weights between -64 and 64, for CPUs whose int8 kernels
             saturate (x86 without VNNI); "auto" uses half if one of the targets is such a CPU.
-        kernels: "compiled" needs a compiler (nvcc on CUDA); "reference" needs none and is slower.
     """
 
     method: Literal[
@@ -97,7 +96,14 @@ class QuantizeSection(Section):
     calibration_images: Count = 1_024
     adjust: Literal["auto", "off"] = "auto"
     weight_range: Literal["auto", "full", "half"] = "auto"
-    kernels: Literal["compiled", "reference"] = "compiled"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_kernels(cls, section: object) -> object:
+        """Accept the key `kernels` of older run files and bundles, which has no effect any more."""
+        if not isinstance(section, dict):
+            return section
+        return {key: value for key, value in section.items() if key != "kernels"}
 
     @field_validator("adjust", mode="before")
     @classmethod

@@ -1,7 +1,7 @@
 """Execute every part of a run once, on very few images, and report the results."""
 
 import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any
 
@@ -27,7 +27,6 @@ from pipeline.input_checks.input_warnings import input_warnings
 from pipeline.quantization.bias_snapping import snap_biases
 from pipeline.quantization.fake_quantizers import add_quantizers
 from pipeline.quantization.quantize_student import make_scheme
-from pipeline.quantization.quantizer_kernels import check_compiler
 from pipeline.reporter import Reporter, counting
 from pipeline.teachers.network_checks import Networks, check_networks
 from pipeline.teachers.networks import image_spec
@@ -103,10 +102,7 @@ def _dry_run(config: RunConfig, advance: Advance) -> DryRun:
         # Distillation uses train mode, in which a network may return other outputs.
         copy_with_plain_weights(student).to(device).train()(images[:2])
     advance(1)
-    if config.quantize.kernels == "compiled":
-        check_compiler(device)
-    # Building the compiled kernels takes a minute; the reference kernels compute the same.
-    scheme = replace(make_scheme(config, half_range=half_range(config)), kernels="reference")
+    scheme = make_scheme(config, half_range=half_range(config))
     started = perf_counter()
     root = fixed_form(student.to(device), images[:2])
     prepared = copy.deepcopy(root)

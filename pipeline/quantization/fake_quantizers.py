@@ -20,7 +20,7 @@ from torch.ao.quantization import FakeQuantize, MinMaxObserver, PerChannelMinMax
 from base.notify import Advance, ignore
 from dfkd.models.state_dicts import load_state
 from pipeline.quantization.placement import Placement, place
-from pipeline.quantization.quantizer_kernels import use_kernels
+from pipeline.quantization.quantizer_kernels import use_torch_kernels
 from pipeline.quantization.ranges import activation_top, measure, weight_tops
 from pipeline.quantization.scheme import Scheme
 from pipeline.quantization.squared_error_ranges import squared_error_tops
@@ -45,7 +45,7 @@ def prepare(
         advance: Receives the number of images after each batch of a calibration pass.
 
     Raises:
-        InputError: If the quantizer kernels cannot be built, or if the network cannot be traced.
+        InputError: If the network cannot be traced.
     """
     root = fixed_form(network, calibration[:2])
     add_quantizers(root, calibration, scheme, advance)
@@ -56,8 +56,7 @@ def add_quantizers(
     root: FixedForm, calibration: Tensor, scheme: Scheme, advance: Advance = ignore
 ) -> None:
     """Add calibrated fake-quantizers to a network. Arguments and errors as for `prepare`."""
-    with quiet():
-        use_kernels(calibration.device, scheme.kernels)
+    use_torch_kernels()
     placement = place(FunctionGraph(root, calibration[:2]), scheme)
     _register(root, placement, scheme, calibration.split(CALIBRATION_BATCH), advance)
 
@@ -170,6 +169,7 @@ def restore(
         description: The result of `describe` for the prepared network.
         state: The state dict of the prepared network.
     """
+    use_torch_kernels()
     root = fixed_form(network, example)
     with quiet():
         nncf.torch.load_from_config(root, description)

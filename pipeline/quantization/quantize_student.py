@@ -27,7 +27,6 @@ from pipeline.quantization.calibration import (
 )
 from pipeline.quantization.fake_quantizers import describe, prepare
 from pipeline.quantization.learned_ranges import logarithmic_ranges
-from pipeline.quantization.quantizer_kernels import use_kernels
 from pipeline.quantization.scheme import Scheme
 from pipeline.reporter import counting
 from pipeline.roles import FRESH_GENERATOR, GENERATOR, QUANTIZED, QUANTIZERS
@@ -36,7 +35,6 @@ from pipeline.teachers.network_checks import check_student
 from pipeline.teachers.networks import image_spec
 from pipeline.teachers.step_inputs import cpu_state, open_student, open_teacher
 from pipeline.tracing.fixed_form import FixedForm
-from pipeline.tracing.quiet import quiet
 from pipeline.training.resumable_training import chosen_device, make_loop, train
 
 
@@ -55,8 +53,6 @@ def quantize_student(context: StepContext) -> StepResult:
     recipe = fine_tuning_recipe(config)
     teacher = open_teacher(context, device)
     student = open_student(context).to(device)
-    with counting(context.reporter, "quantize: kernels", 1), quiet():
-        use_kernels(device, section.kernels)
     check_student(config, student)
     torch.manual_seed(config.seed)
     notes: dict[str, Any] = {}
@@ -133,7 +129,6 @@ def make_scheme(config: RunConfig, *, half_range: bool) -> Scheme:
         edge_bits=section.edge_bits,
         half_range=half_range and section.exported,
         float_layers=() if section.float_layers == "auto" else section.float_layers,
-        kernels=section.kernels,
     )
 
 

@@ -1,109 +1,120 @@
-"""Select the kernels of NNCF's fake-quantizers: compiled ones, or plain torch operations.
+"""Compute NNCF's fake-quantizers with torch's own operators.
 
-NNCF compiles a C++ extension on first use. If that fails on a CPU, NNCF only logs a line and uses
-slow Python operations; on CUDA it fails later, with an unrelated error. This module raises
-InputError in both cases.
+NNCF compiles a C++ or CUDA extension on first use, which needs a compiler. On a CPU its kernels
+read and write whole tensors about 20 times. The functions here compute the same formulas on parts
+that stay in the cache, which is several times as fast and needs no compiler.
 """
 
-import os
-import shutil
-import sys
-import sysconfig
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import nncf
 import torch
-from nncf.torch.extensions import ExtensionLoaderTimeoutException
-from nncf.torch.quantization import extensions, quantize_functions
-from nncf.torch.quantization.reference import ReferenceQuantizedFunctions, torch_executor
+from nncf.torch.quantization import quantize_functions
+from torch import Tensor
 
-from base.errors import InputError
-from base.file_lock import file_lock
-from pipeline.quantization.scheme import Kernels
+PART = 2**17
+"""Number of values of a part. Of three float32 tensors, parts of this size fit in the L2 cache."""
 
-KERNEL_BUILD_TIMEOUT_S = 300
-"""Time limit of the one-time build of NNCF's kernels."""
+Kernel = Callable[..., Tensor | tuple[Tensor, None, Tensor]]
 
 
-NO_COMPILER = (
-    "NNCF's quantizer kernels could not be built: install a C++ compiler and Python's headers (on "
-    "Debian: g++ python3-dev), or set quantize.kernels: reference, which is slower"
-)
+class TorchKernels:
+    """The functions `quantize` and `gradients`, with the interface of NNCF's extensions."""
 
-NO_NVCC = (
-    "NNCF's quantizer kernels for CUDA could not be built: install CUDA's compiler (nvcc), or set "
-    "quantize.kernels: reference, which is slower"
-)
-
-
-class _ReferenceKernels:
-    """NNCF's reference operations with the interface of its compiled extension."""
-
-    def get(self, name: str) -> Callable[..., Any]:
-        operations: dict[str, Callable[..., Any]] = {
-            "Quantize_forward": torch_executor.forward,
-            "Quantize_backward": torch_executor.backward,
+    @staticmethod
+    def get(name: str) -> Kernel:
+        """Return the function that NNCF calls by this name."""
+        kernels: dict[str, Kernel] = {
+            "Quantize_forward": quantize,
+            "Quantize_backward": gradients,
         }
-        return operations[name]
+        return kernels[name]
 
 
-def use_kernels(device: torch.device, kernels: Kernels) -> None:
-    """Set the kernels of all fake-quantizers of this process.
+def use_torch_kernels() -> None:
+    """Let all fake-quantizers of this process use the functions of this module."""
+    quantize_functions.QuantizedFunctionsCPU = TorchKernels
+    quantize_functions.QuantizedFunctionsCUDA = TorchKernels
+
+
+def quantize(values: Tensor, low: Tensor, width: Tensor, levels: int) -> Tensor:
+    """Clip values to a range and round them to its levels, half to even.
+
+    Zero is one of the levels.
 
     Args:
-        device: The device that the quantizers run on.
-        kernels: "compiled" or "reference". Compiled kernels are built now if they do not exist yet.
+        values: A tensor of any shape.
+        low: The range's lower end, at most 0: one value, or a shape that broadcasts to `values`.
+        width: The range's upper end minus `low`; same shape.
+        levels: Number of levels, both ends included.
 
-    Raises:
-        InputError: If compiled kernels are requested and cannot be built.
+    Returns:
+        A tensor of the same shape.
+
+    Example:
+        >>> quantize(torch.tensor([-5.0, 0.5, 1.6]), torch.tensor(-2.0), torch.tensor(3.0), 4)
+        tensor([-2.,  0.,  1.])
     """
-    name = "QuantizedFunctionsCUDA" if device.type == "cuda" else "QuantizedFunctionsCPU"
-    if kernels == "reference":
-        setattr(quantize_functions, name, _ReferenceKernels())
-        return
-    setattr(quantize_functions, name, getattr(extensions, name))
-    os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", str(KERNEL_BUILD_TIMEOUT_S))
-    # The build calls ninja, which pip installs beside this Python. This folder must be first on
-    # PATH: two versions of ninja cannot read each other's logs, and both would rebuild.
-    beside_python = str(Path(sys.executable).parent)
-    if not os.environ.get("PATH", "").startswith(beside_python + os.pathsep):
-        os.environ["PATH"] = os.pathsep.join([beside_python, os.environ.get("PATH", "")])
-    folder = Path(getattr(extensions, f"{name}Loader").get_build_dir())
-    folder.mkdir(parents=True, exist_ok=True)
-    with file_lock(folder.with_name(f"{folder.name}.building"), lambda: None):
-        # Nobody else builds, so a lock file of torch is of an interrupted build. Torch would wait
-        # for ever until it is deleted.
-        (folder / "lock").unlink(missing_ok=True)
-        kernel = _load_compiled(name)
-    if kernel is ReferenceQuantizedFunctions.Quantize_forward:
-        raise InputError(NO_COMPILER)
+    output, step = torch.empty_like(values), width / (levels - 1)
+    ends = _ends(low, low + width)
+    for part, result in _parts(width, values, output):
+        torch.clamp(part, *ends, out=result).div_(step).round_().mul_(step)
+    return output
 
 
-def check_compiler(device: torch.device) -> None:
-    """Check that compiled kernels can be built, without building them.
+def gradients(
+    gradient: Tensor,
+    values: Tensor,
+    low: Tensor,
+    width: Tensor,
+    levels: int,
+    *_: object,
+) -> tuple[Tensor, None, Tensor]:
+    """Return the gradients of `quantize` for a range whose ends are multiplied by one scale.
 
-    Raises:
-        InputError: If a compiler or header is missing.
+    A value inside of the range gets the output's gradient, any other gets 0. The scale, which is
+    the range's upper end, gets the output's gradient times
+
+    - outside of the range: the nearest end divided by the upper end;
+    - inside: the rounding error divided by `width`. This is NNCF's formula. The derivative would be
+      the rounding error divided by the scale.
+
+    Args:
+        gradient: Gradient of the output.
+        values: As for `quantize`, like the three arguments that follow.
+        low: Lower end.
+        width: Width.
+        levels: Number of levels.
+        _: Arguments of NNCF's extensions that are not needed.
+
+    Returns:
+        The gradient of the values, None, and the gradient of the scale with the shape of `width`.
     """
-    if device.type == "cuda":
-        if shutil.which("nvcc") is None:
-            raise InputError(NO_NVCC)
-        return
-    header = Path(sysconfig.get_path("include")) / "Python.h"
-    if shutil.which(os.environ.get("CXX", "c++")) is None or not header.exists():
-        raise InputError(NO_COMPILER)
+    of_values, of_scale = torch.empty_like(values), torch.zeros_like(width)
+    high, step = low + width, width / (levels - 1)
+    ends = _ends(low, high)
+    for part, incoming, inside in _parts(width, values, gradient, of_values):
+        torch.clamp(part, *ends, out=inside).eq_(part).mul_(incoming)
+        quantized = torch.clamp(part, *ends).div_(step).round_().mul_(step)
+        outside = (incoming - inside).mul_(quantized)
+        of_scale += outside.sum_to_size(width.shape) / high
+        of_scale += quantized.sub_(part).mul_(inside).sum_to_size(width.shape) / width
+    return of_values, None, of_scale
 
 
-def _load_compiled(name: str) -> Any:
-    try:
-        return getattr(extensions, name).get("Quantize_forward")
-    except ExtensionLoaderTimeoutException:
-        raise InputError(
-            f"NNCF's quantizer kernels took more than {KERNEL_BUILD_TIMEOUT_S} s to build; "
-            f"set the environment variable NNCF_EXTENSION_LOAD_TIMEOUT to a larger number of "
-            "seconds"
-        ) from None
-    except nncf.InstallationError:
-        raise InputError(NO_NVCC) from None
+def _is_split(ends: Tensor) -> bool:
+    """Whether to compute in parts. On a GPU, each part would need its own launches."""
+    return ends.numel() == 1 and ends.device.type == "cpu"
+
+
+def _ends(low: Tensor, high: Tensor) -> tuple[Any, Any]:
+    """Return the ends of a range. On a CPU, clamping to numbers is faster than to tensors."""
+    return (low.item(), high.item()) if _is_split(low) else (low, high)
+
+
+def _parts(ends: Tensor, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield parts of tensors of the same shape, as views along the first axis."""
+    rows = len(tensors[0])
+    if _is_split(ends):
+        rows = max(1, rows * PART // max(1, tensors[0].numel()))
+    return zip(*(tensor.split(rows) for tensor in tensors), strict=True)

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-Kernels = Literal["compiled", "reference"]
-
 Ranges = Literal["largest", "squared-error"]
 
 
@@ -28,7 +26,6 @@ class Scheme:
             None treats these layers like all others.
         half_range: Whether int8 weights are limited to -64 to 64.
         float_layers: Names of layers that stay in float, or patterns such as `blocks.0.*`.
-        kernels: The kernels of the quantizers.
         ranges: Whether an activation's range reaches its largest value, or has the least squared
             error (`pipeline.quantization.squared_error_ranges`).
     """
@@ -38,7 +35,6 @@ class Scheme:
     edge_bits: int | None = None
     half_range: bool = False
     float_layers: tuple[str, ...] = ()
-    kernels: Kernels = "compiled"
     ranges: Ranges = "largest"
 
     def keeps_in_float(self, layer: str) -> bool:

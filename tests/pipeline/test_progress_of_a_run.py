@@ -29,7 +29,6 @@ SHORT = {
 PHASES = {
     "distill warm-up": 1,
     "distill": 2,
-    "quantize: kernels": 1,
     "quantize: images": 128,
     "quantize: calibration": 4 * 128,
     "quantize": 2,

@@ -14,9 +14,6 @@ EXAMPLE = ROOT / "examples" / "mnist_lenet5"
 GENERATOR = {"width": 16, "latent": 32}
 """A small one: the rounds are spent in it."""
 
-KERNELS = {"kernels": "reference"}
-"""Compiling the others takes minutes."""
-
 QUICK: dict[str, Any] = {
     "name": "quick",
     "teacher": {
@@ -34,7 +31,6 @@ QUICK: dict[str, Any] = {
         "budget": {"steps": 10},
         "overrides": {"batch": 32, "memory": 512, "warmup_rounds": 20},
         "calibration_images": 128,
-        **KERNELS,
     },
     "gate": {"rounds": 20, "generators": 2},
 }
@@ -42,8 +38,6 @@ QUICK: dict[str, Any] = {
 
 def write_run(folder: Path, **changes: Any) -> Path:
     """Write a run file into `folder`: QUICK with some sections replaced."""
-    if isinstance(section := changes.get("quantize"), dict):
-        changes["quantize"] = {**KERNELS, **section}
     path = folder / "run.yaml"
     path.write_text(yaml.safe_dump({**QUICK, **changes}))
     return path

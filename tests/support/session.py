@@ -59,10 +59,6 @@ class Session:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_WORKER_QUERY_SECONDS": "2",
             "DATAFREE_EDGE_STORE": str(store),
-            # Share the compiled NNCF kernels: another HOME would compile them again.
-            "TORCH_EXTENSIONS_DIR": os.environ.get(
-                "TORCH_EXTENSIONS_DIR", str(Path.home() / ".cache" / "torch_extensions")
-            ),
             **environment,
         }
 

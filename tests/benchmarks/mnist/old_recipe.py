@@ -97,12 +97,19 @@ def former_values(data):
         "memory": _former_part(recipe["memory"], "none"),
         "objective": _former_part(recipe["objective"]),
         "update": _former_part(recipe["update"], "plain"),
-        "schedule": _without_type(recipe["schedule"]),
+        "schedule": _former_schedule(recipe["schedule"]),
         "generator": _former_optimizer(recipe["generator"]),
         "student": _former_optimizer(recipe["student"]),
     }
     teacher = {**_without_type(data["teacher"]), "spec": _without_type(data["teacher"]["spec"])}
     return by_path({"recipe": former, "plan": _without_type(data["plan"]), "teacher": teacher})
+
+
+def _former_schedule(schedule):
+    """Return the schedule without the field that came later."""
+    former = _without_type(schedule)
+    assert former.pop("procedural_batches") == 0
+    return former
 
 
 def _without_type(part):

@@ -46,7 +46,10 @@ def test_jobs_have_the_values_of_the_old_digests():
             "quantize.adjust": "off",
             "precision": "float32",
         }
-        assert values == OLD[job.key]["values"] | added, job.key
+        old = OLD[job.key]["values"] | added
+        # A key of the run file that was removed. It never changed the formulas.
+        old.pop("quantize.kernels")
+        assert values == old, job.key
 
 
 def test_rows_stay_valid_after_a_run_file_key_is_added(monkeypatch):

@@ -12,7 +12,7 @@ from pipeline.quantization.fake_quantizers import describe, prepare, restore
 from pipeline.quantization.scheme import Scheme
 from tests.support.network_forms import images
 
-SCHEME = Scheme(4, 4, kernels="reference")
+SCHEME = Scheme(4, 4)
 NAMES = ("equalization", "squared-error ranges", "bias correction")
 
 
@@ -90,7 +90,7 @@ def test_adjustments_that_raise_the_error_are_not_kept(monkeypatch):
     assert not notes["tried"]["equalization"]["kept"]
     assert not notes["tried"]["bias correction"]["kept"]
     kept = notes["tried"]["squared-error ranges"]["kept"]
-    scheme = Scheme(4, 4, kernels="reference", ranges="squared-error") if kept else SCHEME
+    scheme = Scheme(4, 4, ranges="squared-error") if kept else SCHEME
     plain = prepare(network, images(64), scheme)
     torch.testing.assert_close(prepared.state_dict(), plain.state_dict(), rtol=0, atol=0)
 

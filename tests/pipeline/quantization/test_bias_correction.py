@@ -12,7 +12,7 @@ from pipeline.quantization.scheme import Scheme
 from pipeline.tracing.batch_norm_folding import fixed_form
 from tests.support.network_forms import FORMS, form, images
 
-FOUR_BITS = Scheme(weight_bits=4, kernels="reference")
+FOUR_BITS = Scheme(weight_bits=4)
 
 
 def normed(*layers, constant=False):
@@ -77,7 +77,7 @@ def test_correction_reduces_the_shift_of_means_behind_normally_distributed_input
         made = network[0](x)
         network[1].running_mean.copy_(made.mean((0, 2, 3)))
         network[1].running_var.copy_(made.var((0, 2, 3)))
-    prepared = prepare(network, x[:64], Scheme(weight_bits=3, kernels="reference")).eval()
+    prepared = prepare(network, x[:64], Scheme(weight_bits=3)).eval()
     corrected = copy.deepcopy(prepared)
     assert correct_biases(corrected, x[:2]) == 1
     wanted = means(network, x)
@@ -103,7 +103,7 @@ def test_layers_without_bias_or_known_input_are_left_alone(layers):
 
 def test_float_layers_are_left_alone():
     network = normed(nn.ReLU(), nn.Conv2d(4, 6, 3))
-    scheme = Scheme(weight_bits=4, kernels="reference", float_layers=("2", "3"))
+    scheme = Scheme(weight_bits=4, float_layers=("2", "3"))
     assert correct_biases(prepare(network, images(8), scheme), images(2)) == 0
 
 

@@ -182,7 +182,7 @@ def test_equalized_network_is_restored_from_the_float_network_and_its_state():
     network, x = form("squeeze-excite"), images(64)
     root = fixed_form(network, x[:2])
     equalize(root, x[:2])
-    add_quantizers(root, x, Scheme(kernels="reference"))
+    add_quantizers(root, x, Scheme())
     restored = restore(network, x[:2], describe(root), root.state_dict())
     torch.testing.assert_close(restored(x), root.eval()(x), rtol=0, atol=0)
 

@@ -96,7 +96,7 @@ def test_prepared_network_has_the_chosen_ranges(bits):
     x = images(128)
     tops = {}
     for ranges in ("largest", "squared-error"):
-        scheme = Scheme(bits, bits, edge_bits=bits, kernels="reference", ranges=ranges)
+        scheme = Scheme(bits, bits, edge_bits=bits, ranges=ranges)
         found = [q for _, q in quantizers(prepare(network, x, scheme)) if not q.per_channel]
         tops[ranges] = sorted((q.scale.item(), q.level_high) for q in found)
     # At 8 bits, the output of the convolution is quantized too.

@@ -102,7 +102,7 @@ def test_fake_quantized_students_stay_in_float32(machine, bfloat16, quantized):
     machine(bfloat16)
     student = lenet("lenet5-half-bn")
     if quantized:
-        scheme = Scheme(kernels="reference")
+        scheme = Scheme()
         student = prepare(student, torch.randn(8, *MNIST.shape), scheme)
     run, seen = loop(student, quantized=quantized), []
     layer = next(m for m in student.modules() if isinstance(m, nn.Conv2d))
