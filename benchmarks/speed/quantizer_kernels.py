@@ -73,7 +73,7 @@ def _row(measured: str, measure: Callable[[Any], float], repeats: int) -> Row:
 
 
 def _name(shape: Sequence[int]) -> str:
-    return f"activation {'×'.join(map(str, shape))}, ms"
+    return f"activation {'x'.join(map(str, shape))}, ms"
 
 
 def _milliseconds(shape: Sequence[int]) -> Callable[[Any], float]:
